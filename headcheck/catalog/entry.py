@@ -1,0 +1,81 @@
+"""Facts on one library model, as the catalog keeps them.
+
+Shapes leave out the batch size. A size that follows the input image's is None (a VGG's `classifier` gets ``(25088,)``
+whatever the image, a SqueezeNet's ``(512, None, None)``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+Shape: TypeAlias = tuple[int | None, ...]
+Plain: TypeAlias = "int | float | bool | str | None | tuple[Plain, ...]"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Node:
+    """One module of a library model. Nodes are shared between models, so they compare by identity.
+
+    `kind` is the class under its public name (``torch.nn.Linear``, ``torchvision.models.resnet.Bottleneck``); `values`
+    its plain instance attributes (``in_features``, ``kernel_size``, …); `children` its modules in order; `parameters`
+    the shapes of those it owns directly, in order; `attributes` every further name an instance has beyond those of
+    `torch.nn.Module` itself (with values, children and parameters this is complete); `total` the number of parameters
+    of the whole subtree.
+    """
+
+    kind: str
+    values: Mapping[str, Plain]
+    children: Mapping[str, Node]
+    parameters: Mapping[str, tuple[int, ...]]
+    attributes: frozenset[str]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A layer whose output is the model's. `outputs` are the keys of the outputs it makes ("" for a plain tensor)."""
+
+    path: str
+    kind: str
+    in_features: int
+    out_features: int
+    shape: Shape
+    auxiliary: bool
+    train: bool
+    eval: bool
+    outputs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What calling one builder gives.
+
+    `inputs` is the input shape of every module on the way to a head and of every top-level child; `outputs` the output
+    shape of every top-level child and of the direct children of those on the way to a head; modules that are called
+    with or answer something else than one tensor are left out. `used` holds the top-level children (in order) and the
+    attributes that forward reads, in either mode. `input` is the shape of one expected input (an image or a clip);
+    `method` how the heads were found (``fx``, ``autograd``, ``detection``).
+    """
+
+    builder: str
+    task: str
+    root: Node
+    heads: tuple[Head, ...]
+    inputs: Mapping[str, Shape]
+    outputs: Mapping[str, Shape]
+    used: frozenset[str]
+    input: tuple[int, ...]
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """The parameters of a callable in order: name and default (`REQUIRED` if it has none), and if it takes ``**``."""
+
+    parameters: Mapping[str, object]
+    variadic: bool
+
+
+REQUIRED = "<required>"

@@ -1,0 +1,170 @@
+"""What a run says: findings, the models it understood, and what confirming them showed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Severity = Literal["error", "warning", "info"]
+VerdictStatus = Literal["confirmed", "refuted", "clean", "inconclusive"]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Location:
+    """A place in a file. Both numbers start at 1; the column counts characters."""
+
+    row: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """Replace `text[start:end]` of the source (character offsets) by `text`."""
+
+    start: int
+    end: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fix:
+    """A set of edits that mends a finding; a safe one keeps what the script means."""
+
+    message: str
+    safe: bool
+    edits: tuple[Edit, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What running a finding's plan in PyTorch must show for the finding to be confirmed.
+
+    `kind` is one of
+    - ``raises``: the plan, or the forward pass after it, raises;
+    - ``output``: the output keeps `classes` classes although a new head was put in;
+    - ``no-grad``: the parameters named (paths from the model's root) get no gradient;
+    - ``frozen``: they do not require a gradient;
+    - ``trainable``: they require one although the script meant to freeze them;
+    - ``not-in-optimizer``: they are in no parameter group of the optimizer;
+    - ``none``: nothing that a run could show.
+    """
+
+    kind: Literal["raises", "output", "no-grad", "frozen", "trainable", "not-in-optimizer", "none"] = "none"
+    parameters: tuple[str, ...] = ()
+    classes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What running a plan said.
+
+    `detail` is PyTorch's own error text, the silent proof in words, or why nothing could be said.
+    The rest describes the model at its end where the plan ran to it: output shapes by key (the key of a plain tensor
+    output is ""), parameter counts, the top-level names whose parameters got a gradient, and the milliseconds that
+    forward and backward took.
+    """
+
+    status: VerdictStatus
+    detail: str
+    device: str = "cpu"
+    output_shapes: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    trainable: int | None = None
+    total: int | None = None
+    gradient: tuple[str, ...] = ()
+    milliseconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One promise broken at one place. `name` and `severity` come from the rule book.
+
+    `message` is one sentence with both numbers and where the model was built; `help` is the code to write instead;
+    `conditions` are the assumptions under which it holds, as source text (``size == 50``); `plan` indexes the plans of
+    the file.
+    """
+
+    filename: str
+    code: str
+    name: str
+    severity: Severity
+    message: str
+    location: Location
+    end_location: Location
+    help: str = ""
+    conditions: tuple[str, ...] = ()
+    cell: int | None = None
+    fix: Fix | None = None
+    expectation: Expectation = Expectation()
+    plan: int | None = None
+    verdict: Verdict | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineStep:
+    """One event of a model's life in words that a beginner can read."""
+
+    location: Location
+    text: str
+    cell: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HeadReport:
+    """A head as the script leaves it: where, what it is (``Linear(2048, 10)``) and its two sizes if known."""
+
+    path: str
+    layer: str
+    in_features: int | None
+    out_features: int | None
+    auxiliary: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReport:
+    """One model on one execution, as `show` prints it. Shapes start with the batch size; None is an unknown size."""
+
+    filename: str
+    variable: str
+    builder: str
+    location: Location
+    conditions: tuple[str, ...]
+    timeline: tuple[TimelineStep, ...]
+    heads: tuple[HeadReport, ...]
+    input_shape: tuple[int | None, ...] | None
+    output_shape: tuple[int | None, ...] | None
+    trainable: int | None
+    total: int | None
+    cell: int | None = None
+    plan: int | None = None
+    verdict: Verdict | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Counts over one file; those of a run are their sums."""
+
+    replacements: int = 0
+    resolved: int = 0
+    models: int = 0
+    cut_paths: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FileResult:
+    """All that a run says of one file. `text` is what was read ("" when it could not be), for excerpts."""
+
+    filename: str
+    text: str
+    findings: tuple[Finding, ...] = ()
+    models: tuple[ModelReport, ...] = ()
+    statistics: Statistics = Statistics()
+    relevant: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """All that a run says. `notes` are single lines for standard error (why nothing was confirmed, …)."""
+
+    files: tuple[FileResult, ...]
+    notes: tuple[str, ...] = ()
+    confirmed_with: str = ""
