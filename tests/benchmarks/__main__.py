@@ -1,0 +1,119 @@
+"""`python -m tests.benchmarks [NAME…] [--runs N]`: print ratios beside their targets. It measures; it does not judge.
+
+The names are `static`, `static-finding`, `irrelevant`, `confirm` and `reading`; without one, all are run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.benchmarks.measure import Comparison, compare, function, process
+
+SCRIPTS = Path(__file__).parent / "scripts"
+TRAIN = SCRIPTS / "train.py"
+
+# What the installed `headcheck` command does, but always of this checkout.
+HEADCHECK = [sys.executable, "-c", "import sys; from headcheck.cli import main; sys.exit(main())"]
+
+PARSE = "import libcst; libcst.parse_module(open({path!r}, encoding='utf-8').read())"
+FORWARD_AND_BACKWARD = """
+import torch
+import torchvision
+model = torchvision.models.resnet50(weights=None)
+model.fc = torch.nn.Linear(2048, 10)
+model(torch.rand(2, 3, 224, 224)).square().sum().backward()
+"""
+
+
+def python(program: str) -> list[str]:
+    return [sys.executable, "-c", program]
+
+
+def static(runs: int) -> Comparison:
+    """A 100-line script with one model and no fault, against importing libcst and parsing it."""
+    ours = process([*HEADCHECK, "--no-confirm", str(TRAIN)])
+    return compare(ours, process(python(PARSE.format(path=str(TRAIN)))), runs)
+
+
+def static_finding(runs: int) -> Comparison:
+    """The same script with a head of the wrong size, which is reported with its excerpt."""
+    with tempfile.TemporaryDirectory() as folder:
+        bad = Path(folder) / "train.py"
+        bad.write_text(TRAIN.read_text(encoding="utf-8").replace("nn.Linear(2048,", "nn.Linear(512,"), encoding="utf-8")
+        ours = process([*HEADCHECK, "--no-confirm", str(bad)], statuses=(1,))
+        return compare(ours, process(python(PARSE.format(path=str(bad)))), runs)
+
+
+def irrelevant(runs: int) -> Comparison:
+    """A file that cannot matter, against importing argparse."""
+    return compare(process([*HEADCHECK, str(SCRIPTS / "irrelevant.py")]), process(python("import argparse")), runs)
+
+
+def confirm(runs: int) -> Comparison:
+    """Confirming one ResNet-50, against building it and running it forward and backward."""
+    ours = process([*HEADCHECK, "--confirm", "--python", sys.executable, str(SCRIPTS / "resnet50.py")])
+    return compare(ours, process(python(FORWARD_AND_BACKWARD)), runs)
+
+
+def reading(runs: int) -> Comparison:
+    """Lowering and interpreting the 100-line script in a warm process, against parsing it."""
+    import libcst
+
+    from headcheck.interpreter import interpret
+    from headcheck.ir.lower import lower
+
+    text = TRAIN.read_text(encoding="utf-8")
+    tree = libcst.parse_module(text)
+    return compare(function(lambda: interpret(lower(tree))), function(lambda: libcst.parse_module(text)), runs)
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """`target` is what the median ratio should not pass; None where none is set."""
+
+    measure: Callable[[int], Comparison]
+    target: float | None
+    runs: int
+
+
+BENCHMARKS = {
+    "static": Benchmark(static, 1.3, 21),
+    "static-finding": Benchmark(static_finding, None, 21),
+    "irrelevant": Benchmark(irrelevant, 2.0, 41),
+    "confirm": Benchmark(confirm, 1.3, 7),
+    "reading": Benchmark(reading, None, 41),
+}
+
+
+def spread(ratios: list[float]) -> str:
+    return f"{statistics.median(ratios):5.2f} ({ratios[0]:.2f}–{ratios[-1]:.2f})"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__.partition("\n")[0])
+    parser.add_argument("names", metavar="NAME", nargs="*", help=", ".join(BENCHMARKS))
+    parser.add_argument("--runs", type=int, help="pairs of each, in place of each one's own number")
+    options = parser.parse_args(arguments)
+    for name in options.names:
+        if name not in BENCHMARKS:
+            parser.error(f"no benchmark {name!r}; there are {', '.join(BENCHMARKS)}")
+    print("median ratio of ours to theirs over interleaved pairs, after a warm-up (least–most)")
+    print(f"{'':16} {'target':>6}  {'wall':18} {'CPU':18} {'ours':>9} {'theirs':>9}  pairs")
+    for name, benchmark in BENCHMARKS.items():
+        if options.names and name not in options.names:
+            continue
+        result = benchmark.measure(options.runs or benchmark.runs)
+        target = f"≤ {benchmark.target}" if benchmark.target else "–"
+        ours, theirs = (f"{1000 * seconds:.1f} ms" for seconds in result.seconds())
+        wall, cpu = spread(result.wall_ratios()), spread(result.cpu_ratios())
+        print(f"{name:16} {target:>6}  {wall:18} {cpu:18} {ours:>9} {theirs:>9}  {len(result.pairs)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
