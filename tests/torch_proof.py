@@ -1,0 +1,238 @@
+"""Runs a small script in real PyTorch and says whether it fails in the way a rule's `proof` claims.
+
+Nothing of headcheck's analysis is used here, so this is a second opinion on every promise of the rule book.
+
+A script leaves its model in the variable `model`, and its optimizer, if it has one, in `optimizer`. It is run with
+`observe`; then the model is put in training mode, a batch of two black images goes forward through it (3 × 224 × 224
+pixels, or the size the model demands), and the squares of all its outputs, auxiliary ones too, go backward. Library
+models are built as their weights would have them (no auxiliary heads for GoogLeNet, one for DeepLab), but the weights
+themselves are never fetched: loading them does nothing.
+
+The vocabulary of `proof`:
+
+- `raises TYPE`: the script, or the forward or backward pass after it, raises exactly that exception;
+- `silent output N`: nothing is raised, and one of the outputs still has N classes;
+- `frozen PARAMETER`: that parameter (`fc.weight`) does not require a gradient at the end, though it was meant to learn;
+- `trainable PARAMETER`: that parameter requires a gradient and gets one, though it was meant to be frozen;
+- `no-grad PARAMETER`: that parameter requires a gradient and gets none: the output does not depend on it;
+- `not-in-optimizer PARAMETER`: that parameter is in no parameter group of `optimizer`;
+- `warns TYPE`: nothing is raised, and the script gives exactly that warning;
+- `unreadable`: Python itself cannot parse the script;
+- `none`: nothing that running the script could show.
+
+A right script must show the opposite: nothing is raised, every trainable parameter gets a gradient, and what its proof
+names is as it should be.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+from unittest import mock
+
+import torch
+import torchvision
+
+BATCH = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Observed:
+    """What one run showed. `at` is where `error` came up: `script`, `forward` or `backward` ("" if nowhere).
+
+    `outputs` are the shapes of the tensors that the training forward answered, the main one first; `eval_output` is the
+    shape in evaluation mode of what `model(one image)` answers; `warned` holds the script's warnings.
+    """
+
+    error: BaseException | None
+    at: str
+    model: Any = None
+    optimizer: Any = None
+    outputs: tuple[tuple[int, ...], ...] = ()
+    warned: tuple[warnings.WarningMessage, ...] = ()
+
+    @property
+    def said(self) -> str:
+        """Everything that was printed for the user: the error and the warnings, as Python writes them."""
+        lines = [f"{warning.category.__name__}: {warning.message}" for warning in self.warned]
+        if self.error is not None:
+            lines.append(f"{type(self.error).__name__}: {self.error}")
+        return "\n".join(lines)
+
+    @property
+    def parameters(self) -> dict[str, torch.nn.Parameter]:
+        return dict(self.model.named_parameters())
+
+
+class _NoWeights(dict[str, Any]):
+    """Stands for the weights that are not fetched."""
+
+
+def _refuse(*args: Any, **kwargs: Any) -> Any:
+    raise AssertionError("a test must not fetch weights")
+
+
+@contextlib.contextmanager
+def without_weights() -> Iterator[None]:
+    """Library models take the structure their weights ask for; loading the weights does nothing, fetching them fails."""
+    load = torch.nn.Module.load_state_dict
+
+    def load_unless_absent(module: torch.nn.Module, state_dict: Any, *args: Any, **kwargs: Any) -> Any:
+        return None if isinstance(state_dict, _NoWeights) else load(module, state_dict, *args, **kwargs)
+
+    api = torchvision.models._api
+    with (
+        mock.patch.object(api.WeightsEnum, "get_state_dict", lambda *args, **kwargs: _NoWeights()),
+        mock.patch.object(api, "load_state_dict_from_url", _refuse),
+        mock.patch.object(torch.hub, "load_state_dict_from_url", _refuse),
+        mock.patch.object(torch.nn.Module, "load_state_dict", load_unless_absent),
+    ):
+        yield
+
+
+def image_size(model: torch.nn.Module) -> int:
+    """Pixels on a side of the images that a library model takes."""
+    if isinstance(model, torchvision.models.Inception3):
+        return 299
+    return int(getattr(model, "image_size", 224))
+
+
+def tensors(output: Any) -> list[torch.Tensor]:
+    """The floating tensors of an output: a tensor, or a tuple or dict of them (the main output comes first)."""
+    if isinstance(output, torch.Tensor):
+        return [output] if output.is_floating_point() else []
+    parts = output.values() if isinstance(output, dict) else output
+    return [tensor for part in parts if part is not None for tensor in tensors(part)]
+
+
+def observe(script: str, filename: str = "script.py") -> Observed:
+    """Run `script`, then one forward and one backward pass of its `model`. Whatever it raises is part of the answer."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    at, names, outputs = "script", {"__name__": "__main__"}, ()
+    error: BaseException | None = None
+    with without_weights(), warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        try:
+            exec(compile(script, filename, "exec"), names)
+            model = names["model"]
+            at = "forward"
+            size = image_size(model.train())
+            answers = tensors(model(torch.zeros(BATCH, 3, size, size)))
+            outputs = tuple(tuple(answer.shape) for answer in answers)
+            at = "backward"
+            sum(answer.square().mean() for answer in answers).backward()
+            at = ""
+        except Exception as raised:
+            error = raised
+    return Observed(error, at, names.get("model"), names.get("optimizer"), outputs, tuple(warned))
+
+
+# Each answers None when the proof holds, else what was seen instead, in words for the test report.
+Proof = Callable[[Observed, str], "str | None"]
+
+
+def _raises(seen: Observed, kind: str) -> str | None:
+    if seen.error is None:
+        return "nothing was raised"
+    return None if type(seen.error).__name__ == kind else f"raised in the {seen.at}: {seen.said}"
+
+
+def _silent_output(seen: Observed, classes: str) -> str | None:
+    if seen.error is not None:
+        return f"not silent: {seen.said}"
+    held = any(shape[1] == int(classes) for shape in seen.outputs)
+    return None if held else f"the outputs are {seen.outputs}"
+
+
+def _frozen(seen: Observed, path: str) -> str | None:
+    # A model with nothing trainable cannot go backward; that is the fault's own echo, not another one.
+    if seen.at not in ("", "backward"):
+        return f"raised in the {seen.at}: {seen.said}"
+    return f"{path} requires a gradient" if seen.parameters[path].requires_grad else None
+
+
+def _trainable(seen: Observed, path: str) -> str | None:
+    if seen.error is not None:
+        return f"raised in the {seen.at}: {seen.said}"
+    parameter = seen.parameters[path]
+    return None if parameter.requires_grad and parameter.grad is not None else f"{path} is frozen"
+
+
+def _no_grad(seen: Observed, path: str) -> str | None:
+    if seen.error is not None:
+        return f"raised in the {seen.at}: {seen.said}"
+    parameter = seen.parameters[path]
+    return None if parameter.requires_grad and parameter.grad is None else f"{path} is frozen or got a gradient"
+
+
+def _not_in_optimizer(seen: Observed, path: str) -> str | None:
+    if seen.error is not None:
+        return f"raised in the {seen.at}: {seen.said}"
+    return f"{path} is in the optimizer" if _in_optimizer(seen, path) else None
+
+
+def _warns(seen: Observed, kind: str) -> str | None:
+    if seen.error is not None:
+        return f"raised in the {seen.at}: {seen.said}"
+    held = any(warning.category.__name__ == kind for warning in seen.warned)
+    return None if held else "no such warning"
+
+
+def _unreadable(seen: Observed, _: str) -> str | None:
+    return None if isinstance(seen.error, SyntaxError) else "Python parsed it"
+
+
+def _in_optimizer(seen: Observed, path: str) -> bool:
+    wanted = seen.parameters[path]
+    return any(parameter is wanted for group in seen.optimizer.param_groups for parameter in group["params"])
+
+
+PROOFS: dict[str, Proof] = {
+    "raises": _raises,
+    "silent output": _silent_output,
+    "frozen": _frozen,
+    "trainable": _trainable,
+    "no-grad": _no_grad,
+    "not-in-optimizer": _not_in_optimizer,
+    "warns": _warns,
+    "unreadable": _unreadable,
+    "none": lambda seen, _: None,
+}
+
+# What a right script must show beyond working at all: the opposite of its proof.
+OPPOSITES: dict[str, Proof] = {
+    "silent output": lambda seen, classes: None if _silent_output(seen, classes) else f"outputs {seen.outputs}",
+    "frozen": lambda seen, path: _trainable(seen, path),
+    "trainable": lambda seen, path: _frozen(seen, path),
+    "not-in-optimizer": lambda seen, path: None if _in_optimizer(seen, path) else f"{path} is not in the optimizer",
+    "warns": lambda seen, kind: None if _warns(seen, kind) else f"it warns: {seen.said}",
+}
+
+
+def split(proof: str) -> tuple[str, str]:
+    """`silent output 1000` → (`silent output`, `1000`). Raises ValueError on a word that is not in the vocabulary."""
+    for kind in PROOFS:
+        if proof == kind or proof.startswith(f"{kind} "):
+            return kind, proof[len(kind) :].strip()
+    raise ValueError(f"no such proof: {proof!r}")
+
+
+def why_not_wrong(seen: Observed, proof: str) -> str | None:
+    """None if what was seen is the fault that `proof` describes, else what was seen instead."""
+    kind, argument = split(proof)
+    return PROOFS[kind](seen, argument)
+
+
+def why_not_right(seen: Observed, proof: str = "none") -> str | None:
+    """None if the script works and shows the opposite of `proof`, else what is wrong with it."""
+    if seen.error is not None:
+        return f"raised in the {seen.at}: {seen.said}"
+    for path, parameter in seen.parameters.items():
+        if parameter.requires_grad and parameter.grad is None:
+            return f"{path} gets no gradient"
+    kind, argument = split(proof)
+    return OPPOSITES.get(kind, lambda *_: None)(seen, argument)
