@@ -3,9 +3,9 @@
 Nothing of headcheck's analysis is used here, so this is a second opinion on every promise of the rule book.
 
 A script leaves its model in the variable `model`, and its optimizer, if it has one, in `optimizer`. It is run with
-`observe`; then the model is put in training mode, a batch of two black images goes forward through it (3 × 224 × 224
-pixels, or the size the model demands), and the squares of all its outputs, auxiliary ones too, go backward. Library
-models are built as their weights would have them (no auxiliary heads for GoogLeNet, one for DeepLab), but the weights
+`observe`; then the model is put in training mode, a batch of black images goes forward through it (3 × 224 × 224, or
+the size that the model demands), and the squares of all its outputs, auxiliary ones too, go backward. Library models
+are built as their weights would have them (no auxiliary heads for GoogLeNet, one for DeepLab), but the weights
 themselves are never fetched: loading them does nothing.
 
 The vocabulary of `proof`:
@@ -36,23 +36,20 @@ from unittest import mock
 import torch
 import torchvision
 
-BATCH = 2
-
 
 @dataclasses.dataclass(frozen=True)
 class Observed:
     """What one run showed. `at` is where `error` came up: `script`, `forward` or `backward` ("" if nowhere).
 
-    `outputs` are the shapes of the tensors that the training forward answered, the main one first; `eval_output` is the
-    shape in evaluation mode of what `model(one image)` answers; `warned` holds the script's warnings.
+    `outputs` are the shapes of the tensors that the training forward answered, the main one first; `names` are the
+    script's variables; `warned` holds its warnings.
     """
 
-    error: BaseException | None
+    error: Exception | None
     at: str
-    model: Any = None
-    optimizer: Any = None
-    outputs: tuple[tuple[int, ...], ...] = ()
-    warned: tuple[warnings.WarningMessage, ...] = ()
+    names: dict[str, Any]
+    outputs: tuple[tuple[int, ...], ...]
+    warned: tuple[warnings.WarningMessage, ...]
 
     @property
     def said(self) -> str:
@@ -64,7 +61,7 @@ class Observed:
 
     @property
     def parameters(self) -> dict[str, torch.nn.Parameter]:
-        return dict(self.model.named_parameters())
+        return dict(self.names["model"].named_parameters())
 
 
 class _NoWeights(dict[str, Any]):
@@ -77,7 +74,7 @@ def _refuse(*args: Any, **kwargs: Any) -> Any:
 
 @contextlib.contextmanager
 def without_weights() -> Iterator[None]:
-    """Library models take the structure their weights ask for; loading the weights does nothing, fetching them fails."""
+    """Library models take the structure that their weights ask for; loading these does nothing, fetching them fails."""
     load = torch.nn.Module.load_state_dict
 
     def load_unless_absent(module: torch.nn.Module, state_dict: Any, *args: Any, **kwargs: Any) -> Any:
@@ -108,27 +105,32 @@ def tensors(output: Any) -> list[torch.Tensor]:
     return [tensor for part in parts if part is not None for tensor in tensors(part)]
 
 
-def observe(script: str, filename: str = "script.py") -> Observed:
-    """Run `script`, then one forward and one backward pass of its `model`. Whatever it raises is part of the answer."""
+def observe(script: str, batch: int = 2) -> Observed:
+    """Run `script`, then one forward and one backward pass of its `model` on `batch` images.
+
+    Whatever is raised is part of the answer.
+    """
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    at, names, outputs = "script", {"__name__": "__main__"}, ()
-    error: BaseException | None = None
+    at = "script"
+    names: dict[str, Any] = {"__name__": "__main__"}
+    outputs: tuple[tuple[int, ...], ...] = ()
+    error: Exception | None = None
     with without_weights(), warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         try:
-            exec(compile(script, filename, "exec"), names)
+            exec(compile(script, "script.py", "exec"), names)
             model = names["model"]
             at = "forward"
             size = image_size(model.train())
-            answers = tensors(model(torch.zeros(BATCH, 3, size, size)))
+            answers = tensors(model(torch.zeros(batch, 3, size, size)))
             outputs = tuple(tuple(answer.shape) for answer in answers)
             at = "backward"
             sum(answer.square().mean() for answer in answers).backward()
             at = ""
         except Exception as raised:
             error = raised
-    return Observed(error, at, names.get("model"), names.get("optimizer"), outputs, tuple(warned))
+    return Observed(error, at, names, outputs, tuple(warned))
 
 
 # Each answers None when the proof holds, else what was seen instead, in words for the test report.
@@ -188,7 +190,7 @@ def _unreadable(seen: Observed, _: str) -> str | None:
 
 def _in_optimizer(seen: Observed, path: str) -> bool:
     wanted = seen.parameters[path]
-    return any(parameter is wanted for group in seen.optimizer.param_groups for parameter in group["params"])
+    return any(parameter is wanted for group in seen.names["optimizer"].param_groups for parameter in group["params"])
 
 
 PROOFS: dict[str, Proof] = {
