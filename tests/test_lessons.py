@@ -1,4 +1,4 @@
-"""The practice problems: headcheck finds what their `.expected` files say, its confirmation agrees, and so does PyTorch."""
+"""The practice problems: headcheck finds and confirms what their `.expected` files say, and PyTorch agrees."""
 
 import json
 import pathlib

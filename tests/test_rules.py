@@ -48,6 +48,7 @@ def test_pytorch_agrees(code, example):
     seen = proof.observe(example.wrong) if example.proof != "none" else None
     if seen is not None:
         assert proof.why_not_wrong(seen, example.proof) is None
+        assert proof.why_not_right(seen, example.proof) is not None
         assert example.says in seen.said
         if example.proof == "unreadable":
             assert seen.error.lineno == example.expected[0][0]
