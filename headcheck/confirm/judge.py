@@ -1,0 +1,161 @@
+"""From what was expected and what was seen to a verdict. Pure: nothing is run here.
+
+A plan that is not complete leaves out something that the script does. What it shows wrong is wrong all the same, but
+what it shows right proves nothing: only a complete plan refutes a finding or calls a model clean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from headcheck.confirm.observation import Observation, ParameterState
+from headcheck.findings import Expectation, Verdict, VerdictStatus
+
+Ruling = tuple[VerdictStatus, str]
+
+INCOMPLETE = "the plan leaves out a part of the script that could not be followed"
+NO_GRADIENT_AT_ALL = "does not require grad"
+
+
+def verdict(expectation: Expectation | None, observation: Observation, complete: bool) -> Verdict:
+    """The verdict on a finding, or on a model without findings (`expectation` None).
+
+    A model is ``clean`` if its complete plan ran. If it raised, that was not foreseen, and the verdict is
+    ``inconclusive`` with PyTorch's own text: whether to report it is for the caller, who has the observation.
+    """
+    status, detail = _rule(expectation, observation)
+    if status in ("refuted", "clean") and not complete:
+        status, detail = "inconclusive", f"{detail}, but {INCOMPLETE}"
+    return Verdict(
+        status=status,
+        detail=detail,
+        device=observation.device,
+        output_shapes=observation.outputs,
+        trainable=observation.trainable,
+        total=observation.total,
+        gradient=observation.gradient,
+        milliseconds=observation.milliseconds,
+    )
+
+
+def _rule(expectation: Expectation | None, observation: Observation) -> Ruling:
+    """Status and detail for a complete plan."""
+    if observation.status in ("refused", "lost"):
+        return "inconclusive", observation.error
+    if expectation is None:
+        return _model(observation)
+    return _KINDS[expectation.kind](expectation, observation)
+
+
+def _model(observation: Observation) -> Ruling:
+    if observation.status == "ran":
+        return "clean", _summary(observation)
+    if _nothing_to_learn(observation):
+        # Whether the script trains this model is not known; its forward pass is right.
+        return "clean", f"{_outputs(observation)}; no parameter is trainable"
+    return "inconclusive", observation.error
+
+
+def _raises(expectation: Expectation, observation: Observation) -> Ruling:
+    if observation.status == "raised":
+        return "confirmed", observation.error
+    if observation.moves_ignored:
+        return "inconclusive", f"it ran on {observation.device}, where moving a part to another device shows nothing"
+    return "refuted", f"forward and backward ran: {_summary(observation)}"
+
+
+def _output(expectation: Expectation, observation: Observation) -> Ruling:
+    kept = [key for key, shape in observation.outputs if len(shape) > 1 and shape[1] == expectation.classes]
+    if kept:
+        names = "the output" if "" in kept else " and ".join(f"output `{key}`" for key in kept)
+        keep = "keeps" if len(kept) == 1 else "keep"
+        ungiven = [name for name in expectation.parameters if _is(observation, name, lambda state: not state.grad)]
+        proofs = [f"{names} {keep} {expectation.classes} classes", *(f"{name} got no gradient" for name in ungiven)]
+        return "confirmed", "; ".join(proofs)
+    if observation.status == "raised" and not observation.outputs:
+        return "inconclusive", observation.error
+    if not any(len(shape) > 1 for _, shape in observation.outputs):
+        return "inconclusive", "the output does not show the number of classes"
+    return "refuted", _outputs(observation)
+
+
+def _no_grad(expectation: Expectation, observation: Observation) -> Ruling:
+    if observation.status == "raised" and not (observation.at == "backward" and _nothing_to_learn(observation)):
+        return "inconclusive", observation.error
+    return _states(expectation, observation, lambda state: not state.grad, "got no gradient", "got a gradient")
+
+
+def _frozen(expectation: Expectation, observation: Observation) -> Ruling:
+    wrong, right = "does not require a gradient", "requires a gradient"
+    return _states(expectation, observation, lambda state: not state.requires_grad, wrong, right)
+
+
+def _trainable(expectation: Expectation, observation: Observation) -> Ruling:
+    wrong, right = "requires a gradient", "does not require a gradient"
+    return _states(expectation, observation, lambda state: state.requires_grad, wrong, right)
+
+
+def _not_in_optimizer(expectation: Expectation, observation: Observation) -> Ruling:
+    if any(state.in_optimizer is None for state in observation.parameters.values()):
+        return "inconclusive", "the plan makes no optimizer"
+    wrong, right = "is in no parameter group of the optimizer", "is in a parameter group of the optimizer"
+    return _states(expectation, observation, lambda state: state.in_optimizer is False, wrong, right)
+
+
+def _none(expectation: Expectation, observation: Observation) -> Ruling:
+    return "inconclusive", observation.error or "nothing that a run could show"
+
+
+_KINDS: dict[str, Callable[[Expectation, Observation], Ruling]] = {
+    "raises": _raises,
+    "output": _output,
+    "no-grad": _no_grad,
+    "frozen": _frozen,
+    "trainable": _trainable,
+    "not-in-optimizer": _not_in_optimizer,
+    "none": _none,
+}
+
+
+def _states(
+    expectation: Expectation, observation: Observation, holds: Callable[[ParameterState], bool], wrong: str, right: str
+) -> Ruling:
+    """The ruling on the parameters named: confirmed if it holds of all, refuted if not of some."""
+    states = observation.parameters
+    missing = [name for name in expectation.parameters if name not in states]
+    if not expectation.parameters or missing:
+        # A run that ended in a step says nothing about parameters, only why it ended.
+        reason = f"the model has no parameter {missing[0]}" if missing else "no parameter is named"
+        return "inconclusive", observation.error or reason
+    against = [name for name in expectation.parameters if not holds(states[name])]
+    if not against:
+        return "confirmed", f"{_some(expectation.parameters)} {wrong}"
+    if observation.status == "raised":
+        return "inconclusive", observation.error
+    return "refuted", f"{_some(tuple(against))} {right}"
+
+
+def _is(observation: Observation, name: str, holds: Callable[[ParameterState], bool]) -> bool:
+    state = observation.parameters.get(name)
+    return state is not None and holds(state)
+
+
+def _nothing_to_learn(observation: Observation) -> bool:
+    """Whether the backward pass failed only because nothing in the model is trainable."""
+    return observation.at == "backward" and NO_GRADIENT_AT_ALL in observation.error
+
+
+def _some(names: tuple[str, ...]) -> str:
+    """One name, and how many more."""
+    return names[0] if len(names) == 1 else f"{names[0]} (and {len(names) - 1} more)"
+
+
+def _outputs(observation: Observation) -> str:
+    """``output (2, 10)``, or each key with its shape."""
+    shapes = [f"{key} {shape}".strip() for key, shape in observation.outputs]
+    return "output " + ", ".join(shapes)
+
+
+def _summary(observation: Observation) -> str:
+    counts = f"{observation.trainable:,} of {observation.total:,}" if observation.total is not None else "unknown"
+    return f"{_outputs(observation)}; trainable parameters: {counts}"
