@@ -1,0 +1,92 @@
+"""What a library offers besides models: names, layers, weights."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from headcheck.catalog.entry import Signature
+from headcheck.catalog.files import library_of, load, name_set
+from headcheck.catalog.models import canonical
+
+
+def names(namespace: str) -> frozenset[str]:
+    """Return every public name of a library namespace such as ``torchvision.models``; none if it is not catalogued."""
+    library = library_of(namespace)
+    if library is None:
+        return frozenset()
+    index = load(library)["namespaces"].get(namespace)
+    return frozenset() if index is None else name_set(library, index)
+
+
+@functools.cache
+def layer(kind: str) -> Signature | None:
+    """Return the constructor's signature of a Module class of torch.nn or torchvision, or None if it is not one."""
+    found = _layer(kind)
+    if found is None:
+        return None
+    _, (parameters, variadic, _) = found
+    return Signature(parameters={name: _plain(value) for name, value in parameters.items()}, variadic=variadic)
+
+
+def layer_attributes(kind: str) -> frozenset[str]:
+    """Return every name an instance of a Module class may have beyond `module_attributes`; none if it is not known."""
+    found = _layer(kind)
+    if found is None:
+        return frozenset()
+    library, (_, _, attributes) = found
+    return name_set(library, attributes)
+
+
+def module_attributes() -> frozenset[str]:
+    """Return every name that all modules have."""
+    return name_set("torch", load("torch")["module_attributes"])
+
+
+def weights(enum: str) -> Mapping[str, int] | None:
+    """Return the number of classes of each member of a weights enum (0 where it does not predict classes), or None."""
+    if library_of(enum) is None:
+        return None
+    known: dict[str, dict[str, int]] = load("torchvision")["weights"]
+    if enum in known:
+        return known[enum]
+    matches = _by_last_name("weights").get(enum.rpartition(".")[2], ())
+    return known[matches[0]] if len(matches) == 1 else None
+
+
+def weights_of(builder: str) -> str | None:
+    """Return the weights enum of a builder, or None for one that is not catalogued."""
+    name = canonical(builder)
+    return None if name is None else str(load("torchvision")["builders"][name]["weights"])
+
+
+def nearest(name: str, among: Iterable[str], n: int = 3) -> tuple[str, ...]:
+    """Return at most `n` names that look like `name`, the likest first."""
+    import difflib
+
+    return tuple(difflib.get_close_matches(name, list(among), n))
+
+
+def _layer(kind: str) -> tuple[str, Any] | None:
+    library = library_of(kind)
+    if library is None:
+        return None
+    layers = load(library)["layers"]
+    if kind in layers:
+        return library, layers[kind]
+    # Under the defining module (torch.nn.modules.linear.Linear) or one that imports it.
+    matches = _by_last_name("layers", library).get(kind.rpartition(".")[2], ())
+    return (library, layers[matches[0]]) if len(matches) == 1 else None
+
+
+@functools.cache
+def _by_last_name(part: str, library: str = "torchvision") -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name in load(library)[part]:
+        found.setdefault(name.rpartition(".")[2], []).append(name)
+    return found
+
+
+def _plain(value: object) -> object:
+    return tuple(map(_plain, value)) if isinstance(value, list) else value

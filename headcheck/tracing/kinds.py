@@ -1,0 +1,19 @@
+"""The public name of a class or function of a library."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+
+#: Namespaces whose names are shorter than the defining module's and stable across versions.
+_PUBLIC = ("torch.nn", "torchvision.ops")
+
+
+@functools.cache
+def public_name(item: type) -> str:
+    """Return the dotted name under which users import `item`: ``torch.nn.Linear``, not where torch defines it."""
+    module, name = item.__module__, item.__qualname__
+    for namespace in _PUBLIC:
+        if module.startswith(namespace) and getattr(importlib.import_module(namespace), name, None) is item:
+            return f"{namespace}.{name}"
+    return f"{module}.{name}"

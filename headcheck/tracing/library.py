@@ -1,0 +1,77 @@
+"""Tracing a whole library into its catalog file."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from headcheck.tracing import names, write
+from headcheck.tracing.build import TracingError
+
+#: Called before each builder with its number, their count, and its name.
+Progress = Callable[[int, int, str], None]
+
+
+def trace_library(name: str, path: Path, progress: Progress) -> None:
+    """Trace every model of the installed library `name` ("torch" or "torchvision") and write the catalog file `path`.
+
+    The same library gives the same bytes. Nothing is downloaded: models are built without weights.
+
+    Raises TracingError when a model cannot be traced, ValueError for a library that is not known.
+    """
+    if name not in _LIBRARIES:
+        raise ValueError(f"no tracer for the library {name!r}; there are {', '.join(_LIBRARIES)}")
+    write.write(_LIBRARIES[name](progress), path)
+
+
+def _torch(progress: Progress) -> dict[str, Any]:
+    progress(0, 1, "torch")
+    table = write.Table()
+    modules = [importlib.import_module(namespace) for namespace in _TORCH_NAMESPACES]
+    found = names.layers([torch.nn])  # type: ignore[list-item]
+    namespaces = {module.__name__: table.names(names.public(module)) for module in modules}
+    layers = {kind: layer(table, item) for kind, item in found.items()}
+    return {
+        "format": write.FORMAT,
+        "library": "torch",
+        "versions": {"torch": _version("torch")},
+        "module_attributes": table.names(sorted(names.MODULE_ATTRIBUTES)),
+        "namespaces": namespaces,
+        "layers": layers,
+        "names": table.data()["names"],
+    }
+
+
+def layer(table: write.Table, kind: type[torch.nn.Module]) -> list[Any]:
+    """Return a Module class as ``[parameters, variadic, attributes]``."""
+    parameters, variadic = names.signature(kind)
+    return [parameters, variadic, table.names(sorted(names.attributes(kind)))]
+
+
+def _torchvision(progress: Progress) -> dict[str, Any]:
+    from headcheck.tracing import torchvision_models
+
+    return torchvision_models.trace_all(progress)
+
+
+def _version(package: str) -> str:
+    # Without what follows "+", the build for one accelerator: it changes nothing here.
+    return str(importlib.import_module(package).__version__).partition("+")[0]
+
+
+_TORCH_NAMESPACES = (
+    "torch",
+    "torch.nn",
+    "torch.nn.functional",
+    "torch.nn.init",
+    "torch.optim",
+    "torch.optim.lr_scheduler",
+    "torch.utils.data",
+)
+_LIBRARIES: Mapping[str, Callable[[Progress], dict[str, Any]]] = {"torch": _torch, "torchvision": _torchvision}
+
+__all__ = ["Progress", "TracingError", "trace_library"]

@@ -1,0 +1,243 @@
+"""Tracing one model: its heads, the shapes that reach them, and what forward uses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from headcheck.catalog.entry import Shape
+from headcheck.tracing import autograd, compare, detection, fx
+from headcheck.tracing.build import TracingError, on_meta
+from headcheck.tracing.observe import Observation, merge, observe
+from headcheck.tracing.shortcuts import no_normalisation
+from headcheck.tracing.tree import Scaled, Size, Tree, describe, lookup, total
+
+#: Makes a model, given the keywords that are not left at what is traced.
+Build = Callable[[Mapping[str, object]], nn.Module]
+#: As `Shape`; a size may follow a count.
+SizedShape: TypeAlias = "tuple[Size | None, ...]"
+#: How many more classes the second model has whose outputs are compared with those of the first.
+_STEP = 10
+
+
+@dataclass(frozen=True)
+class TracedHead:
+    """As `headcheck.catalog.entry.Head`; its kind and sizes are those of the module at `path`."""
+
+    path: str
+    shape: Shape
+    auxiliary: bool
+    train: bool
+    eval: bool
+    outputs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Traced:
+    """As `headcheck.catalog.entry.Entry`, with the numbers that follow a count still symbolic.
+
+    `counts` are the values these counts have when the builder is not told otherwise.
+    """
+
+    tree: Tree
+    counts: Mapping[str, int]
+    heads: tuple[TracedHead, ...]
+    inputs: Mapping[str, SizedShape]
+    outputs: Mapping[str, SizedShape]
+    used: frozenset[str]
+    input: tuple[int, ...]
+    method: str
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The heads one mode shows: the output keys of each, and how they were found."""
+
+    heads: Mapping[str, set[str]]
+    method: str
+
+
+def trace(build: Build, shapes: Sequence[tuple[int, ...]], counts: Iterable[str], task: str) -> Traced:
+    """Trace the model that `build` makes.
+
+    `shapes` are those of the tensors it is called with, without the batch size; `counts` the keywords that set how
+    many outputs it has (``num_classes``).
+
+    Raises TracingError when two ways of finding the heads disagree.
+    """
+    model = on_meta(lambda: build({}))
+    base = describe(model)
+    tree, defaults = _scaled(build, base, counts)
+    _check_total(model, tree, defaults)
+    if task == "detection":
+        observations, modes = _look_at_detection(build, tree, defaults)
+    else:
+        looks = {train: _look(model, shapes, train) for train in (True, False)}
+        observations = {train: seen for train, (seen, _) in looks.items()}
+        modes = {train: found for train, (_, found) in looks.items()}
+    seen = merge(observations[True], observations[False])
+    heads = _heads(modes, seen) if defaults else ()  # What optical flow answers are not classes.
+    _check_counts(heads, tree)
+    wanted = _wanted(heads, tree)
+    inputs, outputs = _regular(seen.inputs, wanted[0]), _regular(seen.outputs, wanted[1])
+    for count, default in defaults.items():
+        other = {**defaults, count: default + _STEP}
+        if task == "detection":
+            changed = detection.train(build, other)
+        else:
+            with no_normalisation():
+                changed = observe(on_meta(partial(build, other)), _arguments(shapes, 1), train=True)
+        inputs = {path: _scale(shape, changed.inputs.get(path), count, default) for path, shape in inputs.items()}
+        outputs = {path: _scale(shape, changed.outputs.get(path), count, default) for path, shape in outputs.items()}
+    known = {name for name, _ in (*tree.values, *tree.parameters, *tree.children)} | tree.attributes
+    return Traced(
+        tree=tree,
+        counts=defaults,
+        heads=heads,
+        inputs=inputs,
+        outputs=outputs,
+        used=frozenset(seen.read & known),
+        input=shapes[0],
+        method="fx" if all(found.method == "fx" for found in modes.values()) else modes[False].method,
+    )
+
+
+def _look_at_detection(
+    build: Build, tree: Tree, counts: Mapping[str, int]
+) -> tuple[dict[bool, Observation], dict[bool, _Found]]:
+    observations, losses = detection.look(build, counts)
+    compared = set(compare.owners(tree))
+    # The layers that follow a count: those of the region proposals and of class-agnostic boxes feed losses too.
+    heads = {path: keys for path, keys in losses.items() if path in compared}
+    return observations, {
+        train: _Found({path: keys for path, keys in heads.items() if path in seen.called}, "detection")
+        for train, seen in observations.items()
+    }
+
+
+def _scaled(build: Build, base: Tree, counts: Iterable[str]) -> tuple[Tree, dict[str, int]]:
+    tree, defaults = base, {}
+    for count in counts:
+        def describe_at(number: int, count: str = count) -> Tree:
+            return describe(on_meta(lambda: build({count: number})))
+
+        tree = compare.scale(tree, describe_at, count)
+        default = compare.default_of(base, tree, count)
+        if default is not None:
+            defaults[count] = default
+    return tree, defaults
+
+
+def _check_total(model: nn.Module, tree: Tree, counts: Mapping[str, int]) -> None:
+    expected = sum(parameter.numel() for parameter in model.parameters())
+    if total(tree, counts) != expected:
+        raise TracingError("some parameters belong to several modules")
+
+
+def _look(model: nn.Module, shapes: Sequence[tuple[int, ...]], train: bool) -> tuple[Observation, _Found]:
+    """Run the model at its expected input and, if it takes that, at twice the size; find its heads in one mode."""
+    with no_normalisation():
+        return _look_on_meta(model, shapes, train)
+
+
+def _look_on_meta(model: nn.Module, shapes: Sequence[tuple[int, ...]], train: bool) -> tuple[Observation, _Found]:
+    arguments = _arguments(shapes, 1)
+    seen = observe(model, arguments, train)
+    walked = autograd.heads(model, seen.answer)
+    traced = fx.heads(model, arguments, train)
+    if traced is not None:
+        _check_methods({path: keys for path, (keys, _) in traced.items()}, walked)
+        for path, (_, shape) in traced.items():
+            if seen.inputs[path] != shape:
+                raise TracingError(f"{path} gets {seen.inputs[path]} by hooks, {shape} by shape propagation")
+    try:
+        seen = merge(seen, observe(model, _arguments(shapes, 2), train))
+    except (AssertionError, RuntimeError, ValueError):
+        pass  # The model takes one image size only, so every size it has is fixed.
+    return seen, _Found(walked, "autograd" if traced is None else "fx")
+
+
+def _arguments(shapes: Sequence[tuple[int, ...]], scale: int) -> tuple[Tensor, ...]:
+    # Two images: BatchNorm refuses to train on a single value per channel.
+    return tuple(torch.empty(2, shape[0], *(size * scale for size in shape[1:]), device="meta") for shape in shapes)
+
+
+def _check_methods(traced: Mapping[str, set[str]], walked: Mapping[str, set[str]]) -> None:
+    if traced != walked:
+        raise TracingError(f"torch.fx finds the heads {traced}, the autograd walk {walked}")
+
+
+def _heads(modes: Mapping[bool, _Found], seen: Observation) -> tuple[TracedHead, ...]:
+    paths = dict.fromkeys([*modes[False].heads, *modes[True].heads])
+    order = list(seen.inputs)
+    heads = []
+    for path in sorted(paths, key=order.index):
+        shape = seen.inputs[path]
+        if shape is None:
+            raise TracingError(f"{path} is not called with one tensor")
+        keys = sorted(modes[True].heads.get(path, set()) | modes[False].heads.get(path, set()))
+        heads.append(
+            TracedHead(
+                path=path,
+                shape=shape,
+                auxiliary=all("aux" in key for key in keys),
+                train=path in modes[True].heads,
+                eval=path in modes[False].heads,
+                outputs=tuple(keys),
+            )
+        )
+    return tuple(heads)
+
+
+def _check_counts(heads: Iterable[TracedHead], tree: Tree) -> None:
+    found, compared = {head.path for head in heads}, set(compare.owners(tree))
+    if found != compared:
+        raise TracingError(f"the outputs come from {sorted(found)}, the classes change {sorted(compared)}")
+
+
+def _wanted(heads: Iterable[TracedHead], tree: Tree) -> tuple[set[str], set[str]]:
+    """Return the paths of the modules whose input, and of those whose output, the catalog keeps."""
+    containers = {path for head in heads for path in _above(head.path)}
+    top = [name for name, _ in tree.children]
+    children = {f"{path}.{name}" for path in containers for name, _ in lookup(tree, path).children}
+    return {*top, *containers, *(head.path for head in heads)}, {*top, *children}
+
+
+def _scale(shape: SizedShape, changed: Shape | None, count: str, default: int) -> SizedShape:
+    """Return a shape with the sizes that follow `count`, which `changed` has `_STEP` more of."""
+    if changed is None:
+        return shape
+    return tuple(_scale_size(*sizes, count, default) for sizes in zip(shape, changed, strict=True))
+
+
+def _scale_size(size: Size | None, changed: int | None, count: str, default: int) -> Size | None:
+    if size is None or changed is None or isinstance(size, Scaled) or size == changed:
+        return size
+    factor = (changed - size) // _STEP
+    if factor * _STEP != changed - size:
+        raise TracingError(f"a shape does not follow {count} in a straight line")
+    return Scaled(count, factor, size - factor * default)
+
+
+def _above(path: str) -> list[str]:
+    parts = path.split(".")
+    return [".".join(parts[:count]) for count in range(1, len(parts))]
+
+
+def _regular(shapes: Mapping[str, Shape | None], wanted: set[str]) -> dict[str, SizedShape]:
+    return {path: shape for path, shape in shapes.items() if path in wanted and shape is not None}
+
+
+def sizes(tree: Tree) -> tuple[Size, Size] | None:
+    """Return how many features (or channels) a layer takes and gives, or None where it is not such a layer."""
+    values = dict(tree.values)
+    for one, other in (("in_features", "out_features"), ("in_channels", "out_channels")):
+        taken, given = values.get(one), values.get(other)
+        if isinstance(taken, int | Scaled) and isinstance(given, int | Scaled):
+            return taken, given
+    return None

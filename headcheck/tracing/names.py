@@ -1,0 +1,119 @@
+"""The names, signatures and attributes a library offers."""
+
+from __future__ import annotations
+
+import ast
+import enum
+import importlib
+import inspect
+import pkgutil
+import textwrap
+import warnings
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import nn
+
+from headcheck.catalog.entry import REQUIRED
+from headcheck.tracing.kinds import public_name
+from headcheck.tracing.tree import MODULE_ATTRIBUTES, is_plain
+
+
+def submodules(package: str) -> Iterator[ModuleType]:
+    """Yield a package and everything public in it, in alphabetical order."""
+    module = importlib.import_module(package)
+    yield module
+    for info in sorted(pkgutil.iter_modules(getattr(module, "__path__", [])), key=lambda info: info.name):
+        if not info.name.startswith("_"):
+            yield from submodules(f"{package}.{info.name}")
+
+
+def public(module: ModuleType) -> list[str]:
+    """Return the public names of a module in alphabetical order."""
+    return sorted(name for name in dir(module) if not name.startswith("_"))
+
+
+def layers(modules: list[ModuleType]) -> dict[str, type[nn.Module]]:
+    """Return the public Module classes that `modules` hold under their public names, in alphabetical order.
+
+    A class counts if it is defined in one of the modules or below it.
+    """
+    prefixes = tuple(module.__name__ for module in modules)
+    found = {
+        public_name(item): item
+        for module in modules
+        for name, item in vars(module).items()
+        if not name.startswith("_") and inspect.isclass(item) and issubclass(item, nn.Module)
+        if item.__module__.startswith(prefixes)
+    }
+    return dict(sorted(found.items()))
+
+
+def signature(function: Callable[..., Any]) -> tuple[dict[str, Any], bool]:
+    """Return the parameters of a callable (without ``*``) with their defaults, and whether it takes ``**``.
+
+    A default that is not plain is given as text: the name of an enum's member, a class or a function.
+    """
+    parameters = inspect.signature(function).parameters.values()
+    named = [item for item in parameters if item.kind not in (item.VAR_POSITIONAL, item.VAR_KEYWORD)]
+    variadic = any(item.kind is item.VAR_KEYWORD for item in parameters)
+    return {item.name: _default(item.default) for item in named}, variadic
+
+
+def _default(value: object) -> object:
+    if value is inspect.Parameter.empty:
+        return REQUIRED
+    if isinstance(value, enum.Enum):
+        return f"{type(value).__name__}.{value.name}"
+    if is_plain(value):
+        return value
+    return getattr(value, "__name__", None) or str(value)
+
+
+def attributes(kind: type[nn.Module]) -> frozenset[str]:
+    """Return every name an instance of a Module class may have beyond those that all modules have.
+
+    These are what the class has, what its source assigns to ``self`` or registers anywhere, and, where it can be made
+    from small numbers alone, what an instance has.
+    """
+    names = set(dir(kind))
+    for base in kind.__mro__:
+        if issubclass(base, nn.Module) and base is not nn.Module:
+            names |= set(vars(base).get("__annotations__", ())) | _assigned(base)
+    return frozenset(names | _of_instance(kind)) - MODULE_ATTRIBUTES
+
+
+_REGISTERS = {"register_buffer", "register_parameter", "register_module", "add_module"}
+
+
+def _assigned(kind: type) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(kind)))):
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and _is_self(node.value):
+            names.add(node.attr)
+        elif (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and node.func.attr in _REGISTERS
+            and _is_self(node.func.value)
+            and node.args
+            and isinstance(node.args[0], ast.Constant)
+        ):
+            names.add(str(node.args[0].value))
+    return names
+
+
+def _is_self(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id == "self"
+
+
+def _of_instance(kind: type[nn.Module]) -> set[str]:
+    needed = [name for name, default in signature(kind)[0].items() if default is REQUIRED]
+    with warnings.catch_warnings(), torch.device("meta"):
+        warnings.simplefilter("ignore")
+        try:
+            return set(dir(kind(**dict.fromkeys(needed, 4))))
+        except (AttributeError, TypeError, ValueError, RuntimeError, AssertionError):
+            return set()  # It wants something else than numbers; what its source says must do.
