@@ -1,0 +1,54 @@
+"""The checks: each keeps the promise of one rule (or of a few that one look decides), and asks an execution only named
+questions. A check is registered with the codes it can report:
+
+    @check("HC103")
+    def resize_without_effect(execution: Execution) -> Iterator[Report]: ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, TypeAlias
+
+from headcheck.execution import Execution
+from headcheck.findings import Expectation, Severity
+from headcheck.interpreter.values import Address
+
+
+class Report(NamedTuple):
+    """What a check says of one execution: `site` is the operation to mend, `model` the model to confirm it on."""
+
+    code: str
+    site: Any
+    message: str
+    help: str = ""
+    expectation: Expectation = Expectation()
+    model: Address | None = None
+    severity: Severity | None = None
+    fix: str = ""
+
+
+Check: TypeAlias = Callable[[Execution], Iterator[Report]]
+_CHECKS: list[tuple[tuple[str, ...], Check]] = []
+
+
+def check(*codes: str) -> Callable[[Check], Check]:
+    """Register a check with the codes it can report."""
+
+    def register(function: Check) -> Check:
+        _CHECKS.append((codes, function))
+        return function
+
+    return register
+
+
+def load() -> list[tuple[tuple[str, ...], Check]]:
+    """All checks with their codes, in the order of their modules."""
+    from headcheck.checks import attributes, building, freezing, optimizing, sizes  # noqa: F401
+
+    return _CHECKS
+
+
+def registered() -> frozenset[str]:
+    """The codes of all checks."""
+    return frozenset(code for codes, _ in load() for code in codes)

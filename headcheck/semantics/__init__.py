@@ -1,0 +1,8 @@
+"""What library calls mean, one module per library. Importing a module registers its effects."""
+
+from __future__ import annotations
+
+
+def load_effects() -> None:
+    """Register the effects of every library."""
+    from headcheck.semantics import argparse, python, torch, torchvision  # noqa: F401

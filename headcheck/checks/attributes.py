@@ -1,0 +1,135 @@
+"""Attributes: the right part of the model, by its right name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from headcheck import catalog, events
+from headcheck.checks import Report, check
+from headcheck.checks.words import built, dotted, layer_name, model_name, new_head, outputs_of
+from headcheck.execution import Execution, Model
+from headcheck.findings import Expectation
+from headcheck.interpreter.values import Ref
+
+
+def real_heads(model: Model) -> str:
+    """``fc``, or ``fc` and `AuxLogits.fc`` where there is more than one."""
+    return " and ".join(f"`{dotted(head.path)}`" for head in model.entry.heads)
+
+
+@check("HC201")
+def unused_head(execution: Execution) -> Iterator[Report]:
+    """A new module under a name that the model's forward never reads: the old head still answers."""
+    for event in execution.of(events.ChildSet):
+        place = execution.places.get(event.owner)
+        module = execution.module(Ref(event.owner))
+        if place is None or module is None or module.node is None or event.how == "rearranged":
+            continue
+        model, path = place
+        known = event.name in module.node.children or event.name in module.node.values
+        if known or event.name in module.node.attributes or not execution.is_new(event.new):
+            continue
+        if module.kind in CONTAINERS or event.name in execution.facts.used_attributes:
+            continue
+        if module.children.get(event.name) != event.new or not execution.forward_is_the_librarys(model):
+            continue
+        owner = model_name(model) if not path else f"`{dotted(path)}` of {model_name(model)}"
+        message = (
+            f"{owner} (line {execution.line(model.built.site)}) has no `{event.name}` in its forward: "
+            f"the new layer is never used, {real_heads(model)} still answers"
+        )
+        head = model.entry.heads[0]
+        full = f"{path}.{event.name}" if path else event.name
+        names = tuple(f"{full}.{n}" for n, _ in execution.parameters(event.new).items[:2])
+        help_ = new_head(execution, model, head, outputs_of(execution, event.new))
+        yield Report("HC201", event.site, message, help_, Expectation("no-grad", names, head.out_features), model.ref.address)
+
+
+CONTAINERS = frozenset({"torch.nn.Sequential", "torch.nn.ModuleList", "torch.nn.ModuleDict"})
+
+
+@check("HC202")
+def missing_attribute(execution: Execution) -> Iterator[Report]:
+    """Reads, indexes or deletes what is not there; deletes what forward needs."""
+    for event in execution.of(events.Missing):
+        part = Ref(event.owner)
+        place = execution.was_at(event.owner)
+        owner = f"{built(execution, place[0])}" if place and not place[1] else layer_name(execution.kind(part))
+        if place and place[1]:
+            owner = f"`{dotted(place[1])}` of {built(execution, place[0])}"
+        if event.action == "index":
+            count = len(execution.children(part) or [])
+            message = f"{owner} has no index {event.name}: it holds {count} layers"
+        else:
+            message = f"{owner} has no attribute `{event.name}`"
+        help_ = suggestion(execution, event, place)
+        yield Report("HC202", event.site, message, help_, Expectation("raises"), place[0].ref.address if place else None)
+    yield from deleted(execution)
+
+
+def suggestion(execution: Execution, event: events.Missing, place: tuple[Model, str] | None) -> str:
+    if place is not None and not place[1] and event.action == "read":
+        return f"its head is {real_heads(place[0])}"
+    module = execution.module(Ref(event.owner))
+    if module is not None and event.action == "read":
+        names = [*(module.arguments or {}), *(module.node.values if module.node else {}), *(module.node.children if module.node else {})]
+        close = catalog.nearest(str(event.name), names)
+        return f"did you mean `{close[0]}`?" if close else ""
+    if place is not None:
+        heads = [h for h in place[0].entry.heads if h.path.startswith(place[1] + ".")]
+        return f"its head is `{dotted(heads[0].path)}`" if heads else ""
+    return ""
+
+
+def deleted(execution: Execution) -> Iterator[Report]:
+    """``del model.fc``: forward calls it and nothing took its place."""
+    for event in execution.of(events.ChildDeleted):
+        place = execution.places.get(event.owner)
+        if place is None or place[1] or event.how != "attribute":
+            continue
+        model = place[0]
+        gone = execution.part(model, event.name) is None
+        if not gone or event.name not in model.entry.used or not execution.forward_is_the_librarys(model):
+            continue
+        if event.name in execution.facts.assigned_attributes or event.name in model.module.values:
+            continue
+        message = f"deletes `{event.name}`, which the forward of {built(execution, model)} calls"
+        name = f"{execution.name_of(model.ref)}.{event.name}"
+        yield Report("HC202", event.site, message, f"{name} = nn.Identity()", Expectation("raises"), model.ref.address)
+
+
+@check("HC203")
+def auxiliary_head_left(execution: Execution) -> Iterator[Report]:
+    """The main head answers for the new classes, an auxiliary one whose output is used still for the old ones."""
+    for model in execution.models:
+        main = [h for h in model.entry.heads if not h.auxiliary]
+        for head in (h for h in model.entry.heads if h.auxiliary and h.train):
+            if not main or list(execution.edited_places(model, head.path)) or not execution.exists(model, head.path):
+                continue
+            event = execution.replacement(model, main[0].path)
+            if event is None or not execution.output_used(model, head.outputs):
+                continue
+            part = execution.part(model, main[0].path) or event.new
+            count = outputs_of(execution, part)
+            if not isinstance(count, int) or count == head.out_features:
+                continue
+            message = (
+                f"`{dotted(main[0].path)}` of {built(execution, model)} now has {count} classes, but its auxiliary head "
+                f"`{dotted(head.path)}` keeps {head.out_features} and its output is used"
+            )
+            help_ = new_head(execution, model, head, count)
+            expectation = Expectation("output", classes=head.out_features)
+            yield Report("HC203", event.site, message, help_, expectation, model.ref.address)
+
+
+@check("HC205")
+def unknown_model(execution: Execution) -> Iterator[Report]:
+    """A builder or model name that the library does not have."""
+    for event in execution.of(events.UnknownName):
+        by_name = event.namespace.endswith("get_model")
+        among = catalog.registered() if by_name else sorted(n for n in catalog.names(event.namespace) if n[:1].islower())
+        close = catalog.nearest(event.name, among)
+        owner = "torchvision" if by_name else event.namespace
+        message = f"{owner} has no model `{event.name}`"
+        help_ = "did you mean " + " or ".join(f"`{name}`" for name in close) + "?" if close else ""
+        yield Report("HC205", event.site, message, help_)

@@ -1,0 +1,56 @@
+"""Building: how the script asks the library for a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from headcheck import catalog, events
+from headcheck.checks import Report, check
+from headcheck.checks.words import new_head
+from headcheck.execution import Execution
+from headcheck.findings import Expectation
+from headcheck.interpreter.values import Ref
+
+
+def short(builder: str) -> str:
+    return builder.rsplit(".", 1)[-1]
+
+
+@check("HC406")
+def weights_with_num_classes(execution: Execution) -> Iterator[Report]:
+    """torchvision's builders refuse an own number of classes beside weights."""
+    for event in execution.of(events.Built):
+        count = event.keywords.get("num_classes")
+        if event.weights in (False,) or not isinstance(event.weights, (bool, str)) or type(count) is not int:
+            continue
+        enum = catalog.weights_of(event.builder)
+        members = catalog.weights(enum) if enum else None
+        member = event.weights if isinstance(event.weights, str) else "DEFAULT"
+        classes = members.get(member) if members else None
+        if classes is None or classes == count:
+            continue
+        message = f"{short(event.builder)} has weights for {classes} classes and refuses num_classes={count} beside them"
+        model = next((m for m in execution.models if m.ref == Ref(event.module)), None)
+        main = [h for h in model.entry.heads if not h.auxiliary] if model else []
+        help_ = "leave num_classes out and replace the head"
+        if model is not None and main and main[0].kind.endswith(("Linear", "Conv2d")):
+            help_ += f": {new_head(execution, model, main[0], count)}"
+        yield Report("HC406", event.site, message, help_, Expectation("raises"), event.module)
+
+
+@check("HC501")
+def deprecated_pretrained(execution: Execution) -> Iterator[Report]:
+    """``pretrained=`` where torchvision wants ``weights=``."""
+    for event in execution.of(events.Built):
+        if "pretrained" not in event.given:
+            continue
+        name = short(event.builder)
+        enum = catalog.weights_of(event.builder)
+        value = event.given["pretrained"]
+        members = [m for m in (catalog.weights(enum) or {}) if m != "DEFAULT"] if enum else []
+        if value is True and members:
+            fix = f'weights="{members[0]}"'
+        else:
+            fix = "weights=None" if value is False else ""
+        message = f"`pretrained` of {name} is deprecated since torchvision 0.13, `weights` takes its place"
+        yield Report("HC501", event.site, message, fix, fix=fix)

@@ -1,0 +1,172 @@
+"""Freezing: what should learn learns, what should not does not."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+
+from headcheck import events
+from headcheck.checks import Report, check
+from headcheck.checks.words import built, dotted
+from headcheck.execution import Execution, Model
+from headcheck.findings import Expectation
+from headcheck.interpreter.values import Parameter, Parameters, Ref, Value
+
+
+def frozen_new_heads(execution: Execution) -> Iterator[tuple[Model, str, events.ChildSet, events.Flagged]]:
+    """New heads that end up frozen: (model, path, the event that put it in, the last event that froze it)."""
+    for model in execution.models:
+        for head in model.entry.heads:
+            event = execution.replacement(model, head.path)
+            if event is None or not execution.is_new(event.new) or not execution.frozen(event.new):
+                continue
+            if execution.places.get(event.new.address, (None,))[0] != model:
+                continue
+            freezes = [f for f in execution.of(events.Flagged) if not f.value and execution.covers(f, event.new)]
+            if freezes and execution.order(freezes[-1]) > execution.order(event) and execution.meant_to_learn(model):
+                yield model, head.path, event, freezes[-1]
+
+
+@check("HC301", "HC304")
+def frozen_head(execution: Execution) -> Iterator[Report]:
+    """The new head is frozen after it was put in: by a freeze of everything, or by a name test that misses it."""
+    seen: set[int] = set()
+    for model, path, event, freeze in frozen_new_heads(execution):
+        if id(freeze.site) in seen:
+            continue
+        seen.add(id(freeze.site))
+        names = tuple(f"{path}.{n}" for n, _ in execution.parameters(event.new).items[:2])
+        expectation = Expectation("frozen", names)
+        name = execution.name_of(model.ref)
+        tests = execution.name_tests(model, freeze)
+        if tests:
+            said = " or ".join(sorted({repr(test.text) for test in tests}))
+            message = (
+                f"the name test on {said} does not spare the head of {built(execution, model)}, "
+                f"`{dotted(path)}`: it is frozen too"
+            )
+            help_ = f"test for {path.split('.')[0] + '.'!r}"
+            yield Report("HC304", freeze.site, message, help_, expectation, model.ref.address)
+        else:
+            message = (
+                f"this freezes the new head `{dotted(path)}` of {built(execution, model)} as well: "
+                f"it was put in before, on line {execution.line(event.site)}"
+            )
+            help_ = f"freeze first, then replace; or thaw it: {name}.{dotted(path.split('.')[0])}.requires_grad_(True)"
+            yield Report("HC301", freeze.site, message, help_, expectation, model.ref.address)
+
+
+@check("HC302")
+def nothing_trainable(execution: Execution) -> Iterator[Report]:
+    """An optimizer over parameters none of which requires a gradient."""
+    if any(flag.value for flag in execution.of(events.Flagged)):
+        return
+    reported = {id(event.optimizer) for event in ()}
+    for event, optimizer in execution.optimizers():
+        if not optimizer.complete or id(event) in reported:
+            continue
+        flags = [execution.trainable(parameter) for parameter in optimizer.parameters]
+        if any(flag is not False for flag in flags) or list(frozen_new_heads(execution)):
+            continue
+        owners = [execution.root_of(parameter) for parameter in optimizer.parameters]
+        model = next((owner for owner in owners if owner is not None), None)
+        if not flags:
+            model = next((m for m in execution.models if execution.frozen(m.ref)), None)
+            if model is None:
+                continue
+        if model is not None and execution.escaped_before(model.ref.address, event):
+            continue
+        where = f" of {built(execution, model)}" if model else ""
+        message = (
+            f"the optimizer gets no trainable parameter{where}: "
+            f"{f'all {len(flags)} are frozen' if flags else 'its list is empty'}"
+        )
+        help_ = "put a new head in after the freeze, or thaw the part that should learn"
+        yield Report("HC302", event.site, message, help_, Expectation("raises"), model.ref.address if model else None)
+
+
+NAMES = ("requires_grad", "requires_grad_")
+
+
+def is_misspelt(name: str) -> bool:
+    """Whether a name was meant to be ``requires_grad``."""
+    plain = name.replace("_", "").lower()
+    return name not in NAMES and difflib.SequenceMatcher(None, plain, "requiresgrad").ratio() > 0.82
+
+
+@check("HC303")
+def freeze_without_effect(execution: Execution) -> Iterator[Report]:
+    """A line that was meant to freeze or thaw, and does nothing (or raises)."""
+    for event in execution.of(events.FlagMissed):
+        handler = MISSES.get(event.receiver)
+        if handler is not None:
+            yield from handler(execution, event)
+    for event in execution.of(events.FieldSet):
+        if is_misspelt(event.name) and isinstance(event.value, bool):
+            yield misspelt(execution, event.site, event.name, "a module")
+
+
+def owner_address(execution: Execution, owner: Value) -> Ref | None:
+    place = execution.was_at(owner.address) if type(owner) is Ref and execution.module(owner) else None
+    return place[0].ref if place else None
+
+
+def flag_on_module(execution: Execution, event: events.FlagMissed) -> Iterator[Report]:
+    if not isinstance(event.value, bool):
+        return
+    place = execution.was_at(event.owner.address)
+    what = f"`{dotted(place[1])}` of {built(execution, place[0])}" if place and place[1] else ""
+    what = what or (built(execution, place[0]) if place else "this module")
+    verb = "unfreeze" if event.value else "freeze"
+    listing = execution.parameters(event.owner)
+    learns = listing.complete and bool(listing.items) and all(execution.trainable(p) for _, p in listing.items)
+    message = f"`requires_grad` set on a module does nothing: the parameters of {what} are not changed"
+    severity = "info" if event.value and learns else None
+    names = tuple(f"{place[1]}.{n}" if place and place[1] else n for n, _ in listing.items[:1]) if place else ()
+    expectation = Expectation("frozen" if event.value else "trainable", names) if names else Expectation()
+    address = place[0].ref.address if place else None
+    help_ = f"call requires_grad_({event.value}) to {verb} it"
+    yield Report("HC303", event.site, message, help_, expectation, address, severity)  # type: ignore[arg-type]
+
+
+def flag_on_parameter(execution: Execution, event: events.FlagMissed) -> Iterator[Report]:
+    if is_misspelt(event.name):
+        yield misspelt(execution, event.site, event.name, "a parameter", event)
+
+
+def misspelt(
+    execution: Execution, site: object, name: str, what: str, event: events.FlagMissed | None = None
+) -> Report:
+    message = f"`{name}` is not `requires_grad`: setting it on {what} freezes and unfreezes nothing"
+    model = execution.root_of(Parameter(event.owner, event.path)) if event and type(event.owner) is Ref else None
+    expectation = Expectation()
+    if model is not None and event is not None and event.value is False:
+        path = execution.path_of(model, Parameter(event.owner, event.path))
+        expectation = Expectation("trainable", (path,)) if path else Expectation()
+    return Report("HC303", site, message, "requires_grad", expectation, model.ref.address if model else None)
+
+
+def flag_on_call(execution: Execution, event: events.FlagMissed) -> Iterator[Report]:
+    call = "parameters()" if type(event.owner) is Parameters and not event.owner.named else "named_parameters()"
+    message = f"`requires_grad` set on the result of `{call}` does not reach the parameters"
+    yield Report("HC303", event.site, message, "for parameter in model.parameters(): parameter.requires_grad = False")
+
+
+def flag_on_uncalled(execution: Execution, event: events.FlagMissed) -> Iterator[Report]:
+    name = event.name if event.name != "requires_grad" else "parameters"
+    message = f"`{name}` is not called here: it is a method, not the parameters"
+    yield Report("HC303", event.site, message, f"write {name}()", Expectation("raises"), None)
+
+
+def flag_compared(execution: Execution, event: events.FlagMissed) -> Iterator[Report]:
+    message = "`requires_grad ==` compares and changes nothing"
+    yield Report("HC303", event.site, message, "assign with a single =")
+
+
+MISSES = {
+    "module": flag_on_module,
+    "parameter": flag_on_parameter,
+    "call": flag_on_call,
+    "uncalled": flag_on_uncalled,
+    "comparison": flag_compared,
+}

@@ -1,0 +1,132 @@
+"""Sizes: what reaches a head and the layers inside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from headcheck import events
+from headcheck.checks import Report, check
+from headcheck.checks.words import argument, built, dotted, layer_name, new_head, outputs_of, shape_words
+from headcheck.execution import Execution, Flow, Model
+from headcheck.findings import Expectation
+from headcheck.interpreter.values import Ref
+from headcheck.ir import UNKNOWN
+
+
+@check("HC101", "HC102", "HC105")
+def broken_head(execution: Execution) -> Iterator[Report]:
+    """Follow what reaches a replaced head through its layers; the first that does not take it is reported."""
+    for model in execution.models:
+        if not execution.forward_is_the_librarys(model):
+            continue
+        done: set[str] = set()
+        for head in model.entry.heads:
+            for place in execution.edited_places(model, head.path):
+                if place in done:
+                    break
+                done.add(place)
+                part = execution.part(model, place)
+                flow = execution.flow(part, execution.arriving(model, place), place) if part is not None else Flow(None)
+                if flow.mismatch is not None:
+                    yield describe(execution, model, flow, place)
+                if flow.mismatch is not None or flow.shape is not None:
+                    break
+
+
+def describe(execution: Execution, model: Model, flow: Flow, place: str) -> Report:
+    assert flow.mismatch is not None and flow.at is not None
+    mismatch, layer = flow.mismatch, layer_name(flow.mismatch.kind)
+    head = next(h for h in model.entry.heads if h.path == place or h.path.startswith(place + "."))
+    out = outputs_of(execution, flow.at.part)
+    site = execution.site_of(flow.at.part) or execution.site_of(flow.sized.part if flow.sized else None) or model.built.site
+    expectation = Expectation("raises")
+    after_new = flow.sized is not None and execution.is_new(flow.sized.part)
+    if mismatch.reason != "size":
+        wants = "a vector" if mismatch.reason == "map" else "a feature map"
+        gets = "a feature map" if mismatch.reason == "map" else "a vector"
+        message = (
+            f"{layer} takes {wants}, but {built(execution, model)} feeds {gets} of {shape_words(mismatch.gets)} "
+            f"into `{dotted(flow.at.path)}`"
+        )
+        return Report("HC102", site, message, new_head(execution, model, head, out), expectation, model.ref.address)
+    channels = mismatch.kind[-2:] in ("1d", "2d", "3d")
+    got = mismatch.gets[0] if channels else mismatch.gets[-1]
+    unit = "channels" if mismatch.argument == "in_channels" else "features"
+    if after_new:
+        assert flow.sized is not None
+        before = layer_name(execution.kind(flow.sized.part))
+        line = execution.line(execution.site_of(flow.sized.part))
+        message = f"{layer} takes {mismatch.takes} {unit}, but the {before} before it (line {line}) gives {got}"
+        return Report("HC105", site, message, fitting(layer, got, out), expectation, model.ref.address)
+    message = (
+        f"{layer} takes {mismatch.takes} {unit}, but {built(execution, model)} feeds {got} into `{dotted(place)}`"
+    )
+    help_ = fitting(layer, got, out)
+    if place == head.path == flow.at.path and layer == "Linear":
+        help_ = f"nn.Linear({execution.name_of(model.ref)}.{dotted(place)}.in_features, {argument(out)})"
+    return Report("HC101", site, message, help_, expectation, model.ref.address)
+
+
+def fitting(layer: str, size: int | None, out: object) -> str:
+    if layer == "Linear" or layer.startswith("Conv"):
+        return f"nn.{layer}({size}, {argument(out)}{', kernel_size=1' if layer != 'Linear' else ''})"
+    return f"nn.{layer}({size})"
+
+
+SIZE_ARGUMENTS = frozenset({"in_features", "out_features", "in_channels", "out_channels", "num_features"})
+
+
+@check("HC103")
+def resize_without_effect(execution: Execution) -> Iterator[Report]:
+    """A size written to a layer after it was made: its weights keep their shape."""
+    for event in execution.of(events.FieldSet):
+        part = Ref(event.owner)
+        kind = execution.kind(part)
+        if event.name in SIZE_ARGUMENTS and kind.startswith("torch.nn."):
+            old = execution.built_with(part, event.name)
+            replaced = {e.name for e in execution.of(events.FieldSet) if e.owner == event.owner}
+            if old is UNKNOWN or old == event.value or replaced & {"weight", "bias"}:
+                continue
+            yield resized(execution, event, layer_name(kind), old)
+        elif event.name == "num_classes":
+            yield from count_only(execution, event)
+
+
+def resized(execution: Execution, event: events.FieldSet, layer: str, old: object) -> Report:
+    place = execution.was_at(event.owner)
+    model = place[0] if place else None
+    name = f"{execution.name_of(model.ref)}.{dotted(place[1])}" if model and place else "the layer"
+    where = f" of {built(execution, model)}" if model else ""
+    message = (
+        f"setting `{event.name}` does not resize the {layer}{where}: its weight keeps "
+        f"{old if isinstance(old, int) else 'the old'} {event.name.split('_')[0]}puts"
+    )
+    sizes = {k: execution.built_with(Ref(event.owner), k) for k in SIZE_ARGUMENTS}
+    first = sizes["in_features"] if layer == "Linear" else sizes["in_channels"]
+    second = event.value if event.name.startswith("out") else sizes["out_features"]
+    if event.name.startswith("in"):
+        first = event.value
+    help_ = f"{name} = nn.{layer}({argument(first)}, {argument(second)})"
+    address = model.ref.address if model else None
+    classes = old if isinstance(old, int) and event.name.startswith("out") else None
+    return Report("HC103", event.site, message, help_, Expectation("output", classes=classes), address)
+
+
+def count_only(execution: Execution, event: events.FieldSet) -> Iterator[Report]:
+    """``model.num_classes = n`` where the library keeps the count for show and no new head came with it."""
+    place = execution.was_at(event.owner)
+    if place is None:
+        return
+    model, path = place
+    module = execution.module(Ref(event.owner))
+    old = module.node.values.get("num_classes") if module is not None and module.node is not None else None
+    below = [h for h in model.entry.heads if not path or h.path == path or h.path.startswith(path + ".")]
+    changed = any(list(execution.edited_places(model, h.path)) for h in model.entry.heads)
+    if old is None or old == event.value or changed or not below or execution.escaped(model.ref.address):
+        return
+    message = (
+        f"setting `num_classes` does not change the head of {built(execution, model)}: "
+        f"`{dotted(below[0].path)}` keeps {old} classes"
+    )
+    expectation = Expectation("output", classes=old) if isinstance(old, int) else Expectation()
+    yield Report("HC103", event.site, message, new_head(execution, model, below[0], event.value), expectation, model.ref.address)

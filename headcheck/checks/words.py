@@ -1,0 +1,58 @@
+"""Words that the messages of several checks share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from headcheck.catalog.entry import Head, Shape
+from headcheck.execution import Execution, Model
+from headcheck.ir import UNKNOWN
+
+
+def model_name(model: Model) -> str:
+    """The builder's own name: ``resnet50``."""
+    return model.entry.builder.rsplit(".", 1)[-1]
+
+
+def built(execution: Execution, model: Model) -> str:
+    """``resnet50 (line 9)``."""
+    return f"{model_name(model)} (line {execution.line(model.built.site)})"
+
+
+def dotted(path: str) -> str:
+    """``classifier.6`` as one writes it: ``classifier[6]``."""
+    first, *rest = path.split(".")
+    return first + "".join(f"[{name}]" if name.isdigit() else f".{name}" for name in rest)
+
+
+def layer_name(kind: str) -> str:
+    return kind.rsplit(".", 1)[-1]
+
+
+def shape_words(shape: Shape) -> str:
+    return " x ".join("?" if size is None else str(size) for size in shape)
+
+
+def argument(value: Any) -> str:
+    """A value as it could be written in a call; what is unknown is left for the reader."""
+    return repr(value) if isinstance(value, (int, str)) else "num_classes"
+
+
+def new_head(execution: Execution, model: Model, head: Head, out: Any) -> str:
+    """The code that puts the right new head in: ``model.fc = nn.Linear(model.fc.in_features, 10)``."""
+    place = f"{execution.name_of(model.ref)}.{dotted(head.path)}"
+    kind = layer_name(head.kind)
+    if kind.startswith("Conv"):
+        return f"{place} = nn.{kind}({place}.in_channels, {argument(out)}, kernel_size=1)"
+    return f"{place} = nn.Linear({place}.in_features, {argument(out)})"
+
+
+def outputs_of(execution: Execution, part: Any) -> Any:
+    """The number of classes that a new head was given, or UNKNOWN."""
+    for name in ("out_features", "out_channels", "num_classes"):
+        value = execution.field(part, name)
+        if isinstance(value, int):
+            return value
+    children = execution.children(part) or []
+    answers = [outputs_of(execution, child) for _, child in children]
+    return next((a for a in reversed(answers) if a is not UNKNOWN), UNKNOWN)

@@ -1,0 +1,195 @@
+"""The events of an execution: each is one thing the script does to an object.
+
+`site` is the IR operation that did it. Modules are named by heap address; values are those of `interpreter.values`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, TypeAlias
+
+Address: TypeAlias = "tuple[int, int]"
+Site: TypeAlias = Any
+
+
+class Built(NamedTuple):
+    """A library builder made a model. `given` are the keywords as the script wrote them."""
+
+    site: Site
+    module: Address
+    builder: str
+    keywords: Mapping[str, Any]
+    weights: Any
+    given: Mapping[str, Any] = {}
+
+
+class Created(NamedTuple):
+    """A layer or a module of the script was made; `children` are those it was made with."""
+
+    site: Site
+    module: Address
+    children: Mapping[str, Any] = {}
+
+
+class Taken(NamedTuple):
+    """A part of a library model was read for the first time and has an address of its own from here on."""
+
+    site: Site
+    module: Address
+    owner: Address
+    name: str
+
+
+class Copied(NamedTuple):
+    site: Site
+    module: Address
+    original: Address
+
+
+class ChildSet(NamedTuple):
+    """A module (or None, or something unknown) was put at `name`; `old` was there before."""
+
+    site: Site
+    owner: Address
+    name: str
+    new: Any
+    old: Any
+    how: str
+
+
+class ChildDeleted(NamedTuple):
+    site: Site
+    owner: Address
+    name: str
+    how: str
+
+
+class FieldSet(NamedTuple):
+    """A plain value was written to an attribute of a module."""
+
+    site: Site
+    owner: Address
+    name: str
+    value: Any
+
+
+class Missing(NamedTuple):
+    """An attribute or index that the module does not have. `action` is read, index or delete."""
+
+    site: Site
+    owner: Address
+    name: Any
+    action: str
+
+
+class Flagged(NamedTuple):
+    """``requires_grad`` of parameters was set: of the `paths` of a module, or of all of it."""
+
+    site: Site
+    module: Address
+    paths: tuple[str, ...] | None
+    value: bool
+
+
+class FlagMissed(NamedTuple):
+    """Something that was meant to set ``requires_grad`` and does not. `receiver` is module, parameter, list or call."""
+
+    site: Site
+    receiver: str
+    owner: Any
+    name: str
+    value: Any
+    path: str = ""
+
+
+class NameTested(NamedTuple):
+    """A parameter's name was compared with a text in the script."""
+
+    site: Site
+    parameter: Any
+    operator: str
+    text: Any
+    result: bool
+
+
+class Moved(NamedTuple):
+    site: Site
+    module: Address
+    target: str
+
+
+class ModeSet(NamedTuple):
+    site: Site
+    module: Address
+    training: bool
+
+
+class Optimized(NamedTuple):
+    """An optimizer was made over `parameters`; `complete` says if those are all it got."""
+
+    site: Site
+    optimizer: Address
+    kind: str
+    parameters: tuple[Any, ...]
+    complete: bool
+    groups: tuple[tuple[int, Mapping[str, Any]], ...] = ()
+    keywords: Mapping[str, Any] = {}
+
+
+class Loaded(NamedTuple):
+    """A state dict was loaded into a module."""
+
+    site: Site
+    module: Address
+
+
+class Called(NamedTuple):
+    """A module's forward ran."""
+
+    site: Site
+    module: Address
+
+
+class OutputRead(NamedTuple):
+    """One output of a model that answers several was read, by key, attribute or position."""
+
+    site: Site
+    module: Address
+    key: Any
+
+
+class Unresolved(NamedTuple):
+    """A new module was put at a name of something that could not be resolved to a model."""
+
+    site: Site
+    name: str
+    why: str
+
+
+class Escaped(NamedTuple):
+    """A module was handed to code that is not followed."""
+
+    site: Site
+    module: Address
+    where: str
+
+
+class UnknownName(NamedTuple):
+    """A library has no member of this name."""
+
+    site: Site
+    namespace: str
+    name: str
+
+
+class Ran(NamedTuple):
+    """A loss's backward or an optimizer's step ran."""
+
+    site: Site
+    what: str
+
+
+Event: TypeAlias = (
+    "Built | Created | Taken | Copied | ChildSet | ChildDeleted | FieldSet | Missing | Flagged | FlagMissed | NameTested"
+    " | Moved | ModeSet | Optimized | Loaded | Called | OutputRead | Unresolved | Escaped | UnknownName | Ran"
+)

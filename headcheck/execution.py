@@ -1,0 +1,476 @@
+"""An execution: one path a script can take, and the questions that checks ask of it. One question per method, and no
+rule's wording in any of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+from headcheck import events
+from headcheck.catalog.entry import Entry, Node, Shape
+from headcheck.interpreter import access, heap
+from headcheck.interpreter.heap import DELETED, Module, Optimizer
+from headcheck.interpreter.state import State, events_of
+from headcheck.interpreter.values import Address, Parameter, Ref, Value
+from headcheck.ir import UNKNOWN
+from headcheck.semantics import layers
+from headcheck.semantics.layers import Mismatch
+
+if TYPE_CHECKING:
+    from headcheck.interpreter.machine import Machine
+
+Part: TypeAlias = "Ref | Node"
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """What the whole file (and project) says, whatever path is taken.
+
+    `assigned_attributes` are set somewhere; `used_attributes` are read for more than their sizes or parameters;
+    `has_defaults`: a run as started without arguments can differ from one with unknown arguments; `line` gives the
+    line of an operation.
+    """
+
+    assigned_attributes: frozenset[str]
+    used_attributes: frozenset[str]
+    has_defaults: bool
+    line: Callable[[Any], int]
+
+
+class Model(NamedTuple):
+    """A library model of an execution."""
+
+    ref: Ref
+    module: Module
+    entry: Entry
+    built: events.Built
+
+
+class Placed(NamedTuple):
+    """A layer where a flow of shapes met it: `path` from the model, and the part before it that fixed the size."""
+
+    part: Any
+    path: str
+
+
+class Flow(NamedTuple):
+    """What came of following a shape through some layers: the shape at the end, or the first layer that disagrees.
+
+    `sized` is the last layer before that which fixed the size, None if none did.
+    """
+
+    shape: Shape | None
+    mismatch: Mismatch | None = None
+    at: Placed | None = None
+    sized: Placed | None = None
+
+
+class Execution:
+    """The end of a path, read-only."""
+
+    def __init__(self, state: State, facts: FileFacts, machine: Machine, defaults: bool) -> None:
+        self.state = state
+        self.facts = facts
+        self.machine = machine
+        self.defaults = defaults
+        self.cut = state.cut or machine.exhausted
+        self.doubtful = state.doubtful
+        self.conditions = state.conditions
+
+    # -- events ------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def events(self) -> list[events.Event]:
+        """Everything that happened, oldest first."""
+        return events_of(self.state)
+
+    def of(self, *kinds: Any) -> Iterator[Any]:
+        """The events of some kinds, oldest first."""
+        return (event for event in self.events if isinstance(event, kinds))
+
+    def order(self, event: events.Event) -> int:
+        """The place of an event in time."""
+        return next(i for i, other in enumerate(self.events) if other is event)
+
+    @cached_property
+    def sites(self) -> frozenset[int]:
+        return frozenset(id(event.site) for event in self.events)
+
+    def passes(self, site: Any) -> bool:
+        """Whether the path came by an operation that left an event."""
+        return id(site) in self.sites
+
+    # -- models ------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def models(self) -> list[Model]:
+        """The library models whose structure is known."""
+        found = []
+        for event in self.of(events.Built):
+            module = self.state.heap[event.module]
+            if module.build is not None and module.build.entry is not None:
+                found.append(Model(Ref(event.module), module, module.build.entry, event))
+        return found
+
+    def module(self, ref: Value) -> Module | None:
+        thing = self.state.object(ref)
+        return thing if type(thing) is Module else None
+
+    @cached_property
+    def places(self) -> dict[Address, tuple[Model, str]]:
+        """Where each module of a library model sits at the end: (its model, dotted path)."""
+        found: dict[Address, tuple[Model, str]] = {}
+        for model in self.models:
+            for path, ref in heap.subtree(self.state, model.ref):
+                found.setdefault(ref.address, (model, path))
+        return found
+
+    def was_at(self, address: Address) -> tuple[Model, str] | None:
+        """Where a module sits, or sat before something else took its place."""
+        place = self.places.get(address)
+        if place is not None:
+            return place
+        home = self.state.heap[address].home
+        model = next((m for m in self.models if home is not None and m.ref.address == home[0]), None)
+        return (model, home[1]) if model is not None and home is not None else None
+
+    def part(self, model: Model, path: str) -> Part | None:
+        """What sits at a dotted path now: something on the heap, a part of the catalog's tree, or None."""
+        current: Part = model.ref
+        for name in path.split(".") if path else ():
+            child = self.child(current, name)
+            if child is None:
+                return None
+            current = child
+        return current
+
+    def child(self, part: Part, name: str) -> Part | None:
+        if isinstance(part, Node):
+            return part.children.get(name)
+        module = self.module(part)
+        if module is None:
+            return None
+        value = module.children.get(name, DELETED)
+        if type(value) is Ref:
+            return value
+        if name in module.children:
+            return None
+        return module.node.children.get(name) if module.node is not None else None
+
+    def children(self, part: Part) -> list[tuple[str, Part]] | None:
+        """The children of a part in order; None if one of them is not known."""
+        if isinstance(part, Node):
+            return list(part.children.items())
+        module = self.module(part)
+        if module is None or not module.known:
+            return None
+        found = [(name, self.child(part, name)) for name in heap.child_names(module)]
+        return None if any(child is None for _, child in found) else [(n, c) for n, c in found if c is not None]
+
+    def kind(self, part: Part) -> str:
+        """The class of a part under its public name; "" where it is not a module."""
+        if isinstance(part, Node):
+            return part.kind
+        module = self.module(part)
+        return module.kind if module is not None else ""
+
+    def field(self, part: Part, name: str) -> Any:
+        """A plain attribute of a part (``in_features``)."""
+        if isinstance(part, Node):
+            return part.values.get(name)
+        module = self.module(part)
+        return heap.field(module, name) if module is not None else None
+
+    def is_new(self, part: Part | None) -> bool:
+        """Whether the script made a module itself."""
+        module = self.module(part) if type(part) is Ref else None
+        return module is not None and module.node is None
+
+    def is_edited(self, part: Part) -> bool:
+        """Whether a part, or anything below it, is not as the library built it."""
+        if isinstance(part, Node):
+            return False
+        module = self.module(part)
+        if module is None or module.node is None or not module.known:
+            return True
+        for name, value in module.children.items():
+            if name not in module.node.children or type(value) is not Ref or self.is_edited(value):
+                return True
+        return False
+
+    # -- forward -----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def taken_apart(self) -> frozenset[Address]:
+        """The models some of whose parts are called, or live in another module, on their own."""
+        found = set()
+        for event in self.of(events.Called):
+            place = self.was_at(event.module)
+            if place is not None and place[1]:
+                found.add(place[0].ref.address)
+        for address, thing in self.state.heap.items():
+            if type(thing) is not Module or address in self.places:
+                continue
+            for value in thing.children.values():
+                place = self.was_at(value.address) if type(value) is Ref and self.module(value) else None
+                if place is not None and place[1]:
+                    found.add(place[0].ref.address)
+        return frozenset(found)
+
+    def forward_is_the_librarys(self, model: Model) -> bool:
+        """Whether the model's own forward decides what is used: it was not rebound, and nobody calls its parts."""
+        if "forward" in model.module.values or model.module.cls is not None:
+            return False
+        if any(e.module == model.ref.address and e.where.startswith("register_") for e in self.of(events.Escaped)):
+            return False
+        return model.ref.address not in self.taken_apart
+
+    # -- shapes ------------------------------------------------------------------------------------------------------
+
+    def edited_places(self, model: Model, path: str) -> Iterator[str]:
+        """The changed places on the way to a head, outermost first; nothing if the way is as the library built it."""
+        names = path.split(".")
+        for count in range(1, len(names) + 1):
+            prefix = ".".join(names[:count])
+            part = self.part(model, prefix)
+            if part is None:
+                return
+            if self.is_edited(part):
+                yield prefix
+
+    def arriving(self, model: Model, path: str) -> Shape | None:
+        """The shape that reaches a place, None if the trunk before it was changed in a way that matters."""
+        shape = model.entry.inputs.get(path)
+        return shape if shape is not None and self.trunk_is_intact(model, path) else None
+
+    def trunk_is_intact(self, model: Model, path: str) -> bool:
+        """Whether every change outside the heads leaves the shapes as they were."""
+        heads = {head.path.split(".")[0] for head in model.entry.heads} | {path.split(".")[0]}
+        for name, value in model.module.children.items():
+            if name in heads or name not in model.module.node.children:  # type: ignore[union-attr]
+                continue
+            if not self.keeps_shape(model, name, value):
+                return False
+        return model.module.known
+
+    def keeps_shape(self, model: Model, path: str, value: Value) -> bool:
+        """Whether what now sits at a path answers the same shape as what the library put there."""
+        original = _node_at(model.entry.root, path)
+        module = self.module(value)
+        if module is None or original is None:
+            return False
+        if module.node is original:
+            return all(self.keeps_shape(model, f"{path}.{n}", v) for n, v in module.children.items())
+        if module.node is not None:
+            return False
+        arrives, leaves = model.entry.inputs.get(path), model.entry.outputs.get(path)
+        if arrives is not None and leaves is not None and self.flow(value, arrives, path).shape == leaves:
+            return True
+        return self._same_effect(module, original)
+
+    def _same_effect(self, module: Module, original: Node) -> bool:
+        """Two layers of one family that answer as many channels: a stem with other inputs, another activation."""
+        if original.kind.startswith("torch.nn.Conv") and module.kind == original.kind:
+            return bool(heap.field(module, "out_channels") == original.values.get("out_channels"))
+        neutral = layers.ACTIVATIONS_WITHOUT_PARAMETERS
+        if module.kind in neutral and original.kind in neutral:
+            return all(layers.RULES[k] is layers.same for k in (module.kind, original.kind))
+        return "Norm" in module.kind and "Norm" in original.kind
+
+    def flow(self, part: Part, shape: Shape | None, path: str = "", sized: Placed | None = None) -> Flow:
+        """Follow a shape through a layer or a Sequential."""
+        if shape is None:
+            return Flow(None, sized=sized)
+        kind = self.kind(part)
+        if kind in SEQUENTIAL:
+            children = self.children(part)
+            if children is None:
+                return Flow(None, sized=sized)
+            current = Flow(shape, sized=sized)
+            for name, child in children:
+                current = self.flow(child, current.shape, f"{path}.{name}" if path else name, current.sized)
+                if current.mismatch is not None or current.shape is None:
+                    return current
+            return current
+        result = layers.infer(kind, lambda name: self.field(part, name), shape)
+        here = Placed(part, path)
+        if isinstance(result, Mismatch):
+            return Flow(None, result, here, sized)
+        fixes = result is not None and kind in SIZED
+        return Flow(result, sized=here if fixes else sized)
+
+    # -- words -------------------------------------------------------------------------------------------------------
+
+    def line(self, site: Any) -> int:
+        """The line of an operation."""
+        return self.facts.line(site)
+
+    def site_of(self, part: Part | None) -> Any:
+        """The operation that made a new module; None for a part of the library."""
+        module = self.module(part) if type(part) is Ref else None
+        return module.site if module is not None and module.node is None else None
+
+    def name_of(self, ref: Ref) -> str:
+        """How the script calls a module: a variable, an attribute of one, or "model"."""
+        for env in (self.state.env, *self.state.globals.values()):
+            for name, value in env.items():
+                if value == ref and type(value) is Ref and name[0] != "%":
+                    return name
+        for thing in self.state.heap.values():
+            held = thing.children if type(thing) is Module else thing.attributes if type(thing) is heap.Instance else {}
+            for name, value in held.items():
+                if type(value) is Ref and value == ref and (type(thing) is not Module or thing.cls is not None):
+                    return f"self.{name}"
+        return "model"
+
+    # -- parameters --------------------------------------------------------------------------------------------------
+
+    def parameters(self, ref: Ref) -> heap.Listing:
+        return heap.list_parameters(self.state, ref)
+
+    def trainable(self, parameter: Parameter) -> bool | None:
+        return heap.is_trainable(self.state, parameter)
+
+    def size_of(self, parameter: Parameter) -> int | None:
+        """How many numbers a parameter holds."""
+        shape = access.shape_of(self.state, parameter)
+        return None if shape is None else layers.product(shape)
+
+    def frozen(self, ref: Ref) -> bool:
+        """Whether a module has parameters, all known, and none of them requires a gradient."""
+        listing = self.parameters(ref)
+        return bool(listing.items) and listing.complete and not any(self.trainable(p) for _, p in listing.items)
+
+    def covers(self, flagged: events.Flagged, ref: Ref) -> bool:
+        """Whether setting flags at an event reached some parameter below a module."""
+        below = {address.address for _, address in heap.subtree(self.state, ref)}
+        if flagged.module in below:
+            return True
+        if flagged.paths is not None:
+            return False
+        return any(r.address in below for _, r in heap.subtree(self.state, Ref(flagged.module)))
+
+    def built_with(self, part: Part, name: str) -> Any:
+        """A layer's size as it was made, whatever was written to it later."""
+        module = self.module(part) if type(part) is Ref else None
+        if module is None:
+            return UNKNOWN
+        if name in module.arguments:
+            return module.arguments[name]
+        return module.node.values.get(name, UNKNOWN) if module.node is not None else UNKNOWN
+
+    def exists(self, model: Model, path: str) -> bool:
+        return self.part(model, path) is not None
+
+    def replacement(self, model: Model, path: str) -> events.ChildSet | None:
+        """The last event that put something new at a head's place, or at a place above it; None if nothing did."""
+        last = None
+        for event in self.of(events.ChildSet):
+            place = self.places.get(event.owner)
+            if place is None or place[0] is not model:
+                continue
+            full = f"{place[1]}.{event.name}" if place[1] else event.name
+            if (path == full or path.startswith(full + ".")) and self.part(model, full) == event.new:
+                last = event
+        return last
+
+    def root_of(self, parameter: Parameter) -> Model | None:
+        """The library model a parameter belongs (or belonged) to."""
+        place = self.was_at(parameter.owner.address) if self.module(parameter.owner) else None
+        if place is None:
+            return next((m for m in self.models if m.ref == parameter.owner), None)
+        return place[0]
+
+    def path_of(self, model: Model, parameter: Parameter) -> str | None:
+        """The dotted name of a parameter in its model."""
+        place = self.places.get(parameter.owner.address)
+        if place is None or place[0] is not model or parameter.path == "*":
+            return None
+        return f"{place[1]}.{parameter.path}" if place[1] else parameter.path
+
+    def optimizers(self) -> Iterator[tuple[events.Optimized, Optimizer]]:
+        """Every optimizer made, with the parameters it holds at the end."""
+        for event in self.of(events.Optimized):
+            yield event, self.state.heap[event.optimizer]
+
+    def optimized(self, ref: Ref) -> bool | None:
+        """Whether some optimizer holds a parameter below a module; None if one of them holds what is not known."""
+        below = {r.address for _, r in heap.subtree(self.state, ref)}
+        unsure = False
+        for _, optimizer in self.optimizers():
+            if any(type(p.owner) is Ref and p.owner.address in below for p in optimizer.parameters):
+                return True
+            unsure = unsure or not optimizer.complete
+        return None if unsure else False
+
+    def name_tests(self, model: Model, flagged: events.Flagged) -> list[events.NameTested]:
+        """The tests of parameter names that went before a freeze and told no parameter of the model from another.
+
+        Empty if the freeze went by no name, or if some test told them apart.
+        """
+        paths = {f.site for f in self.of(events.Flagged) if f.site is flagged.site}
+        tests = [t for t in self.of(events.NameTested) if self._tested_for(t, flagged)]
+        by_site: dict[int, set[bool]] = {}
+        for test in tests:
+            by_site.setdefault(id(test.site), set()).add(test.result)
+        if not paths or any(len(results) > 1 for results in by_site.values()):
+            return []
+        return list({id(test.site): test for test in tests}.values())
+
+    def _tested_for(self, test: events.NameTested, flagged: events.Flagged) -> bool:
+        """Whether a name was tested in the loop whose turns end with the flag being set."""
+        for flag in self.of(events.Flagged):
+            if flag.site is flagged.site and flag.paths and self.settled(test.parameter) == (flag.module, flag.paths[0]):
+                return True
+        return False
+
+    def settled(self, parameter: Parameter) -> tuple[Address, str]:
+        found = heap.settle(self.state, parameter)
+        return found.owner.address, found.path
+
+    def meant_to_learn(self, model: Model) -> bool:
+        """Whether nothing says that the model is frozen on purpose: a copy, one with loaded weights, one in eval mode."""
+        holders = self.holders(model.ref.address)
+        if any(event.module in holders for event in self.of(events.Copied, events.Loaded)):
+            return False
+        modes = [event.training for event in self.of(events.ModeSet) if event.module in holders]
+        return not modes or True in modes
+
+    def holders(self, address: Address) -> set[Address]:
+        """A module and all modules that hold it."""
+        inside = Ref(address)
+        found = {address}
+        for other, thing in self.state.heap.items():
+            if type(thing) is Module and any(ref == inside for _, ref in heap.subtree(self.state, Ref(other))):
+                found.add(other)
+        return found
+
+    def escaped(self, address: Address) -> bool:
+        """Whether a module, or what holds it, was handed to code that is not followed."""
+        holders = self.holders(address)
+        return any(event.module in holders for event in self.of(events.Escaped))
+
+    def escaped_before(self, address: Address, event: events.Event) -> bool:
+        """The same, before an event."""
+        holders, limit = self.holders(address), self.order(event)
+        return any(e.module in holders for e in self.events[:limit] if isinstance(e, events.Escaped))
+
+    def output_used(self, model: Model, outputs: tuple[str, ...]) -> bool:
+        """Whether the script reads one of these outputs (or the second of two) of the model."""
+        for event in self.of(events.OutputRead):
+            if event.module == model.ref.address and (event.key in outputs or event.key == 1):
+                return True
+        return False
+
+
+SEQUENTIAL = frozenset({"torch.nn.Sequential"})
+SIZED = frozenset(layers.WEIGHTS) | {"torch.nn.modules.linear.NonDynamicallyQuantizableLinear"}
+
+
+def _node_at(node: Node, path: str) -> Node | None:
+    current: Node | None = node
+    for name in path.split("."):
+        current = current.children.get(name) if current is not None else None
+    return current

@@ -1,0 +1,502 @@
+"""Attributes and items: reading, writing, deleting, on every kind of value. One small function per kind."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from headcheck import catalog, events
+from headcheck.interpreter import heap
+from headcheck.interpreter.heap import DELETED, Dictionary, Instance, Module, Optimizer, Sequence
+from headcheck.interpreter.operators import equal
+from headcheck.interpreter.state import State
+from headcheck.interpreter.values import (
+    Bound,
+    Choice,
+    Class,
+    Function,
+    Library,
+    Method,
+    Modules,
+    Namespace,
+    Parameter,
+    Parameters,
+    Partial,
+    Ref,
+    Slice,
+    Super,
+    Symbol,
+    Tuple,
+    Value,
+    is_plain,
+    label,
+    symbol,
+)
+from headcheck.ir import UNKNOWN, Operation
+from headcheck.semantics.layers import own_parameters, parameter_shape
+
+if TYPE_CHECKING:
+    from headcheck.interpreter.machine import Machine
+
+
+# -- reading attributes ----------------------------------------------------------------------------------------------
+
+
+def get_attribute(machine: Machine, state: State, of: Value, name: str, site: Operation) -> Value:
+    """``of.name``. A part that is missing for sure ends the path as PyTorch would, after it was logged."""
+    kind = type(of)
+    if kind is Ref:
+        thing = settled(machine, state, of, site)
+        if type(thing) is Module:
+            return module_attribute(machine, state, of, name, site)
+        if type(thing) is Instance:
+            return instance_attribute(machine, state, of, thing, name, site)
+        if type(thing) is Optimizer and name == "param_groups":
+            return symbol("groups", "param_groups", of)
+        return Method(of, name)
+    if kind is Library:
+        return Namespace(of.name) if name == "__dict__" else Library(f"{of.name}.{name}")
+    if kind is Symbol:
+        log_output_read(state, of, name, site)
+        return symbol("attribute", f"{of.label}.{name}", of, name)
+    if kind is Class:
+        found = class_attribute(of, name)
+        return found[0] if found else symbol("attribute", f"{of.name}.{name}", of, name)
+    if kind is Super:
+        return super_attribute(of, name)
+    if kind is Parameter:
+        return parameter_attribute(state, of, name)
+    if kind is Tuple or kind is str or kind in (Parameters, Modules, Namespace) or isinstance(of, str):
+        return Method(of, name)
+    if kind is Partial and name in ("func", "args", "keywords"):
+        return of.function if name == "func" else UNKNOWN
+    if kind is Choice:
+        return symbol("attribute", f"{label(of.key)}.{name}", of, name)
+    return UNKNOWN
+
+
+def class_attribute(cls: Class, name: str) -> tuple[Value, Class] | None:
+    """An attribute looked up through a class and its bases of the script: (value, the class that has it)."""
+    for key, value in cls.attributes:
+        if key == name:
+            return value, cls
+    for base in cls.bases:
+        if type(base) is Class:
+            found = class_attribute(base, name)
+            if found:
+                return found
+    return None
+
+
+def bind(machine: Machine, state: State, receiver: Value, found: tuple[Value, Class], site: Operation) -> Value:
+    """What reading a class's attribute from an object gives: a bound method, a property's value, or the value."""
+    value, owner = found
+    if type(value) is not Function:
+        return value
+    if value.wrapper == "staticmethod":
+        return value
+    bound = Bound(receiver, value, owner)
+    return machine.call_quietly(state, bound, (), {}, site) if value.wrapper == "property" else bound
+
+
+def super_attribute(of: Super, name: str) -> Value:
+    for base in of.owner.bases:
+        found = class_attribute(base, name) if type(base) is Class else None
+        if found and type(found[0]) is Function:
+            return Bound(of.receiver, found[0], found[1])
+    return Method(of, name)
+
+
+def instance_attribute(
+    machine: Machine, state: State, ref: Ref, thing: Instance, name: str, site: Operation
+) -> Value:
+    if name in thing.attributes:
+        return thing.attributes[name]
+    found = class_attribute(thing.cls, name) if thing.cls else None
+    if found:
+        return bind(machine, state, ref, found, site)
+    if name == "__dict__":
+        return symbol("attribute", "__dict__", ref, name)
+    owner = thing.cls.name if thing.cls else "object"
+    return symbol("attribute", f"{owner}.{name}", ref, name)
+
+
+def parameter_attribute(state: State, of: Parameter, name: str) -> Value:
+    if name == "requires_grad":
+        known = heap.is_trainable(state, of)
+        return symbol("requires_grad", f"{of.path}.requires_grad", of) if known is None else known
+    if name == "shape":
+        shape = shape_of(state, of)
+        return symbol("shape", f"{of.path}.shape", of) if shape is None else Tuple(shape)
+    return Method(of, name)
+
+
+def shape_of(state: State, parameter: Parameter) -> tuple[int, ...] | None:
+    if type(state.object(parameter.owner)) is not Module:
+        return None
+    parameter = heap.settle(state, parameter)
+    module = state.heap[parameter.owner.address]
+    *parents, leaf = parameter.path.split(".")
+    if not parents:
+        return parameter_shape(module, leaf)
+    node = module.node
+    for name in parents:
+        node = node.children.get(name) if node is not None else None
+    return tuple(node.parameters[leaf]) if node is not None and leaf in node.parameters else None
+
+
+def module_attribute(machine: Machine, state: State, ref: Ref, name: str, site: Operation) -> Value:
+    found = probe(machine, state, ref, name, site)
+    if found is not DELETED:
+        return found
+    missing(state, ref, name, "read", site)
+    return UNKNOWN
+
+
+def probe(machine: Machine, state: State, ref: Ref, name: str, site: Operation) -> Value:
+    """An attribute of a module, an unknown if it may exist, `DELETED` if it surely does not."""
+    module: Module = state.heap[ref.address]
+    if name in module.values:
+        return module.values[name]
+    child = heap.get_child(state, ref, name, site)
+    if child is not DELETED:
+        return child
+    removed = name in module.children
+    if not removed and name in (own_parameters(module) or ()):
+        return Parameter(ref, name)
+    value = heap.field(module, name)
+    if value is not UNKNOWN:
+        return value
+    if module.cls is not None:
+        attribute = class_attribute(module.cls, name)
+        if attribute:
+            return bind(machine, state, ref, attribute, site)
+    if name == "_modules":
+        return state.allocate(Dictionary(None, ref.address), site)
+    if name == "training":
+        return module.training
+    if name in catalog.module_attributes():
+        return Method(ref, name)
+    if removed:
+        return DELETED
+    return _beyond(machine, module, ref, name)
+
+
+def _beyond(machine: Machine, module: Module, ref: Ref, name: str) -> Value:
+    """An attribute that is neither child, field nor method of every module."""
+    known = None
+    if module.node is not None:
+        known = name in module.node.attributes
+    elif module.cls is None and module.known and module.kind.startswith("torch.nn."):
+        signature = catalog.layer(module.kind)
+        known = signature is None or name in signature.parameters or name in catalog.layer_attributes(module.kind)
+    if known is False and name not in machine.assigned_attributes and not name.startswith("__"):
+        return DELETED
+    if known and module.kind.startswith("torch.nn."):
+        return Method(ref, name)
+    return symbol("attribute", f"{module.kind.rsplit('.', 1)[-1]}.{name}", ref, name)
+
+
+def missing(state: State, ref: Ref, name: Any, action: str, site: Operation) -> None:
+    """Log what a module does not have, unless the script catches it, and end the path."""
+    if not state.guards:
+        state.log(events.Missing(site, ref.address, name, action))
+    state.end("raise", "IndexError" if action == "index" else "AttributeError")
+
+
+# -- writing attributes ----------------------------------------------------------------------------------------------
+
+
+def set_attribute(machine: Machine, state: State, of: Value, name: str, value: Value, site: Operation) -> None:
+    kind = type(of)
+    log_unresolved(state, of, name, value, site)
+    if kind is Ref:
+        thing = settled(machine, state, of, site)
+        if type(thing) is Module:
+            set_module_attribute(machine, state, of, name, value, site)
+        elif type(thing) is Instance:
+            state.heap[of.address] = thing._replace(attributes={**thing.attributes, name: value})
+        elif type(thing) is Sequence and name == "requires_grad":
+            state.log(events.FlagMissed(site, "list", of, name, value))
+    elif kind is Parameter:
+        set_parameter_attribute(state, of, name, value, site)
+    elif kind in (Parameters, Method) and name == "requires_grad":
+        called = kind is Parameters or of.name in ("parameters", "named_parameters")
+        if called:
+            state.log(events.FlagMissed(site, "call" if kind is Parameters else "uncalled", of, name, value))
+    elif kind is Symbol:
+        state.facts[symbol("attribute", f"{of.label}.{name}", of, name)] = value
+
+
+def log_unresolved(state: State, of: Value, name: str, value: Value, site: Operation) -> None:
+    """A new module put into something unknown is a replacement that could not be judged."""
+    thing = state.object(value)
+    if type(thing) is not Module or thing.node is not None:
+        return
+    if type(of) is Symbol:
+        state.log(events.Unresolved(site, name, of.label))
+    else:
+        owner = state.object(of)
+        if type(owner) is Module and not owner.known and owner.cls is None:
+            state.log(events.Unresolved(site, name, owner.kind.rsplit(".", 1)[-1]))
+
+
+def settled(machine: Machine, state: State, ref: Ref, site: Operation) -> Any:
+    """The object behind a reference; a model chosen by a name that has become known by now is looked up first."""
+    thing = state.heap[ref.address]
+    if type(thing) is Module and thing.kind.endswith(".?"):
+        from headcheck.semantics.torchvision import build_chosen
+
+        build_chosen(machine, state, ref, site)
+        return state.heap[ref.address]
+    return thing
+
+
+def set_module_attribute(machine: Machine, state: State, ref: Ref, name: str, value: Value, site: Operation) -> None:
+    module: Module = state.heap[ref.address]
+    if type(state.object(value)) is Module:
+        heap.set_child(state, ref, name, value, site)
+        return
+    child = heap.get_child(state, ref, name, site)
+    if child is not DELETED and (value is None or not is_plain(value)):
+        heap.set_child(state, ref, name, value, site)
+        return
+    module = state.heap[ref.address]
+    if module.cls is not None and _property(module.cls, name):
+        return
+    if name == "requires_grad":
+        state.log(events.FlagMissed(site, "module", ref, name, value))
+    state.heap[ref.address] = module._replace(values={**module.values, name: value})
+    state.log(events.FieldSet(site, ref.address, name, value))
+
+
+def _property(cls: Class, name: str) -> bool:
+    found = class_attribute(cls, name)
+    return bool(found and type(found[0]) is Function and found[0].wrapper == "property")
+
+
+def set_parameter_attribute(state: State, of: Parameter, name: str, value: Value, site: Operation) -> None:
+    if name == "requires_grad":
+        flag_parameter(state, of, value, site)
+    elif name not in ("data", "grad", "__class__"):
+        state.log(events.FlagMissed(site, "parameter", of.owner, name, value, of.path))
+
+
+def flag_parameter(state: State, of: Parameter, value: Value, site: Operation) -> None:
+    """``parameter.requires_grad = value``; an unknown owner or value leaves nothing to remember."""
+    if type(state.object(of.owner)) is not Module:
+        return
+    of = heap.settle(state, of)
+    if type(value) is bool:
+        heap.set_flag(state, of, value)
+        state.log(events.Flagged(site, of.owner.address, (of.path,), value))
+    else:
+        state.heap[of.owner.address] = state.heap[of.owner.address]._replace(known=False)
+
+
+def delete_attribute(state: State, of: Value, name: str, site: Operation) -> None:
+    thing = state.object(of)
+    if type(thing) is Module:
+        if heap.get_child(state, of, name, site) is not DELETED:
+            heap.delete_child(state, of, name, site)
+        elif name in thing.values:
+            state.heap[of.address] = thing._replace(values={k: v for k, v in thing.values.items() if k != name})
+        elif thing.node is not None and name not in thing.node.attributes and name not in thing.node.values:
+            missing(state, of, name, "delete", site)
+    elif type(thing) is Instance:
+        kept = {k: v for k, v in thing.attributes.items() if k != name}
+        state.heap[of.address] = thing._replace(attributes=kept)
+
+
+# -- items -----------------------------------------------------------------------------------------------------------
+
+
+def get_item(machine: Machine, state: State, of: Value, index: Value, site: Operation) -> Value:
+    kind = type(of)
+    if kind is Ref:
+        thing = settled(machine, state, of, site)
+        handler = ITEMS.get(type(thing))
+        return handler(state, of, thing, index, site) if handler else UNKNOWN
+    if kind is Tuple:
+        return tuple_item(of.items, index)
+    if kind is Namespace:
+        if isinstance(index, str):
+            return Library(f"{of.name}.{index}")
+        return Choice(of.name, index) if type(index) is Symbol else UNKNOWN
+    if kind is Library and isinstance(index, str):
+        return Library(f"{of.name}.{index}")
+    if isinstance(of, str) and type(index) is int and -len(of) <= index < len(of):
+        return of[index]
+    if isinstance(of, str) and type(index) is Slice:
+        return plain_slice(of, index)
+    if kind is Symbol:
+        log_output_read(state, of, index, site)
+        return symbol("item", f"{of.label}[{label(index)}]", of, index)
+    return UNKNOWN
+
+
+def log_output_read(state: State, of: Symbol, key: Value, site: Operation) -> None:
+    """Reading one of several outputs of a model is remembered: an auxiliary one is then in use."""
+    parts = of.key
+    if isinstance(parts, tuple) and parts[0] == "output" and isinstance(key, (str, int)):
+        state.log(events.OutputRead(site, parts[1].address, key))
+
+
+def as_slice(index: Slice) -> slice | None:
+    parts = (index.start, index.stop, index.step)
+    return slice(*parts) if all(type(p) is int or p is None for p in parts) and index.step != 0 else None
+
+
+def plain_slice(of: str, index: Slice) -> Value:
+    bounds = as_slice(index)
+    return of[bounds] if bounds is not None else UNKNOWN
+
+
+def tuple_item(items: tuple[Value, ...], index: Value) -> Value:
+    if type(index) in (int, bool):
+        return items[index] if -len(items) <= index < len(items) else UNKNOWN
+    if type(index) is Slice:
+        bounds = as_slice(index)
+        return Tuple(items[bounds]) if bounds is not None else UNKNOWN
+    return UNKNOWN
+
+
+def sequence_item(state: State, ref: Ref, thing: Sequence, index: Value, site: Operation) -> Value:
+    if thing.items is None:
+        return symbol("item", f"…[{label(index)}]", ref, index)
+    found = tuple_item(thing.items, index)
+    return state.allocate(Sequence(found.items), site) if type(index) is Slice and type(found) is Tuple else found
+
+
+def dictionary_item(state: State, ref: Ref, thing: Dictionary, index: Value, site: Operation) -> Value:
+    if thing.view is not None:
+        found = heap.get_child(state, Ref(thing.view), index, site) if isinstance(index, str) else UNKNOWN
+        return UNKNOWN if found is DELETED else found
+    for key, value in thing.items or ():
+        same = equal(state, key, index, site)
+        if same:
+            return value
+        if same is None:
+            break
+    return symbol("item", f"…[{label(index)}]", ref, index)
+
+
+def module_item(state: State, ref: Ref, thing: Module, index: Value, site: Operation) -> Value:
+    if type(index) is Slice:
+        return sliced_module(state, ref, thing, index, site)
+    if isinstance(index, str):
+        found = heap.get_child(state, ref, index, site)
+        return symbol("item", f"…[{index!r}]", ref, index) if found is DELETED else found
+    if type(index) is not int or not positional(thing):
+        return symbol("item", f"…[{label(index)}]", ref, index)
+    name = heap.index_name(thing, index)
+    if name is None:
+        if not thing.known:
+            return symbol("item", f"…[{index}]", ref, index)
+        missing(state, ref, index, "index", site)
+        return UNKNOWN
+    return heap.get_child(state, ref, name, site)
+
+
+def positional(module: Module) -> bool:
+    """Whether a module can be indexed by position: Sequential, ModuleList, and what derives from them."""
+    if heap.is_sequential(module):
+        return True
+    return module.node is not None and "__getitem__" in module.node.attributes
+
+
+def sliced_module(state: State, ref: Ref, thing: Module, index: Slice, site: Operation) -> Value:
+    bounds = as_slice(index)
+    if bounds is None or not positional(thing):
+        return symbol("slice", "…[:]", ref, index)
+    names = heap.child_names(thing)[bounds]
+    children = {name: heap.get_child(state, ref, name, site) for name in names}
+    if thing.kind == "torch.nn.ModuleList":
+        children = {str(i): value for i, value in enumerate(children.values())}
+    kind = thing.kind if thing.kind in heap.CONTAINERS else "torch.nn.Sequential"
+    part = state.allocate(Module(kind, site, children=children, known=thing.known), site)
+    state.log(events.Created(site, part.address, children))
+    return part
+
+
+ITEMS: dict[type, Any] = {
+    Sequence: sequence_item,
+    Dictionary: dictionary_item,
+    Module: module_item,
+}
+
+
+def set_item(state: State, of: Value, index: Value, value: Value, site: Operation) -> None:
+    thing = state.object(of)
+    if type(thing) is Module:
+        set_module_item(state, of, thing, index, value, site)
+    elif type(thing) is Sequence:
+        items = thing.items
+        if items is not None and type(index) is int and -len(items) <= index < len(items):
+            changed = list(items)
+            changed[index] = value
+            state.heap[of.address] = thing._replace(items=tuple(changed))
+        else:
+            state.heap[of.address] = thing._replace(items=None)
+    elif type(thing) is Dictionary:
+        set_dictionary_item(state, of, thing, index, value, site)
+
+
+def set_dictionary_item(
+    state: State, of: Ref, thing: Dictionary, index: Value, value: Value, site: Operation
+) -> None:
+    if thing.view is not None:
+        if isinstance(index, str):
+            heap.set_child(state, Ref(thing.view), index, value, site, "item")
+        return
+    if thing.items is None:
+        return
+    if not is_plain(index):
+        state.heap[of.address] = thing._replace(items=None)
+        return
+    kept = tuple((k, v) for k, v in thing.items if k != index)
+    state.heap[of.address] = thing._replace(items=(*kept, (index, value)))
+
+
+def set_module_item(state: State, ref: Ref, thing: Module, index: Value, value: Value, site: Operation) -> None:
+    if isinstance(index, str):
+        heap.set_child(state, ref, index, value, site, "item")
+        return
+    if type(index) is not int or not positional(thing):
+        state.heap[ref.address] = thing._replace(known=False)
+        return
+    name = heap.index_name(thing, index)
+    if name is not None:
+        heap.set_child(state, ref, name, value, site, "item")
+    elif thing.known:
+        missing(state, ref, index, "index", site)
+
+
+def delete_item(state: State, of: Value, index: Value, site: Operation) -> None:
+    thing = state.object(of)
+    if type(thing) is Module:
+        if type(index) is Slice:
+            delete_slice(state, of, thing, index, site)
+            return
+        name = index if isinstance(index, str) else heap.index_name(thing, index) if type(index) is int else None
+        if name is None:
+            state.heap[of.address] = thing._replace(known=False)
+        else:
+            heap.delete_child(state, of, name, site, "item")
+    elif type(thing) is Sequence:
+        items = thing.items
+        if items is not None and type(index) is int and -len(items) <= index < len(items):
+            position = index % len(items)
+            state.heap[of.address] = thing._replace(items=items[:position] + items[position + 1 :])
+        else:
+            state.heap[of.address] = thing._replace(items=None)
+    elif type(thing) is Dictionary and thing.items is not None and is_plain(index):
+        state.heap[of.address] = thing._replace(items=tuple((k, v) for k, v in thing.items if k != index))
+
+
+def delete_slice(state: State, ref: Ref, thing: Module, index: Slice, site: Operation) -> None:
+    bounds = as_slice(index)
+    if bounds is None:
+        state.heap[ref.address] = thing._replace(known=False)
+        return
+    for name in reversed(heap.child_names(thing)[bounds]):
+        heap.delete_child(state, ref, name, site, "item")

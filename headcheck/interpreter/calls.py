@@ -1,0 +1,337 @@
+"""Calls: the script's own functions and classes are followed into, library calls have effects, the rest is unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from headcheck import events
+from headcheck.interpreter import access, heap
+from headcheck.interpreter.heap import Dictionary, Instance, Module, Sequence
+from headcheck.interpreter.state import Frame, State
+from headcheck.interpreter.values import (
+    Bound,
+    Choice,
+    Class,
+    Filtered,
+    Function,
+    Library,
+    Method,
+    Modules,
+    Parameter,
+    Parameters,
+    Partial,
+    Ref,
+    Super,
+    Symbol,
+    Tuple,
+    Value,
+    label,
+    symbol,
+)
+from headcheck.ir import UNKNOWN, Define, Operation
+from headcheck.semantics import registry
+from headcheck.semantics.registry import CallSite
+
+if TYPE_CHECKING:
+    from headcheck.interpreter.machine import Machine
+
+DEEPEST = 8
+Arguments = tuple[Value, ...]
+Keywords = Mapping[str, Value]
+
+
+def call_value(
+    machine: Machine, state: State, function: Value, arguments: Arguments, keywords: Keywords, site: Operation
+) -> list[State]:
+    """Call a value. Each state that comes back holds its `result`, or has ended."""
+    handler = CALLS.get(type(function), call_unknown)
+    return handler(machine, state, function, arguments, keywords, site)
+
+
+def answer(state: State, value: Value) -> list[State]:
+    state.result = value
+    return [state]
+
+
+# -- the script's own functions --------------------------------------------------------------------------------------
+
+
+def call_function(
+    machine: Machine, state: State, function: Function, arguments: Arguments, keywords: Keywords, site: Operation
+) -> list[State]:
+    return enter(machine, state, function, arguments, keywords, site, None, None)
+
+
+def call_bound(
+    machine: Machine, state: State, bound: Bound, arguments: Arguments, keywords: Keywords, site: Operation
+) -> list[State]:
+    receiver: Value = bound.receiver
+    if bound.function.wrapper == "classmethod" and type(receiver) is Ref:
+        receiver = bound.owner
+    return enter(machine, state, bound.function, (receiver, *arguments), keywords, site, bound.receiver, bound.owner)
+
+
+def enter(
+    machine: Machine,
+    state: State,
+    function: Function,
+    arguments: Arguments,
+    keywords: Keywords,
+    site: Operation,
+    receiver: Value,
+    owner: Class | None,
+) -> list[State]:
+    """Follow a call into a function of the script."""
+    define = machine.definitions[function.code]
+    assert isinstance(define, Define)
+    machine.called.add(function.code)
+    if state.frame.depth >= DEEPEST or define.generator:
+        return call_unknown(machine, state, symbol("function", define.name, function.code), arguments, keywords, site)
+    caller_env, caller_frame = state.env, state.frame
+    at_home = caller_env is state.globals[caller_frame.module]
+    env = bind_arguments(state, define, function, arguments, keywords, site)
+    closure = dict(function.closure)
+    state.env = env
+    state.frame = Frame(function.module, closure, caller_frame.depth + 1, receiver, owner, define.stores_global)
+    after = machine.run(define.body, [state])
+    for one in after:
+        if one.ended == "return":
+            one.end("")
+        elif not one.ended:
+            one.result = None
+        one.frame = caller_frame
+        one.env = one.globals[caller_frame.module] if at_home else caller_env if len(after) == 1 else caller_env.copy()
+    return machine.merge_results(after) if len(after) > 1 else after
+
+
+def bind_arguments(
+    state: State, define: Define, function: Function, arguments: Arguments, keywords: Keywords, site: Operation
+) -> dict[str, Value]:
+    """The callee's variables; an argument that is not given and has no default is an unknown named after it."""
+    env: dict[str, Value] = {}
+    defaults = dict(function.defaults)
+    rest = list(arguments)
+    unused = {name: value for name, value in keywords.items() if name != "**"}
+    open_keywords = "**" in keywords
+    for parameter in define.parameters:
+        name = parameter.name
+        if parameter.kind == "*":
+            env[name] = Tuple(tuple(rest))
+            rest = []
+        elif parameter.kind == "**":
+            known = None if open_keywords else tuple(unused.items())
+            env[name] = state.allocate(Dictionary(known), site)
+        elif rest and not parameter.keyword_only:
+            env[name] = rest.pop(0)
+        elif name in unused:
+            env[name] = unused.pop(name)
+        elif name in defaults and not open_keywords:
+            env[name] = defaults[name]
+        else:
+            env[name] = symbol("parameter", name, function.code, name)
+    return env
+
+
+# -- the script's own classes ----------------------------------------------------------------------------------------
+
+
+def call_class(
+    machine: Machine, state: State, cls: Class, arguments: Arguments, keywords: Keywords, site: Operation
+) -> list[State]:
+    """Make an object of a class of the script: `__init__` is followed with `self` on the heap."""
+    machine.called.add(cls.code)
+    ref = state.allocate(make_object(machine, cls, site), site)
+    if type(state.object(ref)) is Module:
+        state.log(events.Created(site, ref.address))
+    init = access.class_attribute(cls, "__init__")
+    if init is None or type(init[0]) is not Function:
+        fill_fields(state, ref, cls, arguments, keywords)
+        return answer(state, ref)
+    after = enter(machine, state, init[0], (ref, *arguments), keywords, site, ref, init[1])
+    for one in after:
+        one.result = ref
+    return after
+
+
+def make_object(machine: Machine, cls: Class, site: Operation) -> Module | Instance:
+    if not is_module_class(cls):
+        return Instance(cls, {}, site)
+    bases = heap.library_bases(cls)
+    known = all(type(base) in (Library, Class) for base in all_bases(cls)) and bases <= PLAIN_BASES
+    return Module("script", site, cls=cls, known=known)
+
+
+PLAIN_BASES = {"torch.nn.Module", "torch.nn.Sequential", "builtins.object", "abc.ABC", "pytorch_lightning.LightningModule",
+               "lightning.LightningModule", "lightning.pytorch.LightningModule"}  # fmt: skip
+
+
+def all_bases(cls: Class) -> Iterator[Value]:
+    for base in cls.bases:
+        yield base
+        if type(base) is Class:
+            yield from all_bases(base)
+
+
+def is_module_class(cls: Class) -> bool:
+    """Whether a class of the script is a `torch.nn.Module`; one with an unknown base is if it has a forward."""
+    for base in all_bases(cls):
+        if type(base) is Library and (base.name.startswith(("torch.nn.", "torchvision.models.")) or base.name.endswith("Module")):
+            return True
+    unknown = any(type(base) not in (Library, Class) or base.name.startswith(("timm.", "transformers.")) for base in all_bases(cls))
+    return unknown and access.class_attribute(cls, "forward") is not None
+
+
+def fill_fields(state: State, ref: Ref, cls: Class, arguments: Arguments, keywords: Keywords) -> None:
+    """Arguments of a class without `__init__` of its own (a dataclass, a named tuple) are its fields."""
+    names = [f for c in (*(b for b in all_bases(cls) if type(b) is Class), cls) for f in c.fields]
+    thing = state.heap[ref.address]
+    given = {**dict(zip(names, arguments)), **{k: v for k, v in keywords.items() if k != "**"}}
+    if type(thing) is Instance:
+        open_ = {n: symbol("field", n, cls.code, n) for n in names if "**" in keywords and n not in given}
+        state.heap[ref.address] = thing._replace(attributes={**thing.attributes, **open_, **given})
+
+
+# -- everything else -------------------------------------------------------------------------------------------------
+
+
+def call_partial(
+    machine: Machine, state: State, partial: Partial, arguments: Arguments, keywords: Keywords, site: Operation
+) -> list[State]:
+    merged = {**dict(partial.keywords), **keywords}
+    return call_value(machine, state, partial.function, partial.arguments + arguments, merged, site)
+
+
+def call_library(
+    machine: Machine, state: State, library: Library, arguments: Arguments, keywords: Keywords, site: Operation
+) -> list[State]:
+    effect = registry.find_effect(library.name)
+    if effect is None:
+        return call_unknown(machine, state, library, arguments, keywords, site)
+    result = effect(CallSite(machine, state, library.name, None, arguments, keywords, site))
+    return answer(state, result)
+
+
+def call_method(
+    machine: Machine, state: State, bound: Method, arguments: Arguments, keywords: Keywords, site: Operation
+) -> list[State]:
+    receiver = bound.receiver
+    if type(receiver) is Super:
+        receiver = receiver.receiver
+        if bound.name in ("__init__", "__post_init__"):
+            return answer(state, None)
+    thing = state.object(receiver) if type(receiver) is Ref else receiver
+    kind = str if isinstance(thing, str) else type(thing)
+    effect = registry.METHODS.get((kind, bound.name)) or registry.METHODS.get((kind, "*"))
+    if effect is None:
+        return call_unknown(machine, state, bound, arguments, keywords, site)
+    call = CallSite(machine, state, bound.name, receiver, arguments, keywords, site)
+    return answer(state, effect(call))
+
+
+def call_object(
+    machine: Machine, state: State, ref: Ref, arguments: Arguments, keywords: Keywords, site: Operation
+) -> list[State]:
+    """``model(x)`` or an object with `__call__`."""
+    thing = state.heap[ref.address]
+    if type(thing) is Module:
+        state.log(events.Called(site, ref.address))
+        return answer(state, symbol("output", "output", ref, *arguments[:1]))
+    if type(thing) is Instance and thing.cls is not None:
+        found = access.class_attribute(thing.cls, "__call__")
+        if found and type(found[0]) is Function:
+            return enter(machine, state, found[0], (ref, *arguments), keywords, site, ref, found[1])
+    return call_unknown(machine, state, ref, arguments, keywords, site)
+
+
+def call_choice(
+    machine: Machine, state: State, choice: Choice, arguments: Arguments, keywords: Keywords, site: Operation
+) -> list[State]:
+    """A builder chosen by a name that is not known (yet)."""
+    from headcheck.semantics.torchvision import build_by_choice
+
+    call = CallSite(machine, state, choice.namespace, None, arguments, keywords, site)
+    return answer(state, build_by_choice(call, choice))
+
+
+def call_unknown(
+    machine: Machine, state: State, function: Value, arguments: Arguments, keywords: Keywords, site: Operation
+) -> list[State]:
+    """A call that is not followed: what it was given escapes, what it answers is a symbol."""
+    if type(function) is Symbol:
+        special = symbol_method(state, function, arguments, keywords, site)
+        if special is not None:
+            return answer(state, special)
+    where = label(function) if type(function) is not Method else function.name
+    given = [*arguments, *keywords.values()]
+    if type(function) is Method:
+        given.append(function.receiver)
+    for module in modules_in(state, given):
+        state.log(events.Escaped(site, module, where))
+    for value in given:
+        if type(state.object(value)) in (Sequence, Dictionary) and type(function) is not Library:
+            forget(state, value)
+    if any(value is UNKNOWN for value in (function, *given)):
+        return answer(state, symbol("call at", f"{where}(…)", id(site)))
+    return answer(state, symbol("call", f"{where}(…)", function, *arguments, *sorted(keywords)))
+
+
+def forget(state: State, ref: Ref) -> None:
+    """A list or dict handed to unknown code may come back changed."""
+    state.heap[ref.address] = state.heap[ref.address]._replace(items=None)
+
+
+def symbol_method(
+    state: State, function: Symbol, arguments: Arguments, keywords: Keywords, site: Operation
+) -> Value | None:
+    """Methods whose meaning does not depend on what they are called on: ``something.parameters()``."""
+    key: Any = function.key
+    if not (isinstance(key, tuple) and key[0] == "attribute" and len(key) == 3):
+        return None
+    owner, name = key[1], key[2]
+    if name in ("parameters", "named_parameters") and not arguments and not keywords:
+        return Parameters(owner, name == "named_parameters")
+    if name in ("backward", "step"):
+        state.log(events.Ran(site, name))
+    return None
+
+
+def modules_in(state: State, values: list[Value]) -> set[heap.Address]:
+    """The modules that can be reached from some values."""
+    found: set[heap.Address] = set()
+    todo, seen = list(values), set()
+    while todo:
+        value = todo.pop()
+        kind = type(value)
+        if kind is Tuple:
+            todo.extend(value.items)
+        elif kind in (Parameters, Modules, Parameter):
+            todo.append(value.owner)
+        elif kind is Filtered:
+            todo.append(value.iterable)
+        elif kind in (Bound, Method):
+            todo.append(value.receiver)
+        elif kind is Ref and value.address not in seen:
+            seen.add(value.address)
+            thing = state.heap.get(value.address)
+            if type(thing) is Module:
+                found.add(value.address)
+            elif type(thing) is Sequence:
+                todo.extend(thing.items or ())
+            elif type(thing) is Dictionary:
+                todo.extend(v for _, v in thing.items or ())
+            elif type(thing) is Instance:
+                todo.extend(thing.attributes.values())
+    return found
+
+
+CALLS: dict[type, Callable[..., list[State]]] = {
+    Function: call_function,
+    Bound: call_bound,
+    Class: call_class,
+    Partial: call_partial,
+    Library: call_library,
+    Method: call_method,
+    Ref: call_object,
+    Choice: call_choice,
+}

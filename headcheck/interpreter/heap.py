@@ -1,0 +1,337 @@
+"""Objects with identity, and the one place that knows how modules, their children and their parameters hang together.
+
+A library model's children come lazily from the catalog: a part gets an address when the script first reads it, and
+everything the script did not touch stays in the catalog's shared tree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from headcheck import events
+from headcheck.catalog.entry import Entry, Node
+from headcheck.interpreter.state import State
+from headcheck.interpreter.values import Address, Class, Library, Parameter, Ref, Value
+from headcheck.ir import UNKNOWN, Operation
+from headcheck.semantics.layers import own_parameters
+
+EMPTY: Mapping[str, Any] = MappingProxyType({})
+MAX_PARAMETERS = 6000
+
+
+class _Deleted:
+    def __repr__(self) -> str:
+        return "DELETED"
+
+
+DELETED = _Deleted()
+
+
+class Build(NamedTuple):
+    """How a library model was built. `builder` is a qualified name; `weights` is False, True, a member's name or UNKNOWN."""
+
+    builder: str
+    keywords: Mapping[str, Value]
+    weights: Value
+    entry: Entry | None
+
+
+class Module(NamedTuple):
+    """A `torch.nn.Module`.
+
+    `kind` is its class's public name; `node` what the catalog knows of it; `build` is there on the root of a library
+    model; `home` is (root, dotted path) on a part of one; `arguments` are a layer's, bound to their parameters' names;
+    `children` and `values` are what the script set, over what `node` says; `trainable` is ``requires_grad`` of all
+    parameters below that have no flag of their own; `known`: `children` and `node` are all there is.
+    """
+
+    kind: str
+    site: Operation
+    cls: Class | None = None
+    node: Node | None = None
+    build: Build | None = None
+    home: tuple[Address, str] | None = None
+    arguments: Mapping[str, Value] = EMPTY
+    children: Mapping[str, Value] = EMPTY
+    values: Mapping[str, Value] = EMPTY
+    trainable: bool = True
+    training: bool = True
+    known: bool = True
+
+
+class Sequence(NamedTuple):
+    """A list or set; `items` is None when they are not known."""
+
+    items: tuple[Value, ...] | None
+    kind: str = "list"
+
+
+class Dictionary(NamedTuple):
+    """`items` are pairs of key and value, or None; `view` is the module whose ``_modules`` this is."""
+
+    items: tuple[tuple[Value, Value], ...] | None
+    view: Address | None = None
+
+
+class Instance(NamedTuple):
+    """An object of one of the script's classes that is no module."""
+
+    cls: Class | None
+    attributes: Mapping[str, Value]
+    site: Operation
+
+
+class Optimizer(NamedTuple):
+    kind: str
+    parameters: tuple[Parameter, ...]
+    complete: bool
+    site: Operation
+
+
+class Parser(NamedTuple):
+    """An `argparse.ArgumentParser`: (destination, default, choices, has a default) of each argument."""
+
+    arguments: tuple[tuple[str, Value, tuple[Value, ...], bool], ...]
+
+
+# -- children --------------------------------------------------------------------------------------------------------
+
+
+def child_names(module: Module) -> list[str]:
+    """The names of a module's children in PyTorch's order; those that are None are left out."""
+    names = [name for name in (module.node.children if module.node else ()) if name not in module.children]
+    order = list(module.node.children) if module.node else []
+    merged = [n for n in order if n in names or _present(module.children.get(n, DELETED))]
+    return merged + [n for n, v in module.children.items() if n not in order and _present(v)]
+
+
+def _present(value: Value) -> bool:
+    return value is not DELETED and value is not None
+
+
+def get_child(state: State, ref: Ref, name: str, site: Operation) -> Value:
+    """A child by its own name: a `Ref`, None, something unknown the script put there, or `DELETED` if there is none."""
+    module: Module = state.heap[ref.address]
+    if name in module.children:
+        return module.children[name]
+    node = module.node.children.get(name) if module.node else None
+    return DELETED if node is None else take(state, ref, name, node, site)
+
+
+def take(state: State, ref: Ref, name: str, node: Node, site: Operation) -> Ref:
+    """Give a part that so far lived in the catalog's tree only an address of its own."""
+    module: Module = state.heap[ref.address]
+    home = None
+    if module.build is not None:
+        home = (ref.address, name)
+    elif module.home is not None:
+        home = (module.home[0], f"{module.home[1]}.{name}")
+    part = Module(node.kind, module.site, node=node, home=home, trainable=module.trainable, training=module.training)
+    new = state.allocate(part, site)
+    state.heap[ref.address] = module._replace(children={**module.children, name: new})
+    prefix = name + "."
+    for key in [k for k in state.flags if k[0] == ref.address and k[1].startswith(prefix)]:
+        state.flags[new.address, key[1][len(prefix) :]] = state.flags.pop(key)
+    state.log(events.Taken(site, new.address, ref.address, name))
+    return new
+
+
+def set_child(state: State, ref: Ref, name: str, value: Value, site: Operation, how: str = "attribute") -> None:
+    """Put a module, None or something unknown at `name`."""
+    old = get_child(state, ref, name, site)
+    module: Module = state.heap[ref.address]
+    values = {k: v for k, v in module.values.items() if k != name}
+    state.heap[ref.address] = module._replace(children={**module.children, name: value}, values=values)
+    state.log(events.ChildSet(site, ref.address, name, value, None if old is DELETED else old, how))
+
+
+def delete_child(state: State, ref: Ref, name: str, site: Operation, how: str = "attribute") -> None:
+    module: Module = state.heap[ref.address]
+    if module.kind in CONTAINERS and how != "attribute":
+        kept = [(n, get_child(state, ref, n, site)) for n in child_names(module) if n != name]
+        renumber(state, ref, [value for _, value in kept], site)
+    else:
+        state.heap[ref.address] = module._replace(children={**module.children, name: DELETED})
+    state.log(events.ChildDeleted(site, ref.address, name, how))
+
+
+def renumber(state: State, ref: Ref, items: list[Value], site: Operation) -> None:
+    """Make `items` the children of a Sequential or ModuleList, named 0, 1, …"""
+    module: Module = state.heap[ref.address]
+    gone = dict.fromkeys(module.node.children if module.node else (), DELETED)
+    children: dict[str, Value] = {**gone}
+    for index, value in enumerate(items):
+        children.pop(str(index), None)
+        children[str(index)] = value
+    if module.node is not None:
+        module = module._replace(node=None)
+        children = {k: v for k, v in children.items() if v is not DELETED}
+    state.heap[ref.address] = module._replace(children=children)
+
+
+CONTAINERS = frozenset({"torch.nn.Sequential", "torch.nn.ModuleList"})
+
+
+def index_name(module: Module, index: int) -> str | None:
+    """The name of the child at a position, as Sequential and ModuleList count; None if it is out of range."""
+    names = child_names(module)
+    return names[index] if -len(names) <= index < len(names) else None
+
+
+def is_sequential(module: Module) -> bool:
+    return module.kind in CONTAINERS or bool(module.cls and "torch.nn.Sequential" in library_bases(module.cls))
+
+
+def library_bases(cls: Class) -> set[str]:
+    """The qualified names of the library classes that a class of the script derives from."""
+    found: set[str] = set()
+    for base in cls.bases:
+        if type(base) is Library:
+            found.add(base.name)
+        elif type(base) is Class:
+            found |= library_bases(base)
+    return found
+
+
+# -- plain values of a module ---------------------------------------------------------------------------------------
+
+
+def field(module: Module, name: str) -> Value:
+    """A plain attribute (``in_features``): what the script set, a layer's argument, or what the catalog says."""
+    if name in module.values:
+        return module.values[name]
+    if name in module.arguments:
+        return module.arguments[name]
+    if module.node is not None and name in module.node.values:
+        return module.node.values[name]
+    return UNKNOWN
+
+
+# -- parameters ------------------------------------------------------------------------------------------------------
+
+
+class Listing(NamedTuple):
+    """Parameters of a module in PyTorch's order: (dotted name from the module, parameter); `complete` if that is all."""
+
+    items: list[tuple[str, Parameter]]
+    complete: bool
+
+
+def list_parameters(state: State, ref: Ref) -> Listing:
+    """Every parameter below a module. Shared modules are named once, as `named_parameters` does."""
+    items: list[tuple[str, Parameter]] = []
+    complete = _collect(state, ref, "", items, set())
+    return Listing(items, complete)
+
+
+def _collect(
+    state: State, ref: Ref, prefix: str, items: list[tuple[str, Parameter]], seen: set[Address]
+) -> bool:
+    if ref.address in seen:
+        return True
+    seen.add(ref.address)
+    module: Module = state.heap[ref.address]
+    own = own_parameters(module)
+    complete = module.known and own is not None and len(items) < MAX_PARAMETERS
+    for name in own or ():
+        items.append((prefix + name, Parameter(ref, name)))
+    for name in child_names(module):
+        if name in module.children:
+            value = module.children[name]
+            if type(value) is Ref and type(state.heap[value.address]) is Module:
+                complete = _collect(state, value, f"{prefix}{name}.", items, seen) and complete
+            else:
+                complete = False
+        elif module.node is not None:
+            for path in node_parameters(module.node.children[name], name):
+                items.append((prefix + path, Parameter(ref, path)))
+    return complete
+
+
+def node_parameters(node: Node, prefix: str) -> Iterator[str]:
+    """The dotted names of all parameters of a catalog node."""
+    for name in node.parameters:
+        yield f"{prefix}.{name}" if prefix else name
+    for name, child in node.children.items():
+        yield from node_parameters(child, f"{prefix}.{name}" if prefix else name)
+
+
+def is_trainable(state: State, parameter: Parameter) -> bool | None:
+    """``requires_grad`` of a parameter, or None if its owner is unknown."""
+    module = state.object(parameter.owner)
+    if type(module) is not Module:
+        return None
+    parameter = settle(state, parameter)
+    owner: Module = state.heap[parameter.owner.address]
+    return state.flags.get((parameter.owner.address, parameter.path), owner.trainable)
+
+
+def settle(state: State, parameter: Parameter) -> Parameter:
+    """The same parameter seen from the nearest module that has an address by now."""
+    while True:
+        name, _, rest = parameter.path.partition(".")
+        module: Module = state.heap[parameter.owner.address]
+        child = module.children.get(name) if rest else None
+        if type(child) is not Ref:
+            return parameter
+        parameter = Parameter(child, rest)
+
+
+def set_flag(state: State, parameter: Parameter, value: bool) -> None:
+    parameter = settle(state, parameter)
+    state.flags[parameter.owner.address, parameter.path] = value
+
+
+def set_all_flags(state: State, ref: Ref, value: bool) -> None:
+    """``requires_grad_`` of everything below a module."""
+    todo, seen = [ref.address], set()
+    while todo:
+        address = todo.pop()
+        module = state.heap[address]
+        if address in seen or type(module) is not Module:
+            continue
+        seen.add(address)
+        state.heap[address] = module._replace(trainable=value)
+        todo.extend(c.address for c in module.children.values() if type(c) is Ref)
+    for key in [key for key in state.flags if key[0] in seen]:
+        del state.flags[key]
+
+
+def subtree(state: State, ref: Ref) -> Iterator[tuple[str, Ref]]:
+    """Every module below (and with) `ref` that has an address: (dotted path, reference)."""
+    stack: list[tuple[str, Ref]] = [("", ref)]
+    seen: set[Address] = set()
+    while stack:
+        path, current = stack.pop()
+        module = state.heap.get(current.address)
+        if current.address in seen or type(module) is not Module:
+            continue
+        seen.add(current.address)
+        yield path, current
+        prefix = f"{path}." if path else ""
+        stack.extend((prefix + n, v) for n, v in reversed(module.children.items()) if type(v) is Ref)
+
+
+def copy_module(state: State, ref: Ref, site: Operation) -> Ref:
+    """`copy.deepcopy`: the same tree under new addresses, shared parts staying shared."""
+    made: dict[Address, Ref] = {}
+    for _, part in list(subtree(state, ref)):
+        made[part.address] = state.allocate(state.heap[part.address], site)
+    for old, new in made.items():
+        module: Module = state.heap[old]
+        children = {n: made.get(v.address, v) if type(v) is Ref else v for n, v in module.children.items()}
+        home = module.home
+        if home is not None:
+            home = (made[home[0]].address, home[1]) if home[0] in made else None
+        state.heap[new.address] = module._replace(children=children, home=home)
+    for (address, path), value in list(state.flags.items()):
+        if address in made:
+            state.flags[made[address].address, path] = value
+    state.log(events.Copied(site, made[ref.address].address, ref.address))
+    for new in made.values():
+        for name, value in state.heap[new.address].children.items():
+            if type(value) is Ref:
+                state.log(events.Taken(site, value.address, new.address, name))
+    return made[ref.address]

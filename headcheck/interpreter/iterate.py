@@ -1,0 +1,121 @@
+"""What a `for` over a value goes through, where it is known."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from headcheck import events
+from headcheck.interpreter import heap
+from headcheck.interpreter.heap import DELETED, Dictionary, Module, Sequence
+from headcheck.interpreter.operators import truth
+from headcheck.interpreter.state import State
+from headcheck.interpreter.values import (
+    Filtered,
+    Method,
+    Modules,
+    Parameter,
+    ParameterName,
+    Parameters,
+    Ref,
+    Tuple,
+    Value,
+    symbol,
+)
+from headcheck.ir import Operation
+
+if TYPE_CHECKING:
+    from headcheck.interpreter.machine import Machine
+
+LONGEST = 64
+
+
+def items_of(machine: Machine, state: State, value: Value, site: Operation) -> tuple[Value, ...] | None:
+    """All items that iterating over `value` yields, or None if they are not known."""
+    kind = type(value)
+    if kind is Tuple:
+        return value.items
+    if isinstance(value, str):
+        return tuple(value) if len(value) <= LONGEST else None
+    if kind is Parameters:
+        return parameters_of(state, value)
+    if kind is Modules:
+        return modules_of(state, value, site)
+    if kind is Filtered:
+        return filtered(machine, state, value, site)
+    if kind is Method and value.name in ("parameters", "named_parameters"):
+        state.log(events.FlagMissed(site, "uncalled", value.receiver, value.name, None))
+        return None
+    if kind is Ref:
+        thing = state.heap[value.address]
+        if type(thing) is Sequence:
+            return thing.items
+        if type(thing) is Dictionary:
+            return None if thing.items is None else tuple(key for key, _ in thing.items)
+        if type(thing) is Module and heap.is_sequential(thing) and thing.known:
+            return tuple(heap.get_child(state, value, name, site) for name in heap.child_names(thing))
+    return None
+
+
+def parameters_of(state: State, value: Parameters) -> tuple[Value, ...] | None:
+    if type(state.object(value.owner)) is not Module:
+        return None
+    listing = heap.list_parameters(state, value.owner)
+    if not listing.complete:
+        return None
+    if not value.named:
+        return tuple(parameter for _, parameter in listing.items)
+    return tuple(Tuple((ParameterName(name, parameter), parameter)) for name, parameter in listing.items)
+
+
+def modules_of(state: State, value: Modules, site: Operation) -> tuple[Value, ...] | None:
+    thing = state.object(value.owner)
+    if type(thing) is not Module or not thing.known:
+        return None
+    if value.kind in ("children", "named_children"):
+        pairs = [(n, heap.get_child(state, value.owner, n, site)) for n in heap.child_names(thing)]
+    else:
+        pairs = []
+        if not _all_modules(state, value.owner, "", pairs, site):
+            return None
+    if value.kind in ("children", "modules"):
+        return tuple(child for _, child in pairs)
+    return tuple(Tuple((name, child)) for name, child in pairs)
+
+
+def _all_modules(state: State, ref: Ref, path: str, pairs: list[tuple[str, Value]], site: Operation) -> bool:
+    module = state.object(ref)
+    if type(module) is not Module or not module.known or len(pairs) > 3000:
+        return False
+    pairs.append((path, ref))
+    for name in heap.child_names(module):
+        child = heap.get_child(state, ref, name, site)
+        if child is DELETED or not _all_modules(state, child, f"{path}.{name}" if path else name, pairs, site):
+            return False
+    return True
+
+
+def filtered(machine: Machine, state: State, value: Filtered, site: Operation) -> tuple[Value, ...] | None:
+    items = items_of(machine, state, value.iterable, site)
+    if items is None:
+        return None
+    kept = []
+    for item in items:
+        answer = item if value.function is None else machine.call_quietly(state, value.function, (item,), {}, site)
+        verdict = truth(state, answer)
+        if verdict is None:
+            return None
+        if verdict:
+            kept.append(item)
+    return tuple(kept)
+
+
+def element_of(state: State, value: Value) -> Value:
+    """What one item of an iterable of unknown length is."""
+    if type(value) is Parameters:
+        parameter = Parameter(value.owner, "*")
+        if value.named:
+            return Tuple((symbol("name", "name", value), parameter))
+        return parameter
+    if type(value) is Filtered and type(value.iterable) is Parameters:
+        return element_of(state, value.iterable)
+    return symbol("element", "…", value)

@@ -1,0 +1,705 @@
+"""Runs IR over a set of states. Each operation has one handler; a handler answers the states that go on, or None for
+"the same state"."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from headcheck import catalog, events
+from headcheck.interpreter import access, heap, operators
+from headcheck.interpreter.calls import call_value
+from headcheck.interpreter.heap import Dictionary, Module, Sequence
+from headcheck.interpreter.iterate import element_of, items_of
+from headcheck.interpreter.state import State
+from headcheck.interpreter.values import (
+    Bound,
+    Class,
+    Function,
+    Library,
+    Method,
+    Parameter,
+    Parameters,
+    Partial,
+    Ref,
+    Slice,
+    Symbol,
+    Tuple,
+    Value,
+    is_plain,
+    label,
+    symbol,
+)
+from headcheck.ir import (
+    UNKNOWN,
+    Append,
+    Binary,
+    Block,
+    Break,
+    Call,
+    Compare,
+    Continue,
+    Define,
+    DefineClass,
+    DeleteAttribute,
+    DeleteItem,
+    DeleteName,
+    End,
+    FormatString,
+    GetAttribute,
+    GetItem,
+    If,
+    Import,
+    ImportFrom,
+    Loop,
+    MakeDict,
+    MakeSequence,
+    MakeSlice,
+    Move,
+    Operand,
+    Operation,
+    Raise,
+    Return,
+    SetAttribute,
+    SetItem,
+    Try,
+    Unary,
+    Variable,
+    While,
+    With,
+)
+
+BUDGET = 40_000
+MOST_STATES = 48
+BUILTINS = frozenset(dir(__builtins__) if not isinstance(__builtins__, dict) else __builtins__)
+
+
+class Machine:
+    """What all paths of a file share.
+
+    `relevant` are the names that can matter to a model (see `relevance`); `assigned_attributes` those that any code of
+    the project assigns; `defaults` says whether the run is one "as started without arguments".
+    """
+
+    def __init__(
+        self,
+        relevant: frozenset[str],
+        assigned_attributes: frozenset[str],
+        local_modules: Callable[[str, int], bool],
+        defaults: bool = False,
+    ) -> None:
+        self.relevant = relevant
+        self.assigned_attributes = assigned_attributes
+        self.local_modules = local_modules
+        self.defaults = defaults
+        self.definitions: dict[int, Define | DefineClass] = {}
+        self.called: set[int] = set()
+        self.spent = 0
+        self.exhausted = False
+        self.finished: list[State] = []
+
+    # -- blocks ------------------------------------------------------------------------------------------------------
+
+    def run(self, block: Block, states: list[State]) -> list[State]:
+        """Run a block from each state; what comes back has run to its end or has `ended` early."""
+        done: list[State] = []
+        for operation in block:
+            if not states:
+                break
+            handler = HANDLERS[type(operation)]
+            following: list[State] = []
+            for state in states:
+                self.spent += 1
+                if self.spent > BUDGET:
+                    self.exhausted = True
+                    state.cut = True
+                    done.append(state)
+                    continue
+                after = handler(self, operation, state)
+                for one in (state,) if after is None else after:
+                    (done if one.ended else following).append(one)
+            states = following
+            if type(operation) is End:
+                for state in states:
+                    drop_temporaries(state)
+                if len(states) > 1:
+                    states = self.merge(states)
+        return done + states
+
+    def merge(self, states: list[State]) -> list[State]:
+        """Paths that no longer differ in anything that matters become one; beyond a number of paths the rest is cut."""
+        kept: list[State] = []
+        for state in states:
+            for other in kept:
+                if self.join(other, state):
+                    break
+            else:
+                kept.append(state)
+        if len(kept) > MOST_STATES:
+            kept = kept[:MOST_STATES]
+            for state in kept:
+                state.cut = True
+        return kept
+
+    def join(self, one: State, other: State) -> bool:
+        """Fold `other` into `one` if nothing that matters sets them apart."""
+        if one.events is not other.events or one.frame != other.frame or one.doubtful != other.doubtful:
+            return False
+        if one.flags != other.flags or one.env.keys() != other.env.keys() or one.heap != other.heap:
+            return False
+        differing = [name for name, value in one.env.items() if not same(value, other.env[name])]
+        if any(name in self.relevant for name in differing):
+            return False
+        if one.env is not one.globals[one.frame.module] and one.globals != other.globals:
+            return False
+        for name in differing:
+            one.env[name] = symbol("merged", name, name, *plain_pair(one.env[name], other.env[name]))
+        one.facts = {k: v for k, v in one.facts.items() if k in other.facts and same(v, other.facts[k])}
+        one.conditions = tuple(c for c in one.conditions if c in other.conditions)
+        one.cut = one.cut or other.cut
+        return True
+
+    def merge_results(self, states: list[State]) -> list[State]:
+        """Merge the paths that come back from a call, where they also agree on the result."""
+        by_result: dict[Value, list[State]] = {}
+        for state in states:
+            by_result.setdefault((state.ended, type(state.result), state.result), []).append(state)
+        return [one for group in by_result.values() for one in self.merge(group)]
+
+    # -- values ------------------------------------------------------------------------------------------------------
+
+    def read(self, state: State, operand: Operand) -> Value:
+        if type(operand) is not Variable:
+            return operand
+        value = state.env.get(operand, UNKNOWN)
+        if value is UNKNOWN and operand not in state.env:
+            value = self.read_outer(state, operand)
+        return state.resolve(value) if type(value) is Symbol else value
+
+    def read_outer(self, state: State, name: str) -> Value:
+        if name in state.frame.closure:
+            return state.frame.closure[name]
+        module = state.globals[state.frame.module]
+        if name in module:
+            return module[name]
+        if name in BUILTINS:
+            return Library(f"builtins.{name}")
+        return symbol("global", name, name)
+
+    def call_quietly(
+        self, state: State, function: Value, arguments: tuple[Value, ...], keywords: Mapping[str, Value], site: Operation
+    ) -> Value:
+        """Call something for its value alone, in this state; unknown if the call would split the path or end it."""
+        attempt = state.fork()
+        after = call_value(self, attempt, function, arguments, keywords, site)
+        if len(after) != 1 or after[0].ended:
+            return UNKNOWN
+        result = after[0].result
+        restore(state, after[0])
+        return result
+
+
+def restore(state: State, after: State) -> None:
+    """Take over what happened in a fork of `state`, its variables and frame kept."""
+    at_home = state.env is state.globals[state.frame.module]
+    env = state.env
+    state.globals = after.globals
+    state.env = state.globals[state.frame.module] if at_home else env
+    state.heap, state.facts, state.flags = after.heap, after.facts, after.flags
+    state.events, state.conditions, state.cut = after.events, after.conditions, after.cut
+
+
+def same(one: Value, other: Value) -> bool:
+    """Equal, and of one type: True is not 1 here."""
+    return one is other or (type(one) is type(other) and bool(one == other))
+
+
+def plain_pair(one: Value, other: Value) -> tuple[Value, ...]:
+    return tuple(v if is_plain(v) else repr(type(v)) for v in (one, other))
+
+
+def drop_temporaries(state: State) -> None:
+    env = state.env
+    for name in [name for name in env if name[0] == "%"]:
+        del env[name]
+
+
+# -- handlers: one per operation -------------------------------------------------------------------------------------
+
+
+def on_end(machine: Machine, op: End, state: State) -> None:
+    return None
+
+
+def on_move(machine: Machine, op: Move, state: State) -> None:
+    value = machine.read(state, op.value)
+    if op.target in state.frame.global_names:
+        state.globals[state.frame.module][op.target] = value
+    else:
+        state.env[op.target] = value
+
+
+def on_get_attribute(machine: Machine, op: GetAttribute, state: State) -> None:
+    of = machine.read(state, op.of)
+    value = access.get_attribute(machine, state, of, op.name, op)
+    state.env[op.target] = state.resolve(value) if type(value) is Symbol else value
+
+
+def on_set_attribute(machine: Machine, op: SetAttribute, state: State) -> None:
+    of, value = machine.read(state, op.of), machine.read(state, op.value)
+    if type(of) is Parameter and of.path == "*" and op.name == "requires_grad":
+        flag_everything(state, of, value, op)
+    else:
+        access.set_attribute(machine, state, of, op.name, value, op)
+
+
+def flag_everything(state: State, of: Parameter, value: Value, site: Operation) -> None:
+    """The flag of each parameter of something whose parameters are not all known."""
+    if type(state.object(of.owner)) is Module and type(value) is bool:
+        heap.set_all_flags(state, of.owner, value)
+        state.log(events.Flagged(site, of.owner.address, None, value))
+
+
+def on_delete_attribute(machine: Machine, op: DeleteAttribute, state: State) -> None:
+    access.delete_attribute(state, machine.read(state, op.of), op.name, op)
+
+
+def on_get_item(machine: Machine, op: GetItem, state: State) -> None:
+    of, index = machine.read(state, op.of), machine.read(state, op.index)
+    value = access.get_item(machine, state, of, index, op)
+    state.env[op.target] = state.resolve(value) if type(value) is Symbol else value
+
+
+def on_set_item(machine: Machine, op: SetItem, state: State) -> None:
+    access.set_item(
+        state, machine.read(state, op.of), machine.read(state, op.index), machine.read(state, op.value), op
+    )
+
+
+def on_delete_item(machine: Machine, op: DeleteItem, state: State) -> None:
+    access.delete_item(state, machine.read(state, op.of), machine.read(state, op.index), op)
+
+
+def on_delete_name(machine: Machine, op: DeleteName, state: State) -> None:
+    state.env.pop(op.name, None)
+
+
+def on_make_slice(machine: Machine, op: MakeSlice, state: State) -> None:
+    state.env[op.target] = Slice(*(machine.read(state, part) for part in (op.start, op.stop, op.step)))
+
+
+def on_make_sequence(machine: Machine, op: MakeSequence, state: State) -> None:
+    items = spread(machine, state, op.items, op)
+    if op.kind == "tuple":
+        state.env[op.target] = UNKNOWN if items is None else Tuple(items)
+    else:
+        state.env[op.target] = state.allocate(Sequence(items, op.kind), op)
+
+
+def spread(
+    machine: Machine, state: State, operands: list[tuple[bool, Operand]], site: Operation
+) -> tuple[Value, ...] | None:
+    """The values of a list of operands, starred ones unpacked; None if one of those is not known."""
+    values: list[Value] = []
+    for starred, operand in operands:
+        value = machine.read(state, operand)
+        if not starred:
+            values.append(value)
+            continue
+        items = items_of(machine, state, value, site)
+        if items is None:
+            return None
+        values.extend(items)
+    return tuple(values)
+
+
+def on_make_dict(machine: Machine, op: MakeDict, state: State) -> None:
+    pairs: dict[Value, Value] | None = {}
+    for starred, key, value in op.items:
+        if starred:
+            thing = state.object(machine.read(state, value))
+            inner = thing.items if type(thing) is Dictionary else None
+            pairs = None if pairs is None or inner is None else {**pairs, **dict(inner)}
+        elif pairs is not None:
+            pairs[machine.read(state, key)] = machine.read(state, value)
+    known = None if pairs is None or any(k is UNKNOWN for k in pairs) else tuple(pairs.items())
+    state.env[op.target] = state.allocate(Dictionary(known), op)
+
+
+def on_append(machine: Machine, op: Append, state: State) -> None:
+    ref = machine.read(state, op.of)
+    thing = state.object(ref)
+    if type(thing) is Sequence and thing.items is not None:
+        state.heap[ref.address] = thing._replace(items=(*thing.items, machine.read(state, op.value)))
+    elif type(thing) is Dictionary and thing.items is not None:
+        key, value = machine.read(state, op.key), machine.read(state, op.value)
+        kept = tuple((k, v) for k, v in thing.items if k != key)
+        state.heap[ref.address] = thing._replace(items=(*kept, (key, value)))
+
+
+def on_format_string(machine: Machine, op: FormatString, state: State) -> None:
+    parts = [machine.read(state, part) for part in op.parts]
+    if all(is_plain(part) for part in parts):
+        state.env[op.target] = "".join(str(part) for part in parts)[:10_000]
+    else:
+        state.env[op.target] = symbol("format", "f'…'", *parts)
+
+
+def on_binary(machine: Machine, op: Binary, state: State) -> None:
+    left, right = machine.read(state, op.left), machine.read(state, op.right)
+    thing = state.object(left)
+    if op.in_place and op.operator == "Add" and type(thing) is Sequence:
+        items = items_of(machine, state, right, op)
+        known = None if items is None or thing.items is None else thing.items + items
+        state.heap[left.address] = thing._replace(items=known)
+        state.env[op.target] = left
+    else:
+        state.env[op.target] = operators.binary(state, op.operator, left, right, op)
+
+
+def on_unary(machine: Machine, op: Unary, state: State) -> None:
+    state.env[op.target] = operators.unary(state, op.operator, machine.read(state, op.operand))
+
+
+def on_compare(machine: Machine, op: Compare, state: State) -> None:
+    left, right = machine.read(state, op.left), machine.read(state, op.right)
+    if op.discarded == "requires_grad" and op.operator == "Equal":
+        state.log(events.FlagMissed(op, "comparison", left, op.operator, right))
+    state.env[op.target] = operators.compare(state, op.operator, left, right, op)
+
+
+# -- control flow ----------------------------------------------------------------------------------------------------
+
+
+def on_if(machine: Machine, op: If, state: State) -> list[State]:
+    test = machine.read(state, op.test)
+    known = operators.truth(state, test)
+    if known is not None:
+        return machine.run(op.body if known else op.orelse, [state])
+    if not op.relevant:
+        return skip(op, test, state)
+    other = state.fork()
+    take_branch(state, op, test, True)
+    take_branch(other, op, test, False)
+    return machine.run(op.body, [state]) + machine.run(op.orelse, [other])
+
+
+def take_branch(state: State, op: If, test: Value, wanted: bool) -> None:
+    operators.assume(state, test, wanted)
+    state.conditions = (*state.conditions, (op.node, wanted))
+
+
+def skip(op: If, test: Value, state: State) -> list[State]:
+    """A branch that cannot touch a model: what it assigns becomes unknown; a side that ends the path is not taken."""
+    for name in op.assigned:
+        if name[0] != "%" or not op.statement:
+            state.env[name] = symbol("merged", name, name, id(op))
+    for side, wanted in ((op.body, False), (op.orelse, True)):
+        if ends(side):
+            operators.assume(state, test, wanted)
+    return [state]
+
+
+def ends(block: Block) -> bool:
+    """Whether a block surely ends the path or the loop's turn."""
+    last = next((o for o in reversed(block) if type(o) is not End), None)
+    return isinstance(last, (Raise, Break, Continue, Return))
+
+
+def on_loop(machine: Machine, op: Loop, state: State) -> list[State]:
+    iterable = machine.read(state, op.iterable)
+    if type(iterable) is Parameters and touches_flags_only(op):
+        items = None
+    else:
+        items = items_of(machine, state, iterable, op)
+    if items is None or (len(items) > 64 and not over_model(items)):
+        return loop_once(machine, op, state, element_of(state, iterable))
+    return loop_over(machine, op, state, items)
+
+
+def over_model(items: tuple[Value, ...]) -> bool:
+    """Whether a long list is a model's own parameters or modules, which are worth going through one by one."""
+    first = items[0].items[-1] if type(items[0]) is Tuple and items[0].items else items[0]
+    if type(first) is Tuple and first.items:
+        first = first.items[-1]
+    return type(first) in (Parameter, Ref)
+
+
+def touches_flags_only(op: Loop) -> bool:
+    """Whether the body does to each parameter the same: ``p.requires_grad = False`` and nothing that depends on which."""
+    own = {op.element}
+    for operation in op.body:
+        if type(operation) is Move and operation.value in own:
+            own.add(operation.target)
+        elif type(operation) is SetAttribute and operation.of in own:
+            if isinstance(operation.value, Variable):
+                return False
+        elif type(operation) is not End:
+            return False
+    return True
+
+
+def loop_over(machine: Machine, op: Loop, state: State, items: tuple[Value, ...]) -> list[State]:
+    states, out = [state], []
+    broken: list[State] = []
+    for item in items:
+        for one in states:
+            one.env[op.element] = item
+        states, left = turn(machine.run(op.body, states))
+        out.extend(s for s in left if s.ended != "break")
+        broken.extend(s for s in left if s.ended == "break")
+        if len(states) > 1:
+            states = machine.merge(states)
+        if not states or machine.exhausted:
+            break
+    states = machine.run(op.orelse, states) if op.orelse else states
+    return out + states + resume(broken)
+
+
+def turn(states: list[State]) -> tuple[list[State], list[State]]:
+    """(those that go on with the loop, those that left it)."""
+    on, left = [], []
+    for state in states:
+        if state.ended == "continue":
+            state.end("")
+        (left if state.ended else on).append(state)
+    return on, left
+
+
+def resume(states: list[State]) -> list[State]:
+    for state in states:
+        state.end("")
+    return states
+
+
+def loop_once(machine: Machine, op: Loop | While, state: State, element: Value) -> list[State]:
+    """A loop of unknown length runs once; a number it changed on the way is unknown afterwards."""
+    before = {name: state.env[name] for name in op.assigned if is_plain(state.env.get(name, UNKNOWN))}
+    if isinstance(op, Loop):
+        state.env[op.element] = element
+    states, left = turn(machine.run(op.body, [state]))
+    broken = [s for s in left if s.ended == "break"]
+    for one in states + broken:
+        for name, value in before.items():
+            if not same(one.env.get(name), value):
+                one.env[name] = symbol("looped", name, name, id(op))
+    states = machine.run(op.orelse, states) if op.orelse else states
+    return [s for s in left if s.ended != "break"] + states + resume(broken)
+
+
+def on_while(machine: Machine, op: While, state: State) -> list[State]:
+    out: list[State] = []
+    for one in machine.run(op.test_block, [state]):
+        if one.ended or operators.truth(one, machine.read(one, op.test)) is False:
+            out.append(one)
+        else:
+            out.extend(loop_once(machine, op, one, UNKNOWN))
+    return out
+
+
+def on_with(machine: Machine, op: With, state: State) -> list[State]:
+    return machine.run(op.body, [state])
+
+
+def on_try(machine: Machine, op: Try, state: State) -> list[State]:
+    """The body; then the handlers for what it raised for sure, and once, in doubt, for a failure nobody can rule out."""
+    failing = state.fork()
+    catches = any(not h.names or set(h.names) & ATTRIBUTE_CATCHERS for h in op.handlers)
+    state.guards += catches
+    after = machine.run(op.body, [state])
+    out: list[State] = []
+    normal = [one for one in after if not one.ended]
+    for one in after:
+        one.guards -= catches
+        if one.ended == "raise" and op.handlers:
+            out.extend(handle(machine, op, one))
+        elif one.ended:
+            out.append(one)
+    out.extend(machine.run(op.orelse, normal) if op.orelse else normal)
+    if op.handlers and any(type(o) is Call for o in op.body):
+        failing.doubtful = True
+        failing.end("raise", "Exception")
+        out.extend(handle(machine, op, failing))
+    return run_final(machine, op, out) if op.final else out
+
+
+ATTRIBUTE_CATCHERS = {"AttributeError", "IndexError", "Exception", "BaseException", "LookupError", "?"}
+
+
+def handle(machine: Machine, op: Try, state: State) -> list[State]:
+    for handler in op.handlers:
+        general = not handler.names or set(handler.names) & {"Exception", "BaseException", "?"}
+        if general or state.raised in handler.names or state.doubtful:
+            state.end("")
+            return machine.run(handler.body, [state])
+    return [state]
+
+
+def run_final(machine: Machine, op: Try, states: list[State]) -> list[State]:
+    out: list[State] = []
+    for state in states:
+        ended, raised, result = state.ended, state.raised, state.result
+        state.end("")
+        for one in machine.run(op.final, [state]):
+            if not one.ended:
+                one.end(ended, raised)
+                one.result = result
+            out.append(one)
+    return out
+
+
+def on_return(machine: Machine, op: Return, state: State) -> None:
+    state.result = machine.read(state, op.value)
+    state.end("return")
+
+
+def on_raise(machine: Machine, op: Raise, state: State) -> None:
+    state.end("raise", op.name or "Exception")
+
+
+def on_break(machine: Machine, op: Break, state: State) -> None:
+    state.end("break")
+
+
+def on_continue(machine: Machine, op: Continue, state: State) -> None:
+    state.end("continue")
+
+
+# -- definitions and imports -----------------------------------------------------------------------------------------
+
+
+def on_define(machine: Machine, op: Define, state: State) -> None:
+    machine.definitions[id(op)] = op
+    defaults = tuple((p.name, machine.read(state, p.default)) for p in op.parameters if p.has_default)
+    closure: tuple[tuple[str, Value], ...] = ()
+    if state.env is not state.globals[state.frame.module]:
+        names = [n for n in op.free if n in state.env or n in state.frame.closure]
+        closure = tuple((n, machine.read(state, Variable(n))) for n in sorted(names))
+    function = Function(id(op), defaults, closure, state.frame.module, wrapper_of(machine, state, op))
+    state.env[op.target] = function
+
+
+def wrapper_of(machine: Machine, state: State, op: Define) -> str:
+    """Which of the built-in decorators a function wears; any other leaves the function as it is."""
+    for operand in op.decorators:
+        value = machine.read(state, operand)
+        name = value.name.rsplit(".", 1)[-1] if type(value) is Library else ""
+        if name in ("staticmethod", "classmethod"):
+            return name
+        if name in ("property", "cached_property"):
+            return "property"
+        if type(value) is Method and value.name in ("setter", "deleter"):
+            return "property"
+    return ""
+
+
+def on_define_class(machine: Machine, op: DefineClass, state: State) -> list[State]:
+    machine.definitions[id(op)] = op
+    bases = tuple(machine.read(state, base) for base in op.bases)
+    outer, at_home = state.env, state.env is state.globals[state.frame.module]
+    frame = state.frame
+    closure = frame.closure if at_home else {**frame.closure, **outer}
+    state.env = {}
+    state.frame = frame._replace(closure=closure)
+    after = machine.run(op.body, [state])
+    for one in after:
+        attributes = tuple((k, v) for k, v in one.env.items() if k[0] != "%")
+        one.frame = frame
+        one.env = one.globals[frame.module] if at_home else (outer if len(after) == 1 else outer.copy())
+        one.env[op.target] = Class(id(op), op.name, bases, attributes, frame.module, op.fields)
+        if one.ended in ("return", "break", "continue"):
+            one.end("")
+    return after
+
+
+def on_import(machine: Machine, op: Import, state: State) -> None:
+    if machine.local_modules(op.module, 0):
+        state.env[op.target] = symbol("module", op.module, op.module)
+    else:
+        state.env[op.target] = Library(op.module)
+
+
+def on_import_from(machine: Machine, op: ImportFrom, state: State) -> None:
+    local = machine.local_modules(op.module, op.level)
+    if op.name == "*":
+        if not local:
+            for name in catalog.names(op.module):
+                state.env[name] = Library(f"{op.module}.{name}")
+        return
+    if local:
+        state.env[op.target] = symbol("module", op.name, op.module, op.level, op.name)
+    elif is_misspelt_builder(op.module, op.name):
+        if not state.guards:
+            state.log(events.UnknownName(op, op.module, op.name))
+        state.end("raise", "ImportError")
+    else:
+        state.env[op.target] = Library(f"{op.module}.{op.name}")
+
+
+def is_misspelt_builder(module: str, name: str) -> bool:
+    """Whether a from-import asks a catalogued namespace for a builder it does not have, but nearly has."""
+    names = catalog.names(module) if module.startswith("torchvision.models") else frozenset()
+    if not names or name in names or not name[:1].islower() or catalog.canonical(f"{module}.{name}"):
+        return False
+    builders = [n for n in names if catalog.canonical(f"{module}.{n}")]
+    return bool(catalog.nearest(name, builders))
+
+
+def on_call(machine: Machine, op: Call, state: State) -> list[State]:
+    function = machine.read(state, op.function)
+    arguments = spread(machine, state, op.arguments, op)
+    keywords: dict[str, Value] = {}
+    complete = arguments is not None
+    for name, operand in op.keywords:
+        value = machine.read(state, operand)
+        if name is not None:
+            keywords[name] = value
+            continue
+        thing = state.object(value)
+        if type(thing) is Dictionary and thing.items is not None and all(isinstance(k, str) for k, _ in thing.items):
+            keywords.update(thing.items)
+        else:
+            complete = False
+    if not complete:
+        keywords["**"] = UNKNOWN
+    after = call_value(machine, state, function, arguments or (), keywords, op)
+    for one in after:
+        if not one.ended:
+            result = one.result
+            one.env[op.target] = one.resolve(result) if type(result) is Symbol else result
+    return after
+
+
+HANDLERS: dict[type[Operation], Callable[[Machine, Any, State], list[State] | None]] = {
+    End: on_end,
+    Move: on_move,
+    GetAttribute: on_get_attribute,
+    SetAttribute: on_set_attribute,
+    DeleteAttribute: on_delete_attribute,
+    GetItem: on_get_item,
+    SetItem: on_set_item,
+    DeleteItem: on_delete_item,
+    DeleteName: on_delete_name,
+    MakeSlice: on_make_slice,
+    MakeSequence: on_make_sequence,
+    MakeDict: on_make_dict,
+    Append: on_append,
+    FormatString: on_format_string,
+    Binary: on_binary,
+    Unary: on_unary,
+    Compare: on_compare,
+    If: on_if,
+    Loop: on_loop,
+    While: on_while,
+    With: on_with,
+    Try: on_try,
+    Return: on_return,
+    Raise: on_raise,
+    Break: on_break,
+    Continue: on_continue,
+    Define: on_define,
+    DefineClass: on_define_class,
+    Import: on_import,
+    ImportFrom: on_import_from,
+    Call: on_call,
+}

@@ -1,0 +1,304 @@
+"""Arithmetic, comparison, truth: on constants exact, on unknowns symbolic."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+from headcheck import events
+from headcheck.interpreter.heap import Dictionary, Instance, Module, Sequence
+from headcheck.interpreter.state import State
+from headcheck.interpreter.values import (
+    Bound,
+    Class,
+    Condition,
+    Function,
+    Library,
+    Method,
+    Not,
+    ParameterName,
+    Partial,
+    Ref,
+    Symbol,
+    Tuple,
+    Value,
+    is_plain,
+    is_unknown,
+    label,
+    symbol,
+)
+from headcheck.ir import UNKNOWN, Operation
+
+BINARY: dict[str, Callable[[Any, Any], Any]] = {
+    "Add": operator.add,
+    "Subtract": operator.sub,
+    "Multiply": operator.mul,
+    "Divide": operator.truediv,
+    "FloorDivide": operator.floordiv,
+    "Modulo": operator.mod,
+    "Power": operator.pow,
+    "BitAnd": operator.and_,
+    "BitOr": operator.or_,
+    "BitXor": operator.xor,
+    "LeftShift": operator.lshift,
+    "RightShift": operator.rshift,
+}
+SIGNS = {
+    "Add": "+", "Subtract": "-", "Multiply": "*", "Divide": "/", "FloorDivide": "//", "Modulo": "%", "Equal": "==",
+    "NotEqual": "!=", "In": "in", "NotIn": "not in", "Is": "is", "IsNot": "is not", "LessThan": "<", "GreaterThan": ">",
+    "LessThanEqual": "<=", "GreaterThanEqual": ">=",
+}  # fmt: skip
+ORDER: dict[str, Callable[[Any, Any], Any]] = {
+    "LessThan": operator.lt,
+    "GreaterThan": operator.gt,
+    "LessThanEqual": operator.le,
+    "GreaterThanEqual": operator.ge,
+}
+LARGEST = 10**12
+
+
+def binary(state: State, name: str, left: Value, right: Value, site: Operation) -> Value:
+    """`left name right`; numbers and texts are bounded, so that no script makes a huge constant."""
+    if is_plain(left) and is_plain(right):
+        return _plain_binary(name, left, right)
+    if name == "Add":
+        joined = _join(state, left, right, site)
+        if joined is not None:
+            return joined
+    if is_unknown(left) or is_unknown(right):
+        return symbol("binary", f"{label(left)} {SIGNS.get(name, '?')} {label(right)}", name, left, right)
+    return UNKNOWN
+
+
+def _plain_binary(name: str, left: Any, right: Any) -> Value:
+    function = BINARY.get(name)
+    if function is None:
+        return UNKNOWN
+    if name in ("Power", "LeftShift", "Multiply") and not _small(left, right):
+        return UNKNOWN
+    if name in ("Power", "LeftShift") and (not isinstance(right, (int, float)) or abs(right) > 40):
+        return UNKNOWN
+    try:
+        result = function(left, right)
+    except (TypeError, ValueError, ZeroDivisionError, OverflowError):
+        return UNKNOWN
+    if isinstance(result, int) and abs(result) > LARGEST:
+        return UNKNOWN
+    return result if not isinstance(result, str) or len(result) < 10_000 else UNKNOWN
+
+
+def _small(left: Any, right: Any) -> bool:
+    """Whether a product, power or shift of the two stays small enough to be computed."""
+    if all(isinstance(value, (int, float)) for value in (left, right)):
+        return abs(left) <= 10**6 and abs(right) <= 10**6
+    return all(not isinstance(value, int) or value < 1000 for value in (left, right))
+
+
+def _join(state: State, left: Value, right: Value, site: Operation) -> Value | None:
+    if type(left) is Tuple and type(right) is Tuple:
+        return Tuple(left.items + right.items)
+    first, second = state.object(left), state.object(right)
+    if type(first) is Sequence and type(second) is Sequence:
+        known = first.items is not None and second.items is not None
+        return state.allocate(Sequence(first.items + second.items if known else None, first.kind), site)  # type: ignore[operator]
+    return None
+
+
+def compare(state: State, name: str, left: Value, right: Value, site: Operation) -> Value:
+    """A comparison: True, False, or a condition that a branch can assume."""
+    if name in ("In", "NotIn"):
+        found = contains(state, left, right, site)
+        if type(found) is bool:
+            return found == (name == "In")
+        return Condition("In", left, right) if name == "In" else Not(Condition("In", left, right))
+    if name in ("Equal", "NotEqual", "Is", "IsNot"):
+        same = equal(state, left, right, site)
+        if type(same) is bool:
+            return same == (name in ("Equal", "Is"))
+        condition = Condition("Equal", left, right)
+        return condition if name in ("Equal", "Is") else Not(condition)
+    if is_plain(left) and is_plain(right) and name in ORDER:
+        try:
+            return bool(ORDER[name](left, right))
+        except TypeError:
+            return UNKNOWN
+    return Condition(name, left, right) if is_unknown(left) or is_unknown(right) else UNKNOWN
+
+
+def equal(state: State, left: Value, right: Value, site: Operation) -> bool | None:
+    """Whether two values are equal, if that is sure."""
+    for one, other in ((left, right), (right, left)):
+        if type(one) is ParameterName and isinstance(other, str):
+            result = str(one) == str(other)
+            state.log(events.NameTested(site, one.parameter, "==", str(other), result))
+            return result
+    if is_plain(left) and is_plain(right):
+        return bool(left == right)
+    if is_unknown(left) or is_unknown(right):
+        return _equal_by_facts(state, left, right)
+    if type(left) in IDENTITY and type(right) in IDENTITY:
+        if type(left) is Ref and type(right) is Ref:
+            return True if left == right else _equal_objects(state, left, right)
+        return bool(left == right) if type(left) is type(right) else False
+    if type(left) is Tuple and type(right) is Tuple:
+        if len(left.items) != len(right.items):
+            return False
+        parts = [equal(state, a, b, site) for a, b in zip(left.items, right.items)]
+        return False if False in parts else None if None in parts else True
+    if (left is None or right is None) and (type(left) in IDENTITY or type(right) in IDENTITY):
+        return False
+    return None
+
+
+IDENTITY = frozenset({Ref, Library, Function, Class, Bound, Method, Partial})
+
+
+def _equal_objects(state: State, left: Ref, right: Ref) -> bool | None:
+    first, second = state.object(left), state.object(right)
+    return False if type(first) is Module or type(second) is Module else None
+
+
+def _equal_by_facts(state: State, left: Value, right: Value) -> bool | None:
+    if left == right and type(left) is Symbol:
+        return True
+    for one, other in ((left, right), (right, left)):
+        if type(one) is Symbol and is_plain(other):
+            if other in state.facts.get(("not", one), ()):
+                return False
+            allowed = state.facts.get(("in", one))
+            if allowed is not None and other not in allowed:
+                return False
+    return state.facts.get(Condition("Equal", left, right))
+
+
+def contains(state: State, item: Value, container: Value, site: Operation) -> bool | None:
+    """`item in container`, if that is sure."""
+    if type(container) is ParameterName and isinstance(item, str):
+        result = item in str(container)
+        state.log(events.NameTested(site, container.parameter, "in", item, result))
+        return result
+    if isinstance(container, str) and isinstance(item, str):
+        return item in container
+    items = known_items(state, container)
+    if items is not None:
+        if type(item) is ParameterName and all(isinstance(i, str) for i in items):
+            result = str(item) in [str(i) for i in items]
+            state.log(events.NameTested(site, item.parameter, "in list", tuple(items), result))
+            return result
+        parts = [equal(state, item, other, site) for other in items]
+        if True in parts:
+            return True
+        if None not in parts:
+            return False
+    return state.facts.get(Condition("In", item, container))
+
+
+def known_items(state: State, container: Value) -> tuple[Value, ...] | None:
+    """The items of a tuple, list, set, or the keys of a dict, where they are known."""
+    if type(container) is Tuple:
+        return container.items
+    thing = state.object(container)
+    if type(thing) is Sequence:
+        return thing.items
+    if type(thing) is Dictionary and thing.items is not None:
+        return tuple(key for key, _ in thing.items)
+    return None
+
+
+def truth(state: State, value: Value) -> bool | None:
+    """The truth of a value on this path, or None."""
+    value = state.resolve(value)
+    if is_plain(value):
+        return bool(value)
+    kind = type(value)
+    if kind is Not:
+        inner = truth(state, value.of)
+        return None if inner is None else not inner
+    if kind is Condition:
+        return _condition_truth(state, value)
+    if kind is Symbol:
+        return state.facts.get(("truth", value))
+    if kind is Tuple:
+        return bool(value.items)
+    if kind is Ref:
+        thing = state.object(value)
+        if type(thing) in (Sequence, Dictionary):
+            return None if thing.items is None else bool(thing.items)
+        return True if type(thing) in (Module, Instance) else None
+    return True if kind in IDENTITY else None
+
+
+def _condition_truth(state: State, value: Condition) -> bool | None:
+    known = state.facts.get(value)
+    if known is not None:
+        return bool(known)
+    left, right = state.resolve(value.left), state.resolve(value.right)
+    if value.operator == "Equal":
+        return equal(state, left, right, NOWHERE)
+    if value.operator == "In":
+        return contains(state, left, right, NOWHERE)
+    if is_plain(left) and is_plain(right):
+        result = compare(state, value.operator, left, right, NOWHERE)
+        return result if type(result) is bool else None
+    return None
+
+
+NOWHERE = Operation(None)
+
+
+def assume(state: State, value: Value, wanted: bool) -> None:
+    """Narrow a path by a branch it takes."""
+    kind = type(value)
+    if kind is Not:
+        assume(state, value.of, not wanted)
+    elif kind is Symbol:
+        state.facts["truth", value] = wanted
+    elif kind is Condition:
+        state.facts[value] = wanted
+        _assume_condition(state, value, wanted)
+
+
+def _assume_condition(state: State, value: Condition, wanted: bool) -> None:
+    left, right = value.left, value.right
+    if value.operator == "Equal":
+        if not (type(left) is Symbol and is_plain(right)):
+            left, right = right, left
+        if type(left) is Symbol and is_plain(right):
+            if wanted:
+                state.facts[left] = right
+            else:
+                state.facts["not", left] = (*state.facts.get(("not", left), ()), right)
+                _pin_last(state, left)
+    elif value.operator == "In" and type(left) is Symbol:
+        items = known_items(state, right)
+        if items is not None and all(is_plain(item) for item in items):
+            if wanted:
+                allowed = state.facts.get(("in", left), items)
+                state.facts["in", left] = tuple(i for i in allowed if i in items)
+            else:
+                state.facts["not", left] = (*state.facts.get(("not", left), ()), *items)
+            _pin_last(state, left)
+
+
+def _pin_last(state: State, unknown: Symbol) -> None:
+    """A symbol of which one candidate is left is that constant."""
+    allowed = state.facts.get(("in", unknown))
+    if allowed is None:
+        return
+    left = [item for item in allowed if item not in state.facts.get(("not", unknown), ())]
+    if len(left) == 1:
+        state.facts[unknown] = left[0]
+
+
+def unary(state: State, name: str, operand: Value) -> Value:
+    if name == "Not":
+        known = truth(state, operand)
+        if known is not None:
+            return not known
+        return operand.of if type(operand) is Not else Not(operand)
+    if type(operand) in (int, float, bool):
+        if name == "Minus":
+            return -operand
+        return operand if name == "Plus" else ~operand if type(operand) is int else UNKNOWN
+    return symbol("unary", f"{name} {label(operand)}", name, operand) if is_unknown(operand) else UNKNOWN

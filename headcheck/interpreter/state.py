@@ -1,0 +1,117 @@
+"""One path of a script: variables, heap, facts assumed, events so far. Copied on a split."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from headcheck.events import Event
+from headcheck.interpreter.values import Address, Class, Ref, Symbol, Value
+from headcheck.ir import UNKNOWN, Operation
+
+
+class Frame(NamedTuple):
+    """Where a function runs: the module whose globals it sees, what it closed over, and for methods `self`."""
+
+    module: str
+    closure: dict[str, Value]
+    depth: int
+    receiver: Value = None
+    owner: Class | None = None
+    global_names: frozenset[str] = frozenset()
+
+
+class State:
+    """Everything in the dicts is immutable, so a shallow copy of each is a copy of the state.
+
+    `ended` is why the current block stops: "", return, raise, break, continue or exit. `events` is a cons list, newest
+    first. `flags` holds ``requires_grad`` by (address, dotted path) where it differs from the module's default.
+    `conditions` are the branches taken on something unknown, as (libcst node of the test, truth). `doubtful` marks a
+    path that assumed a failure inside `try`; `cut` one that lost something to a limit.
+    """
+
+    __slots__ = (
+        "conditions",
+        "cut",
+        "doubtful",
+        "ended",
+        "env",
+        "events",
+        "facts",
+        "flags",
+        "frame",
+        "globals",
+        "guards",
+        "heap",
+        "raised",
+        "result",
+    )
+
+    def __init__(self, module: str) -> None:
+        self.globals: dict[str, dict[str, Value]] = {module: {}}
+        self.env: dict[str, Value] = self.globals[module]
+        self.frame = Frame(module, {}, 0)
+        self.heap: dict[Address, Any] = {}
+        self.facts: dict[Any, Any] = {}
+        self.flags: dict[tuple[Address, str], bool] = {}
+        self.events: tuple[Event, Any] | None = None
+        self.conditions: tuple[tuple[Any, bool], ...] = ()
+        self.ended = ""
+        self.raised = ""
+        self.result: Value = None
+        self.guards = 0
+        self.doubtful = False
+        self.cut = False
+
+    def fork(self) -> State:
+        other = State.__new__(State)
+        other.globals = {module: env.copy() for module, env in self.globals.items()}
+        home = self.globals[self.frame.module]
+        other.env = other.globals[self.frame.module] if self.env is home else self.env.copy()
+        other.frame = self.frame
+        other.heap = self.heap.copy()
+        other.facts = self.facts.copy()
+        other.flags = self.flags.copy()
+        other.events = self.events
+        other.conditions = self.conditions
+        other.ended, other.raised, other.result = self.ended, self.raised, self.result
+        other.guards, other.doubtful, other.cut = self.guards, self.doubtful, self.cut
+        return other
+
+    def log(self, event: Event) -> None:
+        self.events = (event, self.events)
+
+    def allocate(self, thing: Any, site: Operation) -> Ref:
+        """Put an object on the heap. Addresses come from the site, so that paths which do the same agree on them."""
+        number, key = 0, id(site)
+        while (key, number) in self.heap:
+            number += 1
+        self.heap[key, number] = thing
+        return Ref((key, number))
+
+    def object(self, value: Value) -> Any:
+        """The heap object a value refers to, or None."""
+        return self.heap.get(value.address) if type(value) is Ref else None
+
+    def end(self, how: str, raised: str = "") -> None:
+        self.ended, self.raised = how, raised
+
+    def resolve(self, value: Value) -> Value:
+        """A symbol that is pinned to a constant on this path is that constant."""
+        while type(value) is Symbol:
+            known = self.facts.get(value, UNKNOWN)
+            if known is UNKNOWN:
+                return value
+            value = known
+        return value
+
+
+def events_of(state: State) -> list[Event]:
+    """The events of a path, oldest first."""
+    return list(_newest_first(state.events))[::-1]
+
+
+def _newest_first(cell: Any) -> Iterator[Event]:
+    while cell is not None:
+        event, cell = cell
+        yield event

@@ -1,0 +1,186 @@
+"""What a variable can hold. All values are immutable and hashable; what has identity lives on the heap behind a `Ref`.
+
+Plain Python constants (int, float, str, bool, None) stand for themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any, NamedTuple, TypeAlias
+
+from headcheck.ir import UNKNOWN
+
+Value: TypeAlias = Any
+Address: TypeAlias = "tuple[int, int]"
+PLAIN = (int, float, str, bool, type(None), bytes)
+MAX_DEPTH = 12
+
+
+class Ref(NamedTuple):
+    """An object on the heap."""
+
+    address: Address
+
+
+class Symbol(NamedTuple):
+    """An unknown with an identity: the same expression over the same unknowns is the same symbol each time it is read."""
+
+    key: Hashable
+    label: str
+    depth: int = 0
+
+
+class Library(NamedTuple):
+    """Something of a library, by qualified name: ``torchvision.models.resnet50``."""
+
+    name: str
+
+
+class Choice(NamedTuple):
+    """A member of a library's namespace, by a name that is not known yet: ``models.__dict__[args.arch]``."""
+
+    namespace: str
+    key: Symbol
+
+
+class Namespace(NamedTuple):
+    """The ``__dict__`` of a library's module."""
+
+    name: str
+
+
+class Tuple(NamedTuple):
+    items: tuple[Value, ...]
+
+
+class Slice(NamedTuple):
+    start: Value
+    stop: Value
+    step: Value
+
+
+class Function(NamedTuple):
+    """A function of the script: `code` indexes the machine's definitions; `defaults` go by parameter name."""
+
+    code: int
+    defaults: tuple[tuple[str, Value], ...]
+    closure: tuple[tuple[str, Value], ...]
+    module: str
+    wrapper: str = ""
+
+
+class Class(NamedTuple):
+    """A class of the script; `attributes` are its own, `bases` values."""
+
+    code: int
+    name: str
+    bases: tuple[Value, ...]
+    attributes: tuple[tuple[str, Value], ...]
+    module: str
+    fields: tuple[str, ...] = ()
+
+
+class Bound(NamedTuple):
+    """A function of the script with the object it was read from."""
+
+    receiver: Value
+    function: Function
+    owner: Class | None = None
+
+
+class Method(NamedTuple):
+    """A method of something that is not the script's own: of a module, a list, a string, a symbol."""
+
+    receiver: Value
+    name: str
+
+
+class Super(NamedTuple):
+    receiver: Value
+    owner: Class
+
+
+class Partial(NamedTuple):
+    function: Value
+    arguments: tuple[Value, ...]
+    keywords: tuple[tuple[str, Value], ...]
+
+
+class Parameter(NamedTuple):
+    """A parameter of a module: the nearest module on the heap (or an unknown one) and the dotted path from there."""
+
+    owner: Value
+    path: str
+
+
+class Parameters(NamedTuple):
+    """``owner.parameters()`` / ``named_parameters()``, not consumed yet."""
+
+    owner: Value
+    named: bool = False
+    prefix: str = ""
+
+
+class Modules(NamedTuple):
+    """``owner.children()``, ``named_children()``, ``modules()`` or ``named_modules()``, not consumed yet."""
+
+    owner: Value
+    kind: str
+
+
+class Filtered(NamedTuple):
+    """``filter(function, iterable)``, not consumed yet."""
+
+    function: Value
+    iterable: Value
+
+
+class Condition(NamedTuple):
+    """A comparison with an unknown in it."""
+
+    operator: str
+    left: Value
+    right: Value
+
+
+class Not(NamedTuple):
+    of: Value
+
+
+class ParameterName(str):
+    """The name of a parameter as `named_parameters` yields it: a str that remembers whose name it is."""
+
+    __slots__ = ("parameter",)
+    parameter: Parameter
+
+    def __new__(cls, name: str, parameter: Parameter) -> ParameterName:
+        made = super().__new__(cls, name)
+        made.parameter = parameter
+        return made
+
+
+def is_plain(value: Value) -> bool:
+    return isinstance(value, PLAIN)
+
+
+def is_unknown(value: Value) -> bool:
+    return value is UNKNOWN or type(value) is Symbol
+
+
+def symbol(kind: str, label: str, *parts: Value) -> Symbol:
+    """A derived unknown. Beyond a depth the parts are forgotten, so that no key grows without bound."""
+    depth = 1 + max((p.depth for p in parts if type(p) is Symbol), default=0)
+    if depth > MAX_DEPTH or len(label) > 200:
+        return Symbol((kind, "deep", label[:200], len(parts)), label[:200], MAX_DEPTH)
+    return Symbol((kind, *parts), label, depth)
+
+
+def label(value: Value) -> str:
+    """A value in words, for conditions and messages."""
+    if type(value) is Symbol:
+        return value.label
+    if type(value) is Library:
+        return value.name.rsplit(".", 1)[-1]
+    if is_plain(value):
+        return repr(value)
+    return "…"

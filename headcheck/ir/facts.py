@@ -1,0 +1,82 @@
+"""What a whole file says, whatever path is taken: found by one look over its operations."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+from headcheck.ir import (
+    Block,
+    Call,
+    Define,
+    GetAttribute,
+    GetItem,
+    Operation,
+    SetAttribute,
+    SetItem,
+    Variable,
+    walk,
+)
+from headcheck.ir.lower import variables
+
+# Reading these off a part says nothing of its use in forward.
+ADMINISTRATIVE = frozenset({"hasattr", "isinstance", "print", "len", "type", "id"})
+
+
+def assigned_attributes(block: Block) -> frozenset[str]:
+    """The names of all attributes that some code sets, by assignment or by a `setattr` with a known name."""
+    names = {o.name for o in walk(block) if isinstance(o, SetAttribute)}
+    return frozenset(names | _named_in_calls(block, "setattr"))
+
+
+def used_attributes(block: Block) -> frozenset[str]:
+    """The names of all attributes whose value some code calls, hands on or keeps; sizes and parameters do not count."""
+    readers: dict[str, list[Operation]] = defaultdict(list)
+    reads: list[GetAttribute] = []
+    for operation in walk(block):
+        for name in variables(operation):
+            if name[0] == "%":
+                readers[name].append(operation)
+        if isinstance(operation, GetAttribute):
+            reads.append(operation)
+    used = {read.name for read in reads if _is_used(read.target, readers)}
+    return frozenset(used | _named_in_calls(block, "getattr"))
+
+
+def _is_used(temporary: str, readers: dict[str, list[Operation]]) -> bool:
+    for reader in readers.get(temporary, ()):
+        if isinstance(reader, GetAttribute):
+            if reader.name in ("forward", "__call__"):
+                return True
+        elif isinstance(reader, GetItem) and reader.of == temporary:
+            if _is_used(reader.target, readers):
+                return True
+        elif isinstance(reader, (SetAttribute, SetItem)) and reader.of == temporary and reader.value != temporary:
+            continue
+        elif isinstance(reader, Call) and reader.function in ADMINISTRATIVE:
+            continue
+        else:
+            return True
+    return False
+
+
+def _named_in_calls(block: Block, function: str) -> set[str]:
+    """The texts given as names to `getattr` and its kin."""
+    return {
+        operand
+        for operation in walk(block)
+        if isinstance(operation, Call) and operation.function == function
+        for _, operand in operation.arguments[1:2]
+        if isinstance(operand, str) and not isinstance(operand, Variable)
+    }
+
+
+def has_defaults(block: Block) -> bool:
+    """Whether a run "as started without arguments" can differ: argparse, or a function with defaults."""
+    for operation in walk(block):
+        if isinstance(operation, Define) and any(p.has_default for p in operation.parameters):
+            return True
+        if isinstance(operation, GetAttribute) and operation.name == "add_argument":
+            return True
+    return False
+
+

@@ -1,0 +1,271 @@
+"""From an execution to the plan of one model: the straight-line program that rebuilds it, as plain data.
+
+The worker (`headcheck.confirm.worker`) runs a plan without a line of the script. A number that the script leaves open
+(its number of classes) is stood in for; a step that cannot be told makes the plan incomplete, and then it can confirm a
+finding but neither refute one nor call a model clean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+from headcheck import catalog, events
+from headcheck.catalog.entry import Node
+from headcheck.execution import Execution, Model
+from headcheck.findings import Expectation
+from headcheck.interpreter.values import Address, Ref, Symbol, Tuple, Value, is_plain
+
+Plan: TypeAlias = dict[str, Any]
+STAND_IN_CLASSES = 7
+OPEN_ARGUMENTS = frozenset({"out_features", "out_channels", "num_classes"})
+BATCH = 2
+
+
+def make_plan(execution: Execution, model: Model, expectation: Expectation = Expectation()) -> Plan:
+    """The plan of a model on one execution. It names the modules by number; the root is the model."""
+    return _Writer(execution, model).write(expectation)
+
+
+class _Writer:
+    def __init__(self, execution: Execution, model: Model) -> None:
+        self.execution = execution
+        self.model = model
+        self.complete = not execution.cut
+        self.numbers: dict[Address, int] = {}
+        self.steps: list[dict[str, Any]] = []
+        self.stand_ins: dict[Value, int] = {}
+        self.wanted = connected(execution, model.ref.address)
+
+    def write(self, expectation: Expectation) -> Plan:
+        for event in self.execution.events:
+            handler = STEPS.get(type(event))
+            if handler is not None:
+                handler(self, event)
+        return {
+            "id": 0,
+            "steps": self.steps,
+            "root": self.number(self.model.ref.address),
+            "input": self.inputs(),
+            "kind": self.model.entry.task,
+            "complete": self.complete,
+            "probes": {"parameters": list(expectation.parameters)},
+        }
+
+    def inputs(self) -> list[list[int]]:
+        first, *rest = self.model.entry.input
+        channels = stem_channels(self.execution, self.model)
+        one = [BATCH, channels or first, *rest]
+        return [one, one] if self.model.entry.task == "optical_flow" else [one]
+
+    def number(self, address: Address) -> int:
+        return self.numbers.setdefault(address, len(self.numbers) + 1)
+
+    def knows(self, *addresses: Address) -> bool:
+        return all(address in self.numbers for address in addresses)
+
+    def step(self, event: Any, op: str, **parts: Any) -> None:
+        self.steps.append({"op": op, "line": self.execution.line(event.site), **parts})
+
+    def plain(self, name: str, value: Value) -> Any:
+        """A value as plain data; raises `KeyError` if it is not known and cannot be stood in for."""
+        if type(value) is Tuple:
+            return {"tuple": [self.plain(name, item) for item in value.items]}
+        if is_plain(value):
+            return value
+        if type(value) is Ref and self.knows(value.address):
+            return {"ref": self.number(value.address)}
+        if type(value) is Symbol and (name in OPEN_ARGUMENTS or value in self.stand_ins):
+            return self.stand_ins.setdefault(value, STAND_IN_CLASSES)
+        raise KeyError(name)
+
+    # -- one method per event ----------------------------------------------------------------------------------------
+
+    def built(self, event: events.Built) -> None:
+        if event.module not in self.wanted:
+            return
+        keywords = {k: v.items if type(v) is Tuple else v for k, v in event.keywords.items() if is_plain(v) or type(v) is Tuple}
+        if any(k != "num_classes" for k in event.keywords if k not in keywords):
+            self.complete = False
+        weights = event.weights if isinstance(event.weights, (bool, str)) else False
+        kwargs = catalog.worker_keywords(event.builder, keywords, weights)
+        step: dict[str, Any] = {"out": self.number(event.module), "builder": event.builder, "kwargs": kwargs}
+        if weights is not False:
+            step["weights"] = weights
+        self.step(event, "build", **step)
+
+    def created(self, event: events.Created) -> None:
+        if event.module not in self.wanted:
+            return
+        module = self.execution.state.heap[event.module]
+        if module.cls is not None or not module.kind.startswith(("torch.nn.", "torchvision.")):
+            self.complete = False
+            return
+        arguments = {n: v for n, v in module.arguments.items() if self.differs(module.kind, n, v)}
+        try:
+            kwargs = {name: self.plain(name, value) for name, value in arguments.items()}
+        except KeyError:
+            self.complete = False
+            return
+        is_container = module.kind in CONTAINERS
+        if not is_container:
+            kwargs.update({n: {"ref": self.number(v.address)} for n, v in event.children.items() if type(v) is Ref})
+        args = leading(module.kind, kwargs)
+        self.step(event, "layer", out=self.number(event.module), **{"class": module.kind}, args=args, kwargs=kwargs)
+        for name, value in event.children.items() if is_container else ():
+            if type(value) is Ref and self.knows(value.address):
+                self.step(event, "add_module", of=self.number(event.module), name=name, value=self.number(value.address))
+            else:
+                self.complete = False
+
+    def differs(self, kind: str, name: str, value: Value) -> bool:
+        signature = catalog.layer(kind)
+        default = signature.parameters.get(name) if signature else None
+        return not (is_plain(value) and type(value) is type(default) and value == default)
+
+    def taken(self, event: events.Taken) -> None:
+        if self.knows(event.owner) and event.module in self.wanted:
+            self.step(event, "get", out=self.number(event.module), of=self.number(event.owner), path=event.name)
+
+    def copied(self, event: events.Copied) -> None:
+        if event.module in self.wanted and self.knows(event.original):
+            self.step(event, "copy", out=self.number(event.module), of=self.number(event.original))
+
+    def child_set(self, event: events.ChildSet) -> None:
+        if not self.knows(event.owner):
+            return
+        value: Any = None
+        if type(event.new) is Ref and self.knows(event.new.address):
+            value = self.number(event.new.address)
+        elif event.new is not None:
+            self.complete = False
+            return
+        self.step(event, "set", of=self.number(event.owner), name=event.name, value=value)
+
+    def child_deleted(self, event: events.ChildDeleted) -> None:
+        if not self.knows(event.owner):
+            return
+        if event.how == "item" and event.name.isdigit():
+            self.step(event, "delitem", of=self.number(event.owner), index=int(event.name))
+        else:
+            self.step(event, "delete", of=self.number(event.owner), name=event.name)
+
+    def field_set(self, event: events.FieldSet) -> None:
+        if not self.knows(event.owner) or event.name == "requires_grad":
+            return
+        if is_plain(event.value):
+            self.step(event, "plain", of=self.number(event.owner), parameters=None, name=event.name, value=event.value)
+        elif event.name in ("weight", "bias", "forward"):
+            self.complete = False
+
+    def flagged(self, event: events.Flagged) -> None:
+        if self.knows(event.module):
+            paths = "all" if event.paths is None else list(event.paths)
+            last = self.steps[-1] if self.steps else {}
+            number = self.number(event.module)
+            same = last.get("op") == "requires_grad" and last["of"] == number and last["value"] == event.value
+            if same and paths != "all" and last["parameters"] != "all":
+                last["parameters"].extend(paths)
+            else:
+                self.step(event, "requires_grad", of=number, parameters=paths, value=event.value)
+
+    def flag_missed(self, event: events.FlagMissed) -> None:
+        if type(event.owner) is not Ref or not self.knows(event.owner.address) or not is_plain(event.value):
+            return
+        if event.receiver in ("module", "parameter"):
+            paths = [event.path] if event.path and event.path != "*" else None
+            if event.path == "*":
+                paths = [p for p, _ in self.execution.parameters(event.owner).items]
+            number = self.number(event.owner.address)
+            self.step(event, "plain", of=number, parameters=paths, name=event.name, value=event.value)
+
+    def missing(self, event: events.Missing) -> None:
+        if not self.knows(event.owner):
+            return
+        number = self.number(event.owner)
+        if event.action == "index":
+            self.step(event, "item", out=len(self.numbers) + 1_000, of=number, index=event.name)
+        else:
+            self.step(event, event.action, of=number, name=event.name)
+
+    def mode(self, event: events.ModeSet) -> None:
+        if self.knows(event.module):
+            self.step(event, "mode", of=self.number(event.module), train=event.training)
+
+    def optimized(self, event: events.Optimized) -> None:
+        held = [(p.owner.address, p.path) for p in event.parameters if type(p.owner) is Ref]
+        mine = [[self.number(a), path] for a, path in held if self.knows(a)]
+        if event.complete and len(mine) == len(held) and (held or not event.groups):
+            keywords = {k: v for k, v in event.keywords.items() if type(v) in (int, float, bool)}
+            group = {"parameters": mine}
+            number = self.number(event.optimizer)
+            self.step(event, "optimizer", out=number, **{"class": event.kind}, groups=[group] if mine else [], kwargs=keywords)
+
+
+def leading(kind: str, kwargs: dict[str, Any]) -> list[Any]:
+    """The arguments that have to come by position, taken out of `kwargs`: those without a default, in order."""
+    signature = catalog.layer(kind)
+    args = []
+    for name, default in signature.parameters.items() if signature else ():
+        if default != catalog.REQUIRED or name not in kwargs:
+            break
+        args.append(kwargs.pop(name))
+    return args
+
+
+CONTAINERS = frozenset({"torch.nn.Sequential", "torch.nn.ModuleList", "torch.nn.ModuleDict"})
+
+STEPS: Mapping[type, Callable[[_Writer, Any], None]] = {
+    events.Built: _Writer.built,
+    events.Created: _Writer.created,
+    events.Taken: _Writer.taken,
+    events.Copied: _Writer.copied,
+    events.ChildSet: _Writer.child_set,
+    events.ChildDeleted: _Writer.child_deleted,
+    events.FieldSet: _Writer.field_set,
+    events.Flagged: _Writer.flagged,
+    events.FlagMissed: _Writer.flag_missed,
+    events.Missing: _Writer.missing,
+    events.ModeSet: _Writer.mode,
+    events.Optimized: _Writer.optimized,
+}
+
+
+def connected(execution: Execution, root: Address) -> set[Address]:
+    """The modules that have a part in a model: its own, what was ever put into it, and where those come from."""
+    found = {root}
+    grown = True
+    while grown:
+        before = len(found)
+        for event in execution.events:
+            if isinstance(event, events.ChildSet) and event.owner in found and type(event.new) is Ref:
+                found.add(event.new.address)
+            elif isinstance(event, events.Created) and event.module in found:
+                found.update(value.address for value in event.children.values() if type(value) is Ref)
+            elif isinstance(event, events.Taken) and (event.owner in found or event.module in found):
+                found.update((event.owner, event.module))
+            elif isinstance(event, events.Copied) and event.module in found:
+                found.add(event.original)
+        grown = len(found) > before
+    return found
+
+
+def stem_channels(execution: Execution, model: Model) -> int | None:
+    """The channels that a replaced first convolution takes, None if it is the library's own."""
+    path = _first_convolution(model.entry.root)
+    part = execution.part(model, path) if path else None
+    channels = execution.field(part, "in_channels") if part is not None and execution.is_new(part) else None
+    return channels if isinstance(channels, int) else None
+
+
+def _first_convolution(node: Node, path: str = "") -> str:
+    for name, child in node.children.items():
+        full = f"{path}.{name}" if path else name
+        if child.kind.startswith("torch.nn.Conv"):
+            return full
+        deeper = _first_convolution(child, full)
+        if deeper:
+            return deeper
+    return ""
+
+

@@ -1,0 +1,74 @@
+"""`argparse`: what `parse_args` answers, with the choices and, in a run "as started without arguments", the defaults."""
+
+from __future__ import annotations
+
+from headcheck.interpreter.heap import Instance, Parser
+from headcheck.interpreter.iterate import items_of
+from headcheck.interpreter.values import Ref, Tuple, Value, is_plain, symbol
+from headcheck.ir import UNKNOWN
+from headcheck.semantics.registry import CallSite, effect, method
+
+
+@effect("argparse.ArgumentParser")
+def parser(call: CallSite) -> Value:
+    return call.state.allocate(Parser(()), call.site)
+
+
+@method(Parser, "add_argument")
+def add_argument(call: CallSite) -> Value:
+    names = [a for a in call.arguments if isinstance(a, str)]
+    target = call.keywords.get("dest")
+    if not isinstance(target, str):
+        long = [n for n in names if n.startswith("--")] or names
+        target = long[0].lstrip("-").replace("-", "_") if long else ""
+    action = call.keywords.get("action")
+    absent = {"store_true": False, "store_false": True}.get(action if isinstance(action, str) else "", None)
+    default = call.keywords.get("default", absent)
+    positional = bool(names) and not names[0].startswith("-")
+    has_default = "default" in call.keywords or not (positional or call.keywords.get("required") is True)
+    choices = items_of(call.machine, call.state, call.keywords["choices"], call.site) if "choices" in call.keywords else None
+    known = choices if choices and all(is_plain(c) for c in choices) else ()
+    thing = call.state.heap[call.receiver.address]
+    arguments = (*thing.arguments, (target, default, known, has_default))
+    call.state.heap[call.receiver.address] = thing._replace(arguments=arguments)
+    return UNKNOWN
+
+
+@method(Parser, "add_argument_group", "add_mutually_exclusive_group")
+def group(call: CallSite) -> Value:
+    return call.receiver
+
+
+@method(Parser, "set_defaults")
+def set_defaults(call: CallSite) -> Value:
+    thing = call.state.heap[call.receiver.address]
+    added = tuple((name, value, (), True) for name, value in call.keywords.items() if name != "**")
+    call.state.heap[call.receiver.address] = thing._replace(arguments=thing.arguments + added)
+    return None
+
+
+@method(Parser, "error", "exit")
+def error(call: CallSite) -> Value:
+    call.state.end("exit")
+    return None
+
+
+@method(Parser, "parse_args", "parse_known_args")
+def parse_args(call: CallSite) -> Value:
+    thing = call.state.heap[call.receiver.address]
+    attributes: dict[str, Value] = {}
+    for name, default, choices, has_default in thing.arguments:
+        unknown = symbol("argument", f"args.{name}", name, id(call.site))
+        if call.machine.defaults and has_default and is_plain(default):
+            attributes[name] = default
+            continue
+        attributes[name] = unknown
+        if choices:
+            call.state.facts["in", unknown] = choices
+    args: Ref = call.state.allocate(Instance(None, attributes, call.site), call.site)
+    return Tuple((args, UNKNOWN)) if call.name == "parse_known_args" else args
+
+
+@method(Parser, "*")
+def other(call: CallSite) -> Value:
+    return UNKNOWN

@@ -1,0 +1,228 @@
+"""What `torch.nn` layers do to shapes, and which parameters they own.
+
+Shapes leave out the batch size; an unknown size is None. The formulas are those of the PyTorch documentation of each
+layer; the tests compare every one with the real layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias
+
+from headcheck.catalog.entry import Shape
+
+Get: TypeAlias = Callable[[str], Any]
+
+
+class Mismatch(NamedTuple):
+    """A layer does not take what reaches it. `reason`: size, or the kind of thing that arrives: map, vector."""
+
+    kind: str
+    argument: str
+    takes: int | None
+    gets: Shape
+    reason: str
+
+
+Result: TypeAlias = "Shape | Mismatch | None"
+
+
+def infer(kind: str, get: Get, shape: Shape) -> Result:
+    """The output shape of a layer of `kind` whose arguments are read by `get`; None if it cannot be told."""
+    rule = RULES.get(kind)
+    return rule(kind, get, shape) if rule else None
+
+
+def _int(value: Any) -> int | None:
+    return value if type(value) is int else None
+
+
+def _pair(value: Any, count: int = 2) -> tuple[int | None, ...]:
+    if type(value) is int:
+        return (value,) * count
+    items = getattr(value, "items", value)
+    if isinstance(items, tuple) and len(items) == count:
+        return tuple(_int(item) for item in items)
+    return (None,) * count
+
+
+def same(kind: str, get: Get, shape: Shape) -> Result:
+    return shape
+
+
+def linear(kind: str, get: Get, shape: Shape) -> Result:
+    takes, gives = _int(get("in_features")), _int(get("out_features"))
+    if len(shape) >= 3 and takes is not None and shape[-1] != takes:
+        return Mismatch(kind, "in_features", takes, shape, "map")
+    if takes is not None and shape and shape[-1] is not None and shape[-1] != takes:
+        return Mismatch(kind, "in_features", takes, shape, "size")
+    return (*shape[:-1], gives)
+
+
+def convolution(kind: str, get: Get, shape: Shape) -> Result:
+    dimensions = int(kind[-2])
+    takes = _int(get("in_channels"))
+    if len(shape) < dimensions:
+        return Mismatch(kind, "in_channels", takes, shape, "vector")
+    if len(shape) != dimensions + 1:
+        return None
+    if takes is not None and shape[0] is not None and shape[0] != takes:
+        return Mismatch(kind, "in_channels", takes, shape, "size")
+    return (_int(get("out_channels")), *_windows(get, shape[1:]))
+
+
+def _windows(get: Get, sizes: Shape) -> Shape:
+    count = len(sizes)
+    kernel, padding = _pair(get("kernel_size"), count), _pair(get("padding"), count)
+    stride = get("stride")
+    steps = kernel if stride is None else _pair(stride, count)
+    dilation = _pair(get("dilation"), count)
+    return tuple(_window(*parts) for parts in zip(sizes, kernel, steps, padding, dilation))
+
+
+def _window(size: int | None, kernel: int | None, step: int | None, padding: int | None, dilation: int | None) -> int | None:
+    if size is None or kernel is None or not step or padding is None or dilation is None:
+        return None
+    return (size + 2 * padding - dilation * (kernel - 1) - 1) // step + 1
+
+
+def pooling(kind: str, get: Get, shape: Shape) -> Result:
+    dimensions = int(kind[-2])
+    if len(shape) < dimensions:
+        return Mismatch(kind, "", None, shape, "vector")
+    if len(shape) != dimensions + 1:
+        return None
+    if get("ceil_mode") is not False:
+        return (shape[0], *(None,) * dimensions)
+    return (shape[0], *_windows(lambda name: 1 if name == "dilation" and type(get(name)) is not int else get(name), shape[1:]))
+
+
+def adaptive_pooling(kind: str, get: Get, shape: Shape) -> Result:
+    dimensions = int(kind[-2])
+    if len(shape) < dimensions:
+        return Mismatch(kind, "", None, shape, "vector")
+    if len(shape) != dimensions + 1:
+        return None
+    return (shape[0], *_pair(get("output_size"), dimensions))
+
+
+def batch_norm(kind: str, get: Get, shape: Shape) -> Result:
+    takes, dimensions = _int(get("num_features")), int(kind[-2])
+    if dimensions > 1 and len(shape) < dimensions:
+        return Mismatch(kind, "num_features", takes, shape, "vector")
+    if dimensions == 1 and len(shape) > 2:
+        return Mismatch(kind, "num_features", takes, shape, "map")
+    if takes is not None and shape and shape[0] is not None and shape[0] != takes:
+        return Mismatch(kind, "num_features", takes, shape, "size")
+    return shape
+
+
+def layer_norm(kind: str, get: Get, shape: Shape) -> Result:
+    value = get("normalized_shape")
+    takes = value if type(value) is int else None
+    if isinstance(getattr(value, "items", value), tuple):
+        sizes = getattr(value, "items", value)
+        takes = _int(sizes[0]) if len(sizes) == 1 else None
+    if takes is not None and shape and shape[-1] is not None and shape[-1] != takes:
+        return Mismatch(kind, "normalized_shape", takes, shape, "size")
+    return shape
+
+
+def flatten(kind: str, get: Get, shape: Shape) -> Result:
+    if get("start_dim") != 1 or get("end_dim") != -1:
+        return None
+    return (product(shape),)
+
+
+def product(shape: Shape) -> int | None:
+    total = 1
+    for size in shape:
+        if size is None:
+            return None
+        total *= size
+    return total
+
+
+RULES: dict[str, Callable[[str, Get, Shape], Result]] = {
+    "torch.nn.Linear": linear,
+    "torch.nn.modules.linear.NonDynamicallyQuantizableLinear": linear,
+    "torch.nn.Flatten": flatten,
+    "torch.nn.LayerNorm": layer_norm,
+    **{f"torch.nn.Conv{n}d": convolution for n in (1, 2, 3)},
+    **{f"torch.nn.BatchNorm{n}d": batch_norm for n in (1, 2, 3)},
+    **{f"torch.nn.{p}Pool{n}d": pooling for p in ("Max", "Avg") for n in (1, 2, 3)},
+    **{f"torch.nn.Adaptive{p}Pool{n}d": adaptive_pooling for p in ("Max", "Avg") for n in (1, 2, 3)},
+    **{
+        f"torch.nn.{name}": same
+        for name in (
+            "Identity Dropout Dropout1d Dropout2d Dropout3d AlphaDropout FeatureAlphaDropout ReLU ReLU6 LeakyReLU PReLU RReLU ELU SELU "
+            "CELU GELU SiLU Mish Sigmoid Tanh Softplus Softsign Hardswish Hardsigmoid Hardtanh LogSigmoid Threshold Softmax LogSoftmax "
+            "Softmin Softmax2d Hardshrink Softshrink Tanhshrink"
+        ).split()
+    },
+}
+ACTIVATIONS_WITHOUT_PARAMETERS = frozenset(RULES) - {
+    "torch.nn.Linear",
+    "torch.nn.modules.linear.NonDynamicallyQuantizableLinear",
+    "torch.nn.LayerNorm",
+    "torch.nn.PReLU",
+    *(f"torch.nn.Conv{n}d" for n in (1, 2, 3)),
+    *(f"torch.nn.BatchNorm{n}d" for n in (1, 2, 3)),
+}
+CONTAINERS = frozenset({"torch.nn.Sequential", "torch.nn.ModuleList", "torch.nn.ModuleDict", "script", "torch.nn.DataParallel"})
+AFFINE = frozenset({"torch.nn.LayerNorm", "torch.nn.GroupNorm", *(f"torch.nn.BatchNorm{n}d" for n in (1, 2, 3))})
+
+
+def own_parameters(module: Any) -> tuple[str, ...] | None:
+    """The names of the parameters that a heap module owns directly, in order; None if that is not known."""
+    if module.node is not None:
+        return tuple(module.node.parameters)
+    kind = module.kind
+    if kind in ACTIVATIONS_WITHOUT_PARAMETERS or kind in CONTAINERS:
+        return ()
+    if kind in AFFINE:
+        flag = module.arguments.get("elementwise_affine", module.arguments.get("affine", True))
+        return ("weight", "bias") if flag is True else () if flag is False else None
+    if kind in WEIGHTS:
+        bias = module.arguments.get("bias", True)
+        return ("weight", "bias") if bias is True else ("weight",) if bias is False else None
+    return ("weight",) if kind == "torch.nn.PReLU" else None
+
+
+def parameter_shape(module: Any, name: str) -> tuple[int, ...] | None:
+    """The shape of a parameter that a heap module owns directly, or None."""
+    if module.node is not None:
+        shape = module.node.parameters.get(name)
+        return tuple(shape) if shape is not None else None
+    rule = WEIGHTS.get(module.kind)
+    if rule is not None:
+        weight = rule(module.arguments.get)
+        if weight is None or any(type(size) is not int for size in weight):
+            return None
+        return weight if name == "weight" else weight[:1] if name == "bias" else None
+    if module.kind in AFFINE:
+        size = module.arguments.get("num_features", module.arguments.get("num_channels", module.arguments.get("normalized_shape")))
+        sizes = (size,) if type(size) is int else getattr(size, "items", None)
+        return tuple(sizes) if isinstance(sizes, tuple) and all(type(s) is int for s in sizes) else None
+    return None
+
+
+def _linear_weight(get: Get) -> tuple[int, ...] | None:
+    return (get("out_features"), get("in_features"))
+
+
+def _convolution_weight(dimensions: int) -> Callable[[Get], tuple[int, ...] | None]:
+    def weight(get: Get) -> tuple[int, ...] | None:
+        kernel = _pair(get("kernel_size"), dimensions)
+        groups, channels = get("groups"), _int(get("in_channels"))
+        if channels is None or type(groups) is not int or groups < 1 or None in kernel:
+            return None
+        return (get("out_channels"), channels // groups, *kernel)  # type: ignore[arg-type]
+
+    return weight
+
+
+WEIGHTS: dict[str, Callable[[Get], tuple[int, ...] | None]] = {
+    "torch.nn.Linear": _linear_weight,
+    **{f"torch.nn.Conv{n}d": _convolution_weight(n) for n in (1, 2, 3)},
+}

@@ -1,0 +1,582 @@
+"""The built-in functions and the methods of built-in types, as far as scripts use them on models."""
+
+from __future__ import annotations
+
+from headcheck.interpreter import access, heap
+from headcheck.interpreter.heap import DELETED, Dictionary, Instance, Module, Sequence
+from headcheck.interpreter.iterate import items_of
+from headcheck.interpreter.operators import equal, truth
+from headcheck.interpreter.values import (
+    Class,
+    Condition,
+    Filtered,
+    Function,
+    Library,
+    Method,
+    Modules,
+    Namespace,
+    Parameter,
+    Parameters,
+    Partial,
+    Ref,
+    Super,
+    Symbol,
+    Tuple,
+    Value,
+    is_plain,
+    label,
+    symbol,
+)
+from headcheck.ir import UNKNOWN
+from headcheck.semantics.registry import CallSite, effect, family, method
+
+
+def items(call: CallSite, value: Value) -> tuple[Value, ...] | None:
+    return items_of(call.machine, call.state, value, call.site)
+
+
+def make_list(call: CallSite, found: tuple[Value, ...] | None, kind: str = "list") -> Ref:
+    return call.state.allocate(Sequence(found, kind), call.site)
+
+
+def unknown(call: CallSite) -> Value:
+    """The result of a call of which only its identity is known."""
+    if any(value is UNKNOWN for value in call.arguments) or call.keywords:
+        return symbol("call at", f"{call.name.rsplit('.', 1)[-1]}(…)", id(call.site))
+    text = ", ".join(label(value) for value in call.arguments)
+    return symbol("call", f"{call.name.rsplit('.', 1)[-1]}({text})", call.name, call.receiver, *call.arguments)
+
+
+@family("builtins.")
+def builtin(call: CallSite) -> Value:
+    return unknown(call)
+
+
+@effect("builtins.print", "builtins.input", "builtins.open", "builtins.id", "builtins.repr", "builtins.hash")
+def harmless(call: CallSite) -> Value:
+    return symbol("call at", f"{call.name.rsplit('.', 1)[-1]}(…)", id(call.site))
+
+
+@effect("builtins.exit", "builtins.quit", "sys.exit", "os._exit", "os.abort")
+def leave(call: CallSite) -> Value:
+    call.state.end("exit")
+    return None
+
+
+@effect("builtins.len")
+def length(call: CallSite) -> Value:
+    value = call.argument(0, "obj")
+    thing = call.state.object(value)
+    if type(thing) is Module:
+        return len(heap.child_names(thing)) if thing.known else unknown(call)
+    if isinstance(value, str):
+        return len(value)
+    known = items(call, value)
+    return unknown(call) if known is None else len(known)
+
+
+@effect("builtins.list", "builtins.tuple", "builtins.set", "builtins.frozenset", "builtins.iter")
+def collect(call: CallSite) -> Value:
+    kind = call.name.rsplit(".", 1)[-1]
+    found = items(call, call.arguments[0]) if call.arguments else ()
+    if kind == "tuple":
+        return unknown(call) if found is None else Tuple(found)
+    if found is None and call.arguments and type(call.arguments[0]) in (Parameters, Filtered):
+        return call.arguments[0]
+    return make_list(call, found, "set" if "set" in kind else "list")
+
+
+@effect("builtins.dict", "collections.OrderedDict")
+def dictionary(call: CallSite) -> Value:
+    pairs: dict[Value, Value] = {}
+    if call.arguments:
+        thing = call.state.object(call.arguments[0])
+        if type(thing) is Dictionary and thing.view is None:
+            if thing.items is None:
+                return call.state.allocate(Dictionary(None), call.site)
+            pairs.update(thing.items)
+        else:
+            for pair in items(call, call.arguments[0]) or (UNKNOWN,):
+                both = items(call, pair)
+                if both is None or len(both) != 2:
+                    return call.state.allocate(Dictionary(None), call.site)
+                pairs[both[0]] = both[1]
+    if "**" in call.keywords:
+        return call.state.allocate(Dictionary(None), call.site)
+    pairs.update(call.keywords)
+    return call.state.allocate(Dictionary(tuple(pairs.items())), call.site)
+
+
+@effect("builtins.range")
+def range_(call: CallSite) -> Value:
+    if call.arguments and all(type(a) is int for a in call.arguments) and (len(call.arguments) < 3 or call.arguments[2]):
+        numbers = range(*call.arguments)
+        if len(numbers) <= 1000:
+            return make_list(call, tuple(numbers))
+    return make_list(call, None)
+
+
+@effect("builtins.enumerate")
+def enumerate_(call: CallSite) -> Value:
+    found, start = items(call, call.argument(0, "iterable")), call.argument(1, "start", 0)
+    if found is None or type(start) is not int:
+        return make_list(call, None)
+    return make_list(call, tuple(Tuple((index, item)) for index, item in enumerate(found, start)))
+
+
+@effect("builtins.zip")
+def zip_(call: CallSite) -> Value:
+    lists = [items(call, argument) for argument in call.arguments]
+    if any(found is None for found in lists):
+        return make_list(call, None)
+    return make_list(call, tuple(Tuple(parts) for parts in zip(*[found for found in lists if found is not None])))
+
+
+@effect("builtins.reversed")
+def reversed_(call: CallSite) -> Value:
+    found = items(call, call.argument(0, "sequence"))
+    return make_list(call, None if found is None else found[::-1])
+
+
+@effect("builtins.sorted")
+def sorted_(call: CallSite) -> Value:
+    found = items(call, call.argument(0, "iterable"))
+    if found is None or call.keywords or not (
+        all(isinstance(i, str) for i in found) or all(isinstance(i, (int, float)) for i in found)
+    ):
+        return make_list(call, None)
+    return make_list(call, tuple(sorted(found)))
+
+
+@effect("builtins.map")
+def map_(call: CallSite) -> Value:
+    found = items(call, call.arguments[1]) if len(call.arguments) == 2 else None
+    if found is None:
+        return make_list(call, None)
+    function = call.arguments[0]
+    done = tuple(call.machine.call_quietly(call.state, function, (item,), {}, call.site) for item in found)
+    return make_list(call, done)
+
+
+@effect("builtins.filter")
+def filter_(call: CallSite) -> Value:
+    return Filtered(call.argument(0, "function"), call.argument(1, "iterable"))
+
+
+@effect("itertools.chain")
+def chain(call: CallSite) -> Value:
+    lists = [items(call, argument) for argument in call.arguments]
+    if any(found is None for found in lists):
+        return Tuple(call.arguments) if all(type(a) in (Parameters, Filtered, Ref) for a in call.arguments) else unknown(call)
+    return make_list(call, tuple(item for found in lists for item in found or ()))
+
+
+@effect("builtins.next")
+def next_(call: CallSite) -> Value:
+    found = items(call, call.argument(0, "iterator"))
+    return found[0] if found else unknown(call)
+
+
+@effect("builtins.any", "builtins.all")
+def any_all(call: CallSite) -> Value:
+    found = items(call, call.argument(0, "iterable"))
+    if found is None:
+        return unknown(call)
+    truths = [truth(call.state, item) for item in found]
+    deciding = call.name.endswith("any")
+    if deciding in truths:
+        return deciding
+    return unknown(call) if None in truths else not deciding
+
+
+@effect("builtins.sum", "builtins.min", "builtins.max")
+def fold(call: CallSite) -> Value:
+    function = {"sum": sum, "min": min, "max": max}[call.name.rsplit(".", 1)[-1]]
+    found = items(call, call.arguments[0]) if len(call.arguments) == 1 else call.arguments
+    if found and not call.keywords and all(isinstance(item, (int, float)) for item in found):
+        return function(found)  # type: ignore[operator]
+    return unknown(call)
+
+
+@effect("builtins.int", "builtins.float", "builtins.str", "builtins.bool", "builtins.abs", "builtins.round")
+def convert(call: CallSite) -> Value:
+    value = call.argument(0, "x")
+    if not is_plain(value) or len(call.arguments) != 1 or call.keywords:
+        known = truth(call.state, value) if call.name.endswith("bool") and len(call.arguments) == 1 else None
+        if known is not None:
+            return known
+        # A conversion keeps what an unknown is: int(args.classes) is args.classes.
+        return value if type(value) is Symbol and len(call.arguments) == 1 else unknown(call)
+    functions = {"int": int, "float": float, "str": str, "bool": bool, "abs": abs, "round": round}
+    try:
+        return functions[call.name.rsplit(".", 1)[-1]](value)  # type: ignore[operator]
+    except (TypeError, ValueError, OverflowError):
+        return UNKNOWN
+
+
+@effect("builtins.isinstance")
+def isinstance_(call: CallSite) -> Value:
+    value, kinds = call.argument(0, "obj"), call.argument(1, "class_or_tuple")
+    answers = [is_instance(call, value, kind) for kind in (kinds.items if type(kinds) is Tuple else (kinds,))]
+    if True in answers:
+        return True
+    return unknown(call) if None in answers else False
+
+
+PLAIN_TYPES = {"int": int, "float": float, "str": str, "bool": bool}
+
+
+def is_instance(call: CallSite, value: Value, kind: Value) -> bool | None:
+    if type(kind) is Library and kind.name.startswith("builtins."):
+        name = kind.name.removeprefix("builtins.")
+        thing = call.state.object(value)
+        if name in PLAIN_TYPES and is_plain(value):
+            return isinstance(value, PLAIN_TYPES[name])
+        if name in ("list", "set", "dict", "tuple") and type(thing) in (Sequence, Dictionary, Module):
+            return (type(thing) is Sequence and thing.kind == name) or (type(thing) is Dictionary and name == "dict")
+        if type(value) is Tuple:
+            return name in ("tuple", "object")
+        return None
+    module = call.state.object(value)
+    if type(module) is not Module:
+        return None
+    if type(kind) is Class:
+        return module.cls is not None and (module.cls == kind or kind in _bases(module.cls))
+    if type(kind) is not Library:
+        return None
+    return is_kind(module, kind.name)
+
+
+def _bases(cls: Class) -> list[Value]:
+    return [b for base in cls.bases for b in (base, *(_bases(base) if type(base) is Class else ()))]
+
+
+def is_kind(module: Module, name: str) -> bool | None:
+    """Whether a module is of a library class, by name; None where that depends on the library's class tree."""
+    name = "torch.nn." + name.rsplit(".", 1)[-1] if name.startswith("torch.nn.modules.") else name
+    if name == "torch.nn.Module" or module.kind == name:
+        return True
+    if module.cls is not None:
+        return name in heap.library_bases(module.cls) or (None if module.known is False else False)
+    last = name.rsplit(".", 1)[-1]
+    if last.startswith("_"):
+        return last.strip("_") in module.kind or None
+    both = module.kind.startswith("torch.nn.") and name.startswith("torch.nn.") and module.kind.count(".") == 2
+    return False if both and module.kind not in SUBCLASSED else None
+
+
+SUBCLASSED = frozenset({"torch.nn.NonDynamicallyQuantizableLinear"})
+
+
+@effect("builtins.hasattr")
+def hasattr_(call: CallSite) -> Value:
+    value, name = call.argument(0, "obj"), call.argument(1, "name")
+    known = has_attribute(call, value, name)
+    if known is not None:
+        return known
+    return Condition("HasAttribute", value, name) if isinstance(name, str) else unknown(call)
+
+
+def has_attribute(call: CallSite, value: Value, name: Value) -> bool | None:
+    if not isinstance(name, str):
+        return None
+    thing = call.state.object(value)
+    if type(thing) is Module:
+        found = access.probe(call.machine, call.state, value, name, call.site)
+        return None if type(found) is Symbol else found is not DELETED
+    if type(thing) is Instance:
+        if name in thing.attributes or (thing.cls and access.class_attribute(thing.cls, name)):
+            return True
+        return None
+    return None
+
+
+@effect("builtins.getattr")
+def getattr_(call: CallSite) -> Value:
+    value, name = call.argument(0, "obj"), call.argument(1, "name")
+    has_default = len(call.arguments) > 2
+    if isinstance(name, str):
+        if has_default:
+            known = has_attribute(call, value, name)
+            if known is False:
+                return call.arguments[2]
+            if known is None:
+                return symbol("attribute", f"{label(value)}.{name}", value, name)
+        return access.get_attribute(call.machine, call.state, value, str(name), call.site)
+    if type(value) is Library and type(name) is Symbol:
+        from headcheck.interpreter.values import Choice
+
+        return Choice(value.name, name)
+    return unknown(call)
+
+
+@effect("builtins.setattr")
+def setattr_(call: CallSite) -> Value:
+    target, name, value = (call.argument(i, n) for i, n in enumerate(("obj", "name", "value")))
+    if isinstance(name, str):
+        access.set_attribute(call.machine, call.state, target, str(name), value, call.site)
+    else:
+        blur(call, target)
+    return None
+
+
+@effect("builtins.delattr")
+def delattr_(call: CallSite) -> Value:
+    target, name = call.argument(0, "obj"), call.argument(1, "name")
+    if isinstance(name, str):
+        access.delete_attribute(call.state, target, str(name), call.site)
+    else:
+        blur(call, target)
+    return None
+
+
+def blur(call: CallSite, target: Value) -> None:
+    """An attribute of unknown name changed: nothing more is sure of this module's children."""
+    thing = call.state.object(target)
+    if type(thing) is Module:
+        call.state.heap[target.address] = thing._replace(known=False)
+
+
+@effect("builtins.super")
+def super_(call: CallSite) -> Value:
+    frame = call.state.frame
+    if call.arguments and type(call.arguments[0]) is Class:
+        return Super(call.argument(1, "object"), call.arguments[0])
+    return Super(frame.receiver, frame.owner) if frame.owner is not None else UNKNOWN
+
+
+@effect("builtins.vars")
+def vars_(call: CallSite) -> Value:
+    value = call.argument(0, "object")
+    return Namespace(value.name) if type(value) is Library else unknown(call)
+
+
+@effect("functools.partial")
+def partial(call: CallSite) -> Value:
+    if not call.arguments:
+        return UNKNOWN
+    return Partial(call.arguments[0], call.arguments[1:], tuple(call.keywords.items()))
+
+
+@effect("copy.deepcopy", "copy.copy")
+def deepcopy(call: CallSite) -> Value:
+    value = call.argument(0, "x")
+    thing = call.state.object(value)
+    if type(thing) is Module:
+        return heap.copy_module(call.state, value, call.site)
+    if type(thing) in (Sequence, Dictionary):
+        return call.state.allocate(thing, call.site)
+    return value
+
+
+# -- methods of built-in types ---------------------------------------------------------------------------------------
+
+TEXT_METHODS = frozenset(
+    "startswith endswith lower upper strip lstrip rstrip split rsplit replace join format title capitalize find count "
+    "isdigit removeprefix removesuffix partition rpartition index".split()
+)
+
+
+@method(str, "*")
+def text_method(call: CallSite) -> Value:
+    """A string's own method, run on constants; a tested parameter name is logged."""
+    from headcheck import events
+    from headcheck.interpreter.values import ParameterName
+
+    arguments = [plain_argument(call, argument) for argument in call.arguments]
+    if call.name not in TEXT_METHODS or call.keywords or any(a is UNKNOWN for a in arguments):
+        return symbol("call", f"{call.receiver}.{call.name}(…)", str(call.receiver), call.name, *call.arguments)
+    try:
+        result = getattr(str(call.receiver), call.name)(*arguments)
+    except (TypeError, ValueError, IndexError, KeyError, AttributeError):
+        return UNKNOWN
+    if type(call.receiver) is ParameterName and isinstance(result, bool):
+        call.state.log(
+            events.NameTested(call.site, call.receiver.parameter, call.name, arguments[0] if arguments else "", result)
+        )
+    if isinstance(result, list):
+        return make_list(call, tuple(result))
+    return Tuple(result) if isinstance(result, tuple) else result
+
+
+def plain_argument(call: CallSite, value: Value) -> Value:
+    if isinstance(value, str):
+        return str(value)
+    if is_plain(value):
+        return value
+    if type(value) is Tuple or type(call.state.object(value)) is Sequence:
+        found = items(call, value)
+        return UNKNOWN if found is None or not all(isinstance(i, str) for i in found) else tuple(map(str, found))
+    return UNKNOWN
+
+
+def sequence(call: CallSite) -> Sequence:
+    found = call.state.heap[call.receiver.address]
+    assert type(found) is Sequence
+    return found
+
+
+def put(call: CallSite, found: tuple[Value, ...] | None) -> None:
+    call.state.heap[call.receiver.address] = sequence(call)._replace(items=found)
+
+
+@method(Sequence, "append", "add")
+def append(call: CallSite) -> Value:
+    known = sequence(call).items
+    put(call, None if known is None else (*known, call.argument(0, "object")))
+    return None
+
+
+@method(Sequence, "extend", "update")
+def extend(call: CallSite) -> Value:
+    known, more = sequence(call).items, items(call, call.argument(0, "iterable"))
+    put(call, None if known is None or more is None else known + more)
+    return None
+
+
+@method(Sequence, "insert")
+def insert(call: CallSite) -> Value:
+    known, index = sequence(call).items, call.argument(0, "index")
+    if known is None or type(index) is not int:
+        put(call, None)
+    else:
+        changed = list(known)
+        changed.insert(index, call.argument(1, "object"))
+        put(call, tuple(changed))
+    return None
+
+
+@method(Sequence, "pop")
+def pop(call: CallSite) -> Value:
+    known, index = sequence(call).items, call.argument(0, "index", -1)
+    if known is None or type(index) is not int or not -len(known) <= index < len(known):
+        put(call, None)
+        return UNKNOWN
+    changed = list(known)
+    taken = changed.pop(index)
+    put(call, tuple(changed))
+    return taken
+
+
+@method(Sequence, "remove", "discard", "sort", "clear", "difference_update")
+def changed_somehow(call: CallSite) -> Value:
+    put(call, () if call.name == "clear" else None)
+    return None
+
+
+@method(Sequence, "reverse")
+def reverse(call: CallSite) -> Value:
+    known = sequence(call).items
+    put(call, None if known is None else known[::-1])
+    return None
+
+
+@method(Sequence, "copy")
+def copy_list(call: CallSite) -> Value:
+    return make_list(call, sequence(call).items)
+
+
+@method(Sequence, "*")
+@method(Tuple, "*")
+def other_sequence_method(call: CallSite) -> Value:
+    return unknown(call)
+
+
+@method(Dictionary, "get")
+def dictionary_get(call: CallSite) -> Value:
+    thing, key = call.state.heap[call.receiver.address], call.argument(0, "key")
+    if thing.view is None and thing.items is not None:
+        answers = [(equal(call.state, k, key, call.site), v) for k, v in thing.items]
+        found = next((v for same, v in answers if same), UNKNOWN)
+        if found is not UNKNOWN:
+            return found
+        if all(same is False for same, _ in answers):
+            return call.argument(1, "default", None)
+    return symbol("item", f"…[{label(key)}]", call.receiver, key)
+
+
+@method(Dictionary, "items", "keys", "values")
+def dictionary_views(call: CallSite) -> Value:
+    thing = call.state.heap[call.receiver.address]
+    pairs = thing.items
+    if thing.view is not None:
+        named = items(call, Modules(Ref(thing.view), "named_children"))
+        pairs = None if named is None else tuple(pair.items for pair in named)
+    if pairs is None:
+        return make_list(call, None)
+    chosen = {"items": [Tuple(p) for p in pairs], "keys": [k for k, _ in pairs], "values": [v for _, v in pairs]}
+    return make_list(call, tuple(chosen[call.name]))
+
+
+@method(Dictionary, "update")
+def dictionary_update(call: CallSite) -> Value:
+    thing = call.state.heap[call.receiver.address]
+    other = call.state.object(call.argument(0, "other")) if call.arguments else Dictionary(())
+    if thing.items is None or type(other) is not Dictionary or other.items is None or "**" in call.keywords:
+        call.state.heap[call.receiver.address] = thing._replace(items=None)
+    else:
+        merged = {**dict(thing.items), **dict(other.items), **call.keywords}
+        call.state.heap[call.receiver.address] = thing._replace(items=tuple(merged.items()))
+    return None
+
+
+@method(Dictionary, "pop", "popitem", "setdefault", "clear")
+def dictionary_change(call: CallSite) -> Value:
+    thing, key = call.state.heap[call.receiver.address], call.argument(0, "key")
+    if thing.view is not None:
+        if call.name == "pop" and isinstance(key, str):
+            found = heap.get_child(call.state, Ref(thing.view), key, call.site)
+            heap.delete_child(call.state, Ref(thing.view), key, call.site)
+            return UNKNOWN if found is DELETED else found
+        blur(call, Ref(thing.view))
+        return UNKNOWN
+    found = access.dictionary_item(call.state, call.receiver, thing, key, call.site)
+    if call.name == "pop" and thing.items is not None and is_plain(key):
+        call.state.heap[call.receiver.address] = thing._replace(items=tuple(p for p in thing.items if p[0] != key))
+    else:
+        call.state.heap[call.receiver.address] = thing._replace(items=None)
+    return found
+
+
+@method(Dictionary, "*")
+def other_dictionary_method(call: CallSite) -> Value:
+    return unknown(call)
+
+
+@method(Namespace, "get")
+def namespace_get(call: CallSite) -> Value:
+    return access.get_item(call.machine, call.state, call.receiver, call.argument(0, "key"), call.site)
+
+
+@method(Parameter, "requires_grad_")
+def parameter_requires_grad(call: CallSite) -> Value:
+    access.flag_parameter(call.state, call.receiver, call.argument(0, "requires_grad", True), call.site)
+    return call.receiver
+
+
+@method(Parameter, "numel", "nelement")
+def parameter_numel(call: CallSite) -> Value:
+    shape = access.shape_of(call.state, call.receiver)
+    if shape is None:
+        return unknown(call)
+    total = 1
+    for size in shape:
+        total *= size
+    return total
+
+
+@method(Parameter, "size")
+def parameter_size(call: CallSite) -> Value:
+    shape = access.shape_of(call.state, call.receiver)
+    if shape is None:
+        return unknown(call)
+    return access.tuple_item(shape, call.arguments[0]) if call.arguments else Tuple(shape)
+
+
+@method(Parameter, "*")
+@method(Parameters, "*")
+@method(Modules, "*")
+@method(Function, "*")
+@method(Method, "*")
+def other_method(call: CallSite) -> Value:
+    return unknown(call)

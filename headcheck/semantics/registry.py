@@ -1,0 +1,92 @@
+"""What library calls mean: each effect is one small function, registered under the qualified name of what it follows.
+
+    @effect("torch.nn.init.constant_")
+    def constant(call: CallSite) -> Value: ...
+
+A method of something that is not the script's own is registered with the type of its receiver:
+
+    @method(Module, "requires_grad_")
+    def requires_grad(call: CallSite) -> Value: ...
+
+An effect answers the call's value. It may change the heap, log events and end the path through `call.state`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from headcheck.interpreter.values import Value
+from headcheck.ir import UNKNOWN, Operation
+
+if TYPE_CHECKING:
+    from headcheck.interpreter.machine import Machine
+    from headcheck.interpreter.state import State
+
+
+class CallSite(NamedTuple):
+    """One call that is being followed. `receiver` is a method's object; ``keywords["**"]`` stands for unknown ones."""
+
+    machine: Machine
+    state: State
+    name: str
+    receiver: Value
+    arguments: tuple[Value, ...]
+    keywords: Mapping[str, Value]
+    site: Operation
+
+    def argument(self, position: int, name: str, default: Value = UNKNOWN) -> Value:
+        """An argument given by position or by name; `default` if it is not given at all."""
+        if position < len(self.arguments):
+            return self.arguments[position]
+        if name in self.keywords:
+            return self.keywords[name]
+        return UNKNOWN if "**" in self.keywords else default
+
+
+Effect: TypeAlias = Callable[[CallSite], Value]
+
+EFFECTS: dict[str, Effect] = {}
+METHODS: dict[tuple[type, str], Effect] = {}
+FAMILIES: list[tuple[str, Effect]] = []
+
+
+def effect(*names: str) -> Callable[[Effect], Effect]:
+    """Register what calling a library function or class means, under its qualified names."""
+
+    def register(function: Effect) -> Effect:
+        for name in names:
+            EFFECTS[name] = function
+        return function
+
+    return register
+
+
+def method(receiver: type, *names: str) -> Callable[[Effect], Effect]:
+    """Register what calling a method of a receiver of this type means."""
+
+    def register(function: Effect) -> Effect:
+        for name in names:
+            METHODS[receiver, name] = function
+        return function
+
+    return register
+
+
+def family(prefix: str) -> Callable[[Effect], Effect]:
+    """Register the effect of every name below a prefix that has none of its own; the longest prefix wins."""
+
+    def register(function: Effect) -> Effect:
+        FAMILIES.append((prefix, function))
+        FAMILIES.sort(key=lambda pair: -len(pair[0]))
+        return function
+
+    return register
+
+
+def find_effect(name: str) -> Effect | None:
+    """The effect of a qualified name, or that of its family."""
+    found = EFFECTS.get(name)
+    if found is not None:
+        return found
+    return next((function for prefix, function in FAMILIES if name.startswith(prefix)), None)

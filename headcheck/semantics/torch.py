@@ -1,0 +1,368 @@
+"""`torch`: layers, modules and their methods, optimizers."""
+
+from __future__ import annotations
+
+from headcheck import catalog, events
+from headcheck.catalog.entry import REQUIRED, Signature
+from headcheck.interpreter import access, heap
+from headcheck.interpreter.heap import DELETED, Dictionary, Module, Optimizer, Sequence
+from headcheck.interpreter.iterate import items_of
+from headcheck.interpreter.values import (
+    Filtered,
+    Modules,
+    Parameter,
+    Parameters,
+    Ref,
+    Tuple,
+    Value,
+    label,
+    symbol,
+)
+from headcheck.ir import UNKNOWN
+from headcheck.semantics.python import unknown
+from headcheck.semantics.registry import CallSite, effect, family, method
+
+# -- layers ----------------------------------------------------------------------------------------------------------
+
+
+def public_name(name: str) -> str:
+    """``torch.nn.modules.linear.Linear`` is ``torch.nn.Linear``."""
+    return "torch.nn." + name.rsplit(".", 1)[-1] if name.startswith("torch.nn.modules.") else name
+
+
+@family("torch.")
+def harmless(call: CallSite) -> Value:
+    """Functions of torch read models and tensors; none puts a head in or thaws one."""
+    return unknown(call)
+
+
+@family("torch.nn.")
+def layer(call: CallSite) -> Value:
+    kind = public_name(call.name)
+    signature = catalog.layer(kind)
+    if signature is None:
+        return unknown(call)
+    return make_layer(call, kind, signature)
+
+
+def make_layer(call: CallSite, kind: str, signature: Signature) -> Value:
+    """A layer with its arguments under their parameters' names, defaults filled in."""
+    arguments, children = bind(call, signature)
+    made = call.state.allocate(Module(kind, call.site, arguments=arguments, children=children), call.site)
+    call.state.log(events.Created(call.site, made.address, children))
+    return made
+
+
+def bind(call: CallSite, signature: Signature) -> tuple[dict[str, Value], dict[str, Value]]:
+    """(a layer's arguments by name, those of them that are modules)."""
+    arguments: dict[str, Value] = {}
+    open_ = "**" in call.keywords
+    for position, (name, default) in enumerate(signature.parameters.items()):
+        plain = UNKNOWN if default == REQUIRED else Tuple(default) if isinstance(default, tuple) else default
+        arguments[name] = call.argument(position, name, plain)
+        if open_ and position >= len(call.arguments) and name not in call.keywords:
+            arguments[name] = UNKNOWN
+    children = {n: v for n, v in arguments.items() if type(call.state.object(v)) is Module}
+    return {n: v for n, v in arguments.items() if n not in children}, children
+
+
+@family("torch.nn.functional.")
+@family("torch.nn.init.")
+@family("torch.nn.utils.")
+def functional(call: CallSite) -> Value:
+    return unknown(call)
+
+
+@effect("torch.nn.Parameter", "torch.nn.parameter.Parameter")
+def parameter(call: CallSite) -> Value:
+    return symbol("parameter at", "nn.Parameter(…)", id(call.site))
+
+
+@effect("torch.nn.Sequential", "torch.nn.modules.container.Sequential")
+def sequential(call: CallSite) -> Value:
+    children: dict[str, Value] = {}
+    known = "**" not in call.keywords
+    if len(call.arguments) == 1 and type(call.state.object(call.arguments[0])) is Dictionary:
+        pairs = call.state.object(call.arguments[0]).items
+        known = pairs is not None
+        children = {str(name): value for name, value in pairs or ()}
+    else:
+        known = known and not starred_unknown(call)
+        children = {str(index): value for index, value in enumerate(call.arguments)}
+    return container(call, "torch.nn.Sequential", children, known)
+
+
+def starred_unknown(call: CallSite) -> bool:
+    """Whether a starred argument of the call could not be unpacked: its arguments are then not all there are."""
+    return bool("**" in call.keywords)
+
+
+def container(call: CallSite, kind: str, children: dict[str, Value], known: bool) -> Value:
+    made = call.state.allocate(Module(kind, call.site, children=children, known=known), call.site)
+    call.state.log(events.Created(call.site, made.address, children))
+    return made
+
+
+@effect("torch.nn.ModuleList", "torch.nn.modules.container.ModuleList")
+def module_list(call: CallSite) -> Value:
+    found = items_of(call.machine, call.state, call.arguments[0], call.site) if call.arguments else ()
+    children = {str(index): value for index, value in enumerate(found or ())}
+    return container(call, "torch.nn.ModuleList", children, found is not None)
+
+
+@effect("torch.nn.ModuleDict", "torch.nn.modules.container.ModuleDict")
+def module_dict(call: CallSite) -> Value:
+    thing = call.state.object(call.arguments[0]) if call.arguments else Dictionary(())
+    pairs = thing.items if type(thing) is Dictionary else None
+    children = {str(name): value for name, value in pairs or ()}
+    return container(call, "torch.nn.ModuleDict", children, pairs is not None)
+
+
+@effect("torch.nn.DataParallel", "torch.nn.parallel.DataParallel", "torch.nn.parallel.DistributedDataParallel")
+def data_parallel(call: CallSite) -> Value:
+    return container(call, "torch.nn.DataParallel", {"module": call.argument(0, "module")}, False)
+
+
+@effect("torch.compile")
+def compiled(call: CallSite) -> Value:
+    """`torch.compile` hands attribute access through to the module it wraps."""
+    return call.argument(0, "model")
+
+
+# -- methods of every module -----------------------------------------------------------------------------------------
+
+
+def module(call: CallSite) -> Module:
+    found = call.state.heap[call.receiver.address]
+    assert type(found) is Module
+    return found
+
+
+@method(Module, "parameters", "named_parameters")
+def parameters(call: CallSite) -> Value:
+    if call.argument(1 if call.name == "named_parameters" else 0, "recurse", True) is not True:
+        return unknown(call)
+    if call.name == "named_parameters" and call.argument(0, "prefix", "") != "":
+        return unknown(call)
+    return Parameters(call.receiver, call.name == "named_parameters")
+
+
+@method(Module, "children", "named_children", "modules", "named_modules")
+def modules(call: CallSite) -> Value:
+    return Modules(call.receiver, call.name)
+
+
+@method(Module, "requires_grad_")
+def requires_grad(call: CallSite) -> Value:
+    value = call.argument(0, "requires_grad", True)
+    if type(value) is bool:
+        heap.set_all_flags(call.state, call.receiver, value)
+        call.state.log(events.Flagged(call.site, call.receiver.address, None, value))
+    else:
+        call.state.log(events.Escaped(call.site, call.receiver.address, "requires_grad_"))
+    return call.receiver
+
+
+@method(Module, "to", "cuda", "cpu", "half", "float", "double", "bfloat16", "type", "xpu")
+def move(call: CallSite) -> Value:
+    target = call.name if call.name != "to" else ", ".join(label(a) for a in (*call.arguments, *call.keywords.values()))
+    call.state.log(events.Moved(call.site, call.receiver.address, target))
+    return call.receiver
+
+
+@method(Module, "train", "eval")
+def mode(call: CallSite) -> Value:
+    training = call.argument(0, "mode", True) if call.name == "train" else False
+    if type(training) is bool:
+        for _, part in list(heap.subtree(call.state, call.receiver)):
+            call.state.heap[part.address] = call.state.heap[part.address]._replace(training=training)
+        call.state.log(events.ModeSet(call.site, call.receiver.address, training))
+    return call.receiver
+
+
+@method(Module, "add_module", "register_module")
+def add_module(call: CallSite) -> Value:
+    name, value = call.argument(0, "name"), call.argument(1, "module")
+    if isinstance(name, str):
+        heap.set_child(call.state, call.receiver, str(name), value, call.site, "method")
+    else:
+        call.state.heap[call.receiver.address] = module(call)._replace(known=False)
+    return None
+
+
+@method(Module, "append")
+def append(call: CallSite) -> Value:
+    if not access.positional(module(call)):
+        return escape(call)
+    name = str(len(heap.child_names(module(call))))
+    heap.set_child(call.state, call.receiver, name, call.argument(0, "module"), call.site, "method")
+    return call.receiver
+
+
+@method(Module, "extend", "insert", "pop")
+def rearrange(call: CallSite) -> Value:
+    if not access.positional(module(call)):
+        return escape(call)
+    children = [heap.get_child(call.state, call.receiver, n, call.site) for n in heap.child_names(module(call))]
+    taken: Value = call.receiver
+    if call.name == "extend":
+        more = items_of(call.machine, call.state, call.argument(0, "modules"), call.site)
+        if more is None:
+            call.state.heap[call.receiver.address] = module(call)._replace(known=False)
+            return call.receiver
+        children.extend(more)
+    elif type(index := call.argument(0, "index" if call.name == "insert" else "key")) is not int:
+        call.state.heap[call.receiver.address] = module(call)._replace(known=False)
+        return unknown(call)
+    elif call.name == "insert":
+        children.insert(index, call.argument(1, "module"))
+    else:
+        if not -len(children) <= index < len(children):
+            access.missing(call.state, call.receiver, index, "index", call.site)
+            return UNKNOWN
+        taken = children.pop(index)
+    old = heap.child_names(module(call))
+    heap.renumber(call.state, call.receiver, children, call.site)
+    for name in old[len(children) :]:
+        call.state.log(events.ChildDeleted(call.site, call.receiver.address, name, "rearranged"))
+    for position, child in enumerate(children):
+        call.state.log(
+            events.ChildSet(call.site, call.receiver.address, str(position), child, None, "rearranged")
+        )
+    return taken
+
+
+@method(Module, "load_state_dict")
+def load_state_dict(call: CallSite) -> Value:
+    call.state.log(events.Loaded(call.site, call.receiver.address))
+    return unknown(call)
+
+
+@method(Module, "get_submodule")
+def get_submodule(call: CallSite) -> Value:
+    target, current = call.argument(0, "target"), call.receiver
+    for name in target.split(".") if isinstance(target, str) and target else ():
+        if type(call.state.object(current)) is not Module:
+            return unknown(call)
+        found = heap.get_child(call.state, current, name, call.site)
+        if found is DELETED:
+            return unknown(call)
+        current = found
+    return current if isinstance(target, str) else unknown(call)
+
+
+@method(Module, "get_parameter")
+def get_parameter(call: CallSite) -> Value:
+    target = call.argument(0, "target")
+    return Parameter(call.receiver, str(target)) if isinstance(target, str) else unknown(call)
+
+
+@method(Module, "forward", "__call__")
+def forward(call: CallSite) -> Value:
+    call.state.log(events.Called(call.site, call.receiver.address))
+    return symbol("output", "output", call.receiver, *call.arguments[:1])
+
+
+@method(Module, "apply", "register_forward_hook", "register_forward_pre_hook", "register_full_backward_hook")
+def hand_over(call: CallSite) -> Value:
+    escape(call)
+    return call.receiver if call.name == "apply" else unknown(call)
+
+
+@method(
+    Module,
+    "state_dict", "zero_grad", "buffers", "named_buffers", "register_buffer", "register_parameter", "share_memory",
+    "extra_repr", "__len__", "__repr__", "get_buffer", "__init__",
+)  # fmt: skip
+def no_change(call: CallSite) -> Value:
+    return len(heap.child_names(module(call))) if call.name == "__len__" and module(call).known else unknown(call)
+
+
+@method(Module, "*")
+def other_method(call: CallSite) -> Value:
+    """A method headcheck does not follow may do anything to the module."""
+    return escape(call)
+
+
+def escape(call: CallSite) -> Value:
+    call.state.log(events.Escaped(call.site, call.receiver.address, call.name))
+    return unknown(call)
+
+
+# -- optimizers ------------------------------------------------------------------------------------------------------
+
+
+@family("torch.optim.")
+def optimizer(call: CallSite) -> Value:
+    kind = call.name.rsplit(".", 1)[-1]
+    if call.name.startswith("torch.optim.lr_scheduler") or not kind[:1].isupper():
+        return unknown(call)
+    groups: list[tuple[int, dict[str, Value]]] = []
+    found, complete = gather(call, call.argument(0, "params"), groups)
+    made: Ref = call.state.allocate(Optimizer(kind, found, complete, call.site), call.site)
+    keywords = {k: v for k, v in call.keywords.items() if k != "params"}
+    call.state.log(
+        events.Optimized(call.site, made.address, f"torch.optim.{kind}", found, complete, tuple(groups), keywords)
+    )
+    return made
+
+
+def gather(
+    call: CallSite, value: Value, groups: list[tuple[int, dict[str, Value]]]
+) -> tuple[tuple[Parameter, ...], bool]:
+    """(the parameters an optimizer gets from a value, whether those are all)."""
+    if type(value) is Parameters:
+        return gather_module(call, value)
+    if type(value) is Parameter:
+        return ((value,), True) if value.path != "*" else ((), False)
+    thing = call.state.object(value)
+    if type(thing) is Dictionary and thing.view is None:
+        pairs = dict(thing.items or ())
+        found, complete = gather(call, pairs.get("params", UNKNOWN), [])
+        groups.append((len(found), {k: v for k, v in pairs.items() if k != "params"}))
+        return found, complete and thing.items is not None
+    found_items = items_of(call.machine, call.state, value, call.site) if type(value) in GATHERED else None
+    if found_items is None:
+        return (), False
+    parts = [gather(call, named_parameter(item), groups) for item in found_items]
+    return tuple(p for found, _ in parts for p in found), all(complete for _, complete in parts)
+
+
+GATHERED = frozenset({Tuple, Ref, Filtered})
+
+
+def named_parameter(item: Value) -> Value:
+    """Optimizers also take (name, parameter) pairs."""
+    is_pair = type(item) is Tuple and len(item.items) == 2 and type(item.items[1]) is Parameter
+    return item.items[1] if is_pair else item
+
+
+def gather_module(call: CallSite, value: Parameters) -> tuple[tuple[Parameter, ...], bool]:
+    if type(call.state.object(value.owner)) is not Module:
+        return (), False
+    listing = heap.list_parameters(call.state, value.owner)
+    return tuple(parameter for _, parameter in listing.items), listing.complete
+
+
+@method(Optimizer, "add_param_group")
+def add_param_group(call: CallSite) -> Value:
+    found, complete = gather(call, call.argument(0, "param_group"), [])
+    thing = call.state.heap[call.receiver.address]
+    call.state.heap[call.receiver.address] = thing._replace(
+        parameters=thing.parameters + found, complete=thing.complete and complete
+    )
+    return None
+
+
+@method(Optimizer, "step", "zero_grad")
+def step(call: CallSite) -> Value:
+    if call.name == "step":
+        call.state.log(events.Ran(call.site, "step"))
+    return None
+
+
+@method(Optimizer, "*")
+def other_optimizer_method(call: CallSite) -> Value:
+    return unknown(call)
+
+

@@ -1,0 +1,205 @@
+"""`torchvision.models`: builders, by name and by choice, their weights, and the predictor layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from headcheck import catalog, events
+from headcheck.catalog.entry import Entry
+from headcheck.interpreter.heap import Build, Module
+from headcheck.interpreter.values import Choice, Library, Ref, Symbol, Tuple, Value, is_plain
+from headcheck.ir import UNKNOWN, Operation
+from headcheck.semantics.python import unknown
+from headcheck.semantics.registry import CallSite, effect, family
+from headcheck.semantics.torch import make_layer
+
+if TYPE_CHECKING:
+    from headcheck.interpreter.machine import Machine
+    from headcheck.interpreter.state import State
+
+WEIGHT_KEYWORDS = ("weights", "pretrained", "weights_backbone", "pretrained_backbone", "progress")
+
+
+@family("torchvision.")
+def other(call: CallSite) -> Value:
+    """Transforms, datasets, utilities: they leave models alone."""
+    return unknown(call)
+
+
+@family("torchvision.models.")
+def builder(call: CallSite) -> Value:
+    canonical = catalog.canonical(call.name)
+    if canonical is not None:
+        return build(call, canonical)
+    namespace, _, name = call.name.rpartition(".")
+    signature = catalog.layer(call.name)
+    if signature is not None:
+        return make_layer(call, call.name, signature)
+    if is_unknown_builder(namespace, name):
+        return no_such_builder(call, namespace, name)
+    return opaque(call) if name[:1].isupper() and not namespace.endswith("Weights") else unknown(call)
+
+
+@family("torchvision.ops.")
+def operation(call: CallSite) -> Value:
+    signature = catalog.layer(call.name)
+    return unknown(call) if signature is None else make_layer(call, call.name, signature)
+
+
+def is_unknown_builder(namespace: str, name: str) -> bool:
+    """Whether the library surely has no such builder: its namespace is catalogued and the name could be a builder's."""
+    names = catalog.names(namespace)
+    return bool(names) and name not in names and name[:1].islower() and not name.startswith("_")
+
+
+def no_such_builder(call: CallSite, namespace: str, name: str) -> Value:
+    if not call.state.guards:
+        call.state.log(events.UnknownName(call.site, namespace, name))
+    call.state.end("raise", "AttributeError")
+    return UNKNOWN
+
+
+def opaque(call: CallSite) -> Value:
+    """A model made by calling a class of the library: a module of which no more is known."""
+    made = call.state.allocate(Module(call.name, call.site, known=False), call.site)
+    call.state.log(events.Created(call.site, made.address))
+    return made
+
+
+def build(call: CallSite, canonical: str) -> Value:
+    """A model of a catalogued builder."""
+    made = make(call, canonical)
+    ref: Ref = call.state.allocate(made, call.site)
+    log_built(call, ref, made)
+    return ref
+
+
+def make(call: CallSite, canonical: str) -> Module:
+    weights = weights_of(call)
+    keywords = builder_keywords(call, canonical)
+    entry = look_up(canonical, keywords, weights)
+    root = entry.root if entry is not None else None
+    kind = root.kind if root is not None else canonical
+    return Module(kind, call.site, node=root, build=Build(canonical, keywords, weights, entry), known=root is not None)
+
+
+def log_built(call: CallSite, ref: Ref, made: Module) -> None:
+    assert made.build is not None
+    build = made.build
+    call.state.log(events.Built(call.site, ref.address, build.builder, build.keywords, build.weights, call.keywords))
+
+
+def builder_keywords(call: CallSite, canonical: str) -> dict[str, Value]:
+    """What the call passes besides its weights, by keyword."""
+    signature = catalog.signature(canonical)
+    names = list(signature.parameters) if signature else []
+    given = {**dict(zip(names, call.arguments)), **call.keywords}
+    # Before torchvision 0.13 the first positional argument was `pretrained`; now it must be a keyword, so it is dropped.
+    return {name: value for name, value in given.items() if name not in WEIGHT_KEYWORDS}
+
+
+def look_up(canonical: str, keywords: Mapping[str, Value], weights: Value) -> Entry | None:
+    """The catalog's entry for a call; None where an unknown argument could change its structure."""
+    if "**" in keywords:
+        return None
+    plain: dict[str, Value] = {}
+    for name, value in keywords.items():
+        if is_plain(value):
+            plain[name] = value
+        elif type(value) is Tuple and all(is_plain(item) for item in value.items):
+            plain[name] = value.items
+        elif name == "num_classes":
+            # An unknown number of classes changes no more than the head's outputs: marked by -1, see `classes_known`.
+            plain[name] = UNKNOWN_CLASSES
+        else:
+            return None
+    if weights is not UNKNOWN:
+        return catalog.find(canonical, plain, weights)
+    with_, without = catalog.find(canonical, plain, True), catalog.find(canonical, plain, False)
+    return with_ if with_ is not None and without is not None and with_.root is without.root else None
+
+
+UNKNOWN_CLASSES = 911_911
+
+
+def weights_of(call: CallSite) -> Value:
+    """False, True, the name of a weights member, or UNKNOWN."""
+    if "**" in call.keywords:
+        return UNKNOWN
+    if "weights" in call.keywords:
+        return weights_value(call.keywords["weights"])
+    if "pretrained" in call.keywords:
+        return weights_value(call.keywords["pretrained"])
+    return weights_value(call.arguments[0]) if call.arguments else False
+
+
+def weights_value(value: Value) -> Value:
+    if value is None or value is False:
+        return False
+    if value is True or value == 1:
+        return True
+    if isinstance(value, str):
+        return value.rsplit(".", 1)[-1]
+    if type(value) is Library:
+        return value.name.rsplit(".", 1)[-1]
+    return UNKNOWN
+
+
+def build_by_choice(call: CallSite, choice: Choice) -> Value:
+    """A model of the library whose name is not known; when the name becomes known later, so does the model."""
+    made = Module(f"{choice.namespace}.?", call.site, known=False)
+    ref: Ref = call.state.allocate(made, call.site)
+    call.state.log(events.Created(call.site, ref.address))
+    call.state.facts["chosen", ref.address] = (choice, call.arguments, dict(call.keywords), call.site)
+    return ref
+
+
+def build_chosen(machine: Machine, state: State, ref: Ref, site: Operation) -> None:
+    """Settle a model chosen by name, if the path knows the name by now and nothing was put into the model before."""
+    chosen = state.facts.get(("chosen", ref.address))
+    if chosen is None or state.heap[ref.address].children:
+        return
+    choice, arguments, keywords, made_at = chosen
+    name = state.resolve(choice.key)
+    canonical = catalog.canonical(f"{choice.namespace}.{name}") if isinstance(name, str) else None
+    if canonical is None:
+        return
+    call = CallSite(machine, state, choice.namespace, None, arguments, keywords, made_at)
+    before = state.heap[ref.address]
+    made = make(call, canonical)._replace(trainable=before.trainable, training=before.training)
+    state.heap[ref.address] = made
+    log_built(call, ref, made)
+
+
+@effect("torchvision.models.get_model", "torchvision.models._api.get_model")
+def get_model(call: CallSite) -> Value:
+    name = call.argument(0, "name")
+    rest = {k: v for k, v in call.keywords.items() if k != "name"}
+    if isinstance(name, str):
+        canonical = catalog.model_builder(str(name).lower())
+        if canonical is None:
+            return no_such_builder(call, "torchvision.models.get_model", str(name))
+        return build(call._replace(arguments=(), keywords=rest), canonical)
+    return build_by_choice(call._replace(keywords=rest), Choice("torchvision.models", name)) if type(name) is Symbol else opaque(call)
+
+
+@effect("torchvision.models.get_weight", "torchvision.models._api.get_weight")
+def get_weight(call: CallSite) -> Value:
+    name = call.argument(0, "name")
+    return Library(f"torchvision.models.{name}") if isinstance(name, str) else unknown(call)
+
+
+@effect("torch.hub.load")
+def hub_load(call: CallSite) -> Value:
+    """`torch.hub.load` of the known repository of torchvision is a builder of torchvision."""
+    repository, name = call.argument(0, "repo_or_dir"), call.argument(1, "model")
+    if not isinstance(repository, str) or not repository.startswith("pytorch/vision") or not isinstance(name, str):
+        return unknown(call)
+    canonical = catalog.model_builder(str(name))
+    keywords = {
+        k: v for k, v in call.keywords.items() if k not in ("repo_or_dir", "model", "force_reload", "verbose", "trust_repo", "skip_validation", "source")
+    }
+    return unknown(call) if canonical is None else build(call._replace(arguments=(), keywords=keywords), canonical)
+
+

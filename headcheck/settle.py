@@ -1,0 +1,45 @@
+"""Where findings and verdicts meet: what held on which paths becomes findings, and verdicts are joined to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from headcheck import rulebook
+from headcheck.checks import Report
+from headcheck.execution import Execution
+
+AT_DEFAULTS = "its arguments are at their defaults"
+
+
+def over_paths(code: str, seen: list[tuple[Execution, Report]], executions: list[Execution]) -> tuple[Report, list[Any]] | None:
+    """One report out of all that were made at one place, if the rule's `holds` is kept: (report, conditions).
+
+    ``some-path``: one path that can really be taken is enough. ``every-path``: every path that comes by the place must
+    show it, none may have lost anything, and the model must not have been handed to code that was not followed.
+    """
+    sure = [(execution, report) for execution, report in seen if not execution.doubtful]
+    if not sure:
+        return None
+    passing = [e for e in executions if not e.doubtful and e.passes(sure[0][1].site)]
+    showing = {id(execution) for execution, _ in sure}
+    if rulebook.rule(code).holds == "every-path":
+        for execution in passing:
+            if id(execution) not in showing or execution.cut:
+                return None
+        if any(report.model is not None and execution.escaped(report.model) for execution, report in sure):
+            return None
+    execution, report = min(sure, key=lambda pair: (pair[0].defaults, len(pair[0].conditions)))
+    others = [e for e in passing if id(e) not in showing]
+    conditions: list[Any] = [c for c in execution.conditions if any(c not in e.conditions for e in others)]
+    if others and execution.defaults and all(not e.defaults for e in others):
+        conditions.append(AT_DEFAULTS)
+    return report, conditions
+
+
+def condition_words(conditions: Iterable[Any], code: Callable[[Any], str]) -> tuple[str, ...]:
+    """Conditions as source text; what is only ruled out is left away where something is required."""
+    wanted = [c for c in conditions if c == AT_DEFAULTS or c[1]]
+    chosen = wanted or list(conditions)
+    texts = [c if c == AT_DEFAULTS else code(c[0]) if c[1] else f"not ({code(c[0])})" for c in chosen]
+    return tuple(dict.fromkeys(texts))

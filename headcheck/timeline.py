@@ -1,0 +1,217 @@
+"""What headcheck understood of each model, in words that a beginner can read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from headcheck import events
+from headcheck.catalog.entry import Shape
+from headcheck.checks.words import dotted, layer_name, model_name, outputs_of
+from headcheck.execution import Execution, Model
+from headcheck.findings import HeadReport, ModelReport, TimelineStep
+from headcheck.interpreter.values import PLAIN, Ref, Symbol, Value, label
+from headcheck.ir import UNKNOWN
+from headcheck.plans import connected, stem_channels
+from headcheck.positions import Positions
+
+
+def report(execution: Execution, model: Model, positions: Positions, filename: str, conditions: tuple[str, ...]) -> ModelReport:
+    """One model on one execution: its timeline, its heads, its output shape and how much of it is trainable."""
+    trainable, total = count_parameters(execution, model.ref)
+    return ModelReport(
+        filename,
+        execution.name_of(model.ref),
+        model_name(model),
+        positions.span(model.built.site)[0],
+        conditions,
+        tuple(timeline(execution, model, positions)),
+        tuple(heads(execution, model)),
+        input_shape(execution, model),
+        output_shape(execution, model),
+        trainable,
+        total,
+    )
+
+
+def timeline(execution: Execution, model: Model, positions: Positions) -> Iterator[TimelineStep]:
+    """The events of a model in order; what one line does over and over is said once."""
+    mine = connected(execution, model.ref.address)
+    last = None
+    for event in execution.events:
+        words = WORDS.get(type(event))
+        text = words(execution, model, mine, event) if words else ""
+        key = (id(event.site), type(event), text if not isinstance(event, events.Flagged) else event.value)
+        if text and key != last:
+            yield TimelineStep(positions.span(event.site)[0], text)
+        last = key if text else last
+
+
+def place_of(execution: Execution, model: Model, address: Any) -> str:
+    """Where a module sits in the model: `fc`, or "" for the model itself."""
+    place = execution.was_at(address)
+    return dotted(place[1]) if place is not None and place[0] is model and place[1] else ""
+
+
+def value_words(execution: Execution, value: Value) -> str:
+    """A layer as one writes it: ``Linear(2048, 10)``."""
+    module = execution.module(value)
+    if module is None:
+        return "None" if value is None else "something headcheck cannot follow"
+    kind = layer_name(module.kind)
+    children = execution.children(value)
+    if kind == "Sequential" and children is not None:
+        return f"Sequential({', '.join(part_words(execution, child) for _, child in children)})"
+    return part_words(execution, value)
+
+
+def part_words(execution: Execution, part: Any) -> str:
+    kind = layer_name(execution.kind(part))
+    sizes = [execution.field(part, name) for name in ("in_features", "out_features", "in_channels", "out_channels")]
+    known = [s for s in sizes if s is not UNKNOWN and s is not None]
+    return f"{kind}({', '.join(size_words(s) for s in known)})" if known else kind
+
+
+def size_words(value: Value) -> str:
+    return str(value) if isinstance(value, PLAIN) else label(value) if type(value) is Symbol else "?"
+
+
+def built_words(execution: Execution, model: Model, mine: set[Any], event: events.Built) -> str:
+    if event.module != model.ref.address:
+        return ""
+    weights = "without weights" if event.weights is False else "with pretrained weights"
+    if not isinstance(event.weights, (bool, str)):
+        weights = "with or without pretrained weights"
+    return f"{model_name(model)} is built {weights}"
+
+
+def set_words(execution: Execution, model: Model, mine: set[Any], event: events.ChildSet) -> str:
+    if execution.owner_of(event.owner) is not model:
+        return ""
+    where = place_of(execution, model, event.owner)
+    name = dotted(f"{where}.{event.name}" if where else event.name)
+    used = "" if event.old is not None or not where == "" else " (a new name)"
+    return f"`{name}` becomes {value_words(execution, event.new)}{used}"
+
+
+def deleted_words(execution: Execution, model: Model, mine: set[Any], event: events.ChildDeleted) -> str:
+    if execution.owner_of(event.owner) is not model:
+        return ""
+    where = place_of(execution, model, event.owner)
+    return f"`{dotted(f'{where}.{event.name}' if where else event.name)}` is deleted"
+
+
+def flagged_words(execution: Execution, model: Model, mine: set[Any], event: events.Flagged) -> str:
+    if event.module not in mine:
+        return ""
+    verb = "trainable" if event.value else "frozen"
+    where = place_of(execution, model, event.module)
+    if event.paths is None:
+        return f"all parameters{f' of `{where}`' if where else ''} are made {verb}"
+    return f"parameters{f' of `{where}`' if where else ''} are made {verb}, one by one"
+
+
+def field_words(execution: Execution, model: Model, mine: set[Any], event: events.FieldSet) -> str:
+    if execution.owner_of(event.owner) is not model:
+        return ""
+    where = place_of(execution, model, event.owner)
+    return f"`{f'{where}.' if where else ''}{event.name}` is set to {size_words(event.value)}"
+
+
+def missing_words(execution: Execution, model: Model, mine: set[Any], event: events.Missing) -> str:
+    if execution.owner_of(event.owner) is not model:
+        return ""
+    where = place_of(execution, model, event.owner)
+    return f"reads `{f'{where}.' if where else ''}{event.name}`, which does not exist: the script stops here"
+
+
+def optimizer_words(execution: Execution, model: Model, mine: set[Any], event: events.Optimized) -> str:
+    held = [p for p in event.parameters if type(p.owner) is Ref and p.owner.address in mine]
+    return f"{layer_name(event.kind)} gets {len(held)} of its parameter tensors" if held else ""
+
+
+def moved_words(execution: Execution, model: Model, mine: set[Any], event: events.Moved) -> str:
+    return f"moved to {event.target}" if event.module in mine else ""
+
+
+def mode_words(execution: Execution, model: Model, mine: set[Any], event: events.ModeSet) -> str:
+    return f"put in {'training' if event.training else 'evaluation'} mode" if event.module in mine else ""
+
+
+def escaped_words(execution: Execution, model: Model, mine: set[Any], event: events.Escaped) -> str:
+    return f"handed to `{event.where}`, which headcheck does not follow" if event.module == model.ref.address else ""
+
+
+WORDS: dict[type, Callable[[Execution, Model, set[Any], Any], str]] = {
+    events.Built: built_words,
+    events.ChildSet: set_words,
+    events.ChildDeleted: deleted_words,
+    events.Flagged: flagged_words,
+    events.FieldSet: field_words,
+    events.Missing: missing_words,
+    events.Optimized: optimizer_words,
+    events.Moved: moved_words,
+    events.ModeSet: mode_words,
+    events.Escaped: escaped_words,
+}
+
+
+def heads(execution: Execution, model: Model) -> Iterator[HeadReport]:
+    """The model's heads as the script leaves them."""
+    for head in model.entry.heads:
+        path, part = head.path, execution.part(model, head.path)
+        places = list(execution.edited_places(model, head.path))
+        if part is None and places:
+            path, part = places[0], execution.part(model, places[0])
+        if part is None:
+            continue
+        words = value_words(execution, part) if type(part) is Ref else part_words(execution, part)
+        sizes = [execution.field(part, n) for n in ("in_features", "in_channels")]
+        takes = next((s for s in sizes if isinstance(s, int)), None)
+        gives = outputs_of(execution, part)
+        yield HeadReport(path, words, takes, gives if isinstance(gives, int) else None, head.auxiliary)
+
+
+def input_shape(execution: Execution, model: Model) -> tuple[int, ...]:
+    first, *rest = model.entry.input
+    return (1, stem_channels(execution, model) or first, *rest)
+
+
+def output_shape(execution: Execution, model: Model) -> tuple[int | None, ...] | None:
+    """What the model's main output will be for one input, if the head's end says so."""
+    main = next((h for h in model.entry.heads if not h.auxiliary), None)
+    if main is None or not execution.forward_is_the_librarys(model):
+        return None
+    ends: list[Shape] = []
+    for place in execution.edited_places(model, main.path):
+        part = execution.part(model, place)
+        flow = execution.flow(part, execution.arriving(model, place), place) if part is not None else None
+        if flow is not None and flow.mismatch is not None:
+            return None
+        if flow is not None and flow.shape is not None:
+            ends.append(flow.shape)
+            break
+    else:
+        if not list(execution.edited_places(model, main.path)):
+            ends.append(model.entry.outputs.get(main.path, (main.out_features,)))
+    if not ends or model.entry.task not in ("classification", "quantization", "video"):
+        return None
+    end = ends[0]
+    return (1, *end) if len(end) == 1 else (1, end[0]) if all(s == 1 for s in end[1:]) else (1, *end)
+
+
+def count_parameters(execution: Execution, ref: Ref) -> tuple[int | None, int | None]:
+    """(trainable, total) numbers of a model, None where a size is not known."""
+    listing = execution.parameters(ref)
+    if not listing.complete:
+        return None, None
+    trainable = total = 0
+    for _, parameter in listing.items:
+        size = execution.size_of(parameter)
+        if size is None:
+            return None, None
+        total += size
+        trainable += size if execution.trainable(parameter) else 0
+    return trainable, total
+
+
