@@ -3,7 +3,7 @@ rule's wording in any of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -33,7 +33,7 @@ class FileFacts:
     line of an operation.
     """
 
-    assigned_attributes: frozenset[str]
+    assigned_attributes: Mapping[str, frozenset[int]]
     used_attributes: frozenset[str]
     has_defaults: bool
     line: Callable[[Any], int]
@@ -211,7 +211,7 @@ class Execution:
             if place is not None and place[1]:
                 found.add(place[0].ref.address)
         for address, thing in self.state.heap.items():
-            if type(thing) is not Module or address in self.places:
+            if type(thing) is not Module or thing.node is not None or address in self.places:
                 continue
             for value in thing.children.values():
                 place = self.was_at(value.address) if type(value) is Ref and self.module(value) else None

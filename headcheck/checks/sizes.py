@@ -59,11 +59,11 @@ def describe(execution: Execution, model: Model, flow: Flow, place: str) -> Repo
         message = f"{layer} takes {mismatch.takes} {unit}, but the {before} before it (line {line}) gives {got}"
         return Report("HC105", site, message, fitting(layer, got, out), expectation, model.ref.address)
     message = (
-        f"{layer} takes {mismatch.takes} {unit}, but {built(execution, model)} feeds {got} into `{dotted(place)}`"
+        f"{layer} takes {mismatch.takes} {unit}, but {built(execution, model)} feeds {got} into `{dotted(flow.at.path)}`"
     )
     help_ = fitting(layer, got, out)
-    if place == head.path == flow.at.path and layer == "Linear":
-        help_ = f"nn.Linear({execution.name_of(model.ref)}.{dotted(place)}.in_features, {argument(out)})"
+    if head.path == flow.at.path and layer == "Linear" and head.in_features == got:
+        help_ = f"nn.Linear({execution.name_of(model.ref)}.{dotted(head.path)}.in_features, {argument(out)})"
     return Report("HC101", site, message, help_, expectation, model.ref.address)
 
 

@@ -189,7 +189,7 @@ def _beyond(machine: Machine, module: Module, ref: Ref, name: str) -> Value:
     elif module.cls is None and module.known and module.kind.startswith("torch.nn."):
         signature = catalog.layer(module.kind)
         known = signature is None or name in signature.parameters or name in catalog.layer_attributes(module.kind)
-    if known is False and name not in machine.assigned_attributes and not name.startswith("__"):
+    if known is False and not machine.may_be_assigned(name) and not name.startswith("__"):
         return DELETED
     if known and module.kind.startswith("torch.nn."):
         return Method(ref, name)

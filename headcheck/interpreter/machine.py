@@ -78,13 +78,14 @@ class Machine:
     """What all paths of a file share.
 
     `relevant` are the names that can matter to a model (see `relevance`); `assigned_attributes` those that any code of
-    the project assigns; `defaults` says whether the run is one "as started without arguments".
+    the project assigns, and where; `defaults` says whether the run is one "as started without arguments"; `entry` holds
+    the operations of the function that is followed though nothing calls it.
     """
 
     def __init__(
         self,
         relevant: frozenset[str],
-        assigned_attributes: frozenset[str],
+        assigned_attributes: Mapping[str, frozenset[int]],
         local_modules: Callable[[str, int], bool],
         defaults: bool = False,
     ) -> None:
@@ -96,7 +97,12 @@ class Machine:
         self.called: set[int] = set()
         self.spent = 0
         self.exhausted = False
-        self.finished: list[State] = []
+        self.entry: frozenset[int] | None = None
+
+    def may_be_assigned(self, name: str) -> bool:
+        """Whether code that did not run on the way to a function nobody calls may have set an attribute."""
+        sites = self.assigned_attributes.get(name)
+        return self.entry is not None and sites is not None and not sites <= self.entry
 
     # -- blocks ------------------------------------------------------------------------------------------------------
 

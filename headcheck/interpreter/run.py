@@ -11,7 +11,7 @@ from headcheck.interpreter.heap import Instance, Module
 from headcheck.interpreter.machine import Machine
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import Bound, Class, Function, Ref, Value, symbol
-from headcheck.ir import Block, Define, Operation
+from headcheck.ir import Block, Define, Operation, walk
 from headcheck.semantics import load_effects
 
 MOST_ENTRIES = 200
@@ -77,6 +77,7 @@ def run_entry(machine: Machine, base: State, target: Value, site: Operation) -> 
 
 def call_entry(machine: Machine, base: State, function: Value, site: Operation) -> list[State]:
     """Call with no arguments known; with their defaults only in the run that takes defaults."""
+    machine.entry = frozenset(id(operation) for operation in walk(definition(machine, function).body))
     state = base.fork()
     state.end("")
     state.result = None
@@ -84,11 +85,17 @@ def call_entry(machine: Machine, base: State, function: Value, site: Operation) 
     return call_value(machine, state, function, (), keywords, site)
 
 
-def unknown_arguments(machine: Machine, function: Value) -> dict[str, Value]:
-    """Every parameter as an unknown named after it, also where it has a default."""
+def definition(machine: Machine, function: Value) -> Define:
     plain = function.function if type(function) is Bound else function
     define = machine.definitions[plain.code]
     assert isinstance(define, Define)
+    return define
+
+
+def unknown_arguments(machine: Machine, function: Value) -> dict[str, Value]:
+    """Every parameter as an unknown named after it, also where it has a default."""
+    plain = function.function if type(function) is Bound else function
+    define = definition(machine, function)
     parameters = [p for p in define.parameters if not p.kind]
     skipped = parameters[1:] if type(function) is Bound else parameters
     return {p.name: symbol("parameter", p.name, plain.code, p.name) for p in skipped}

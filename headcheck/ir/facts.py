@@ -22,10 +22,17 @@ from headcheck.ir.lower import variables
 ADMINISTRATIVE = frozenset({"hasattr", "isinstance", "print", "len", "type", "id"})
 
 
-def assigned_attributes(block: Block) -> frozenset[str]:
-    """The names of all attributes that some code sets, by assignment or by a `setattr` with a known name."""
-    names = {o.name for o in walk(block) if isinstance(o, SetAttribute)}
-    return frozenset(names | _named_in_calls(block, "setattr"))
+def assigned_attributes(block: Block) -> dict[str, frozenset[int]]:
+    """The names of all attributes that some code sets, with the ids of the operations that do."""
+    sites: dict[str, set[int]] = defaultdict(set)
+    for operation in walk(block):
+        if isinstance(operation, SetAttribute):
+            sites[operation.name].add(id(operation))
+        elif isinstance(operation, Call) and operation.function == "setattr":
+            for _, operand in operation.arguments[1:2]:
+                if isinstance(operand, str) and not isinstance(operand, Variable):
+                    sites[operand].add(id(operation))
+    return {name: frozenset(found) for name, found in sites.items()}
 
 
 def used_attributes(block: Block) -> frozenset[str]:
