@@ -19,7 +19,7 @@ TORCH_ALLOWED = ("headcheck.tracing", "headcheck.confirm.worker")
 # ways back. "*" is all of headcheck.
 FORBIDDEN = {
     "findings": "*",
-    "source": "libcst ir interpreter semantics checks confirm tracing",
+    "source": "ir interpreter semantics checks confirm tracing",
     "ir": "interpreter semantics catalog checks confirm tracing",
     "catalog": "libcst ir interpreter semantics checks confirm tracing",
     "interpreter": "checks confirm tracing",
