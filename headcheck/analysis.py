@@ -3,42 +3,97 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import libcst as cst
 
-from headcheck import checks, rulebook, settle
+from headcheck import checks, events, plans, rulebook, settle, timeline
 from headcheck.checks import Report
-from headcheck.execution import Execution, FileFacts
-from headcheck.findings import FileResult, Finding, Location
+from headcheck.execution import Execution, FileFacts, Model
+from headcheck.findings import Expectation, FileResult, Finding, Location, ModelReport, Statistics
 from headcheck.interpreter.run import interpret
+from headcheck.interpreter.values import Address
 from headcheck.ir import facts
 from headcheck.ir.lower import lower
 from headcheck.positions import Positions
 from headcheck.source import guard
+from headcheck.source.reading import Unreadable
+
+LocalModules = Callable[[str, int], bool]
+MOST_REPORTS = 8  # of one builder call: how it ends on so many different paths is shown
 
 
-def analyse(text: str, filename: str, local_modules: Callable[[str, int], bool] = lambda name, level: level > 0) -> FileResult:
-    """Read a script. A text that cannot be parsed gives one HC901 finding."""
-    checked = guard.check(text)
-    if isinstance(checked, guard.Unreadable):
-        return FileResult(filename, text, (unreadable(filename, checked),), relevant=True)
-    module = guard.parse(text)
-    return analyse_module(module, text, filename, local_modules)
+def only_relative(module: str, level: int) -> bool:
+    """Of a text without a place in a project, only relative imports are its own."""
+    return level > 0
 
 
-def analyse_module(module: cst.Module, text: str, filename: str, local_modules: Callable[[str, int], bool]) -> FileResult:
+def analyse(text: str, filename: str, local_modules: LocalModules = only_relative, models: bool = True) -> FileResult:
+    """Read a script. A text that cannot be parsed gives one HC901 finding; `models` asks for reports and plans."""
+    checked = guard.check(text, filename)
+    if isinstance(checked, Unreadable):
+        return unreadable(checked, text)
+    module = guard.parse(text, filename)
+    if isinstance(module, Unreadable):
+        return unreadable(module, text)
+    return guard.on_large_stack(lambda: analyse_module(module, text, filename, local_modules, models))
+
+
+def unreadable(what: Unreadable, text: str = "") -> FileResult:
+    """The result for a file that could not be read: one finding that says why and where."""
+    rule = rulebook.rule("HC901")
+    place = Location(what.row, what.column)
+    found = Finding(what.filename, rule.code, rule.name, rule.severity, what.reason, place, place)
+    return FileResult(what.filename, text, (found,), relevant=True)
+
+
+def analyse_module(
+    module: cst.Module, text: str, filename: str, local_modules: LocalModules, models: bool = True
+) -> FileResult:
+    """Read a parsed script."""
     positions = Positions(module)
     block = lower(module)
     file_facts = FileFacts(
         facts.assigned_attributes(block), facts.used_attributes(block), facts.has_defaults(block), positions.line
     )
     executions = interpret(block, file_facts, local_modules)
-    findings = find(executions, positions, filename)
-    return FileResult(filename, text, findings, relevant=True)
+    book = PlanBook()
+    findings = find(executions, positions, filename, book)
+    reports = report_models(executions, positions, filename, book) if models else ()
+    return FileResult(
+        filename, text, findings, reports, count(executions), tuple(book.plans()) if models else (), relevant=True
+    )
 
 
-def find(executions: list[Execution], positions: Positions, filename: str) -> tuple[Finding, ...]:
+class PlanBook:
+    """The plans of a file. What is asked about one model on one execution shares a plan, written at the end."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[tuple[int, Address], int] = {}
+        self.asked: list[tuple[Execution, Model, list[str]]] = []
+
+    def number(self, execution: Execution, address: Address | None, expectation: Expectation = Expectation()) -> int | None:
+        """The number of the plan that shows a model; None if there is no such library model."""
+        model = next((m for m in execution.models if m.ref.address == address), None)
+        if model is None:
+            return None
+        number = self.numbers.setdefault((id(execution), model.ref.address), len(self.asked))
+        if number == len(self.asked):
+            self.asked.append((execution, model, []))
+        probes = self.asked[number][2]
+        probes.extend(name for name in expectation.parameters if name not in probes)
+        return number
+
+    def plans(self) -> Iterable[dict[str, Any]]:
+        for execution, model, probes in self.asked:
+            yield plans.make_plan(execution, model, probes)
+
+
+# -- findings --------------------------------------------------------------------------------------------------------
+
+
+def find(executions: list[Execution], positions: Positions, filename: str, book: PlanBook) -> tuple[Finding, ...]:
     """Ask every check about every execution, and keep what its rule promises to hold."""
     reports: dict[tuple[str, int], list[tuple[Execution, Report]]] = {}
     for execution in executions:
@@ -49,11 +104,13 @@ def find(executions: list[Execution], positions: Positions, filename: str) -> tu
     for (code, _), seen in reports.items():
         kept = settle.over_paths(code, seen, executions)
         if kept is not None:
-            findings.append(finding(*kept, positions, filename))
+            findings.append(finding(*kept, positions, filename, book))
     return tuple(sorted(findings, key=lambda f: (f.location, f.code)))
 
 
-def finding(report: Report, conditions: Iterable[Any], positions: Positions, filename: str) -> Finding:
+def finding(
+    execution: Execution, report: Report, conditions: Iterable[Any], positions: Positions, filename: str, book: PlanBook
+) -> Finding:
     rule = rulebook.rule(report.code)
     start, end = positions.span(report.site)
     return Finding(
@@ -67,10 +124,60 @@ def finding(report: Report, conditions: Iterable[Any], positions: Positions, fil
         report.help,
         settle.condition_words(conditions, positions.code),
         expectation=report.expectation,
+        plan=book.number(execution, report.model, report.expectation),
     )
 
 
-def unreadable(filename: str, what: guard.Unreadable) -> Finding:
-    rule = rulebook.rule("HC901")
-    place = Location(what.row or 1, what.column or 1)
-    return Finding(filename, rule.code, rule.name, rule.severity, what.reason, place, place)
+# -- models ----------------------------------------------------------------------------------------------------------
+
+
+def report_models(
+    executions: list[Execution], positions: Positions, filename: str, book: PlanBook
+) -> tuple[ModelReport, ...]:
+    """Each library model as each execution leaves it; what is the same on several is said once."""
+    by_site: dict[int, dict[Any, tuple[Execution, Model, ModelReport]]] = {}
+    for execution in sorted(executions, key=lambda e: (e.doubtful, len(e.conditions))):
+        if execution.doubtful:
+            continue
+        for model in execution.models:
+            report = timeline.report(execution, model, positions, filename, ())
+            ends = by_site.setdefault(id(model.built.site), {})
+            key = (report.builder, report.heads, report.trainable)
+            known = ends.get(key)
+            if known is None and len(ends) < MOST_REPORTS:
+                ends[key] = (execution, model, report)
+            elif known is not None and len(report.timeline) > len(known[2].timeline):
+                ends[key] = (execution, model, report)
+    found = []
+    for ends in by_site.values():
+        finished = [kept for kept in ends.values() if not superseded(kept, ends.values())]
+        for execution, model, report in finished:
+            others = [other.conditions for other, _, _ in finished if other is not execution]
+            conditions = [c for c in execution.conditions if any(c not in other for other in others)]
+            words = settle.condition_words(conditions, positions.code)
+            found.append(replace(report, conditions=words, plan=book.number(execution, model.ref.address)))
+    return tuple(sorted(found, key=lambda r: r.location))
+
+
+def superseded(
+    kept: tuple[Execution, Model, ModelReport], ends: Iterable[tuple[Execution, Model, ModelReport]]
+) -> bool:
+    """Whether another execution goes on from where this one stops (a function that is followed after the module)."""
+    steps = kept[2].timeline
+    return any(len(other.timeline) > len(steps) and other.timeline[: len(steps)] == steps for _, _, other in ends)
+
+
+def count(executions: list[Execution]) -> Statistics:
+    """How many head replacements the file holds, and how many of them could be judged."""
+    resolved, unresolved, models = set(), set(), set()
+    for execution in executions:
+        models.update(id(model.built.site) for model in execution.models)
+        for event in execution.of(events.Unresolved):
+            unresolved.add(id(event.site))
+        for model in execution.models:
+            for head in model.entry.heads:
+                event = execution.replacement(model, head.path)
+                if event is not None:
+                    resolved.add(id(event.site))
+    cut = sum(execution.cut for execution in executions)
+    return Statistics(len(resolved | unresolved), len(resolved), len(models), cut)

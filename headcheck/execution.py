@@ -136,6 +136,11 @@ class Execution:
         model = next((m for m in self.models if home is not None and m.ref.address == home[0]), None)
         return (model, home[1]) if model is not None and home is not None else None
 
+    def owner_of(self, address: Address) -> Model | None:
+        """The library model a module belongs, or belonged, to."""
+        place = self.was_at(address)
+        return place[0] if place is not None else None
+
     def part(self, model: Model, path: str) -> Part | None:
         """What sits at a dotted path now: something on the heap, a part of the catalog's tree, or None."""
         current: Part = model.ref

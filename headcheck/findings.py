@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 Severity = Literal["error", "warning", "info"]
 VerdictStatus = Literal["confirmed", "refuted", "clean", "inconclusive"]
@@ -151,13 +152,18 @@ class Statistics:
 
 @dataclass(frozen=True, slots=True)
 class FileResult:
-    """All that a run says of one file. `text` is what was read ("" when it could not be), for excerpts."""
+    """All that a run says of one file.
+
+    `text` is what was read ("" when it could not be), for excerpts; `plans` are what findings and models point to, as
+    the plain data that the worker takes; `relevant` is False for a file that cannot matter and was not parsed.
+    """
 
     filename: str
     text: str
     findings: tuple[Finding, ...] = ()
     models: tuple[ModelReport, ...] = ()
     statistics: Statistics = Statistics()
+    plans: tuple[Mapping[str, Any], ...] = ()
     relevant: bool = False
 
 

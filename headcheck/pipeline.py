@@ -2,26 +2,95 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from headcheck.findings import FileResult, Finding, Location, Run
+from headcheck.findings import FileResult, Finding, Run
 
 if TYPE_CHECKING:
     from headcheck.settings import Settings
-    from headcheck.source import Source
 
 Progress = Callable[[int, int], None]
+STDIN = "-"
+
+
+class InternalError(Exception):
+    """headcheck itself failed on a file: a bug to be reported, never a silent pass. Its cause is the exception."""
+
+    def __init__(self, filename: str) -> None:
+        super().__init__(filename)
+        self.filename = filename
+
+
+def run(paths: list[str], settings: Settings, stdin: bytes | None = None, progress: Progress | None = None) -> Run:
+    """Check files and folders. Raises `UsageError` for a path that does not exist, `InternalError` for a bug.
+
+    `stdin` are the bytes to check under `settings.stdin_filename` where a path is ``-``; `progress` is told how many of
+    how many files are done.
+    """
+    from headcheck.source import files
+
+    filenames = list(files.discover([path for path in paths if path != STDIN], settings))
+    results = []
+    for number, filename in enumerate(filenames):
+        if progress is not None:
+            progress(number, len(filenames))
+        results.append(check_file(filename, None, settings))
+    if stdin is not None and STDIN in paths:
+        results.append(check_file(settings.stdin_filename or "<stdin>", stdin, settings))
+    if progress is not None:
+        progress(len(filenames), len(filenames))
+    if settings.confirm is False:
+        return Run(tuple(results))
+    return confirmed(results, settings, progress)
+
+
+def check_file(filename: str, data: bytes | None, settings: Settings) -> FileResult:
+    """Check one file, read from disk unless `data` is given."""
+    from headcheck.source import load, screen
+    from headcheck.source.reading import Unreadable, decode
+
+    loaded = load(filename) if data is None else data
+    if isinstance(loaded, Unreadable):
+        return refused(loaded, settings)
+    if not screen.may_matter(loaded):
+        return FileResult(filename, "")
+    source = decode(filename, loaded)
+    if isinstance(source, Unreadable):
+        return refused(source, settings)
+    from headcheck.analysis import analyse
+    from headcheck.source.project import local_modules
+
+    try:
+        result = analyse(source.text, filename, local_modules(filename))
+    except Exception as error:
+        raise InternalError(filename) from error
+    return filtered(result, settings.select, settings.ignore)
+
+
+def refused(what: object, settings: Settings) -> FileResult:
+    from headcheck.analysis import unreadable
+    from headcheck.source.reading import Unreadable
+
+    assert isinstance(what, Unreadable)
+    return filtered(unreadable(what), settings.select, settings.ignore)
+
+
+def filtered(result: FileResult, select: Iterable[str], ignore: Iterable[str]) -> FileResult:
+    """Only the findings whose rule is on and that no comment suppresses."""
+    from dataclasses import replace
+
+    from headcheck.source import suppressions
+
+    chosen = choose(result.findings, tuple(select), tuple(ignore))
+    return replace(result, findings=tuple(suppressions.apply(chosen, result.text)))
 
 
 def check_text(text: str, filename: str, select: Iterable[str] = (), ignore: Iterable[str] = ()) -> tuple[Finding, ...]:
-    """Check one script given as text, without confirming. Args: `select` and `ignore` take codes, prefixes and ALL."""
+    """Check one script given as text, without confirming. `select` and `ignore` take codes, prefixes and ALL."""
     from headcheck.analysis import analyse
-    from headcheck.source import suppressions
 
-    result = analyse(text, filename)
-    chosen = choose(result.findings, tuple(select), tuple(ignore))
-    return tuple(suppressions.apply(chosen, text))
+    return filtered(analyse(text, filename, models=False), select, ignore).findings
 
 
 def choose(findings: Iterable[Finding], select: tuple[str, ...], ignore: tuple[str, ...]) -> tuple[Finding, ...]:
@@ -37,3 +106,24 @@ def choose(findings: Iterable[Finding], select: tuple[str, ...], ignore: tuple[s
         return matches(code, select) if select else rulebook.rule(code).default == "on"
 
     return tuple(finding for finding in findings if is_on(finding.code))
+
+
+def confirmed(results: list[FileResult], settings: Settings, progress: Progress | None) -> Run:
+    """Run the plans of all files in one worker, and join what it saw to the findings and models."""
+    from headcheck import settle
+    from headcheck.confirm import runner
+
+    requests = []
+    for result in results:
+        for plan in result.plans:
+            requests.append({**plan, "id": len(requests)})
+    if not requests:
+        return Run(tuple(results))
+    seen = runner.confirm(requests, python=settings.python, device=settings.device, on_progress=progress)
+    done = []
+    first = 0
+    for result in results:
+        observations = [seen.observations[first + number] for number in range(len(result.plans))]
+        first += len(result.plans)
+        done.append(settle.with_verdicts(result, observations))
+    return Run(tuple(done), seen.notes, seen.interpreter if seen.torch_version else "")

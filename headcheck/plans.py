@@ -7,13 +7,12 @@ finding but neither refute one nor call a model clean.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
 from headcheck import catalog, events
 from headcheck.catalog.entry import Node
 from headcheck.execution import Execution, Model
-from headcheck.findings import Expectation
 from headcheck.interpreter.values import Address, Ref, Symbol, Tuple, Value, is_plain
 
 Plan: TypeAlias = dict[str, Any]
@@ -22,9 +21,9 @@ OPEN_ARGUMENTS = frozenset({"out_features", "out_channels", "num_classes"})
 BATCH = 2
 
 
-def make_plan(execution: Execution, model: Model, expectation: Expectation = Expectation()) -> Plan:
-    """The plan of a model on one execution. It names the modules by number; the root is the model."""
-    return _Writer(execution, model).write(expectation)
+def make_plan(execution: Execution, model: Model, probes: Iterable[str] = ()) -> Plan:
+    """The plan of a model on one execution. Modules go by number; `probes` are parameters to be told about."""
+    return _Writer(execution, model).write(probes)
 
 
 class _Writer:
@@ -37,7 +36,7 @@ class _Writer:
         self.stand_ins: dict[Value, int] = {}
         self.wanted = connected(execution, model.ref.address)
 
-    def write(self, expectation: Expectation) -> Plan:
+    def write(self, probes: Iterable[str]) -> Plan:
         for event in self.execution.events:
             handler = STEPS.get(type(event))
             if handler is not None:
@@ -49,7 +48,7 @@ class _Writer:
             "input": self.inputs(),
             "kind": self.model.entry.task,
             "complete": self.complete,
-            "probes": {"parameters": list(expectation.parameters)},
+            "probes": {"parameters": list(probes)},
         }
 
     def inputs(self) -> list[list[int]]:

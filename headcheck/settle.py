@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from headcheck import rulebook
-from headcheck.checks import Report
-from headcheck.execution import Execution
+from headcheck.confirm import judge
+from headcheck.confirm.observation import Observation
+from headcheck.findings import FileResult, Verdict
+
+if TYPE_CHECKING:
+    from headcheck.checks import Report
+    from headcheck.execution import Execution
 
 AT_DEFAULTS = "its arguments are at their defaults"
 
 
-def over_paths(code: str, seen: list[tuple[Execution, Report]], executions: list[Execution]) -> tuple[Report, list[Any]] | None:
-    """One report out of all that were made at one place, if the rule's `holds` is kept: (report, conditions).
+def over_paths(
+    code: str, seen: list[tuple[Execution, Report]], executions: list[Execution]
+) -> tuple[Execution, Report, list[Any]] | None:
+    """One report out of all that were made at one place, if the rule's `holds` is kept: with its execution and conditions.
 
     ``some-path``: one path that can really be taken is enough. ``every-path``: every path that comes by the place must
     show it, none may have lost anything, and the model must not have been handed to code that was not followed.
@@ -34,7 +42,7 @@ def over_paths(code: str, seen: list[tuple[Execution, Report]], executions: list
     conditions: list[Any] = [c for c in execution.conditions if any(c not in e.conditions for e in others)]
     if others and execution.defaults and all(not e.defaults for e in others):
         conditions.append(AT_DEFAULTS)
-    return report, conditions
+    return execution, report, conditions
 
 
 def condition_words(conditions: Iterable[Any], code: Callable[[Any], str]) -> tuple[str, ...]:
@@ -43,3 +51,16 @@ def condition_words(conditions: Iterable[Any], code: Callable[[Any], str]) -> tu
     chosen = wanted or list(conditions)
     texts = [c if c == AT_DEFAULTS else code(c[0]) if c[1] else f"not ({code(c[0])})" for c in chosen]
     return tuple(dict.fromkeys(texts))
+
+
+def with_verdicts(result: FileResult, observations: Sequence[Observation]) -> FileResult:
+    """The result of a file with what running its plans showed joined to its findings and models."""
+
+    def judged(thing: Any, expectation: Any) -> Verdict | None:
+        if thing.plan is None:
+            return None
+        return judge.verdict(expectation, observations[thing.plan], bool(result.plans[thing.plan]["complete"]))
+
+    findings = tuple(replace(f, verdict=judged(f, f.expectation)) for f in result.findings)
+    models = tuple(replace(m, verdict=judged(m, None)) for m in result.models)
+    return replace(result, findings=findings, models=models)
