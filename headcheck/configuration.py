@@ -1,0 +1,51 @@
+"""Finds `[tool.headcheck]`. Imported by every run, so it imports nothing that most runs do not need."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+Table = dict[str, object]
+
+
+class UsageError(Exception):
+    """headcheck was asked for something that it cannot do; the message says what. Ends a run with status 2."""
+
+
+def find(folder: str) -> tuple[str, Table] | None:
+    """The nearest pyproject.toml, in `folder` or above it, that has a `[tool.headcheck]`: its path and that table.
+
+    Raises UsageError for a file that mentions the table and is not TOML.
+    """
+    while True:
+        filename = os.path.join(folder, "pyproject.toml")
+        table = _table(filename)
+        if table is not None:
+            return filename, table
+        above = os.path.dirname(folder)
+        if above == folder:
+            return None
+        folder = above
+
+
+def _table(filename: str) -> Table | None:
+    try:
+        with open(filename, "rb") as file:
+            data = file.read()
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return None
+    except OSError as error:
+        raise UsageError(f"{filename}: {error.strerror}") from error
+    if b"tool.headcheck" not in data:
+        return None
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    try:
+        table = tomllib.loads(data.decode()).get("tool", {}).get("headcheck")
+    except (ValueError, RecursionError) as error:  # ValueError: not TOML, or not UTF-8
+        raise UsageError(f"{filename}: {error}") from error
+    if table is not None and not isinstance(table, dict):
+        raise UsageError(f"{filename}: tool.headcheck must be a table")
+    return table

@@ -1,0 +1,219 @@
+"""What a run is asked to do: by the command line, else by `[tool.headcheck]` in a pyproject.toml, else as here."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeAlias
+
+from headcheck.configuration import UsageError, find
+
+__all__ = ["DEFAULT_EXCLUDES", "FORMATS", "SEVERITIES", "Settings", "UsageError", "resolve"]
+
+Confirm: TypeAlias = Literal["auto", True, False]
+
+SEVERITIES: Final = ("info", "warning", "error")
+FORMATS: Final = ("full", "concise", "json", "github", "sarif")
+DEFAULT_EXCLUDES: Final = (
+    ".bzr",
+    ".direnv",
+    ".eggs",
+    ".git",
+    ".git-rewrite",
+    ".hg",
+    ".ipynb_checkpoints",
+    ".mypy_cache",
+    ".nox",
+    ".pants.d",
+    ".pyenv",
+    ".pytest_cache",
+    ".pytype",
+    ".ruff_cache",
+    ".svn",
+    ".tox",
+    ".venv",
+    ".vscode",
+    "__pycache__",
+    "__pypackages__",
+    "_build",
+    "buck-out",
+    "build",
+    "dist",
+    "node_modules",
+    "site-packages",
+    "venv",
+)
+
+_DEVICES: Final = ("auto", "cpu")
+_LATER_DEVICES: Final = re.compile(r"cuda(:\d+)?|mps|meta")
+_UNREADABLE: Final = "HC901"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`python` is None unless the user names an interpreter: a file of the checked tree never chooses what is run.
+
+    `select`, `extend_select` and `ignore` hold codes, prefixes of codes, and ALL. Patterns in `exclude` and
+    `extend_exclude` that have a slash are absolute. `fail_on` is the least severity that makes a run fail.
+    """
+
+    select: tuple[str, ...] = ()
+    extend_select: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = DEFAULT_EXCLUDES
+    extend_exclude: tuple[str, ...] = ()
+    confirm: Confirm = "auto"
+    python: str | None = None
+    device: str = "auto"
+    output_format: str = "full"
+    fail_on: Literal["info", "warning", "error"] = "warning"
+    exit_zero: bool = False
+    statistics: bool = False
+    stdin_filename: str = "-"
+
+    @property
+    def excludes(self) -> tuple[str, ...]:
+        return self.exclude + self.extend_exclude
+
+    def enabled(self, code: str, on_by_default: bool) -> bool:
+        """Whether a rule is on. Of the selectors that match its code the longest decides; `ignore` wins a draw.
+
+        A file that could not be read was not checked, so that is said unless it is ignored.
+        """
+        ignored = _specificity(code, self.ignore)
+        selected = _specificity(code, self.select + self.extend_select)
+        if max(ignored, selected) >= 0:
+            return selected > ignored
+        return code == _UNREADABLE or (on_by_default and not self.select)
+
+    def fails(self, severity: str) -> bool:
+        """Whether a finding of this severity makes a run fail."""
+        return SEVERITIES.index(severity) >= SEVERITIES.index(self.fail_on)
+
+
+def resolve(options: Mapping[str, Any], paths: Iterable[str]) -> Settings:
+    """The settings of a run on `paths`.
+
+    `options` are those of the command line by the names of `Settings`' fields; None is one that was not given. The
+    pyproject.toml is looked for upwards from the deepest folder that holds all paths.
+
+    Raises UsageError for anything unknown or of the wrong kind.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    found = find(common_folder(paths))
+    configured = _from_table(*found) if found else {}
+    command_line = {name: _checked(name, value, "--" + name.replace("_", "-")) for name, value in given.items()}
+    here = {name: _anchored(value, os.getcwd()) for name, value in command_line.items() if name in _PATTERNS}
+    return Settings(**{**configured, **command_line, **here})
+
+
+def common_folder(paths: Iterable[str]) -> str:
+    """The absolute path of the deepest folder that holds all of `paths`, or of the current one."""
+    absolute = [os.path.abspath(path) for path in paths if path != "-"]
+    try:
+        common = os.path.commonpath(absolute) if absolute else os.getcwd()
+    except ValueError:  # on different drives
+        return os.getcwd()
+    return common if os.path.isdir(common) else os.path.dirname(common)
+
+
+def _from_table(filename: str, table: Mapping[str, object]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        where = f"{filename}: {key}"
+        if key == "python":
+            raise UsageError(f"{where}: only --python and HEADCHECK_PYTHON choose an interpreter, never a checked tree")
+        if key not in _CONFIGURABLE:
+            raise UsageError(f"{filename}: unknown key {key!r} in [tool.headcheck]{_nearest(key, _CONFIGURABLE)}")
+        name = key.replace("-", "_")
+        values[name] = _checked(name, value, where)
+        if name in _PATTERNS:
+            values[name] = _anchored(values[name], os.path.dirname(filename))
+    return values
+
+
+def _anchored(patterns: tuple[str, ...], folder: str) -> tuple[str, ...]:
+    """`patterns` with those for paths made absolute, from `folder` (in which no character is a wildcard)."""
+    literal = re.sub(r"([*?[])", r"[\1]", folder)
+    return tuple(os.path.join(literal, each) if "/" in each.rstrip("/") else each for each in patterns)
+
+
+def _specificity(code: str, selectors: Iterable[str]) -> int:
+    """The length of the longest selector that matches `code`; 0 for ALL, -1 for none."""
+    return max((0 if each == "ALL" else len(each) for each in selectors if _matches(code, each)), default=-1)
+
+
+def _matches(code: str, selector: str) -> bool:
+    return selector == "ALL" or code.startswith(selector)
+
+
+# --- checking values -------------------------------------------------------------------------------------------------
+
+
+def _checked(name: str, value: object, where: str) -> Any:
+    check = _CHECKS.get(name)
+    return value if check is None else check(value, where)
+
+
+def _strings(value: object, where: str) -> tuple[str, ...]:
+    if not isinstance(value, (list, tuple)) or not all(isinstance(each, str) and each for each in value):
+        raise UsageError(f"{where}: must be a list of strings")
+    return tuple(value)
+
+
+def _selectors(value: object, where: str) -> tuple[str, ...]:
+    from headcheck import rulebook
+
+    selectors = tuple(each.strip().upper() for each in _strings(value, where))
+    codes = rulebook.codes()
+    for selector in selectors:
+        if not any(_matches(code, selector) for code in codes):
+            raise UsageError(f"{where}: no rule has the code or prefix {selector}{_nearest(selector, codes)}")
+    return selectors
+
+
+def _confirm(value: object, where: str) -> Confirm:
+    if value is True or value is False or value == "auto":
+        return value
+    raise UsageError(f'{where}: must be true, false or "auto"')
+
+
+def _device(value: object, where: str) -> str:
+    if isinstance(value, str) and value in _DEVICES:
+        return value
+    if isinstance(value, str) and _LATER_DEVICES.fullmatch(value):
+        raise UsageError(f"{where}: the device {value} is not supported yet; there are {', '.join(_DEVICES)}")
+    raise UsageError(f"{where}: unknown device {value!r}; there are {', '.join(_DEVICES)}")
+
+
+def _one_of(values: tuple[str, ...]) -> Callable[[object, str], str]:
+    def check(value: object, where: str) -> str:
+        if isinstance(value, str) and value in values:
+            return value
+        raise UsageError(f"{where}: must be one of {', '.join(values)}, not {value!r}")
+
+    return check
+
+
+def _nearest(word: str, among: Iterable[str]) -> str:
+    from difflib import get_close_matches
+
+    nearest = get_close_matches(word, tuple(among), n=1)
+    return f"; did you mean {nearest[0]}?" if nearest else ""
+
+
+_PATTERNS: Final = ("exclude", "extend_exclude")
+_CHECKS: Final[dict[str, Callable[[object, str], Any]]] = {
+    "select": _selectors,
+    "extend_select": _selectors,
+    "ignore": _selectors,
+    "exclude": _strings,
+    "extend_exclude": _strings,
+    "confirm": _confirm,
+    "device": _device,
+    "output_format": _one_of(FORMATS),
+    "fail_on": _one_of(SEVERITIES),
+}
+_CONFIGURABLE: Final = tuple(name.replace("_", "-") for name in _CHECKS)
