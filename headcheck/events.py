@@ -182,14 +182,7 @@ class UnknownName(NamedTuple):
     name: str
 
 
-class Ran(NamedTuple):
-    """A loss's backward or an optimizer's step ran."""
-
-    site: Site
-    what: str
-
-
 Event: TypeAlias = (
     "Built | Created | Taken | Copied | ChildSet | ChildDeleted | FieldSet | Missing | Flagged | FlagMissed | NameTested"
-    " | Moved | ModeSet | Optimized | Loaded | Called | OutputRead | Unresolved | Escaped | UnknownName | Ran"
+    " | Moved | ModeSet | Optimized | Loaded | Called | OutputRead | Unresolved | Escaped | UnknownName"
 )

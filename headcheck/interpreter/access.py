@@ -266,7 +266,8 @@ def set_module_attribute(machine: Machine, state: State, ref: Ref, name: str, va
     if name == "requires_grad":
         state.log(events.FlagMissed(site, "module", ref, name, value))
     state.heap[ref.address] = module._replace(values={**module.values, name: value})
-    state.log(events.FieldSet(site, ref.address, name, value))
+    if module.cls is None:
+        state.log(events.FieldSet(site, ref.address, name, value))
 
 
 def _property(cls: Class, name: str) -> bool:
@@ -337,7 +338,7 @@ def get_item(machine: Machine, state: State, of: Value, index: Value, site: Oper
 def log_output_read(state: State, of: Symbol, key: Value, site: Operation) -> None:
     """Reading one of several outputs of a model is remembered: an auxiliary one is then in use."""
     parts = of.key
-    if isinstance(parts, tuple) and parts[0] == "output" and isinstance(key, (str, int)):
+    if isinstance(parts, tuple) and parts[0] == "output" and type(parts[1]) is Ref and isinstance(key, (str, int)):
         state.log(events.OutputRead(site, parts[1].address, key))
 
 

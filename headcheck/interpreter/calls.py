@@ -235,7 +235,8 @@ def call_object(
     """``model(x)`` or an object with `__call__`."""
     thing = state.heap[ref.address]
     if type(thing) is Module:
-        state.log(events.Called(site, ref.address))
+        if not thing.kind.endswith("Loss"):
+            state.log(events.Called(site, ref.address))
         return answer(state, symbol("output", "output", ref, *arguments[:1]))
     if type(thing) is Instance and thing.cls is not None:
         found = access.class_attribute(thing.cls, "__call__")
@@ -291,8 +292,6 @@ def symbol_method(
     owner, name = key[1], key[2]
     if name in ("parameters", "named_parameters") and not arguments and not keywords:
         return Parameters(owner, name == "named_parameters")
-    if name in ("backward", "step"):
-        state.log(events.Ran(site, name))
     return None
 
 

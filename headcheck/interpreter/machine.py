@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from headcheck import catalog, events
-from headcheck.interpreter import access, heap, operators
+from headcheck.interpreter import access, heap, merging, operators
 from headcheck.interpreter.calls import call_value
 from headcheck.interpreter.heap import Dictionary, Module, Sequence
 from headcheck.interpreter.iterate import element_of, items_of
+from headcheck.interpreter.merging import same
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import (
     Bound,
@@ -70,7 +71,6 @@ from headcheck.ir import (
 )
 
 BUDGET = 40_000
-MOST_STATES = 48
 BUILTINS = frozenset(dir(__builtins__) if not isinstance(__builtins__, dict) else __builtins__)
 
 
@@ -109,6 +109,7 @@ class Machine:
     def run(self, block: Block, states: list[State]) -> list[State]:
         """Run a block from each state; what comes back has run to its end or has `ended` early."""
         done: list[State] = []
+        count = len(states)
         for operation in block:
             if not states:
                 break
@@ -128,49 +129,17 @@ class Machine:
             if type(operation) is End:
                 for state in states:
                     drop_temporaries(state)
-                if len(states) > 1:
-                    states = self.merge(states)
+                if len(states) > count:
+                    states = merging.merge(states, self.relevant)
+                count = len(states)
         return done + states
-
-    def merge(self, states: list[State]) -> list[State]:
-        """Paths that no longer differ in anything that matters become one; beyond a number of paths the rest is cut."""
-        kept: list[State] = []
-        for state in states:
-            for other in kept:
-                if self.join(other, state):
-                    break
-            else:
-                kept.append(state)
-        if len(kept) > MOST_STATES:
-            kept = kept[:MOST_STATES]
-            for state in kept:
-                state.cut = True
-        return kept
-
-    def join(self, one: State, other: State) -> bool:
-        """Fold `other` into `one` if nothing that matters sets them apart."""
-        if one.events is not other.events or one.frame != other.frame or one.doubtful != other.doubtful:
-            return False
-        if one.flags != other.flags or one.env.keys() != other.env.keys() or one.heap != other.heap:
-            return False
-        differing = [name for name, value in one.env.items() if not same(value, other.env[name])]
-        if any(name in self.relevant for name in differing):
-            return False
-        if one.env is not one.globals[one.frame.module] and one.globals != other.globals:
-            return False
-        for name in differing:
-            one.env[name] = symbol("merged", name, name, *plain_pair(one.env[name], other.env[name]))
-        one.facts = {k: v for k, v in one.facts.items() if k in other.facts and same(v, other.facts[k])}
-        one.conditions = tuple(c for c in one.conditions if c in other.conditions)
-        one.cut = one.cut or other.cut
-        return True
 
     def merge_results(self, states: list[State]) -> list[State]:
         """Merge the paths that come back from a call, where they also agree on the result."""
         by_result: dict[Value, list[State]] = {}
         for state in states:
             by_result.setdefault((state.ended, type(state.result), state.result), []).append(state)
-        return [one for group in by_result.values() for one in self.merge(group)]
+        return [one for group in by_result.values() for one in merging.merge(group, self.relevant)]
 
     # -- values ------------------------------------------------------------------------------------------------------
 
@@ -213,15 +182,6 @@ def restore(state: State, after: State) -> None:
     state.env = state.globals[state.frame.module] if at_home else env
     state.heap, state.facts, state.flags = after.heap, after.facts, after.flags
     state.events, state.conditions, state.cut = after.events, after.conditions, after.cut
-
-
-def same(one: Value, other: Value) -> bool:
-    """Equal, and of one type: True is not 1 here."""
-    return one is other or (type(one) is type(other) and bool(one == other))
-
-
-def plain_pair(one: Value, other: Value) -> tuple[Value, ...]:
-    return tuple(v if is_plain(v) else repr(type(v)) for v in (one, other))
 
 
 def drop_temporaries(state: State) -> None:
@@ -455,7 +415,7 @@ def loop_over(machine: Machine, op: Loop, state: State, items: tuple[Value, ...]
         out.extend(s for s in left if s.ended != "break")
         broken.extend(s for s in left if s.ended == "break")
         if len(states) > 1:
-            states = machine.merge(states)
+            states = merging.merge(states, machine.relevant)
         if not states or machine.exhausted:
             break
     states = machine.run(op.orelse, states) if op.orelse else states

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from headcheck.events import Event
 from headcheck.interpreter.values import Address, Class, Ref, Symbol, Value
 from headcheck.ir import UNKNOWN, Operation
+
+
+Cell: TypeAlias = "tuple[Event, Any, int] | None"
 
 
 class Frame(NamedTuple):
@@ -25,7 +28,7 @@ class State:
     """Everything in the dicts is immutable, so a shallow copy of each is a copy of the state.
 
     `ended` is why the current block stops: "", return, raise, break, continue or exit. `events` is a cons list, newest
-    first. `flags` holds ``requires_grad`` by (address, dotted path) where it differs from the module's default.
+    first, of (event, rest, count). `flags` holds ``requires_grad`` by (address, dotted path) where it differs from the module's default.
     `conditions` are the branches taken on something unknown, as (libcst node of the test, truth). `doubtful` marks a
     path that assumed a failure inside `try`; `cut` one that lost something to a limit.
     """
@@ -54,7 +57,7 @@ class State:
         self.heap: dict[Address, Any] = {}
         self.facts: dict[Any, Any] = {}
         self.flags: dict[tuple[Address, str], bool] = {}
-        self.events: tuple[Event, Any] | None = None
+        self.events: Cell = None
         self.conditions: tuple[tuple[Any, bool], ...] = ()
         self.ended = ""
         self.raised = ""
@@ -79,7 +82,8 @@ class State:
         return other
 
     def log(self, event: Event) -> None:
-        self.events = (event, self.events)
+        count = self.events[2] + 1 if self.events is not None else 1
+        self.events = (event, self.events, count)
 
     def allocate(self, thing: Any, site: Operation) -> Ref:
         """Put an object on the heap. Addresses come from the site, so that paths which do the same agree on them."""
@@ -111,7 +115,27 @@ def events_of(state: State) -> list[Event]:
     return list(_newest_first(state.events))[::-1]
 
 
-def _newest_first(cell: Any) -> Iterator[Event]:
+def _newest_first(cell: Cell) -> Iterator[Event]:
     while cell is not None:
-        event, cell = cell
+        event, cell, _ = cell
         yield event
+
+
+def tails(one: Cell, other: Cell) -> tuple[list[Event], list[Event]]:
+    """What two paths did since they parted, newest first."""
+    first: list[Event] = []
+    second: list[Event] = []
+    while one is not other:
+        if length(one) >= length(other):
+            assert one is not None
+            first.append(one[0])
+            one = one[1]
+        else:
+            assert other is not None
+            second.append(other[0])
+            other = other[1]
+    return first, second
+
+
+def length(cell: Cell) -> int:
+    return 0 if cell is None else cell[2]

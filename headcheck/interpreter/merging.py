@@ -1,0 +1,130 @@
+"""Paths that no longer differ in anything that matters become one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from headcheck import events
+from headcheck.interpreter.heap import Dictionary, Instance, Module, Sequence
+from headcheck.interpreter.state import State, tails
+from headcheck.interpreter.values import Parameter, Tuple, Value, is_plain, symbol
+
+MOST_STATES = 32
+LONGEST_TAIL = 12
+# Events that may have happened on one path only: a path that has them all stands for those that have some.
+SOFT = (events.Moved, events.ModeSet, events.Loaded, events.Escaped, events.Called, events.OutputRead)
+
+
+def merge(states: list[State], relevant: frozenset[str]) -> list[State]:
+    """Join what can be joined; beyond a number of paths the rest is cut."""
+    kept: list[State] = []
+    alike: dict[Any, list[State]] = {}
+    for state in states:
+        # Only paths that agree on every variable that matters can be joined: those are compared, not all with all.
+        names = state.env.keys() & relevant
+        key = (len(state.flags), frozenset((name, state.env[name]) for name in names))
+        group = alike.setdefault(key, [])
+        if not any(join(other, state, relevant) for other in group):
+            group.append(state)
+            kept.append(state)
+    if len(kept) > MOST_STATES:
+        kept = kept[:MOST_STATES]
+        for state in kept:
+            state.cut = True
+    return kept
+
+
+def join(one: State, other: State, relevant: frozenset[str]) -> bool:
+    """Fold `other` into `one` if nothing that matters sets them apart.
+
+    `relevant` are the names of variables, and of attributes with a dot before, whose values can matter to a model.
+    """
+    if one.frame is not other.frame or one.doubtful != other.doubtful or one.flags != other.flags:
+        return False
+    joined = _joined_events(one, other)
+    if joined is None:
+        return False
+    at_home = one.env is one.globals[one.frame.module]
+    if not at_home and one.globals != other.globals:
+        return False
+    differing = [name for name in one.env.keys() | other.env.keys() if not _same_entry(one.env, other.env, name)]
+    if any(name in relevant for name in differing):
+        return False
+    changed = _joined_heap(one, other, relevant)
+    if changed is None:
+        return False
+    for address, thing in other.heap.items():
+        one.heap.setdefault(address, thing)
+    one.heap.update(changed)
+    for name in differing:
+        one.env[name] = _merged(name, one.env.get(name), other.env.get(name))
+    for event in joined:
+        one.log(event)
+    one.facts = {k: v for k, v in one.facts.items() if k in other.facts and same(v, other.facts[k])}
+    one.conditions = tuple(c for c in one.conditions if c in other.conditions)
+    one.cut = one.cut or other.cut
+    return True
+
+
+def same(one: Value, other: Value) -> bool:
+    """Equal, and of one type: True is not 1 here."""
+    return one is other or (type(one) is type(other) and bool(one == other))
+
+
+def _same_entry(one: dict[str, Value], other: dict[str, Value], name: str) -> bool:
+    return name in one and name in other and same(one[name], other[name])
+
+
+def _merged(name: str, one: Value, other: Value) -> Value:
+    return symbol("merged", name, name, *(v if is_plain(v) else repr(type(v)) for v in (one, other)))
+
+
+def _joined_events(one: State, other: State) -> list[Any] | None:
+    """The events of `other` that `one` has to take over, oldest first; None if the two did different things."""
+    if one.events is other.events:
+        return []
+    first, second = tails(one.events, other.events)
+    if len(first) + len(second) > LONGEST_TAIL or not all(isinstance(e, SOFT) for e in (*first, *second)):
+        return None
+    return second[::-1]
+
+
+def _joined_heap(one: State, other: State, relevant: frozenset[str]) -> dict[Any, Any] | None:
+    """What of the heap changes in the joined path; None if modules or optimizers differ."""
+    changed: dict[Any, Any] = {}
+    for address, thing in one.heap.items():
+        match = other.heap.get(address)
+        if match is None or match is thing or match == thing:
+            continue
+        kind = type(thing)
+        if kind is not type(match):
+            return None
+        if kind is Instance and thing.cls == match.cls:
+            attributes = _joined_attributes(thing.attributes, match.attributes, relevant)
+            if attributes is None:
+                return None
+            changed[address] = thing._replace(attributes=attributes)
+        elif kind is Module:
+            values = _joined_attributes(thing.values, match.values, relevant)
+            if values is None or match._replace(values=thing.values, training=thing.training) != thing:
+                return None
+            changed[address] = thing._replace(values=values, training=thing.training or match.training)
+        elif kind in (Sequence, Dictionary) and _is_data(one, thing) and _is_data(other, match):
+            changed[address] = thing._replace(items=None)
+        else:
+            return None
+    return changed
+
+
+def _joined_attributes(one: Any, other: Any, relevant: frozenset[str]) -> dict[str, Value] | None:
+    names = [name for name in {**one, **other} if not _same_entry(one, other, name)]
+    if any(f".{name}" in relevant for name in names):
+        return None
+    return {**one, **other, **{name: _merged(name, one.get(name), other.get(name)) for name in names}}
+
+
+def _is_data(state: State, thing: Any) -> bool:
+    """Whether a list or dict holds nothing that could be a part of a model."""
+    items = thing.items or ()
+    flat = [part for item in items for part in (item if type(thing) is Dictionary else (item,))]
+    return not any(type(part) in (Parameter, Tuple) or type(state.object(part)) is Module for part in flat)
