@@ -116,7 +116,9 @@ def _shapes(value: object) -> Shapes:
 def _shape(pair: object) -> tuple[str, tuple[int, ...]]:
     match pair:
         case [str(key), [*sizes]]:
-            return _text(key), tuple(size for size in sizes if type(size) is int)
+            whole = tuple(size for size in sizes if type(size) is int)
+            if len(whole) == len(sizes):
+                return _text(key), whole
     raise MalformedAnswer(f"{pair!r:.40} is no shape")
 
 

@@ -22,6 +22,7 @@ NEW_FC = (layer(2, "Linear", 512, 10), put("fc", 2))
 
 PLANS: dict[str, Plan] = {
     "clean": plan(build("resnet50"), layer(2, "Linear", 2048, 10), put("fc", 2), probes=("fc.weight", "conv1.weight")),
+    "weights asked for": plan(build("resnet18", weights="DEFAULT", pretrained=True, progress=False)),
     "wrong in_features": plan(build("resnet50"), layer(2, "Linear", 1024, 10), put("fc", 2)),
     "unused attribute": plan(build("resnet18"), layer(2, "Linear", 512, 10), put("fc2", 2), probes=("fc2.weight",)),
     "missing attribute": plan(build("densenet121"), step("read", line=7, of=1, name="fc")),
@@ -257,6 +258,7 @@ def test_an_optimizer_in_groups_holds_what_they_hold(see: See) -> None:
 @pytest.mark.parametrize(
     ("name", "outputs"),
     [
+        ("weights asked for", {"": (2, 1000)}),
         ("vgg", {"": (2, 10)}),
         ("squeezenet", {"": (2, 10)}),
         ("inception", {"logits": (2, 10), "aux_logits": (2, 1000)}),

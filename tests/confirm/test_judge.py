@@ -1,0 +1,138 @@
+"""From what was expected and what was seen to a verdict."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from headcheck.confirm.judge import verdict
+from headcheck.confirm.observation import Observation, ParameterState, lost
+from headcheck.findings import Expectation
+
+LEARNS = ParameterState(requires_grad=True, grad=True, in_optimizer=True)
+RAN = Observation(
+    "ran",
+    outputs=(("", (2, 10)),),
+    trainable=20,
+    total=1000,
+    gradient=("fc",),
+    parameters={
+        "fc.weight": LEARNS,
+        "fc2.weight": ParameterState(requires_grad=True, grad=False, in_optimizer=False),
+        "conv1.weight": ParameterState(requires_grad=False, grad=False, in_optimizer=False),
+    },
+    milliseconds=1.5,
+)
+KEPT = replace(RAN, outputs=(("", (2, 1000)),))
+RAISED = Observation("raised", error="RuntimeError: mat1 and mat2", at="forward")
+STOPPED = Observation("raised", error="AttributeError: no attribute 'fc'", at="step", step=1, line=7)
+NO_GRADIENT = "RuntimeError: element 0 of tensors does not require grad and does not have a grad_fn"
+FROZEN = replace(
+    RAN,
+    status="raised",
+    error=NO_GRADIENT,
+    at="backward",
+    trainable=0,
+    parameters={"fc.weight": ParameterState(requires_grad=False, grad=False, in_optimizer=None)},
+)
+
+
+@pytest.mark.parametrize(
+    ("expectation", "observation", "status", "detail"),
+    [
+        (None, RAN, "clean", "output (2, 10); trainable parameters: 20 of 1,000"),
+        (None, RAISED, "inconclusive", RAISED.error),
+        (None, FROZEN, "clean", "output (2, 10); no parameter is trainable"),
+        (None, lost("no answer within 60 seconds"), "inconclusive", "no answer within 60 seconds"),
+        (Expectation("raises"), RAISED, "confirmed", RAISED.error),
+        (Expectation("raises"), STOPPED, "confirmed", STOPPED.error),
+        (Expectation("raises"), RAN, "refuted", "forward and backward ran: output (2, 10); trainable param"),
+        (Expectation("raises"), replace(RAN, moves_ignored=True), "inconclusive", "it ran on cpu, where moving"),
+        (Expectation("raises"), Observation("refused", error="builder x"), "inconclusive", "builder x"),
+        (
+            Expectation("output", ("fc2.weight",), 1000),
+            KEPT,
+            "confirmed",
+            "the output keeps 1000 classes; fc2.weight got no gradient",
+        ),
+        (Expectation("output", ("fc.weight",), 1000), KEPT, "confirmed", "the output keeps 1000 classes"),
+        (Expectation("output", (), 1000), RAN, "refuted", "output (2, 10)"),
+        (Expectation("output", (), 1000), RAISED, "inconclusive", RAISED.error),
+        (
+            Expectation("output", (), 1000),
+            replace(RAN, outputs=(("logits", (2, 10)), ("aux_logits", (2, 1000)))),
+            "confirmed",
+            "output `aux_logits` keeps 1000 classes",
+        ),
+        (
+            Expectation("output", (), 1000),
+            replace(RAN, outputs=(("aux_logits2", (2, 1000)), ("aux_logits1", (2, 1000)))),
+            "confirmed",
+            "output `aux_logits2` and output `aux_logits1` keep 1000 classes",
+        ),
+        (
+            Expectation("output", (), 91),
+            replace(RAN, outputs=(("loss_classifier", ()),)),
+            "inconclusive",
+            "the output does not show the number of classes",
+        ),
+        (Expectation("no-grad", ("fc2.weight",)), RAN, "confirmed", "fc2.weight got no gradient"),
+        (Expectation("no-grad", ("fc2.weight", "fc.weight")), RAN, "refuted", "fc.weight got a gradient"),
+        (Expectation("no-grad", ("fc2.weight",)), RAISED, "inconclusive", RAISED.error),
+        (Expectation("no-grad", ("fc.weight",)), FROZEN, "confirmed", "fc.weight got no gradient"),
+        (Expectation("no-grad", ("head.weight",)), RAN, "inconclusive", "the model has no parameter head.weight"),
+        (Expectation("no-grad"), RAN, "inconclusive", "no parameter is named"),
+        (Expectation("frozen", ("conv1.weight",)), RAN, "confirmed", "conv1.weight does not require a gradient"),
+        (Expectation("frozen", ("fc.weight",)), RAN, "refuted", "fc.weight requires a gradient"),
+        (Expectation("frozen", ("fc.weight",)), FROZEN, "confirmed", "fc.weight does not require a gradient"),
+        (Expectation("frozen", ("fc.weight",)), STOPPED, "inconclusive", STOPPED.error),
+        (
+            Expectation("trainable", ("fc.weight", "fc2.weight")),
+            RAN,
+            "confirmed",
+            "fc.weight (and 1 more) requires a gradient",
+        ),
+        (Expectation("trainable", ("conv1.weight",)), RAN, "refuted", "conv1.weight does not require a gradient"),
+        (
+            Expectation("not-in-optimizer", ("fc2.weight",)),
+            RAN,
+            "confirmed",
+            "fc2.weight is in no parameter group of the optimizer",
+        ),
+        (Expectation("not-in-optimizer", ("fc.weight",)), RAN, "refuted", "fc.weight is in a parameter group"),
+        (Expectation("not-in-optimizer", ("fc.weight",)), FROZEN, "inconclusive", "the plan makes no optimizer"),
+        (Expectation("none"), RAN, "inconclusive", "nothing that a run could show"),
+    ],
+)
+def test_a_complete_plan(expectation: Expectation | None, observation: Observation, status: str, detail: str) -> None:
+    ruling = verdict(expectation, observation, complete=True)
+    assert ruling.status == status
+    assert ruling.detail.startswith(detail)
+
+
+def test_an_incomplete_plan_confirms_but_neither_refutes_nor_clears() -> None:
+    assert verdict(Expectation("raises"), RAISED, complete=False).status == "confirmed"
+    for expectation in (None, Expectation("raises"), Expectation("frozen", ("fc.weight",))):
+        ruling = verdict(expectation, RAN, complete=False)
+        assert ruling.status == "inconclusive"
+        assert "could not be followed" in ruling.detail
+
+
+def test_a_verdict_describes_the_model() -> None:
+    ruling = verdict(None, replace(RAN, device="cuda:0"), complete=True)
+    assert (
+        ruling.device,
+        ruling.output_shapes,
+        ruling.trainable,
+        ruling.total,
+        ruling.gradient,
+        ruling.milliseconds,
+    ) == (
+        "cuda:0",
+        (("", (2, 10)),),
+        20,
+        1000,
+        ("fc",),
+        1.5,
+    )
