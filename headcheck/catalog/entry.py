@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 Shape: TypeAlias = tuple[int | None, ...]
-Plain: TypeAlias = "int | float | bool | str | None | tuple[Plain, ...]"
+Plain: TypeAlias = "int | float | bool | str | tuple[Plain, ...] | None"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

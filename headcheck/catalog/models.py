@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from headcheck.catalog.entry import Entry, Head, Node, Plain, Shape, Signature
-from headcheck.catalog.files import library_of, load, name_set
+from headcheck.catalog.files import library_of, load, name_list, name_set
 from headcheck.catalog.nodes import Decoder
 
 #: Keywords that choose weights or say how to fetch them; what they do to the model comes in as `weights`.
@@ -35,7 +36,7 @@ def model_builder(name: str) -> str | None:
 
 def signature(builder: str) -> Signature:
     """Return the signature of a catalogued builder. Raises KeyError for any other."""
-    parameters, variadic = _facts(builder)["signature"]
+    parameters, variadic = _shared(_facts(builder)["signature"])
     return Signature(parameters=parameters, variadic=variadic)
 
 
@@ -44,94 +45,127 @@ def find(builder: str, keywords: Mapping[str, Plain], weights: bool | str) -> En
 
     `keywords` are those passed besides the weights: ``{"num_classes": 10}``. `weights` is False for none, True for
     some, or the name of an enum member. Keywords without effect on the structure are accepted; the values they
-    change are left out of the nodes.
+    change are left out of the nodes. Sizes in which the models of several possible weights differ are None.
     """
     name = canonical(builder)
     if name is None:
         return None
-    call = _resolve(name, keywords, weights)
+    call = _sort(name, keywords)
     if call is None:
         return None
     settings, counts, unknown = call
-    variant = _variant(_facts(name), settings)
-    if variant is None:
+    facts = _facts(name)
+    variants = [_variant(name, {**implied, **settings}) for implied in _implied(facts, weights)]
+    entries = [
+        _entry(name, variant, tuple(sorted(counts.items())), unknown) for variant in variants if variant is not None
+    ]
+    if not entries or len(entries) < len(variants):
         return None
-    member = weights if isinstance(weights, str) else ""
-    return _entry(name, variant, tuple(sorted(counts.items())), unknown, member)
+    return _at_size(_merge(entries), facts, weights)
 
 
 def worker_keywords(builder: str, keywords: Mapping[str, Plain], weights: bool | str) -> dict[str, Plain]:
-    """Return the keywords that build the same structure without weights.
+    """Return the keywords that build the same structure without weights, quickly.
 
     Raises KeyError for a builder that is not catalogued.
     """
     facts = _facts(builder)
+    inert, _ = _shared(facts["keywords"])
+    # Filling GoogLeNet and Inception with their own random values takes seconds, and nothing depends on them.
+    quick = {"init_weights": False} if "init_weights" in inert else {}
     passed = {name: value for name, value in keywords.items() if name not in _WEIGHTS}
-    return {**_implied(facts, weights), **passed}
+    return {**quick, **_implied(facts, weights)[0], **passed}
 
 
-def _resolve(
-    name: str, keywords: Mapping[str, Plain], weights: bool | str
-) -> tuple[dict[str, Plain], dict[str, int], frozenset[str]] | None:
-    """Sort keywords into those that choose a variant, the counts, and the values that are no longer known."""
-    facts = _facts(name)
-    counted = _counted(name)
-    settings, counts, unknown = dict(_implied(facts, weights)), {}, frozenset[str]()
+def _sort(name: str, keywords: Mapping[str, Plain]) -> tuple[dict[str, Plain], dict[str, int], frozenset[str]] | None:
+    """Sort keywords into settings that may choose a variant, counts, and names of values that are no longer known.
+
+    None if there are no facts on one of them.
+    """
+    inert, same = _shared(_facts(name)["keywords"])
+    counted = load("torchvision")["entries"][name]["counts"]
+    settings: dict[str, Plain] = {}
+    counts: dict[str, int] = {}
+    unknown: frozenset[str] = frozenset()
     for keyword, value in keywords.items():
-        if keyword in _WEIGHTS:
+        if keyword in _WEIGHTS or (keyword in counted and value is None):
             continue
-        if keyword in counted and value is not None:
+        if keyword in counted:
             if not isinstance(value, int) or isinstance(value, bool):
                 return None
             counts[keyword] = value
-            continue
-        fact = facts["keywords"].get(keyword)
-        if fact is None:
-            return None
-        default, affected = fact
-        if affected is not None:
-            unknown |= name_set("torchvision", affected) if value != default else frozenset()
-        elif value is not None or default is not None:
+        elif keyword in inert:
+            unknown |= name_set("torchvision", inert[keyword])
+        elif value is not None or None not in same.get(keyword, [None]):
             settings[keyword] = value
-    defaults = {keyword: default for keyword, (default, _) in facts["keywords"].items()}
-    return {key: value for key, value in settings.items() if value != defaults[key]}, counts, unknown
+    return settings, counts, unknown
 
 
-def _implied(facts: Mapping[str, Any], weights: bool | str) -> Mapping[str, Plain]:
-    """Return the keywords that having these weights amounts to."""
-    members: dict[str, dict[str, Plain]] = facts["members"]
-    if weights is False or not members:
-        return {}
-    return members.get(weights if isinstance(weights, str) else "DEFAULT", {})
+def _implied(facts: Mapping[str, Any], weights: bool | str) -> list[dict[str, Plain]]:
+    """Return the settings that having these weights amounts to; several where it is not known which they are."""
+    members: dict[str, tuple[dict[str, Plain], int]] = _shared(facts["members"])
+    if weights is False:
+        return [{}]
+    if isinstance(weights, str):
+        return [members[weights][0]] if weights in members else [{}]
+    # The settings that most scripts mean come first: those of the default weights.
+    found: list[dict[str, Plain]] = []
+    for settings, _ in (members["DEFAULT"], *members.values()):
+        if settings not in found:
+            found.append(settings)
+    return found
 
 
-def _variant(facts: Mapping[str, Any], settings: Mapping[str, Plain]) -> str | None:
-    for known, entry in facts["variants"]:
-        if known == settings:
-            return str(entry)
-    return None
+def _variant(name: str, settings: Mapping[str, Plain]) -> str | None:
+    """Return the key of the structure that `settings` give, or None if it was not traced."""
+    facts = _facts(name)
+    _, same = _shared(facts["keywords"])
+    chosen = {key: value for key, value in settings.items() if value not in same.get(key, ())}
+    return next((entry for known, entry in ([{}, name], *facts["variants"]) if known == chosen), None)
 
 
-def _counted(name: str) -> Mapping[str, int]:
-    counts: Mapping[str, int] = load("torchvision")["entries"][_facts(name)["variants"][0][1]]["counts"]
-    return counts
+def _merge(entries: list[Entry]) -> Entry:
+    first = entries[0]
+    if len(entries) == 1:
+        return first
+    return replace(
+        first,
+        inputs=_merge_shapes([entry.inputs for entry in entries]),
+        outputs=_merge_shapes([entry.outputs for entry in entries]),
+    )
+
+
+def _merge_shapes(shapes: list[Mapping[str, Shape]]) -> dict[str, Shape]:
+    merged = {}
+    for path in shapes[0]:
+        found = [each.get(path, ()) for each in shapes]
+        if len({len(shape) for shape in found}) == 1:
+            merged[path] = tuple(sizes[0] if len(set(sizes)) == 1 else None for sizes in zip(*found, strict=True))
+    return merged
+
+
+def _at_size(entry: Entry, facts: Mapping[str, Any], weights: bool | str) -> Entry:
+    """Return `entry` with the image size that the weights were trained at, if the model takes any size."""
+    members = _shared(facts["members"])
+    if not isinstance(weights, str) or weights not in members or "image_size" in entry.root.values:
+        return entry
+    side = members[weights][1]
+    expected = (*entry.input[:-2], side, side)
+    return entry if expected == entry.input else replace(entry, input=expected)
 
 
 @functools.lru_cache(maxsize=1024)
-def _entry(
-    name: str, variant: str, passed: tuple[tuple[str, int], ...], unknown: frozenset[str], member: str
-) -> Entry:
+def _entry(name: str, variant: str, passed: tuple[tuple[str, int], ...], unknown: frozenset[str]) -> Entry:
     data = load("torchvision")["entries"][variant]
-    counts = {**data["counts"], **dict(passed)}
-    decoder = Decoder("torchvision", counts, unknown)
+    decoder = Decoder("torchvision", {**data["counts"], **dict(passed)}, unknown)
     root = decoder.node(data["root"])
     return Entry(
         builder=name,
         task=_facts(name)["task"],
         root=root,
-        heads=tuple(_head(decoder, root, *head) for head in data["heads"]),
-        inputs={path: _shape(decoder, shape) for path, shape in data["inputs"].items()},
-        outputs={path: _shape(decoder, shape) for path, shape in data["outputs"].items()},
+        heads=tuple(_head(decoder, root, *head) for head in _shared(data["heads"])),
+        inputs=_shapes(decoder, *_shared(data["inputs"])),
+        outputs=_shapes(decoder, *_shared(data["outputs"])),
         used=name_set("torchvision", data["used"]),
         input=tuple(data["input"]),
         method=data["method"],
@@ -165,6 +199,11 @@ def _sizes(node: Node) -> tuple[int, int]:
     return taken, given
 
 
+def _shapes(decoder: Decoder, paths: int, shapes: list[list[Any]]) -> dict[str, Shape]:
+    names = name_list("torchvision", paths)
+    return {path: _shape(decoder, shape) for path, shape in zip(names, shapes, strict=True)}
+
+
 def _shape(decoder: Decoder, shape: list[Any]) -> Shape:
     return tuple(map(decoder.size, shape))
 
@@ -175,6 +214,10 @@ def _facts(builder: str) -> Mapping[str, Any]:
         raise KeyError(builder)
     facts: Mapping[str, Any] = load("torchvision")["builders"][name]
     return facts
+
+
+def _shared(index: int) -> Any:
+    return load("torchvision")["shared"][index]
 
 
 def _canonical(name: str) -> str | None:

@@ -26,7 +26,8 @@ def layer(kind: str) -> Signature | None:
     found = _layer(kind)
     if found is None:
         return None
-    _, (parameters, variadic, _) = found
+    library, (index, _) = found
+    parameters, variadic = load(library)["shared"][index]
     return Signature(parameters={name: _plain(value) for name, value in parameters.items()}, variadic=variadic)
 
 
@@ -35,7 +36,7 @@ def layer_attributes(kind: str) -> frozenset[str]:
     found = _layer(kind)
     if found is None:
         return frozenset()
-    library, (_, _, attributes) = found
+    library, (_, attributes) = found
     return name_set(library, attributes)
 
 
@@ -48,11 +49,12 @@ def weights(enum: str) -> Mapping[str, int] | None:
     """Return the number of classes of each member of a weights enum (0 where it does not predict classes), or None."""
     if library_of(enum) is None:
         return None
-    known: dict[str, dict[str, int]] = load("torchvision")["weights"]
-    if enum in known:
-        return known[enum]
-    matches = _by_last_name("weights").get(enum.rpartition(".")[2], ())
-    return known[matches[0]] if len(matches) == 1 else None
+    data = load("torchvision")
+    matches = [enum] if enum in data["weights"] else _by_last_name("weights").get(enum.rpartition(".")[2], [])
+    if len(matches) != 1:
+        return None
+    counts: dict[str, int] = data["shared"][data["weights"][matches[0]]]
+    return counts
 
 
 def weights_of(builder: str) -> str | None:

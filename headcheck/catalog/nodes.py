@@ -46,33 +46,44 @@ class Decoder:
         return value
 
     def _decode(self, index: int) -> Node:
-        layout, values, shapes, children = self._parts(index)
-        kind, attributes, value_names, shape_names, child_names, constants = self._layouts[layout]
-        known = dict(zip(name_list(self._library, value_names), values, strict=True)) | constants
+        layout, children, numbers = self._parts(index)
+        kind, attributes, _, _, child_names, _, _, _ = layout
+        values, parameters = self._own(layout, numbers)
         names = name_set(self._library, attributes)
-        hidden = known.keys() & self._unknown
+        hidden = values.keys() & self._unknown
         return Node(
-            kind=kind,
-            values={name: self.plain(value) for name, value in known.items() if name not in hidden},
+            kind=name_list(self._library, kind)[0],
+            values={name: value for name, value in values.items() if name not in hidden},
             children=Children(self, dict(zip(name_list(self._library, child_names), children, strict=True))),
-            parameters={
-                name: tuple(map(self.size, shape))
-                for name, shape in zip(name_list(self._library, shape_names), shapes, strict=True)
-            },
+            parameters=parameters,
             attributes=names | hidden if hidden else names,
             total=self._total(index),
         )
 
-    def _parts(self, index: int) -> tuple[int, list[Any], list[list[Any]], list[int]]:
-        node = self._table[index]
-        layout, values, shapes, children = [*node, [], [], []][:4]
-        return layout, values, shapes, children
+    def _parts(self, index: int) -> tuple[list[Any], list[int], list[Any]]:
+        """Return the layout of a node, the indexes of its children, and its numbers."""
+        layout, before, numbers = [*self._table[index], [], []][:3]
+        return self._layouts[layout], [index - distance for distance in before], numbers
+
+    def _own(self, layout: list[Any], numbers: list[Any]) -> tuple[dict[str, Plain], dict[str, tuple[int, ...]]]:
+        """Return the values and the shapes of the parameters of a node."""
+        _, _, value_names, shape_names, _, constant_names, constants, shapes = layout
+        given = iter(map(self.plain, numbers))
+        values = dict(zip(name_list(self._library, constant_names), map(self.plain, constants), strict=True))
+        values |= {name: next(given) for name in name_list(self._library, value_names)}
+        parameters: dict[str, Any] = {}
+        for name, shape in zip(name_list(self._library, shape_names), shapes, strict=True):
+            parameters[name] = tuple(
+                next(given) if item is None else values[item] if isinstance(item, str) else self.size(item)
+                for item in shape
+            )
+        return values, parameters
 
     def _total(self, index: int) -> int:
         if index not in self._totals:
-            _, _, shapes, children = self._parts(index)
-            own = sum(prod(map(self.size, shape)) for shape in shapes)
-            self._totals[index] = own + sum(map(self._total, children))
+            layout, children, numbers = self._parts(index)
+            _, parameters = self._own(layout, numbers)
+            self._totals[index] = sum(map(prod, parameters.values())) + sum(map(self._total, children))
         return self._totals[index]
 
 

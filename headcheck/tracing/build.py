@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import warnings
 from collections.abc import Callable, Iterator
 
@@ -28,10 +29,12 @@ def on_meta(build: Callable[[], nn.Module]) -> nn.Module:
         warnings.simplefilter("ignore")
         try:
             with torch.device("meta"):
-                return build().to("meta")
+                model = build()
         except NotImplementedError:
             with _parameters_on_meta():
-                return build().to("meta")
+                model = build()
+    tensors = itertools.chain(model.parameters(), model.buffers())
+    return model if all(tensor.is_meta for tensor in tensors) else model.to("meta")
 
 
 @contextlib.contextmanager

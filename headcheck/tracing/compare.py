@@ -84,12 +84,12 @@ def default_of(base: Tree, scaled: Tree, count: str) -> int | None:
 
 def _defaults(base: Tree, scaled: Tree, count: str) -> Iterator[int]:
     pairs = [(a, b) for (_, a), (_, b) in zip(base.values, scaled.values, strict=True)]
-    for (_, a), (_, b) in zip(base.parameters, scaled.parameters, strict=True):
-        pairs += zip(a, b, strict=True)
+    for (_, shape), (_, symbols) in zip(base.parameters, scaled.parameters, strict=True):
+        pairs += zip(shape, symbols, strict=True)
     for number, symbol in pairs:
         if isinstance(symbol, Scaled) and symbol.count == count:
             assert isinstance(number, int)
             yield (number - symbol.offset) // symbol.factor
-    for (_, a), (_, b) in zip(base.children, scaled.children, strict=True):
-        if a is not b:
-            yield from _defaults(a, b, count)
+    for (_, child), (_, other) in zip(base.children, scaled.children, strict=True):
+        if child is not other:
+            yield from _defaults(child, other, count)

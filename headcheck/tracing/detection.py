@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from headcheck.tracing import autograd
 from headcheck.tracing.observe import Observation, observe
+from headcheck.tracing.shortcuts import no_initial_values
 
 #: Shorter sides, in pixels, that images are resized to. The smallest that every feature pyramid takes keep it cheap;
 #: two different ones tell which sizes follow the image's.
@@ -33,8 +34,8 @@ _FEW_BOXES: tuple[Mapping[str, object], ...] = (
 
 def look(
     build: Callable[[Mapping[str, object]], nn.Module], counts: Mapping[str, int]
-) -> tuple[dict[bool, Observation], dict[str, set[str]]]:
-    """Return what happens in train (True) and eval mode, and for each head the names of the losses it feeds.
+) -> tuple[list[Observation], dict[str, set[str]]]:
+    """Return what happens in train mode and in eval mode, and for each head the names of the losses it feeds.
 
     Every layer nearest to a loss is returned, those of the boxes and of the region proposals too.
     """
@@ -44,7 +45,7 @@ def look(
         heads = autograd.heads(model, seen.answer)
         images = (_images()[:1],)
         evaluated = observe(_small(build, counts, _SIDES[1]), images, train=False)
-    return {True: seen, False: evaluated}, heads
+    return [seen, evaluated], heads
 
 
 def train(build: Callable[[Mapping[str, object]], nn.Module], counts: Mapping[str, int]) -> Observation:
@@ -58,10 +59,22 @@ def _train(
     build: Callable[[Mapping[str, object]], nn.Module], counts: Mapping[str, int]
 ) -> tuple[nn.Module, Observation]:
     model = _small(build, counts, _SIDES[0])
-    return model, observe(model, (_images(), _targets(counts)), train=True)
+    # BatchNorm refuses to train on a single value per channel.
+    number = 2 if any(isinstance(module, nn.BatchNorm2d) for module in model.modules()) else 1
+    return model, observe(model, (_images()[:number], _targets(counts)[:number]), train=True)
 
 
 def _small(build: Callable[[Mapping[str, object]], nn.Module], counts: Mapping[str, int], side: int) -> nn.Module:
+    """Build a model on the CPU, filled with small numbers, which is quicker than what its builder does."""
+    with no_initial_values():
+        model = _build(build, counts, side)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.uniform_(-0.05, 0.05)
+    return model
+
+
+def _build(build: Callable[[Mapping[str, object]], nn.Module], counts: Mapping[str, int], side: int) -> nn.Module:
     for few in _FEW_BOXES:
         for size in ({"min_size": side, "max_size": side}, {}):
             try:

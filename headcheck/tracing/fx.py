@@ -13,28 +13,33 @@ from torch.fx.passes.shape_prop import ShapeProp
 from headcheck.catalog.entry import Shape
 
 
-def heads(model: nn.Module, arguments: tuple[Tensor, ...], train: bool) -> dict[str, tuple[set[str], Shape]] | None:
+def heads(
+    model: nn.Module, arguments: tuple[Tensor, ...] | None, train: bool
+) -> dict[str, tuple[set[str], Shape | None]] | None:
     """Return, for the path of each head, the keys of the outputs it makes and the feature shape that reaches it.
 
-    A head is the nearest layer with a weight matrix or kernel on the way back from an output; norms, scales, dropout,
-    pooling and flattening are passed through. None when torch.fx cannot follow the model.
+    Shapes are propagated from `arguments`; without arguments they are None. A head is the nearest layer with a weight
+    matrix or kernel on the way back from an output; norms, scales, dropout, pooling and flattening are passed through.
+    None when torch.fx cannot follow the model.
     """
     model.train(train)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             graph = fx.symbolic_trace(model)
-            with torch.no_grad(), contextlib.redirect_stderr(io.StringIO()):
-                ShapeProp(graph).propagate(*arguments)  # It prints a traceback before it raises.
+            if arguments is not None:
+                with torch.no_grad(), contextlib.redirect_stderr(io.StringIO()):
+                    ShapeProp(graph).propagate(*arguments)  # It prints a traceback before it raises.
     except Exception:
         # Tracing runs the model's forward with stand-ins, which may fail in any way at all (control flow that
         # depends on data, a size used as an index); the autograd walk takes over.
         return None
-    found: dict[str, tuple[set[str], Shape]] = {}
+    found: dict[str, tuple[set[str], Shape | None]] = {}
     (output,) = (node for node in graph.graph.nodes if node.op == "output")
     for key, start in _outputs(output.args[0]):
         for node in _nearest_layers(graph, start):
-            shape = tuple(node.all_input_nodes[0].meta["tensor_meta"].shape[1:])
+            known = node.all_input_nodes[0].meta.get("tensor_meta")
+            shape = None if known is None else tuple(known.shape[1:])
             found.setdefault(str(node.target), (set(), shape))[0].add(key)
     return found
 

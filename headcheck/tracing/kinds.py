@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import importlib
 
 #: Namespaces whose names are shorter than the defining module's and stable across versions.
 _PUBLIC = ("torch.nn", "torchvision.ops")
 
 
-@functools.cache
 def public_name(item: type) -> str:
     """Return the dotted name under which users import `item`: ``torch.nn.Linear``, not where torch defines it."""
     module, name = item.__module__, item.__qualname__

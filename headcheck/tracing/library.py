@@ -9,8 +9,10 @@ from typing import Any
 
 import torch
 
+from headcheck.catalog.files import FORMAT
 from headcheck.tracing import names, write
 from headcheck.tracing.build import TracingError
+from headcheck.tracing.tree import MODULE_ATTRIBUTES
 
 #: Called before each builder with its number, their count, and its name.
 Progress = Callable[[int, int, str], None]
@@ -32,24 +34,18 @@ def _torch(progress: Progress) -> dict[str, Any]:
     progress(0, 1, "torch")
     table = write.Table()
     modules = [importlib.import_module(namespace) for namespace in _TORCH_NAMESPACES]
-    found = names.layers([torch.nn])  # type: ignore[list-item]
+    found = names.layers([torch.nn])
     namespaces = {module.__name__: table.names(names.public(module)) for module in modules}
-    layers = {kind: layer(table, item) for kind, item in found.items()}
+    layers = {kind: write.layer(table, item) for kind, item in found.items()}
     return {
-        "format": write.FORMAT,
+        "format": FORMAT,
         "library": "torch",
         "versions": {"torch": _version("torch")},
-        "module_attributes": table.names(sorted(names.MODULE_ATTRIBUTES)),
+        "module_attributes": table.names(sorted(MODULE_ATTRIBUTES)),
         "namespaces": namespaces,
         "layers": layers,
-        "names": table.data()["names"],
+        **table.data(),
     }
-
-
-def layer(table: write.Table, kind: type[torch.nn.Module]) -> list[Any]:
-    """Return a Module class as ``[parameters, variadic, attributes]``."""
-    parameters, variadic = names.signature(kind)
-    return [parameters, variadic, table.names(sorted(names.attributes(kind)))]
 
 
 def _torchvision(progress: Progress) -> dict[str, Any]:

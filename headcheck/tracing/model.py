@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeAlias
 
@@ -19,6 +19,8 @@ from headcheck.tracing.tree import Scaled, Size, Tree, describe, lookup, total
 
 #: Makes a model, given the keywords that are not left at what is traced.
 Build = Callable[[Mapping[str, object]], nn.Module]
+#: Gives the shapes of the tensors that a model is called with.
+Shapes = Callable[[nn.Module], Sequence[tuple[int, ...]]]
 #: As `Shape`; a size may follow a count.
 SizedShape: TypeAlias = "tuple[Size | None, ...]"
 #: How many more classes the second model has whose outputs are compared with those of the first.
@@ -41,9 +43,12 @@ class TracedHead:
 class Traced:
     """As `headcheck.catalog.entry.Entry`, with the numbers that follow a count still symbolic.
 
-    `counts` are the values these counts have when the builder is not told otherwise.
+    `plain` is the tree as built, `tree` the symbolic one; `counts` are the values the counts have when the builder is
+    not told otherwise; `kind` is the model's class.
     """
 
+    kind: type[nn.Module]
+    plain: Tree
     tree: Tree
     counts: Mapping[str, int]
     heads: tuple[TracedHead, ...]
@@ -55,74 +60,80 @@ class Traced:
 
 
 @dataclass(frozen=True)
-class _Found:
-    """The heads one mode shows: the output keys of each, and how they were found."""
+class _Look:
+    """What one mode shows: the forward pass, the output keys of each head, and how the heads were found."""
 
+    seen: Observation
     heads: Mapping[str, set[str]]
     method: str
 
 
-def trace(build: Build, shapes: Sequence[tuple[int, ...]], counts: Iterable[str], task: str) -> Traced:
+def trace(build: Build, shapes: Shapes, counts: Iterable[str], task: str) -> Traced:
     """Trace the model that `build` makes.
 
-    `shapes` are those of the tensors it is called with, without the batch size; `counts` the keywords that set how
-    many outputs it has (``num_classes``).
+    `shapes` gives the shapes of the tensors a model is called with, without the batch size; `counts` are the keywords
+    that set how many outputs it has (``num_classes``); a ``detection`` model is run on the CPU; what an
+    ``optical_flow`` model answers are not classes, so it has no heads.
 
     Raises TracingError when two ways of finding the heads disagree.
     """
     model = on_meta(lambda: build({}))
-    base = describe(model)
-    tree, defaults = _scaled(build, base, counts)
+    plain = describe(model)
+    tree, defaults = _scaled(build, plain, counts)
     _check_total(model, tree, defaults)
+    expected = shapes(model)
     if task == "detection":
-        observations, modes = _look_at_detection(build, tree, defaults)
+        looks = _look_at_detection(build, tree, defaults)
     else:
-        looks = {train: _look(model, shapes, train) for train in (True, False)}
-        observations = {train: seen for train, (seen, _) in looks.items()}
-        modes = {train: found for train, (_, found) in looks.items()}
-    seen = merge(observations[True], observations[False])
-    heads = _heads(modes, seen) if defaults else ()  # What optical flow answers are not classes.
-    _check_counts(heads, tree)
+        looks = [_look(model, expected, train, task != "optical_flow") for train in (True, False)]
+        _look_larger(model, expected, looks)
+    seen = merge(looks[0].seen, looks[1].seen)
+    heads = _heads(looks, seen)
+    if defaults:
+        _check_counts(heads, tree)
     wanted = _wanted(heads, tree)
     inputs, outputs = _regular(seen.inputs, wanted[0]), _regular(seen.outputs, wanted[1])
     for count, default in defaults.items():
-        other = {**defaults, count: default + _STEP}
-        if task == "detection":
-            changed = detection.train(build, other)
-        else:
-            with no_normalisation():
-                changed = observe(on_meta(partial(build, other)), _arguments(shapes, 1), train=True)
+        changed = _look_with(build, expected, {**defaults, count: default + _STEP}, task)
         inputs = {path: _scale(shape, changed.inputs.get(path), count, default) for path, shape in inputs.items()}
         outputs = {path: _scale(shape, changed.outputs.get(path), count, default) for path, shape in outputs.items()}
     known = {name for name, _ in (*tree.values, *tree.parameters, *tree.children)} | tree.attributes
     return Traced(
+        kind=type(model),
+        plain=plain,
         tree=tree,
         counts=defaults,
         heads=heads,
         inputs=inputs,
         outputs=outputs,
         used=frozenset(seen.read & known),
-        input=shapes[0],
-        method="fx" if all(found.method == "fx" for found in modes.values()) else modes[False].method,
+        input=expected[0],
+        method=looks[0].method if looks[0].method == looks[1].method else "autograd",
     )
 
 
-def _look_at_detection(
-    build: Build, tree: Tree, counts: Mapping[str, int]
-) -> tuple[dict[bool, Observation], dict[bool, _Found]]:
-    observations, losses = detection.look(build, counts)
+def _look_with(build: Build, shapes: Sequence[tuple[int, ...]], counts: Mapping[str, int], task: str) -> Observation:
+    """Run the model in train mode, in which all heads are used, with other counts."""
+    if task == "detection":
+        return detection.train(build, counts)
+    with no_normalisation():
+        return observe(on_meta(partial(build, counts)), _arguments(shapes, 1), train=True)
+
+
+def _look_at_detection(build: Build, tree: Tree, counts: Mapping[str, int]) -> list[_Look]:
+    passes, losses = detection.look(build, counts)
     compared = set(compare.owners(tree))
     # The layers that follow a count: those of the region proposals and of class-agnostic boxes feed losses too.
     heads = {path: keys for path, keys in losses.items() if path in compared}
-    return observations, {
-        train: _Found({path: keys for path, keys in heads.items() if path in seen.called}, "detection")
-        for train, seen in observations.items()
-    }
+    return [
+        _Look(seen, {path: keys for path, keys in heads.items() if path in seen.called}, "detection") for seen in passes
+    ]
 
 
 def _scaled(build: Build, base: Tree, counts: Iterable[str]) -> tuple[Tree, dict[str, int]]:
     tree, defaults = base, {}
     for count in counts:
+
         def describe_at(number: int, count: str = count) -> Tree:
             return describe(on_meta(lambda: build({count: number})))
 
@@ -139,27 +150,31 @@ def _check_total(model: nn.Module, tree: Tree, counts: Mapping[str, int]) -> Non
         raise TracingError("some parameters belong to several modules")
 
 
-def _look(model: nn.Module, shapes: Sequence[tuple[int, ...]], train: bool) -> tuple[Observation, _Found]:
-    """Run the model at its expected input and, if it takes that, at twice the size; find its heads in one mode."""
+def _look(model: nn.Module, shapes: Sequence[tuple[int, ...]], train: bool, with_heads: bool) -> _Look:
+    """Run the model at its expected input and find its heads in one mode."""
     with no_normalisation():
-        return _look_on_meta(model, shapes, train)
-
-
-def _look_on_meta(model: nn.Module, shapes: Sequence[tuple[int, ...]], train: bool) -> tuple[Observation, _Found]:
-    arguments = _arguments(shapes, 1)
-    seen = observe(model, arguments, train)
-    walked = autograd.heads(model, seen.answer)
-    traced = fx.heads(model, arguments, train)
+        arguments = _arguments(shapes, 1)
+        seen = observe(model, arguments, train)
+        walked = autograd.heads(model, seen.answer) if with_heads else {}
+        # Shapes are the same in both modes, and all heads are used in train mode.
+        traced = fx.heads(model, arguments if train else None, train) if with_heads else None
     if traced is not None:
-        _check_methods({path: keys for path, (keys, _) in traced.items()}, walked)
-        for path, (_, shape) in traced.items():
-            if seen.inputs[path] != shape:
-                raise TracingError(f"{path} gets {seen.inputs[path]} by hooks, {shape} by shape propagation")
-    try:
-        seen = merge(seen, observe(model, _arguments(shapes, 2), train))
-    except (AssertionError, RuntimeError, ValueError):
-        pass  # The model takes one image size only, so every size it has is fixed.
-    return seen, _Found(walked, "autograd" if traced is None else "fx")
+        _check_methods(traced, walked, seen)
+    return _Look(seen, walked, "autograd" if traced is None else "fx")
+
+
+def _look_larger(model: nn.Module, shapes: Sequence[tuple[int, ...]], looks: list[_Look]) -> None:
+    """Run the model at twice the size, if it takes that: the sizes that differ become None in `looks`."""
+    train, evaluated = looks
+    modes = [True] if evaluated.seen.called <= train.seen.called else [True, False]
+    for mode in modes:
+        try:
+            with no_normalisation():
+                larger = observe(model, _arguments(shapes, 2), mode)
+        except (AssertionError, RuntimeError, ValueError):
+            return  # The model takes one image size only, so every size it has is fixed.
+        index = 0 if mode else 1
+        looks[index] = replace(looks[index], seen=merge(looks[index].seen, larger))
 
 
 def _arguments(shapes: Sequence[tuple[int, ...]], scale: int) -> tuple[Tensor, ...]:
@@ -167,27 +182,33 @@ def _arguments(shapes: Sequence[tuple[int, ...]], scale: int) -> tuple[Tensor, .
     return tuple(torch.empty(2, shape[0], *(size * scale for size in shape[1:]), device="meta") for shape in shapes)
 
 
-def _check_methods(traced: Mapping[str, set[str]], walked: Mapping[str, set[str]]) -> None:
-    if traced != walked:
-        raise TracingError(f"torch.fx finds the heads {traced}, the autograd walk {walked}")
+def _check_methods(
+    traced: Mapping[str, tuple[set[str], Shape | None]], walked: Mapping[str, set[str]], seen: Observation
+) -> None:
+    found = {path: keys for path, (keys, _) in traced.items()}
+    if found != walked:
+        raise TracingError(f"torch.fx finds the heads {found}, the autograd walk {walked}")
+    for path, (_, shape) in traced.items():
+        if shape is not None and seen.inputs[path] != shape:
+            raise TracingError(f"{path} gets {seen.inputs[path]} by hooks, {shape} by shape propagation")
 
 
-def _heads(modes: Mapping[bool, _Found], seen: Observation) -> tuple[TracedHead, ...]:
-    paths = dict.fromkeys([*modes[False].heads, *modes[True].heads])
+def _heads(looks: Sequence[_Look], seen: Observation) -> tuple[TracedHead, ...]:
+    train, evaluated = (look.heads for look in looks)
     order = list(seen.inputs)
     heads = []
-    for path in sorted(paths, key=order.index):
+    for path in sorted({*train, *evaluated}, key=order.index):
         shape = seen.inputs[path]
         if shape is None:
             raise TracingError(f"{path} is not called with one tensor")
-        keys = sorted(modes[True].heads.get(path, set()) | modes[False].heads.get(path, set()))
+        keys = sorted(train.get(path, set()) | evaluated.get(path, set()))
         heads.append(
             TracedHead(
                 path=path,
                 shape=shape,
                 auxiliary=all("aux" in key for key in keys),
-                train=path in modes[True].heads,
-                eval=path in modes[False].heads,
+                train=path in train,
+                eval=path in evaluated,
                 outputs=tuple(keys),
             )
         )

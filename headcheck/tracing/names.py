@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ast
 import enum
+import functools
 import importlib
 import inspect
 import pkgutil
-import textwrap
 import warnings
 from collections.abc import Callable, Iterator
 from types import ModuleType
@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from headcheck.catalog.entry import REQUIRED
+from headcheck.tracing.build import TracingError
 from headcheck.tracing.kinds import public_name
 from headcheck.tracing.tree import MODULE_ATTRIBUTES, is_plain
 
@@ -41,7 +42,7 @@ def layers(modules: list[ModuleType]) -> dict[str, type[nn.Module]]:
     A class counts if it is defined in one of the modules or below it.
     """
     prefixes = tuple(module.__name__ for module in modules)
-    found = {
+    found: dict[str, type[nn.Module]] = {
         public_name(item): item
         for module in modules
         for name, item in vars(module).items()
@@ -88,9 +89,9 @@ def attributes(kind: type[nn.Module]) -> frozenset[str]:
 _REGISTERS = {"register_buffer", "register_parameter", "register_module", "add_module"}
 
 
-def _assigned(kind: type) -> set[str]:
+def _assigned(kind: type) -> frozenset[str]:
     names = set()
-    for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(kind)))):
+    for node in ast.walk(_definition(kind)):
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and _is_self(node.value):
             names.add(node.attr)
         elif (
@@ -102,7 +103,19 @@ def _assigned(kind: type) -> set[str]:
             and isinstance(node.args[0], ast.Constant)
         ):
             names.add(str(node.args[0].value))
-    return names
+    return frozenset(names)
+
+
+def _definition(kind: type) -> ast.stmt:
+    for node in _source(kind.__module__).body:
+        if isinstance(node, ast.ClassDef) and node.name == kind.__qualname__:
+            return node
+    raise TracingError(f"the source of {kind.__module__} does not define {kind.__qualname__}")
+
+
+@functools.cache
+def _source(module: str) -> ast.Module:
+    return ast.parse(inspect.getsource(importlib.import_module(module)))
 
 
 def _is_self(node: ast.expr) -> bool:

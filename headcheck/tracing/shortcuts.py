@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 from unittest import mock
 
 from torch import Tensor, nn
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 @contextlib.contextmanager
 def no_initial_values() -> Iterator[None]:
     """Let the functions of `torch.nn.init` do nothing: there is no memory to fill."""
-    fillers = {name: _same for name in vars(nn.init) if name.endswith("_") and not name.startswith("_")}
+    fillers: dict[str, Any] = {name: _same for name in vars(nn.init) if name.endswith("_") and name[0] != "_"}
     with mock.patch.multiple(nn.init, **fillers):
         yield
 

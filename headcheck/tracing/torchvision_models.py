@@ -7,19 +7,23 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import torchvision
+import torchvision  # type: ignore[import-untyped, unused-ignore]
 from torch import nn
-from torchvision import models
+from torchvision import models  # type: ignore[import-untyped, unused-ignore]
 
+from headcheck.catalog.files import FORMAT
 from headcheck.tracing import names, write
-from headcheck.tracing.build import TracingError, on_meta
+from headcheck.tracing.build import TracingError
+from headcheck.tracing.keywords import Facts, candidates, probe
 from headcheck.tracing.model import Traced, trace
+from headcheck.tracing.tree import Tree, Value, total
 
 #: Frames of a video clip: what torchvision's own video weights were trained with, or half of it.
 _FRAMES = 16
 #: Height and width of an image where neither the model nor its weights say.
 _SIDE = 224
 _COUNTS = ("num_classes", "num_keypoints")
+_WITH_LAYERS = ("torchvision.models", "torchvision.ops")
 _NAMESPACES = ("torchvision", "torchvision.datasets", "torchvision.ops", "torchvision.transforms", "torchvision.utils")
 
 
@@ -44,9 +48,9 @@ class Builder:
     def __call__(self, keywords: Mapping[str, object]) -> nn.Module:
         return self.function(**{**keywords, **self.offline})
 
-    def shapes(self, keywords: Mapping[str, object]) -> list[tuple[int, ...]]:
-        """Return the shapes of the tensors the model expects: an image, a clip, or two images."""
-        side = getattr(on_meta(lambda: self(keywords)), "image_size", None) or crop_size(self.weights.DEFAULT)
+    def shapes(self, model: nn.Module) -> list[tuple[int, ...]]:
+        """Return the shapes of the tensors a model of this builder expects: an image, a clip, or two images."""
+        side = getattr(model, "image_size", None) or crop_size(self.weights.DEFAULT)
         if self.task == "video":
             return [(3, _FRAMES, side, side)]
         return [(3, side, side)] * (2 if self.task == "optical_flow" else 1)
@@ -65,54 +69,101 @@ def trace_all(progress: Callable[[int, int, str], None]) -> dict[str, Any]:
     """Trace every registered builder and return the parts of the catalog file."""
     table = write.Table()
     builders, entries, weights = {}, {}, {}
+    siblings: dict[str, Facts] = {}
     registered = models.list_models()
     for number, name in enumerate(registered):
         progress(number, len(registered), name)
         builder = Builder(name)
-        weights[_weights_name(builder.weights)] = members(builder.weights)
+        weights[_weights_name(builder.weights)] = table.share(members(builder.weights))
         try:
-            entries[builder.name] = write.entry(table, _trace(builder, {}))
+            facts, variants = _variants(builder, siblings)
+            builders[builder.name] = _builder(table, builder, facts, variants)
         except TracingError as error:
             raise TracingError(f"{builder.name}: {error}") from error
-        parameters, variadic = names.signature(builder.function)
-        builders[builder.name] = {
-            "registered": name,
-            "task": builder.task,
-            "module": builder.module,
-            "signature": [parameters, variadic],
-            "weights": _weights_name(builder.weights),
-            "keywords": {},
-            "members": {},
-            "variants": [[{}, builder.name]],
-        }
+        entries.update({key: write.entry(table, traced) for key, (_, traced) in variants.items()})
     modules = [*names.submodules("torchvision.models"), *map(importlib.import_module, _NAMESPACES)]
     found = names.layers([module for module in modules if module.__name__.startswith(_WITH_LAYERS)])
-    layers = {}
-    for kind, item in found.items():
-        parameters, variadic = names.signature(item)
-        layers[kind] = [parameters, variadic, table.names(sorted(names.attributes(item)))]
-    namespaces = {module.__name__: table.names(names.public(module)) for module in modules}
     return {
-        "format": write.FORMAT,
+        "format": FORMAT,
         "library": "torchvision",
         "versions": {"torchvision": torchvision.__version__.partition("+")[0]},
         "builders": builders,
         "weights": weights,
-        "layers": layers,
-        "namespaces": namespaces,
+        "layers": {kind: write.layer(table, item) for kind, item in found.items()},
+        "namespaces": {module.__name__: table.names(names.public(module)) for module in modules},
         "entries": entries,
         **table.data(),
     }
 
 
-_WITH_LAYERS = ("torchvision.models", "torchvision.ops")
+def _variants(builder: Builder, siblings: dict[str, Facts]) -> tuple[Facts, dict[str, tuple[dict[str, Value], Traced]]]:
+    """Return what a builder's keywords do, and its traced structures by key, each with the keywords that give it."""
+    base = _trace(builder, {})
+    sides = sorted({crop_size(member) for member in builder.weights})
+    facts = probe(
+        build=builder,
+        candidates=candidates(builder.function, base.kind),
+        base=base.plain,
+        skip=frozenset({*builder.offline, *builder.counts, "progress"}),
+        more={"image_size": [base.input[-1], *sides]},
+        siblings=siblings,
+    )
+    variants: dict[str, tuple[dict[str, Value], Traced]] = {builder.name: ({}, base)}
+    for settings in facts.variants:
+        key = ", ".join(f"{name}={value}" for name, value in settings.items())
+        variants[f"{builder.name}({key})"] = (settings, _trace(builder, settings))
+    return facts, variants
 
 
 def _trace(builder: Builder, keywords: Mapping[str, object]) -> Traced:
     def build(more: Mapping[str, object]) -> nn.Module:
         return builder({**keywords, **more})
 
-    return trace(build, builder.shapes(keywords), builder.counts, builder.task)
+    return trace(build, builder.shapes, builder.counts, builder.task)
+
+
+def _builder(
+    table: write.Table, builder: Builder, facts: Facts, variants: Mapping[str, tuple[dict[str, Value], Traced]]
+) -> dict[str, Any]:
+    inert = {name: table.names(sorted(values)) for name, values in facts.inert.items()}
+    implied = {
+        member.name: [_implied(member, list(variants.values())), crop_size(member)] for member in builder.weights
+    }
+    return {
+        "registered": builder.registered,
+        "task": builder.task,
+        "module": builder.module,
+        "signature": table.share(names.signature(builder.function)),
+        "keywords": table.share([inert, facts.same]),
+        "weights": _weights_name(builder.weights),
+        "members": table.share({**implied, "DEFAULT": implied[builder.weights.DEFAULT.name]}),
+        "variants": [[settings, key] for key, (settings, _) in variants.items() if settings],
+    }
+
+
+def _implied(member: Any, variants: list[tuple[dict[str, Value], Traced]]) -> dict[str, Value]:
+    """Return the keywords that give, without weights, the structure a member of a weights enum gives.
+
+    The library states how many parameters the model with these weights has, which tells the structures apart. The one
+    exception: with weights, detection backbones have frozen normalisation, whose parameters are no parameters; theirs
+    stay as they are without weights, which changes no other module.
+
+    Raises TracingError if no known structure has so many parameters.
+    """
+    classes = len(member.meta.get("categories") or ())
+    expected = member.meta["num_params"]
+    for frozen in (False, True):
+        for settings, traced in variants:
+            counts = {**traced.counts, **({"num_classes": classes} if classes else {})}
+            normalising = _normalising(traced.tree) if frozen else 0
+            if total(traced.tree, counts) - normalising == expected:
+                return settings
+    raise TracingError(f"no known structure has the {expected} parameters of {member.name}")
+
+
+def _normalising(tree: Tree) -> int:
+    own = total(tree, {}) if tree.kind == "torch.nn.BatchNorm2d" else 0
+    return own + sum(_normalising(child) for _, child in tree.children)
 
 
 def members(weights: Any) -> dict[str, int]:

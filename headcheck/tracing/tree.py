@@ -29,7 +29,7 @@ class Scaled:
 
 
 Size: TypeAlias = "int | Scaled"
-Value: TypeAlias = "int | float | bool | str | None | Scaled | tuple[Value, ...]"
+Value: TypeAlias = "int | float | bool | str | Scaled | tuple[Value, ...] | None"
 
 
 @dataclass(frozen=True)
@@ -58,28 +58,44 @@ def is_plain(value: object) -> bool:
     return value is None or type(value) in (int, float, bool, str)
 
 
+#: Values that differ in every block of a model and say nothing of its structure; keeping them would triple its size.
+_LEFT_OUT = {("torchvision.ops.StochasticDepth", "p")}
+
+
 def describe(module: nn.Module) -> Tree:
     """Return the tree of `module`.
 
     A parameter, buffer or child that is registered as None is a value: None.
     """
+    kind = public_name(type(module))
     registers = (module._parameters, module._buffers, module._modules)
     values: dict[str, Value] = {
         name: _plain(value)
         for name, value in vars(module).items()
-        if name not in MODULE_ATTRIBUTES and not name.startswith("_") and is_plain(value)
+        if name not in MODULE_ATTRIBUTES
+        if not name.startswith("_") and is_plain(value) and (kind, name) not in _LEFT_OUT
     }
     values |= {name: None for register in registers for name, item in register.items() if item is None}
     parameters = {name: tuple(item.shape) for name, item in module._parameters.items() if item is not None}
     children = {name: describe(item) for name, item in module._modules.items() if item is not None}
     known = MODULE_ATTRIBUTES | values.keys() | parameters.keys() | children.keys()
+    names = vars(module).keys() | registers[0].keys() | registers[1].keys() | registers[2].keys()
     return Tree(
-        kind=public_name(type(module)),
+        kind=kind,
         values=tuple(values.items()),
         parameters=tuple(parameters.items()),
-        attributes=frozenset(dir(module)) - known,
+        attributes=(_class_names(type(module)) | names) - known,
         children=tuple(children.items()),
     )
+
+
+def _class_names(kind: type[nn.Module]) -> frozenset[str]:
+    if kind not in _CLASS_NAMES:
+        _CLASS_NAMES[kind] = frozenset(dir(kind))
+    return _CLASS_NAMES[kind]
+
+
+_CLASS_NAMES: dict[type[nn.Module], frozenset[str]] = {}
 
 
 def _plain(value: object) -> Value:

@@ -1,13 +1,17 @@
 """Writing a catalog file: equal modules, attribute sets and shapes once, everything in a fixed order.
 
-The format (version 1) is a JSON object:
+The file is a JSON object; its format has a number, which grows when what follows changes:
 
 - ``names``: lists of names, each as one text separated by spaces; other parts refer to them by index.
-- ``layouts``: what modules of one kind have in common, ``[kind, attributes, values, parameters, children, constants]``:
-  the kind, three lists of names, and the values that are the same in all of them.
-- ``nodes``: every distinct module, children before parents: ``[layout, values, shapes, children]``, the values in the
-  order of the layout's names without those of the constants, children as indexes of nodes.
-- ``entries``: the traced models, ``{root, counts, heads, inputs, outputs, used, input, method, task}``.
+- ``shared``: whatever several builders or entries have in common; other parts refer to it by index.
+- ``layouts``: what modules of one form have in common, ``[kind, attributes, values, parameters, children, constants,
+  constant values, shapes]``: six lists of names (that of the kind holds one), the values that are the same in all of
+  them, and for each parameter its dimensions: a number, the name of the value that it equals, or null.
+- ``nodes``: every distinct module, children before parents: ``[layout, children, numbers]``, empty lists at the end
+  left out; children as how many nodes before this one they stand; the values that are no constants, then the dimensions
+  that the layout leaves open.
+- ``entries``: the traced models, ``{root, counts, heads, inputs, outputs, used, input, method}``; heads are
+  ``[path, shape, auxiliary, train, eval, outputs]``; inputs and outputs ``[paths, shapes]``.
 
 A number that follows a count is written ``{"num_classes": [factor, offset]}``.
 """
@@ -19,20 +23,21 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from headcheck.tracing.model import Traced
-from headcheck.tracing.tree import Scaled, Tree, Value
+from torch import nn
 
-from headcheck.catalog.files import FORMAT
+from headcheck.tracing.model import Traced
+from headcheck.tracing.names import attributes, signature
+from headcheck.tracing.tree import Scaled, Size, Tree
 
 
 class Table:
-    """Trees and name lists, each kept once. Add everything with `collect` first, then ask for indexes."""
+    """Trees, name lists and shared items, each kept once."""
 
     def __init__(self) -> None:
         self._names: dict[tuple[str, ...], int] = {}
         self._nodes: dict[Tree, int] = {}
-        self._groups: dict[tuple[object, ...], list[Tree]] = {}
-        self._layouts: dict[tuple[object, ...], int] = {}
+        self._forms: dict[tuple[object, ...], list[Tree]] = {}
+        self._shared: dict[str, int] = {}
 
     def collect(self, tree: Tree) -> int:
         """Add a tree and return its index."""
@@ -40,55 +45,93 @@ class Table:
             for _, child in tree.children:
                 self.collect(child)
             self._nodes[tree] = len(self._nodes)
-            self._groups.setdefault(_layout(tree), []).append(tree)
-            self._layouts.setdefault(_layout(tree), len(self._layouts))
+            self._forms.setdefault(_form(tree), []).append(tree)
         return self._nodes[tree]
 
     def names(self, names: Iterable[str]) -> int:
         """Return the index of a list of names."""
         return self._names.setdefault(tuple(names), len(self._names))
 
+    def share(self, item: object) -> int:
+        """Return the index of something that several models have in common."""
+        return self._shared.setdefault(_dump(item), len(self._shared))
+
     def data(self) -> dict[str, Any]:
-        """Return the parts ``names``, ``layouts`` and ``nodes`` of the file."""
-        constants = {layout: _constants(trees) for layout, trees in self._groups.items()}
-        layouts = [
-            [
-                trees[0].kind,
-                self.names(sorted(trees[0].attributes)),
-                self.names(name for name, _ in trees[0].values if name not in constants[layout]),
-                self.names(name for name, _ in trees[0].parameters),
-                self.names(name for name, _ in trees[0].children),
-                {name: _encode(value) for name, value in constants[layout].items()},
-            ]
-            for layout, trees in self._groups.items()
+        """Return the parts ``shared``, ``names``, ``layouts`` and ``nodes`` of the file."""
+        layouts = {form: _Layout(index, trees) for index, (form, trees) in enumerate(self._forms.items())}
+        nodes = [self._node(index, tree, layouts[_form(tree)]) for tree, index in self._nodes.items()]
+        return {
+            "layouts": [self._layout(trees[0], layouts[form]) for form, trees in self._forms.items()],
+            "nodes": nodes,
+            "shared": [json.loads(item) for item in self._shared],
+            "names": [" ".join(names) for names in self._names],
+        }
+
+    def _layout(self, tree: Tree, layout: _Layout) -> list[Any]:
+        return [
+            self.names([tree.kind]),
+            self.names(sorted(tree.attributes)),
+            self.names(name for name, _ in tree.values if name not in layout.constants),
+            self.names(name for name, _ in tree.parameters),
+            self.names(name for name, _ in tree.children),
+            self.names(layout.constants),
+            [_encode(value) for value in layout.constants.values()],
+            [_encode(shape) for shape in layout.shapes],
         ]
-        nodes = [self._node(tree, constants[_layout(tree)]) for tree in self._nodes]
-        return {"names": [" ".join(names) for names in self._names], "layouts": layouts, "nodes": nodes}
 
-    def _node(self, tree: Tree, constants: Mapping[str, Value]) -> list[Any]:
-        node: list[Any] = [
-            self._layouts[_layout(tree)],
-            [_encode(value) for name, value in tree.values if name not in constants],
-            [_encode(shape) for _, shape in tree.parameters],
-            [self._nodes[child] for _, child in tree.children],
+    def _node(self, index: int, tree: Tree, layout: _Layout) -> list[Any]:
+        children = [index - self._nodes[child] for _, child in tree.children]
+        numbers = [_encode(value) for name, value in tree.values if name not in layout.constants]
+        for (_, shape), dimensions in zip(tree.parameters, layout.shapes, strict=True):
+            numbers += [_encode(size) for size, known in zip(shape, dimensions, strict=True) if known is None]
+        lists = [children, numbers]
+        while lists and not lists[-1]:
+            lists.pop()
+        return [layout.index, *lists]
+
+
+class _Layout:
+    """What trees of one form have in common."""
+
+    def __init__(self, index: int, trees: list[Tree]) -> None:
+        self.index = index
+        self.constants = {
+            name: value
+            for place, (name, value) in enumerate(trees[0].values)
+            if len({tree.values[place][1] for tree in trees}) == 1
+        }
+        self.shapes = [
+            tuple(_dimension(trees, place, axis) for axis in range(len(shape)))
+            for place, (_, shape) in enumerate(trees[0].parameters)
         ]
-        while not node[-1] and isinstance(node[-1], list):
-            node.pop()
-        return node
 
 
-def _layout(tree: Tree) -> tuple[object, ...]:
-    parts = (tree.values, tree.parameters, tree.children)
-    return (tree.kind, tree.attributes, *(tuple(name for name, _ in part) for part in parts))
+def _form(tree: Tree) -> tuple[object, ...]:
+    """Return what trees must share to be written with one layout.
+
+    Numbers differ from module to module; what else a value can be (kernel sizes, modes) takes few forms. One is
+    special: layers with one group, or as many as channels, have other shapes than the rest.
+    """
+    values = tuple(
+        (type(value), value if value == 1 or type(value) not in _NUMBERS else None) for _, value in tree.values
+    )
+    shapes = tuple((name, len(shape)) for name, shape in tree.parameters)
+    names = tuple(tuple(name for name, _ in part) for part in (tree.values, tree.children))
+    return (tree.kind, tree.attributes, names, values, shapes)
 
 
-def _constants(trees: list[Tree]) -> dict[str, Value]:
-    """Return the values that all `trees` share; 1 and True are not the same."""
-    return {
-        name: value
-        for index, (name, value) in enumerate(trees[0].values)
-        if len({repr(tree.values[index][1]) for tree in trees}) == 1
-    }
+_NUMBERS = (int, float, Scaled)
+
+
+def _dimension(trees: list[Tree], place: int, axis: int) -> Size | str | None:
+    """Return a parameter's size in all `trees`, or the name of the value it equals in all, or None."""
+    sizes = [tree.parameters[place][1][axis] for tree in trees]
+    if len(set(sizes)) == 1:
+        return sizes[0]
+    for index, (name, _) in enumerate(trees[0].values):
+        if all(tree.values[index][1] == size for tree, size in zip(trees, sizes, strict=True)):
+            return name
+    return None
 
 
 def _encode(value: Any) -> Any:
@@ -102,16 +145,23 @@ def entry(table: Table, traced: Traced) -> dict[str, Any]:
     return {
         "root": table.collect(traced.tree),
         "counts": dict(traced.counts),
-        "heads": [
-            [head.path, _encode(head.shape), head.auxiliary, head.train, head.eval, list(head.outputs)]
-            for head in traced.heads
-        ],
-        "inputs": {path: _encode(shape) for path, shape in traced.inputs.items()},
-        "outputs": {path: _encode(shape) for path, shape in traced.outputs.items()},
+        "heads": table.share(
+            [
+                [head.path, _encode(head.shape), head.auxiliary, head.train, head.eval, list(head.outputs)]
+                for head in traced.heads
+            ]
+        ),
+        "inputs": table.share([table.names(traced.inputs), _encode(tuple(traced.inputs.values()))]),
+        "outputs": table.share([table.names(traced.outputs), _encode(tuple(traced.outputs.values()))]),
         "used": table.names(sorted(traced.used)),
         "input": list(traced.input),
         "method": traced.method,
     }
+
+
+def layer(table: Table, kind: type[nn.Module]) -> list[Any]:
+    """Return a Module class as ``[signature, attributes]``, an index into ``shared`` and one into ``names``."""
+    return [table.share(signature(kind)), table.names(sorted(attributes(kind)))]
 
 
 def write(data: Mapping[str, Any], path: Path) -> None:
