@@ -186,7 +186,8 @@ def _beyond(machine: Machine, module: Module, ref: Ref, name: str) -> Value:
     known = None
     if module.node is not None:
         known = name in module.node.attributes
-    elif module.cls is None and module.known and module.kind.startswith("torch.nn."):
+    elif module.cls is None and module.known and own_parameters(module) is not None:
+        # Only of a layer whose parameters are known by name can one be missing.
         signature = catalog.layer(module.kind)
         known = signature is None or name in signature.parameters or name in catalog.layer_attributes(module.kind)
     if known is False and not machine.may_be_assigned(name) and not name.startswith("__"):
@@ -224,7 +225,15 @@ def set_attribute(machine: Machine, state: State, of: Value, name: str, value: V
         if called:
             state.log(events.FlagMissed(site, "call" if kind is Parameters else "uncalled", of, name, value))
     elif kind is Symbol:
-        state.facts[symbol("attribute", f"{of.label}.{name}", of, name)] = value
+        remember(state, symbol("attribute", f"{of.label}.{name}", of, name), value)
+
+
+def remember(state: State, unknown: Symbol, value: Value) -> None:
+    """What was written to an attribute of something unknown is read from it again; another unknown is not followed."""
+    for key in (("truth", unknown), ("not", unknown), ("in", unknown), unknown):
+        state.facts.pop(key, None)
+    if type(value) is not Symbol and value is not UNKNOWN:
+        state.facts[unknown] = value
 
 
 def log_unresolved(state: State, of: Value, name: str, value: Value, site: Operation) -> None:
