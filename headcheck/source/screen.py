@@ -11,9 +11,11 @@ UTF-7, hides them.)
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from headcheck.source import MAX_BYTES
+
+TYPE_CHECKING = False  # as typing's, without importing typing
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 # Any of these is enough: the file names a library of models, or does what is only done to models.
 _ALONE = (

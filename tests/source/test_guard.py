@@ -32,6 +32,7 @@ SHAPES = {
     "dotted import": lambda n: f"import a{'.b' * n}\n",
     "dotted from": lambda n: f"from a{'.b' * n} import c\n",
     "strings": lambda n: f"x = ({repr('a') * n})\n",
+    "f-strings": lambda n: "x = (" + "f'{a}' " * n + ")\n",
     "elements": lambda n: f"x = [{'1, ' * n}]\n",
     "one line": lambda n: "del a;" * n + "\n",
     "del": lambda n: f"del {'(' * n}a, {'b), ' * n}\n",
@@ -66,7 +67,9 @@ print("alive")
     assert time.monotonic() - started < 60
 
 
-@pytest.mark.parametrize("shape, limit", [("lambdas", 190), ("operators", 190), ("elifs", 500), ("ands", 190)])
+@pytest.mark.parametrize(
+    "shape, limit", [("lambdas", 190), ("operators", 190), ("elifs", 500), ("ands", 190), ("strings", 1490)]
+)
 def test_limits(shape, limit):
     assert isinstance(guard.check(SHAPES[shape](limit)), ast.Module)
     said = guard.check(SHAPES[shape](limit + 20))
@@ -105,6 +108,14 @@ def test_syntax_errors_are_placed_as_python_places_them(text, row, column, reaso
     assert reason in said.reason
 
 
+def test_long_literals_are_read():
+    lines = '"""' + 'it\'s "quoted"\n' * 5000 + '"""\n'
+    assert isinstance(guard.check(f"x = {lines}y = f{lines}"), ast.Module)
+    assert isinstance(guard.check(f"x = [{', '.join([repr('a')] * 5000)}]\n"), ast.Module)
+    one_line = "f'{a}" + "b{c}" * 20_000 + "'\n"
+    assert isinstance(guard.check(one_line), ast.Module)
+
+
 def test_the_column_of_what_is_too_much_counts_characters():
     said = guard.check("é = é and " + " and ".join(["a"] * 300))
     assert (said.row, said.column) == (1, 5)
@@ -135,3 +146,26 @@ def test_large_stack_passes_results_and_errors_on_and_leaves_the_setting():
     with pytest.raises(KeyboardInterrupt):
         guard.on_large_stack(lambda: (_ for _ in ()).throw(KeyboardInterrupt))
     assert threading.stack_size() == before
+
+
+def test_recursion_is_deep_on_the_large_stack_and_nowhere_else():
+    def count(number):
+        return 0 if number == 0 else 1 + count(number - 1)
+
+    before = sys.getrecursionlimit()
+    assert guard.on_large_stack(lambda: count(5000)) == 5000
+    with pytest.raises(RecursionError):
+        guard.on_large_stack(lambda: count(1_000_000))
+    assert sys.getrecursionlimit() == before
+
+
+@pytest.mark.parametrize("shape, number", [("elifs", 490), ("strings", 1490), ("lambdas", 190), ("ternaries", 190)])
+def test_the_positions_of_what_is_allowed_can_be_found(shape, number):
+    """Of libcst's own visitors this is the one that recurses deepest."""
+    from libcst.metadata import MetadataWrapper, PositionProvider
+
+    def positions():
+        tree = libcst.parse_module(SHAPES[shape](number))
+        return MetadataWrapper(tree, unsafe_skip_copy=True).resolve(PositionProvider)
+
+    assert len(guard.on_large_stack(positions)) > number
