@@ -8,14 +8,15 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
-from headcheck.configuration import UsageError, find
+from headcheck import report
+from headcheck.configuration import UsageError, common_folder, find
 
 __all__ = ["DEFAULT_EXCLUDES", "FORMATS", "SEVERITIES", "Settings", "UsageError", "resolve"]
 
 Confirm: TypeAlias = Literal["auto", True, False]
 
 SEVERITIES: Final = ("info", "warning", "error")
-FORMATS: Final = ("full", "concise", "json", "github", "sarif")
+FORMATS: Final = tuple(report.FORMATS)
 DEFAULT_EXCLUDES: Final = (
     ".bzr",
     ".direnv",
@@ -107,16 +108,6 @@ def resolve(options: Mapping[str, Any], paths: Iterable[str]) -> Settings:
     command_line = {name: _checked(name, value, "--" + name.replace("_", "-")) for name, value in given.items()}
     here = {name: _anchored(value, os.getcwd()) for name, value in command_line.items() if name in _PATTERNS}
     return Settings(**{**configured, **command_line, **here})
-
-
-def common_folder(paths: Iterable[str]) -> str:
-    """The absolute path of the deepest folder that holds all of `paths`, or of the current one."""
-    absolute = [os.path.abspath(path) for path in paths if path != "-"]
-    try:
-        common = os.path.commonpath(absolute) if absolute else os.getcwd()
-    except ValueError:  # on different drives
-        return os.getcwd()
-    return common if os.path.isdir(common) else os.path.dirname(common)
 
 
 def _from_table(filename: str, table: Mapping[str, object]) -> dict[str, Any]:

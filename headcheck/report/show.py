@@ -1,0 +1,90 @@
+"""What headcheck understood of each model, for someone who reads it for the first time."""
+
+from __future__ import annotations
+
+from typing import TextIO
+
+from headcheck.findings import HeadReport, ModelReport, Run, Verdict
+from headcheck.report import words
+from headcheck.report.colour import harmless, paint
+from headcheck.report.summary import number
+
+MAX_NAMES = 8
+
+
+def render(run: Run, out: TextIO, colour: bool) -> None:
+    """Every model of a run: where and how it is built, what happens to it, its heads, and what comes out of it."""
+    models = [model for result in run.files for model in result.models]
+    for model in models:
+        out.writelines(f"{line}\n" for line in _model(model, colour))
+        out.write("\n")
+    if not models:
+        out.write(f"No model that headcheck knows in {number(len(run.files), 'file')}.\n")
+
+
+def _model(model: ModelReport, colour: bool) -> list[str]:
+    cell = "" if model.cell is None else f"cell {model.cell}:"
+    where = f"{harmless(model.filename)}:{cell}{model.location.row}:{model.location.column}"
+    variable = harmless(model.variable) or "a model without a name"
+    said = [f"{paint(where, 'bold', colour)} {paint(variable, 'bold cyan', colour)} is a {harmless(model.builder)}"]
+    if model.conditions:
+        said.append(f"  when {' and '.join(map(harmless, model.conditions))}")
+    said += _timeline(model, colour)
+    said += _heads(model, colour)
+    said.append(f"  input {shape(model.input_shape)} → output {shape(model.output_shape)}")
+    if model.total is not None:
+        trainable = "an unknown number" if model.trainable is None else f"{model.trainable:,}"
+        said.append(f"  {trainable} of {number(model.total, 'parameter')} trainable")
+    if model.verdict is not None:
+        said += _verdict(model.verdict, colour)
+    return said
+
+
+def _timeline(model: ModelReport, colour: bool) -> list[str]:
+    if not model.timeline:
+        return []
+    width = max(len(str(step.location.row)) for step in model.timeline)
+    rows = (paint(f"line {step.location.row:>{width}}", "bold blue", colour) for step in model.timeline)
+    return [f"    {row}  {harmless(step.text)}" for row, step in zip(rows, model.timeline, strict=True)]
+
+
+def _heads(model: ModelReport, colour: bool) -> list[str]:
+    return [f"  {_kind(head)} {paint(harmless(head.path), 'bold', colour)}: {_sizes(head)}" for head in model.heads]
+
+
+def _kind(head: HeadReport) -> str:
+    return "auxiliary head" if head.auxiliary else "head"
+
+
+def _sizes(head: HeadReport) -> str:
+    takes = "?" if head.in_features is None else f"{head.in_features:,}"
+    gives = "?" if head.out_features is None else f"{head.out_features:,}"
+    return f"{harmless(head.layer)} takes {takes} features and gives {gives}"
+
+
+def shape(sizes: tuple[int | None, ...] | None) -> str:
+    """``(1, 3, 224, 224)``; a question mark for what is not known."""
+    if sizes is None:
+        return "of unknown shape"
+    shown = ", ".join("?" if size is None else str(size) for size in sizes)
+    return f"({shown},)" if len(sizes) == 1 else f"({shown})"
+
+
+def _verdict(verdict: Verdict, colour: bool) -> list[str]:
+    """What came of running it; what the script's own reading said already is not said again."""
+    device = harmless(verdict.device)
+    if verdict.status != "clean":
+        return [f"  {paint(f'not shown on {device}', 'yellow', colour)}: {words.one_line(verdict)}"]
+    outputs = [f"{harmless(key)} {shape(sizes)}".strip() for key, sizes in verdict.output_shapes]
+    said = [f"output {', '.join(outputs)}", _gradient(verdict.gradient)]
+    if verdict.milliseconds is not None:
+        said.append(f"{verdict.milliseconds:,.0f} ms")
+    return [f"  {paint(f'ran on {device}', 'green', colour)}: {'; '.join(said)}"]
+
+
+def _gradient(names: tuple[str, ...]) -> str:
+    if not names:
+        return "no part got a gradient"
+    more = len(names) - MAX_NAMES
+    shown = ", ".join(map(harmless, names[:MAX_NAMES])) + (f" and {more} more" if more > 0 else "")
+    return f"gradient reached {shown}"

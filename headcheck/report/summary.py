@@ -1,0 +1,67 @@
+"""The last lines of a report for people. Imports nothing, because a run with nothing to say ends here too."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False  # as typing's, without importing typing
+if TYPE_CHECKING:
+    from headcheck.findings import Finding, Run
+
+SEVERITIES = {"error": "error", "warning": "warning", "info": "remark"}
+
+
+def number(count: int, word: str) -> str:
+    """``1 file``, ``2 files``."""
+    return f"{count:,} {word}" + ("" if count == 1 else "s")
+
+
+def passed(files: int, models: int = 0, clean: int = 0, device: str = "") -> str:
+    """What is said when nothing was found in `files` files with `models` models, `clean` of which ran on `device`."""
+    confirmed = f" ({clean:,} confirmed on {device})" if clean else ""
+    what = number(models, "model") if models else "no models"
+    return f"All checks passed: {what} in {number(files, 'file')}{confirmed}."
+
+
+def lines(run: Run) -> list[str]:
+    """The summary of a run: what was refuted, how many models are clean beside findings, and a line on everything."""
+    findings = [finding for result in run.files for finding in result.findings]
+    counting = [finding for finding in findings if _counts(finding)]
+    refuted = len(findings) - len(counting)
+    models, clean, device = _models(run)
+    said = []
+    if refuted:
+        said.append(f"{number(refuted, 'finding')} refuted by running the model: not counted.")
+    if not counting:
+        return [*said, passed(len(run.files), models, clean, device)]
+    if clean:
+        verb = "is" if clean == 1 else "are"
+        said.append(f"{number(clean, 'other model')} {verb} clean: forward and backward ran on {device}.")
+    return [*said, _found(counting, len(run.files))]
+
+
+def _counts(finding: Finding) -> bool:
+    return finding.verdict is None or finding.verdict.status != "refuted"
+
+
+def _found(findings: list[Finding], files: int) -> str:
+    by_severity = [(sum(each.severity == severity for each in findings), word) for severity, word in SEVERITIES.items()]
+    confirmed = [each.verdict for each in findings if each.verdict is not None and each.verdict.status == "confirmed"]
+    proof = f" ({len(confirmed):,} confirmed on {confirmed[0].device})" if confirmed else ""
+    return f"Found {', '.join(number(*each) for each in by_severity if each[0])} in {number(files, 'file')}{proof}."
+
+
+def _models(run: Run) -> tuple[int, int, str]:
+    """How many models there are, how many of them are clean, and the device that showed it.
+
+    A model is what one place builds. It is clean if it ran as it is on every path, and nothing worse than a remark was
+    found on it.
+    """
+    by_place: dict[object, bool] = {}
+    device = ""
+    for result in run.files:
+        faulty = {each.plan for each in result.findings if _counts(each) and each.severity != "info"} - {None}
+        for model in result.models:
+            place = (model.filename, model.cell, model.location)
+            clean = model.verdict is not None and model.verdict.status == "clean" and model.plan not in faulty
+            by_place[place] = clean and by_place.get(place, True)
+            device = device or (model.verdict.device if model.verdict is not None else "")
+    return len(by_place), sum(by_place.values()), device

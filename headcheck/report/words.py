@@ -1,0 +1,46 @@
+"""The words that several formats share."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from headcheck.findings import Finding, Verdict
+from headcheck.report.colour import harmless
+
+STYLES: Final = {"error": "bold red", "warning": "bold yellow", "info": "bold blue"}
+
+
+def counts(finding: Finding) -> bool:
+    """Whether a finding counts: not one that running the model refuted."""
+    return finding.verdict is None or finding.verdict.status != "refuted"
+
+
+def place(finding: Finding) -> str:
+    """``train.py:14:12``; with the number of its cell in a notebook: ``train.ipynb:cell 3:14:12``."""
+    cell = "" if finding.cell is None else f"cell {finding.cell}:"
+    return f"{harmless(finding.filename)}:{cell}{finding.location.row}:{finding.location.column}"
+
+
+def conditions(finding: Finding) -> str:
+    """``when size == 50 and pretrained``, or nothing."""
+    return "when " + " and ".join(map(harmless, finding.conditions)) if finding.conditions else ""
+
+
+def verdict(finding: Finding) -> str:
+    """What running the model said of a finding, in one line; "" where there was nothing to be said."""
+    if finding.verdict is None or finding.expectation.kind == "none":
+        return ""
+    return VERDICTS[finding.verdict.status].format(device=finding.verdict.device, detail=one_line(finding.verdict))
+
+
+def one_line(verdict: Verdict) -> str:
+    """PyTorch's own text, however many lines it has, on one."""
+    return harmless(" ".join(verdict.detail.split()))
+
+
+VERDICTS: Final = {
+    "confirmed": "confirmed on {device}: {detail}",
+    "refuted": "refuted on {device}: {detail}; headcheck is mistaken here, this does not count, please report it",
+    "inconclusive": "not confirmed: {detail}",
+    "clean": "ran on {device}: {detail}",
+}
