@@ -5,11 +5,25 @@ from __future__ import annotations
 import os
 import sys
 
+TYPE_CHECKING = False  # as typing's, without importing typing
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 Table = dict[str, object]
 
 
 class UsageError(Exception):
     """headcheck was asked for something that it cannot do; the message says what. Ends a run with status 2."""
+
+
+def common_folder(paths: Iterable[str]) -> str:
+    """The absolute path of the deepest folder that holds all of `paths`, or of the current one."""
+    absolute = [os.path.abspath(path) for path in paths if path != "-"]
+    try:
+        common = os.path.commonpath(absolute) if absolute else os.getcwd()
+    except ValueError:  # on different drives
+        return os.getcwd()
+    return common if os.path.isdir(common) else os.path.dirname(common)
 
 
 def find(folder: str) -> tuple[str, Table] | None:
