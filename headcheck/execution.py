@@ -68,7 +68,10 @@ class Flow(NamedTuple):
 
 
 class Execution:
-    """The end of a path, read-only."""
+    """The end of a path, read-only.
+
+    `apart_elsewhere` are the builder calls whose models another execution of the file takes apart.
+    """
 
     def __init__(self, state: State, facts: FileFacts, machine: Machine, defaults: bool) -> None:
         self.state = state
@@ -78,6 +81,7 @@ class Execution:
         self.cut = state.cut or machine.exhausted
         self.doubtful = state.doubtful
         self.conditions = state.conditions
+        self.apart_elsewhere: frozenset[int] = frozenset()
 
     # -- events ------------------------------------------------------------------------------------------------------
 
@@ -181,6 +185,11 @@ class Execution:
         module = self.module(part)
         return module.kind if module is not None else ""
 
+    def kinds_in(self, part: Part) -> frozenset[str]:
+        """The classes of a part and of everything below it."""
+        below = [self.kinds_in(child) for _, child in self.children(part) or ()]
+        return frozenset({self.kind(part)}.union(*below))
+
     def field(self, part: Part, name: str) -> Any:
         """A plain attribute of a part (``in_features``)."""
         if isinstance(part, Node):
@@ -230,7 +239,7 @@ class Execution:
             return False
         if any(e.module == model.ref.address and e.where.startswith("register_") for e in self.of(events.Escaped)):
             return False
-        return model.ref.address not in self.taken_apart
+        return model.ref.address not in self.taken_apart and id(model.built.site) not in self.apart_elsewhere
 
     # -- shapes ------------------------------------------------------------------------------------------------------
 

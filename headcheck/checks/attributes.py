@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from headcheck import catalog, events
 from headcheck.checks import Report, check
 from headcheck.checks.words import built, dotted, layer_name, model_name, new_head, outputs_of
-from headcheck.execution import Execution, Model
-from headcheck.findings import Expectation
+from headcheck.execution import SIZED, Execution, Model
+from headcheck.findings import Expectation, Severity
 from headcheck.interpreter.values import Ref
 
 
@@ -33,6 +33,9 @@ def unused_head(execution: Execution) -> Iterator[Report]:
             continue
         if module.children.get(event.name) != event.new or not execution.forward_is_the_librarys(model):
             continue
+        kinds = execution.kinds_in(event.new)
+        if not kinds & SIZED:
+            continue
         owner = model_name(model) if not path else f"`{dotted(path)}` of {model_name(model)}"
         message = (
             f"{owner} (line {execution.line(model.built.site)}) has no `{event.name}` in its forward: "
@@ -42,9 +45,16 @@ def unused_head(execution: Execution) -> Iterator[Report]:
         full = f"{path}.{event.name}" if path else event.name
         names = tuple(f"{full}.{n}" for n, _ in execution.parameters(event.new).items[:2])
         help_ = new_head(execution, model, head, outputs_of(execution, event.new))
-        yield Report("HC201", event.site, message, help_, Expectation("no-grad", names, head.out_features), model.ref.address)
+        yield Report("HC201", event.site, message, help_, Expectation("no-grad", names, head.out_features), model.ref.address, could_be_head(kinds, model))
 
 
+def could_be_head(kinds: frozenset[str], model: Model) -> Severity | None:
+    """A remark only (info) where a layer was put in that cannot have been meant as the head: a convolution for a stem."""
+    wanted = {head.kind for head in model.entry.heads}
+    return None if LINEAR in kinds or kinds & wanted else "info"
+
+
+LINEAR = "torch.nn.Linear"
 CONTAINERS = frozenset({"torch.nn.Sequential", "torch.nn.ModuleList", "torch.nn.ModuleDict"})
 
 

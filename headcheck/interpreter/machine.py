@@ -441,6 +441,7 @@ def resume(states: list[State]) -> list[State]:
 def loop_once(machine: Machine, op: Loop | While, state: State, element: Value) -> list[State]:
     """A loop of unknown length runs once; a number it changed on the way is unknown afterwards."""
     before = {name: state.env[name] for name in op.assigned if is_plain(state.env.get(name, UNKNOWN))}
+    heap_before = state.heap.copy()
     if isinstance(op, Loop):
         state.env[op.element] = element
     states, left = turn(machine.run(op.body, [state]))
@@ -449,8 +450,21 @@ def loop_once(machine: Machine, op: Loop | While, state: State, element: Value) 
         for name, value in before.items():
             if not same(one.env.get(name), value):
                 one.env[name] = symbol("looped", name, name, id(op))
+        forget_grown(one, heap_before)
     states = machine.run(op.orelse, states) if op.orelse else states
     return [s for s in left if s.ended != "break"] + states + resume(broken)
+
+
+def forget_grown(state: State, before: Mapping[Any, Any]) -> None:
+    """A list, dict or Sequential that a loop of unknown length changed holds nobody knows how many items."""
+    for address, old in before.items():
+        new = state.heap[address]
+        if new is old:
+            continue
+        if type(new) in (Sequence, Dictionary):
+            state.heap[address] = new._replace(items=None)
+        elif type(new) is Module and heap.is_sequential(new) and len(new.children) != len(old.children):
+            state.heap[address] = new._replace(known=False)
 
 
 def on_while(machine: Machine, op: While, state: State) -> list[State]:

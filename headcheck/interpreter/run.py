@@ -26,6 +26,9 @@ def interpret(block: Block, facts: FileFacts, local_modules: Callable[[str, int]
         machine = Machine(relevant, facts.assigned_attributes, local_modules, defaults)
         for state in run_file(machine, block):
             executions.append(Execution(state, facts, machine, defaults))
+    apart = frozenset(id(m.built.site) for e in executions for m in e.models if m.ref.address in e.taken_apart)
+    for execution in executions:
+        execution.apart_elsewhere = apart
     return executions
 
 
