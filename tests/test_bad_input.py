@@ -11,6 +11,7 @@ import pytest
 from headcheck import cli
 
 ROOT = pathlib.Path(cli.__file__).parent.parent
+PYTHONPATH = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
 MATTERS = "import torch.nn as nn\nfrom torchvision import models\n"
 BAD = MATTERS + "model = models.resnet50()\nmodel.fc = nn.Linear(512, 10)\n"
 
@@ -45,7 +46,7 @@ READABLE = {
 
 def headcheck(folder, *arguments, **options):
     command = [sys.executable, "-m", "headcheck", "--no-confirm", "--output-format", "json", *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": PYTHONPATH}
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=300, **options
     )

@@ -15,6 +15,7 @@ from headcheck.findings import FileResult, Finding, Location, Run, Verdict
 from headcheck.settings import Settings
 
 ROOT = pathlib.Path(cli.__file__).parent.parent
+PYTHONPATH = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
 MATTERS = "import torch.nn as nn\n"
 
 
@@ -49,7 +50,7 @@ def stub(tmp_path, monkeypatch):
 
 
 def headcheck(*arguments, **options):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), **options.pop("env", {})}
+    environment = {**os.environ, "PYTHONPATH": PYTHONPATH, **options.pop("env", {})}
     command = [sys.executable, "-m", "headcheck", *arguments]
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, **options)
 
@@ -265,7 +266,7 @@ def test_a_reader_that_has_had_enough(tmp_path, arguments):
     reader, writer = os.pipe()
     os.close(reader)
     command = [sys.executable, "-m", "headcheck", *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": PYTHONPATH}
     done = subprocess.run(command, cwd=tmp_path, env=environment, stdout=writer, stderr=subprocess.PIPE, text=True)
     os.close(writer)
     assert (done.returncode, done.stderr) == (0, "")
@@ -289,7 +290,7 @@ def test_a_file_that_cannot_matter_costs_no_imports(tmp_path):
     )
     # -S: what a site package imports at start-up is not headcheck's doing
     command = [sys.executable, "-S", "-c", program]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": PYTHONPATH}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout == "All checks passed: no models in 1 file.\n0 []\n"
 
