@@ -66,6 +66,9 @@ def analyse_module(
     )
 
 
+NOTHING = Expectation()
+
+
 class PlanBook:
     """The plans of a file. What is asked about one model on one execution shares a plan, written at the end."""
 
@@ -73,7 +76,7 @@ class PlanBook:
         self.numbers: dict[tuple[int, Address], int] = {}
         self.asked: list[tuple[Execution, Model, list[str]]] = []
 
-    def number(self, execution: Execution, address: Address | None, expectation: Expectation = Expectation()) -> int | None:
+    def number(self, execution: Execution, address: Address | None, expectation: Expectation = NOTHING) -> int | None:
         """The number of the plan that shows a model; None if there is no such library model."""
         model = next((m for m in execution.models if m.ref.address == address), None)
         if model is None:
@@ -144,9 +147,9 @@ def report_models(
             ends = by_site.setdefault(id(model.built.site), {})
             key = (report.builder, report.heads, report.trainable)
             known = ends.get(key)
-            if known is None and len(ends) < MOST_REPORTS:
-                ends[key] = (execution, model, report)
-            elif known is not None and len(report.timeline) > len(known[2].timeline):
+            if (known is None and len(ends) < MOST_REPORTS) or (
+                known is not None and len(report.timeline) > len(known[2].timeline)
+            ):
                 ends[key] = (execution, model, report)
     found = []
     for ends in by_site.values():
@@ -169,7 +172,9 @@ def superseded(
 
 def count(executions: list[Execution]) -> Statistics:
     """How many head replacements the file holds, and how many of them could be judged."""
-    resolved, unresolved, models = set(), set(), set()
+    resolved: set[int] = set()
+    unresolved: set[int] = set()
+    models: set[int] = set()
     for execution in executions:
         models.update(id(model.built.site) for model in execution.models)
         for event in execution.of(events.Unresolved):

@@ -183,6 +183,6 @@ class UnknownName(NamedTuple):
 
 
 Event: TypeAlias = (
-    "Built | Created | Taken | Copied | ChildSet | ChildDeleted | FieldSet | Missing | Flagged | FlagMissed | NameTested"
-    " | Moved | ModeSet | Optimized | Loaded | Called | OutputRead | Unresolved | Escaped | UnknownName"
+    "Built | Created | Taken | Copied | ChildSet | ChildDeleted | FieldSet | Missing | Flagged | FlagMissed"
+    " | NameTested | Moved | ModeSet | Optimized | Loaded | Called | OutputRead | Unresolved | Escaped | UnknownName"
 )

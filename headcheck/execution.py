@@ -86,21 +86,21 @@ class Execution:
     # -- events ------------------------------------------------------------------------------------------------------
 
     @cached_property
-    def events(self) -> list[events.Event]:
+    def history(self) -> list[events.Event]:
         """Everything that happened, oldest first."""
         return events_of(self.state)
 
     def of(self, *kinds: Any) -> Iterator[Any]:
         """The events of some kinds, oldest first."""
-        return (event for event in self.events if isinstance(event, kinds))
+        return (event for event in self.history if isinstance(event, kinds))
 
     def order(self, event: events.Event) -> int:
         """The place of an event in time."""
-        return next(i for i, other in enumerate(self.events) if other is event)
+        return next(i for i, other in enumerate(self.history) if other is event)
 
     @cached_property
     def sites(self) -> frozenset[int]:
-        return frozenset(id(event.site) for event in self.events)
+        return frozenset(id(event.site) for event in self.history)
 
     def passes(self, site: Any) -> bool:
         """Whether the path came by an operation that left an event."""
@@ -436,7 +436,11 @@ class Execution:
     def _tested_for(self, test: events.NameTested, flagged: events.Flagged) -> bool:
         """Whether a name was tested in the loop whose turns end with the flag being set."""
         for flag in self.of(events.Flagged):
-            if flag.site is flagged.site and flag.paths and self.settled(test.parameter) == (flag.module, flag.paths[0]):
+            if (
+                flag.site is flagged.site
+                and flag.paths
+                and self.settled(test.parameter) == (flag.module, flag.paths[0])
+            ):
                 return True
         return False
 
@@ -445,7 +449,7 @@ class Execution:
         return found.owner.address, found.path
 
     def meant_to_learn(self, model: Model) -> bool:
-        """Whether nothing says that the model is frozen on purpose: a copy, one with loaded weights, one in eval mode."""
+        """Whether nothing says that the model is frozen on purpose: a copy, loaded weights, eval mode."""
         holders = self.holders(model.ref.address)
         if any(event.module in holders for event in self.of(events.Copied, events.Loaded)):
             return False
@@ -469,7 +473,7 @@ class Execution:
     def escaped_before(self, address: Address, event: events.Event) -> bool:
         """The same, before an event."""
         holders, limit = self.holders(address), self.order(event)
-        return any(e.module in holders for e in self.events[:limit] if isinstance(e, events.Escaped))
+        return any(e.module in holders for e in self.history[:limit] if isinstance(e, events.Escaped))
 
     def output_used(self, model: Model, outputs: tuple[str, ...]) -> bool:
         """Whether the script reads one of these outputs (or the second of two) of the model."""

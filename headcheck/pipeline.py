@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from headcheck.findings import FileResult, Finding, Run
 
@@ -113,7 +113,7 @@ def confirmed(results: list[FileResult], settings: Settings, progress: Progress 
     from headcheck import settle
     from headcheck.confirm import runner
 
-    requests = []
+    requests: list[dict[str, Any]] = []
     for result in results:
         for plan in result.plans:
             requests.append({**plan, "id": len(requests)})

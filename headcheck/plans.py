@@ -37,7 +37,7 @@ class _Writer:
         self.wanted = connected(execution, model.ref.address)
 
     def write(self, probes: Iterable[str]) -> Plan:
-        for event in self.execution.events:
+        for event in self.execution.history:
             handler = STEPS.get(type(event))
             if handler is not None:
                 handler(self, event)
@@ -83,7 +83,9 @@ class _Writer:
     def built(self, event: events.Built) -> None:
         if event.module not in self.wanted:
             return
-        keywords = {k: v.items if type(v) is Tuple else v for k, v in event.keywords.items() if is_plain(v) or type(v) is Tuple}
+        keywords = {
+            k: v.items if type(v) is Tuple else v for k, v in event.keywords.items() if is_plain(v) or type(v) is Tuple
+        }
         if any(k != "num_classes" for k in event.keywords if k not in keywords):
             self.complete = False
         weights = event.weights if isinstance(event.weights, (bool, str)) else False
@@ -113,7 +115,9 @@ class _Writer:
         self.step(event, "layer", out=self.number(event.module), **{"class": module.kind}, args=args, kwargs=kwargs)
         for name, value in event.children.items() if is_container else ():
             if type(value) is Ref and self.knows(value.address):
-                self.step(event, "add_module", of=self.number(event.module), name=name, value=self.number(value.address))
+                self.step(
+                    event, "add_module", of=self.number(event.module), name=name, value=self.number(value.address)
+                )
             else:
                 self.complete = False
 
@@ -198,7 +202,9 @@ class _Writer:
             keywords = {k: v for k, v in event.keywords.items() if type(v) in (int, float, bool)}
             group = {"parameters": mine}
             number = self.number(event.optimizer)
-            self.step(event, "optimizer", out=number, **{"class": event.kind}, groups=[group] if mine else [], kwargs=keywords)
+            self.step(
+                event, "optimizer", out=number, **{"class": event.kind}, groups=[group] if mine else [], kwargs=keywords
+            )
 
 
 def leading(kind: str, kwargs: dict[str, Any]) -> list[Any]:
@@ -236,7 +242,7 @@ def connected(execution: Execution, root: Address) -> set[Address]:
     grown = True
     while grown:
         before = len(found)
-        for event in execution.events:
+        for event in execution.history:
             if isinstance(event, events.ChildSet) and event.owner in found and type(event.new) is Ref:
                 found.add(event.new.address)
             elif isinstance(event, events.Created) and event.module in found:
@@ -266,5 +272,3 @@ def _first_convolution(node: Node, path: str = "") -> str:
         if deeper:
             return deeper
     return ""
-
-

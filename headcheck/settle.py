@@ -21,7 +21,7 @@ AT_DEFAULTS = "its arguments are at their defaults"
 def over_paths(
     code: str, seen: list[tuple[Execution, Report]], executions: list[Execution]
 ) -> tuple[Execution, Report, list[Any]] | None:
-    """One report out of all that were made at one place, if the rule's `holds` is kept: with its execution and conditions.
+    """One report out of all made at one place, with its execution and conditions, if the rule's `holds` is kept.
 
     ``some-path``: one path that can really be taken is enough. ``every-path``: every path that comes by the place must
     show it, none may have lost anything, and the model must not have been handed to code that was not followed.

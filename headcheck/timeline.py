@@ -16,7 +16,9 @@ from headcheck.plans import connected, stem_channels
 from headcheck.positions import Positions
 
 
-def report(execution: Execution, model: Model, positions: Positions, filename: str, conditions: tuple[str, ...]) -> ModelReport:
+def report(
+    execution: Execution, model: Model, positions: Positions, filename: str, conditions: tuple[str, ...]
+) -> ModelReport:
     """One model on one execution: its timeline, its heads, its output shape and how much of it is trainable."""
     trainable, total = count_parameters(execution, model.ref)
     return ModelReport(
@@ -38,7 +40,7 @@ def timeline(execution: Execution, model: Model, positions: Positions) -> Iterat
     """The events of a model in order; what one line does over and over is said once."""
     mine = connected(execution, model.ref.address)
     last = None
-    for event in execution.events:
+    for event in execution.history:
         words = WORDS.get(type(event))
         text = words(execution, model, mine, event) if words else ""
         key = (id(event.site), type(event), text if not isinstance(event, events.Flagged) else event.value)
@@ -90,7 +92,7 @@ def set_words(execution: Execution, model: Model, mine: set[Any], event: events.
         return ""
     where = place_of(execution, model, event.owner)
     name = dotted(f"{where}.{event.name}" if where else event.name)
-    used = "" if event.old is not None or not where == "" else " (a new name)"
+    used = "" if event.old is not None or where != "" else " (a new name)"
     return f"`{name}` becomes {value_words(execution, event.new)}{used}"
 
 
@@ -213,5 +215,3 @@ def count_parameters(execution: Execution, ref: Ref) -> tuple[int | None, int | 
         total += size
         trainable += size if execution.trainable(parameter) else 0
     return trainable, total
-
-

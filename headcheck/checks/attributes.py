@@ -45,11 +45,19 @@ def unused_head(execution: Execution) -> Iterator[Report]:
         full = f"{path}.{event.name}" if path else event.name
         names = tuple(f"{full}.{n}" for n, _ in execution.parameters(event.new).items[:2])
         help_ = new_head(execution, model, head, outputs_of(execution, event.new))
-        yield Report("HC201", event.site, message, help_, Expectation("no-grad", names, head.out_features), model.ref.address, could_be_head(kinds, model))
+        yield Report(
+            "HC201",
+            event.site,
+            message,
+            help_,
+            Expectation("no-grad", names, head.out_features),
+            model.ref.address,
+            could_be_head(kinds, model),
+        )
 
 
 def could_be_head(kinds: frozenset[str], model: Model) -> Severity | None:
-    """A remark only (info) where a layer was put in that cannot have been meant as the head: a convolution for a stem."""
+    """A remark only (info) where the layer cannot have been meant as the head: a convolution meant for a stem."""
     wanted = {head.kind for head in model.entry.heads}
     return None if LINEAR in kinds or kinds & wanted else "info"
 
@@ -73,7 +81,9 @@ def missing_attribute(execution: Execution) -> Iterator[Report]:
         else:
             message = f"{owner} has no attribute `{event.name}`"
         help_ = suggestion(execution, event, place)
-        yield Report("HC202", event.site, message, help_, Expectation("raises"), place[0].ref.address if place else None)
+        yield Report(
+            "HC202", event.site, message, help_, Expectation("raises"), place[0].ref.address if place else None
+        )
     yield from deleted(execution)
 
 
@@ -82,7 +92,11 @@ def suggestion(execution: Execution, event: events.Missing, place: tuple[Model, 
         return f"its head is {real_heads(place[0])}"
     module = execution.module(Ref(event.owner))
     if module is not None and event.action == "read":
-        names = [*(module.arguments or {}), *(module.node.values if module.node else {}), *(module.node.children if module.node else {})]
+        names = [
+            *(module.arguments or {}),
+            *(module.node.values if module.node else {}),
+            *(module.node.children if module.node else {}),
+        ]
         close = catalog.nearest(str(event.name), names)
         return f"did you mean `{close[0]}`?" if close else ""
     if place is not None:
@@ -124,8 +138,8 @@ def auxiliary_head_left(execution: Execution) -> Iterator[Report]:
             if not isinstance(count, int) or count == head.out_features:
                 continue
             message = (
-                f"`{dotted(main[0].path)}` of {built(execution, model)} now has {count} classes, but its auxiliary head "
-                f"`{dotted(head.path)}` keeps {head.out_features} and its output is used"
+                f"`{dotted(main[0].path)}` of {built(execution, model)} now has {count} classes, but its auxiliary "
+                f"head `{dotted(head.path)}` keeps {head.out_features} and its output is used"
             )
             help_ = new_head(execution, model, head, count)
             expectation = Expectation("output", classes=head.out_features)
@@ -137,7 +151,9 @@ def unknown_model(execution: Execution) -> Iterator[Report]:
     """A builder or model name that the library does not have."""
     for event in execution.of(events.UnknownName):
         by_name = event.namespace.endswith("get_model")
-        among = catalog.registered() if by_name else sorted(n for n in catalog.names(event.namespace) if n[:1].islower())
+        among = (
+            catalog.registered() if by_name else sorted(n for n in catalog.names(event.namespace) if n[:1].islower())
+        )
         close = catalog.nearest(event.name, among)
         owner = "torchvision" if by_name else event.namespace
         message = f"{owner} has no model `{event.name}`"

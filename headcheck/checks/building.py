@@ -29,7 +29,9 @@ def weights_with_num_classes(execution: Execution) -> Iterator[Report]:
         classes = members.get(member) if members else None
         if classes is None or classes == count:
             continue
-        message = f"{short(event.builder)} has weights for {classes} classes and refuses num_classes={count} beside them"
+        message = (
+            f"{short(event.builder)} has weights for {classes} classes and refuses num_classes={count} beside them"
+        )
         model = next((m for m in execution.models if m.ref == Ref(event.module)), None)
         main = [h for h in model.entry.heads if not h.auxiliary] if model else []
         help_ = "leave num_classes out and replace the head"
@@ -48,9 +50,6 @@ def deprecated_pretrained(execution: Execution) -> Iterator[Report]:
         enum = catalog.weights_of(event.builder)
         value = event.given["pretrained"]
         members = [m for m in (catalog.weights(enum) or {}) if m != "DEFAULT"] if enum else []
-        if value is True and members:
-            fix = f'weights="{members[0]}"'
-        else:
-            fix = "weights=None" if value is False else ""
+        fix = f'weights="{members[0]}"' if value is True and members else "weights=None" if value is False else ""
         message = f"`pretrained` of {name} is deprecated since torchvision 0.13, `weights` takes its place"
         yield Report("HC501", event.site, message, fix, fix=fix)

@@ -61,9 +61,8 @@ def nothing_trainable(execution: Execution) -> Iterator[Report]:
     """An optimizer over parameters none of which requires a gradient."""
     if any(flag.value for flag in execution.of(events.Flagged)):
         return
-    reported = {id(event.optimizer) for event in ()}
     for event, optimizer in execution.optimizers():
-        if not optimizer.complete or id(event) in reported:
+        if not optimizer.complete:
             continue
         flags = [execution.trainable(parameter) for parameter in optimizer.parameters]
         if any(flag is not False for flag in flags) or list(frozen_new_heads(execution)):

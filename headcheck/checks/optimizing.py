@@ -32,7 +32,7 @@ def optimizer_before_replace(execution: Execution) -> Iterator[Report]:
                     f"was put in on line {execution.line(change.site)}: it never updates it"
                 )
                 help_ = "make the optimizer after the head is replaced"
-                yield Report("HC401", event.site, message, help_, Expectation("not-in-optimizer", names), model.ref.address)
+                yield Report(
+                    "HC401", event.site, message, help_, Expectation("not-in-optimizer", names), model.ref.address
+                )
                 break
-
-

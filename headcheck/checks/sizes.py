@@ -38,7 +38,11 @@ def describe(execution: Execution, model: Model, flow: Flow, place: str) -> Repo
     mismatch, layer = flow.mismatch, layer_name(flow.mismatch.kind)
     head = next(h for h in model.entry.heads if h.path == place or h.path.startswith(place + "."))
     out = outputs_of(execution, flow.at.part)
-    site = execution.site_of(flow.at.part) or execution.site_of(flow.sized.part if flow.sized else None) or model.built.site
+    site = (
+        execution.site_of(flow.at.part)
+        or execution.site_of(flow.sized.part if flow.sized else None)
+        or model.built.site
+    )
     expectation = Expectation("raises")
     after_new = flow.sized is not None and execution.is_new(flow.sized.part)
     if mismatch.reason != "size":
@@ -58,9 +62,8 @@ def describe(execution: Execution, model: Model, flow: Flow, place: str) -> Repo
         line = execution.line(execution.site_of(flow.sized.part))
         message = f"{layer} takes {mismatch.takes} {unit}, but the {before} before it (line {line}) gives {got}"
         return Report("HC105", site, message, fitting(layer, got, out), expectation, model.ref.address)
-    message = (
-        f"{layer} takes {mismatch.takes} {unit}, but {built(execution, model)} feeds {got} into `{dotted(flow.at.path)}`"
-    )
+    feeds = f"{built(execution, model)} feeds {got} into `{dotted(flow.at.path)}`"
+    message = f"{layer} takes {mismatch.takes} {unit}, but {feeds}"
     help_ = fitting(layer, got, out)
     if head.path == flow.at.path and layer == "Linear" and head.in_features == got:
         help_ = f"nn.Linear({execution.name_of(model.ref)}.{dotted(head.path)}.in_features, {argument(out)})"
@@ -129,4 +132,6 @@ def count_only(execution: Execution, event: events.FieldSet) -> Iterator[Report]
         f"`{dotted(below[0].path)}` keeps {old} classes"
     )
     expectation = Expectation("output", classes=old) if isinstance(old, int) else Expectation()
-    yield Report("HC103", event.site, message, new_head(execution, model, below[0], event.value), expectation, model.ref.address)
+    yield Report(
+        "HC103", event.site, message, new_head(execution, model, below[0], event.value), expectation, model.ref.address
+    )

@@ -106,9 +106,7 @@ def super_attribute(of: Super, name: str) -> Value:
     return Method(of, name)
 
 
-def instance_attribute(
-    machine: Machine, state: State, ref: Ref, thing: Instance, name: str, site: Operation
-) -> Value:
+def instance_attribute(machine: Machine, state: State, ref: Ref, thing: Instance, name: str, site: Operation) -> Value:
     if name in thing.attributes:
         return thing.attributes[name]
     found = class_attribute(thing.cls, name) if thing.cls else None
@@ -451,9 +449,7 @@ def set_item(state: State, of: Value, index: Value, value: Value, site: Operatio
         set_dictionary_item(state, of, thing, index, value, site)
 
 
-def set_dictionary_item(
-    state: State, of: Ref, thing: Dictionary, index: Value, value: Value, site: Operation
-) -> None:
+def set_dictionary_item(state: State, of: Ref, thing: Dictionary, index: Value, value: Value, site: Operation) -> None:
     if thing.view is not None:
         if isinstance(index, str):
             heap.set_child(state, Ref(thing.view), index, value, site, "item")

@@ -10,6 +10,7 @@ from headcheck.interpreter import access, heap
 from headcheck.interpreter.heap import Dictionary, Instance, Module, Sequence
 from headcheck.interpreter.state import Frame, State
 from headcheck.interpreter.values import (
+    Address,
     Bound,
     Choice,
     Class,
@@ -162,8 +163,15 @@ def make_object(machine: Machine, cls: Class, site: Operation) -> Module | Insta
     return Module("script", site, cls=cls, known=known)
 
 
-PLAIN_BASES = {"torch.nn.Module", "torch.nn.Sequential", "builtins.object", "abc.ABC", "pytorch_lightning.LightningModule",
-               "lightning.LightningModule", "lightning.pytorch.LightningModule"}  # fmt: skip
+PLAIN_BASES = {
+    "torch.nn.Module",
+    "torch.nn.Sequential",
+    "builtins.object",
+    "abc.ABC",
+    "pytorch_lightning.LightningModule",
+    "lightning.LightningModule",
+    "lightning.pytorch.LightningModule",
+}
 
 
 def all_bases(cls: Class) -> Iterator[Value]:
@@ -176,9 +184,14 @@ def all_bases(cls: Class) -> Iterator[Value]:
 def is_module_class(cls: Class) -> bool:
     """Whether a class of the script is a `torch.nn.Module`; one with an unknown base is if it has a forward."""
     for base in all_bases(cls):
-        if type(base) is Library and (base.name.startswith(("torch.nn.", "torchvision.models.")) or base.name.endswith("Module")):
+        if type(base) is Library and (
+            base.name.startswith(("torch.nn.", "torchvision.models.")) or base.name.endswith("Module")
+        ):
             return True
-    unknown = any(type(base) not in (Library, Class) or base.name.startswith(("timm.", "transformers.")) for base in all_bases(cls))
+    unknown = any(
+        type(base) not in (Library, Class) or base.name.startswith(("timm.", "transformers."))
+        for base in all_bases(cls)
+    )
     return unknown and access.class_attribute(cls, "forward") is not None
 
 
@@ -186,7 +199,7 @@ def fill_fields(state: State, ref: Ref, cls: Class, arguments: Arguments, keywor
     """Arguments of a class without `__init__` of its own (a dataclass, a named tuple) are its fields."""
     names = [f for c in (*(b for b in all_bases(cls) if type(b) is Class), cls) for f in c.fields]
     thing = state.heap[ref.address]
-    given = {**dict(zip(names, arguments)), **{k: v for k, v in keywords.items() if k != "**"}}
+    given = {**dict(zip(names, arguments, strict=False)), **{k: v for k, v in keywords.items() if k != "**"}}
     if type(thing) is Instance:
         open_ = {n: symbol("field", n, cls.code, n) for n in names if "**" in keywords and n not in given}
         state.heap[ref.address] = thing._replace(attributes={**thing.attributes, **open_, **given})
@@ -295,9 +308,9 @@ def symbol_method(
     return None
 
 
-def modules_in(state: State, values: list[Value]) -> set[heap.Address]:
+def modules_in(state: State, values: list[Value]) -> set[Address]:
     """The modules that can be reached from some values."""
-    found: set[heap.Address] = set()
+    found: set[Address] = set()
     todo, seen = list(values), set()
     while todo:
         value = todo.pop()

@@ -30,7 +30,7 @@ DELETED = _Deleted()
 
 
 class Build(NamedTuple):
-    """How a library model was built. `builder` is a qualified name; `weights` is False, True, a member's name or UNKNOWN."""
+    """How a library model was built. `weights` is False, True, a member's name or UNKNOWN."""
 
     builder: str
     keywords: Mapping[str, Value]
@@ -213,7 +213,7 @@ def field(module: Module, name: str) -> Value:
 
 
 class Listing(NamedTuple):
-    """Parameters of a module in PyTorch's order: (dotted name from the module, parameter); `complete` if that is all."""
+    """Parameters of a module in PyTorch's order, with their dotted names; `complete` if those are all."""
 
     items: list[tuple[str, Parameter]]
     complete: bool
@@ -226,9 +226,7 @@ def list_parameters(state: State, ref: Ref) -> Listing:
     return Listing(items, complete)
 
 
-def _collect(
-    state: State, ref: Ref, prefix: str, items: list[tuple[str, Parameter]], seen: set[Address]
-) -> bool:
+def _collect(state: State, ref: Ref, prefix: str, items: list[tuple[str, Parameter]], seen: set[Address]) -> bool:
     if ref.address in seen:
         return True
     seen.add(ref.address)
@@ -311,7 +309,7 @@ def subtree(state: State, ref: Ref) -> Iterator[tuple[str, Ref]]:
         seen.add(current.address)
         yield path, current
         prefix = f"{path}." if path else ""
-        stack.extend((prefix + n, v) for n, v in reversed(module.children.items()) if type(v) is Ref)
+        stack.extend((prefix + n, v) for n, v in reversed(list(module.children.items())) if type(v) is Ref)
 
 
 def copy_module(state: State, ref: Ref, site: Operation) -> Ref:

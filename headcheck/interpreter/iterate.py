@@ -33,7 +33,7 @@ def items_of(machine: Machine, state: State, value: Value, site: Operation) -> t
     """All items that iterating over `value` yields, or None if they are not known."""
     kind = type(value)
     if kind is Tuple:
-        return value.items
+        return tuple(value.items)
     if isinstance(value, str):
         return tuple(value) if len(value) <= LONGEST else None
     if kind is Parameters:

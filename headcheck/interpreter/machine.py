@@ -14,21 +14,18 @@ from headcheck.interpreter.iterate import element_of, items_of
 from headcheck.interpreter.merging import same
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import (
-    Bound,
     Class,
     Function,
     Library,
     Method,
     Parameter,
     Parameters,
-    Partial,
     Ref,
     Slice,
     Symbol,
     Tuple,
     Value,
     is_plain,
-    label,
     symbol,
 )
 from headcheck.ir import (
@@ -162,7 +159,12 @@ class Machine:
         return symbol("global", name, name)
 
     def call_quietly(
-        self, state: State, function: Value, arguments: tuple[Value, ...], keywords: Mapping[str, Value], site: Operation
+        self,
+        state: State,
+        function: Value,
+        arguments: tuple[Value, ...],
+        keywords: Mapping[str, Value],
+        site: Operation,
     ) -> Value:
         """Call something for its value alone, in this state; unknown if the call would split the path or end it."""
         attempt = state.fork()
@@ -237,9 +239,7 @@ def on_get_item(machine: Machine, op: GetItem, state: State) -> None:
 
 
 def on_set_item(machine: Machine, op: SetItem, state: State) -> None:
-    access.set_item(
-        state, machine.read(state, op.of), machine.read(state, op.index), machine.read(state, op.value), op
-    )
+    access.set_item(state, machine.read(state, op.of), machine.read(state, op.index), machine.read(state, op.value), op)
 
 
 def on_delete_item(machine: Machine, op: DeleteItem, state: State) -> None:
@@ -374,10 +374,7 @@ def ends(block: Block) -> bool:
 
 def on_loop(machine: Machine, op: Loop, state: State) -> list[State]:
     iterable = machine.read(state, op.iterable)
-    if type(iterable) is Parameters and touches_flags_only(op):
-        items = None
-    else:
-        items = items_of(machine, state, iterable, op)
+    items = None if type(iterable) is Parameters and touches_flags_only(op) else items_of(machine, state, iterable, op)
     if items is None or (len(items) > 64 and not over_model(items)):
         return loop_once(machine, op, state, element_of(state, iterable))
     return loop_over(machine, op, state, items)
@@ -392,7 +389,7 @@ def over_model(items: tuple[Value, ...]) -> bool:
 
 
 def touches_flags_only(op: Loop) -> bool:
-    """Whether the body does to each parameter the same: ``p.requires_grad = False`` and nothing that depends on which."""
+    """Whether the body does to each parameter the same, ``p.requires_grad = False``, whichever it is."""
     own = {op.element}
     for operation in op.body:
         if type(operation) is Move and operation.value in own:
@@ -406,7 +403,8 @@ def touches_flags_only(op: Loop) -> bool:
 
 
 def loop_over(machine: Machine, op: Loop, state: State, items: tuple[Value, ...]) -> list[State]:
-    states, out = [state], []
+    states: list[State] = [state]
+    out: list[State] = []
     broken: list[State] = []
     for item in items:
         for one in states:
@@ -424,7 +422,8 @@ def loop_over(machine: Machine, op: Loop, state: State, items: tuple[Value, ...]
 
 def turn(states: list[State]) -> tuple[list[State], list[State]]:
     """(those that go on with the loop, those that left it)."""
-    on, left = [], []
+    on: list[State] = []
+    left: list[State] = []
     for state in states:
         if state.ended == "continue":
             state.end("")
@@ -482,7 +481,7 @@ def on_with(machine: Machine, op: With, state: State) -> list[State]:
 
 
 def on_try(machine: Machine, op: Try, state: State) -> list[State]:
-    """The body; then the handlers for what it raised for sure, and once, in doubt, for a failure nobody can rule out."""
+    """The body; then the handlers for what it raised for sure, and once for a failure that cannot be ruled out."""
     failing = state.fork()
     catches = any(not h.names or set(h.names) & ATTRIBUTE_CATCHERS for h in op.handlers)
     state.guards += catches

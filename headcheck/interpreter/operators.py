@@ -91,7 +91,7 @@ def _plain_binary(name: str, left: Any, right: Any) -> Value:
 def _small(left: Any, right: Any) -> bool:
     """Whether a product, power or shift of the two stays small enough to be computed."""
     if all(isinstance(value, (int, float)) for value in (left, right)):
-        return abs(left) <= 10**6 and abs(right) <= 10**6
+        return bool(abs(left) <= 10**6 and abs(right) <= 10**6)
     return all(not isinstance(value, int) or value < 1000 for value in (left, right))
 
 
@@ -144,7 +144,7 @@ def equal(state: State, left: Value, right: Value, site: Operation) -> bool | No
     if type(left) is Tuple and type(right) is Tuple:
         if len(left.items) != len(right.items):
             return False
-        parts = [equal(state, a, b, site) for a, b in zip(left.items, right.items)]
+        parts = [equal(state, a, b, site) for a, b in zip(left.items, right.items, strict=False)]
         return False if False in parts else None if None in parts else True
     if (left is None or right is None) and (type(left) in IDENTITY or type(right) in IDENTITY):
         return False

@@ -31,12 +31,64 @@ from headcheck.ir.lower import variables
 
 # Attribute and function names that only speak of models, their layers, parameters and optimizers.
 SEEDS = frozenset(
-    "parameters named_parameters children named_children modules named_modules requires_grad requires_grad_ in_features "
-    "out_features in_channels out_channels fc classifier head heads aux_classifier AuxLogits features last_channel "
-    "load_state_dict state_dict add_module register_module add_param_group Linear Conv2d Sequential ModuleList ModuleDict "
-    "Identity Parameter DataParallel DistributedDataParallel deepcopy create_model get_model from_pretrained weights "
-    "FastRCNNPredictor MaskRCNNPredictor box_predictor roi_heads setattr getattr delattr reset_classifier eval train "
-    "SGD Adam AdamW RMSprop Adagrad Adadelta Adamax".split()
+    [
+        "parameters",
+        "named_parameters",
+        "children",
+        "named_children",
+        "modules",
+        "named_modules",
+        "requires_grad",
+        "requires_grad_",
+        "in_features",
+        "out_features",
+        "in_channels",
+        "out_channels",
+        "fc",
+        "classifier",
+        "head",
+        "heads",
+        "aux_classifier",
+        "AuxLogits",
+        "features",
+        "last_channel",
+        "load_state_dict",
+        "state_dict",
+        "add_module",
+        "register_module",
+        "add_param_group",
+        "Linear",
+        "Conv2d",
+        "Sequential",
+        "ModuleList",
+        "ModuleDict",
+        "Identity",
+        "Parameter",
+        "DataParallel",
+        "DistributedDataParallel",
+        "deepcopy",
+        "create_model",
+        "get_model",
+        "from_pretrained",
+        "weights",
+        "FastRCNNPredictor",
+        "MaskRCNNPredictor",
+        "box_predictor",
+        "roi_heads",
+        "setattr",
+        "getattr",
+        "delattr",
+        "reset_classifier",
+        "eval",
+        "train",
+        "SGD",
+        "Adam",
+        "AdamW",
+        "RMSprop",
+        "Adagrad",
+        "Adadelta",
+        "Adamax",
+    ]
 )
 LIBRARIES = ("torchvision", "timm", "transformers")
 

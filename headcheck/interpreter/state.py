@@ -9,7 +9,6 @@ from headcheck.events import Event
 from headcheck.interpreter.values import Address, Class, Ref, Symbol, Value
 from headcheck.ir import UNKNOWN, Operation
 
-
 Cell: TypeAlias = "tuple[Event, Any, int] | None"
 
 
@@ -28,8 +27,8 @@ class State:
     """Everything in the dicts is immutable, so a shallow copy of each is a copy of the state.
 
     `ended` is why the current block stops: "", return, raise, break, continue or exit. `events` is a cons list, newest
-    first, of (event, rest, count). `flags` holds ``requires_grad`` by (address, dotted path) where it differs from the module's default.
-    `conditions` are the branches taken on something unknown, as (libcst node of the test, truth). `doubtful` marks a
+    first, of (event, rest, count). `flags` holds ``requires_grad`` by (address, dotted path) where it differs from the
+    module's default. `conditions` are the branches taken on something unknown, as (libcst node of the test, truth). `doubtful` marks a
     path that assumed a failure inside `try`; `cut` one that lost something to a limit.
     """
 

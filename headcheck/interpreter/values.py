@@ -23,7 +23,7 @@ class Ref(NamedTuple):
 
 
 class Symbol(NamedTuple):
-    """An unknown with an identity: the same expression over the same unknowns is the same symbol each time it is read."""
+    """An unknown with an identity: the same expression over the same unknowns is the same symbol each time."""
 
     key: Hashable
     label: str

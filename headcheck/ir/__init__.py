@@ -1,6 +1,6 @@
 """The small intermediate representation that scripts are lowered to.
 
-A-normal form: operands are constants or variables, every intermediate result has a variable of its own (named ``%1``, …).
+A-normal form: operands are constants or variables, every intermediate result has a variable of its own (``%1``, …).
 Short circuits, conditional expressions and comprehensions are `If` and `Loop`, so no later layer knows of them.
 Every operation keeps its libcst node; a position is computed from it only when a finding needs one.
 """
@@ -239,7 +239,7 @@ class Parameter:
 
 @dataclass(slots=True, eq=False)
 class Define(Operation):
-    """A function or lambda. `free` are the names its body reads and does not assign; `stores_global` it declares global."""
+    """A function or lambda. `free` are the names its body reads; those in `stores_global` it declares global."""
 
     target: Variable
     name: str

@@ -57,9 +57,9 @@ def _is_used(temporary: str, readers: dict[str, list[Operation]]) -> bool:
         elif isinstance(reader, GetItem) and reader.of == temporary:
             if _is_used(reader.target, readers):
                 return True
-        elif isinstance(reader, (SetAttribute, SetItem)) and reader.of == temporary and reader.value != temporary:
-            continue
-        elif isinstance(reader, Call) and reader.function in ADMINISTRATIVE:
+        elif (isinstance(reader, (SetAttribute, SetItem)) and reader.of == temporary and reader.value != temporary) or (
+            isinstance(reader, Call) and reader.function in ADMINISTRATIVE
+        ):
             continue
         else:
             return True
@@ -85,5 +85,3 @@ def has_defaults(block: Block) -> bool:
         if isinstance(operation, GetAttribute) and operation.name == "add_argument":
             return True
     return False
-
-

@@ -186,8 +186,8 @@ class _Lowering:
 
     def one_index(self, element: cst.SubscriptElement) -> Operand:
         index = element.slice
-        if isinstance(index, cst.Index):
-            return self.expression(index.value)
+        if not isinstance(index, cst.Slice):
+            return self.expression(index.value) if isinstance(index, cst.Index) else UNKNOWN
         start, stop, step = (None if p is None else self.expression(p) for p in (index.lower, index.upper, index.step))
         target = self.temporary()
         self.out.append(MakeSlice(element, target, start, stop, step))

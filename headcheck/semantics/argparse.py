@@ -1,4 +1,4 @@
-"""`argparse`: what `parse_args` answers, with the choices and, in a run "as started without arguments", the defaults."""
+"""`argparse`: what `parse_args` answers, with the choices, and the defaults in a run that takes them."""
 
 from __future__ import annotations
 
@@ -22,11 +22,13 @@ def add_argument(call: CallSite) -> Value:
         long = [n for n in names if n.startswith("--")] or names
         target = long[0].lstrip("-").replace("-", "_") if long else ""
     action = call.keywords.get("action")
-    absent = {"store_true": False, "store_false": True}.get(action if isinstance(action, str) else "", None)
+    absent = {"store_true": False, "store_false": True}.get(action if isinstance(action, str) else "")
     default = call.keywords.get("default", absent)
     positional = bool(names) and not names[0].startswith("-")
     has_default = "default" in call.keywords or not (positional or call.keywords.get("required") is True)
-    choices = items_of(call.machine, call.state, call.keywords["choices"], call.site) if "choices" in call.keywords else None
+    choices = (
+        items_of(call.machine, call.state, call.keywords["choices"], call.site) if "choices" in call.keywords else None
+    )
     known = choices if choices and all(is_plain(c) for c in choices) else ()
     thing = call.state.heap[call.receiver.address]
     arguments = (*thing.arguments, (target, default, known, has_default))

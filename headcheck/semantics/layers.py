@@ -40,10 +40,16 @@ def _int(value: Any) -> int | None:
 def _pair(value: Any, count: int = 2) -> tuple[int | None, ...]:
     if type(value) is int:
         return (value,) * count
-    items = getattr(value, "items", value)
-    if isinstance(items, tuple) and len(items) == count:
+    items = _items(value)
+    if items is not None and len(items) == count:
         return tuple(_int(item) for item in items)
     return (None,) * count
+
+
+def _items(value: Any) -> tuple[Any, ...] | None:
+    """The items of a tuple, as the interpreter or as the catalog holds one."""
+    found = getattr(value, "items", value)
+    return found if isinstance(found, tuple) else None
 
 
 def same(kind: str, get: Get, shape: Shape) -> Result:
@@ -77,10 +83,12 @@ def _windows(get: Get, sizes: Shape) -> Shape:
     stride = get("stride")
     steps = kernel if stride is None else _pair(stride, count)
     dilation = _pair(get("dilation"), count)
-    return tuple(_window(*parts) for parts in zip(sizes, kernel, steps, padding, dilation))
+    return tuple(_window(*parts) for parts in zip(sizes, kernel, steps, padding, dilation, strict=False))
 
 
-def _window(size: int | None, kernel: int | None, step: int | None, padding: int | None, dilation: int | None) -> int | None:
+def _window(
+    size: int | None, kernel: int | None, step: int | None, padding: int | None, dilation: int | None
+) -> int | None:
     if size is None or kernel is None or not step or padding is None or dilation is None:
         return None
     return (size + 2 * padding - dilation * (kernel - 1) - 1) // step + 1
@@ -94,7 +102,10 @@ def pooling(kind: str, get: Get, shape: Shape) -> Result:
         return None
     if get("ceil_mode") is not False:
         return (shape[0], *(None,) * dimensions)
-    return (shape[0], *_windows(lambda name: 1 if name == "dilation" and type(get(name)) is not int else get(name), shape[1:]))
+    return (
+        shape[0],
+        *_windows(lambda name: 1 if name == "dilation" and type(get(name)) is not int else get(name), shape[1:]),
+    )
 
 
 def adaptive_pooling(kind: str, get: Get, shape: Shape) -> Result:
@@ -120,8 +131,8 @@ def batch_norm(kind: str, get: Get, shape: Shape) -> Result:
 def layer_norm(kind: str, get: Get, shape: Shape) -> Result:
     value = get("normalized_shape")
     takes = value if type(value) is int else None
-    if isinstance(getattr(value, "items", value), tuple):
-        sizes = getattr(value, "items", value)
+    sizes = _items(value)
+    if sizes is not None:
         takes = _int(sizes[0]) if len(sizes) == 1 else None
     if takes is not None and shape and shape[-1] is not None and shape[-1] != takes:
         return Mismatch(kind, "normalized_shape", takes, shape, "size")
@@ -154,11 +165,42 @@ RULES: dict[str, Callable[[str, Get, Shape], Result]] = {
     **{f"torch.nn.Adaptive{p}Pool{n}d": adaptive_pooling for p in ("Max", "Avg") for n in (1, 2, 3)},
     **{
         f"torch.nn.{name}": same
-        for name in (
-            "Identity Dropout Dropout1d Dropout2d Dropout3d AlphaDropout FeatureAlphaDropout ReLU ReLU6 LeakyReLU PReLU RReLU ELU SELU "
-            "CELU GELU SiLU Mish Sigmoid Tanh Softplus Softsign Hardswish Hardsigmoid Hardtanh LogSigmoid Threshold Softmax LogSoftmax "
-            "Softmin Softmax2d Hardshrink Softshrink Tanhshrink"
-        ).split()
+        for name in [
+            "Identity",
+            "Dropout",
+            "Dropout1d",
+            "Dropout2d",
+            "Dropout3d",
+            "AlphaDropout",
+            "FeatureAlphaDropout",
+            "ReLU",
+            "ReLU6",
+            "LeakyReLU",
+            "PReLU",
+            "RReLU",
+            "ELU",
+            "SELU",
+            "CELU",
+            "GELU",
+            "SiLU",
+            "Mish",
+            "Sigmoid",
+            "Tanh",
+            "Softplus",
+            "Softsign",
+            "Hardswish",
+            "Hardsigmoid",
+            "Hardtanh",
+            "LogSigmoid",
+            "Threshold",
+            "Softmax",
+            "LogSoftmax",
+            "Softmin",
+            "Softmax2d",
+            "Hardshrink",
+            "Softshrink",
+            "Tanhshrink",
+        ]
     },
 }
 ACTIVATIONS_WITHOUT_PARAMETERS = frozenset(RULES) - {
@@ -169,7 +211,9 @@ ACTIVATIONS_WITHOUT_PARAMETERS = frozenset(RULES) - {
     *(f"torch.nn.Conv{n}d" for n in (1, 2, 3)),
     *(f"torch.nn.BatchNorm{n}d" for n in (1, 2, 3)),
 }
-CONTAINERS = frozenset({"torch.nn.Sequential", "torch.nn.ModuleList", "torch.nn.ModuleDict", "script", "torch.nn.DataParallel"})
+CONTAINERS = frozenset(
+    {"torch.nn.Sequential", "torch.nn.ModuleList", "torch.nn.ModuleDict", "script", "torch.nn.DataParallel"}
+)
 AFFINE = frozenset({"torch.nn.LayerNorm", "torch.nn.GroupNorm", *(f"torch.nn.BatchNorm{n}d" for n in (1, 2, 3))})
 
 
@@ -201,7 +245,9 @@ def parameter_shape(module: Any, name: str) -> tuple[int, ...] | None:
             return None
         return weight if name == "weight" else weight[:1] if name == "bias" else None
     if module.kind in AFFINE:
-        size = module.arguments.get("num_features", module.arguments.get("num_channels", module.arguments.get("normalized_shape")))
+        size = module.arguments.get(
+            "num_features", module.arguments.get("num_channels", module.arguments.get("normalized_shape"))
+        )
         sizes = (size,) if type(size) is int else getattr(size, "items", None)
         return tuple(sizes) if isinstance(sizes, tuple) and all(type(s) is int for s in sizes) else None
     return None

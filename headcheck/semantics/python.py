@@ -109,7 +109,11 @@ def dictionary(call: CallSite) -> Value:
 
 @effect("builtins.range")
 def range_(call: CallSite) -> Value:
-    if call.arguments and all(type(a) is int for a in call.arguments) and (len(call.arguments) < 3 or call.arguments[2]):
+    if (
+        call.arguments
+        and all(type(a) is int for a in call.arguments)
+        and (len(call.arguments) < 3 or call.arguments[2])
+    ):
         numbers = range(*call.arguments)
         if len(numbers) <= 1000:
             return make_list(call, tuple(numbers))
@@ -129,7 +133,9 @@ def zip_(call: CallSite) -> Value:
     lists = [items(call, argument) for argument in call.arguments]
     if any(found is None for found in lists):
         return make_list(call, None)
-    return make_list(call, tuple(Tuple(parts) for parts in zip(*[found for found in lists if found is not None])))
+    return make_list(
+        call, tuple(Tuple(parts) for parts in zip(*[found for found in lists if found is not None], strict=False))
+    )
 
 
 @effect("builtins.reversed")
@@ -141,8 +147,10 @@ def reversed_(call: CallSite) -> Value:
 @effect("builtins.sorted")
 def sorted_(call: CallSite) -> Value:
     found = items(call, call.argument(0, "iterable"))
-    if found is None or call.keywords or not (
-        all(isinstance(i, str) for i in found) or all(isinstance(i, (int, float)) for i in found)
+    if (
+        found is None
+        or call.keywords
+        or not (all(isinstance(i, str) for i in found) or all(isinstance(i, (int, float)) for i in found))
     ):
         return make_list(call, None)
     return make_list(call, tuple(sorted(found)))
@@ -167,7 +175,11 @@ def filter_(call: CallSite) -> Value:
 def chain(call: CallSite) -> Value:
     lists = [items(call, argument) for argument in call.arguments]
     if any(found is None for found in lists):
-        return Tuple(call.arguments) if all(type(a) in (Parameters, Filtered, Ref) for a in call.arguments) else unknown(call)
+        return (
+            Tuple(call.arguments)
+            if all(type(a) in (Parameters, Filtered, Ref) for a in call.arguments)
+            else unknown(call)
+        )
     return make_list(call, tuple(item for found in lists for item in found or ()))
 
 
@@ -372,8 +384,30 @@ def deepcopy(call: CallSite) -> Value:
 # -- methods of built-in types ---------------------------------------------------------------------------------------
 
 TEXT_METHODS = frozenset(
-    "startswith endswith lower upper strip lstrip rstrip split rsplit replace join format title capitalize find count "
-    "isdigit removeprefix removesuffix partition rpartition index".split()
+    [
+        "startswith",
+        "endswith",
+        "lower",
+        "upper",
+        "strip",
+        "lstrip",
+        "rstrip",
+        "split",
+        "rsplit",
+        "replace",
+        "join",
+        "format",
+        "title",
+        "capitalize",
+        "find",
+        "count",
+        "isdigit",
+        "removeprefix",
+        "removesuffix",
+        "partition",
+        "rpartition",
+        "index",
+    ]
 )
 
 

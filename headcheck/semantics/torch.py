@@ -5,7 +5,7 @@ from __future__ import annotations
 from headcheck import catalog, events
 from headcheck.catalog.entry import REQUIRED, Signature
 from headcheck.interpreter import access, heap
-from headcheck.interpreter.heap import DELETED, Dictionary, Module, Optimizer, Sequence
+from headcheck.interpreter.heap import DELETED, Dictionary, Module, Optimizer
 from headcheck.interpreter.iterate import items_of
 from headcheck.interpreter.values import (
     Filtered,
@@ -226,9 +226,7 @@ def rearrange(call: CallSite) -> Value:
     for name in old[len(children) :]:
         call.state.log(events.ChildDeleted(call.site, call.receiver.address, name, "rearranged"))
     for position, child in enumerate(children):
-        call.state.log(
-            events.ChildSet(call.site, call.receiver.address, str(position), child, None, "rearranged")
-        )
+        call.state.log(events.ChildSet(call.site, call.receiver.address, str(position), child, None, "rearranged"))
     return taken
 
 
@@ -362,5 +360,3 @@ def step(call: CallSite) -> Value:
 @method(Optimizer, "*")
 def other_optimizer_method(call: CallSite) -> Value:
     return unknown(call)
-
-

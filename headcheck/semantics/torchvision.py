@@ -94,8 +94,8 @@ def builder_keywords(call: CallSite, canonical: str) -> dict[str, Value]:
     """What the call passes besides its weights, by keyword."""
     signature = catalog.signature(canonical)
     names = list(signature.parameters) if signature else []
-    given = {**dict(zip(names, call.arguments)), **call.keywords}
-    # Before torchvision 0.13 the first positional argument was `pretrained`; now it must be a keyword, so it is dropped.
+    given = {**dict(zip(names, call.arguments, strict=False)), **call.keywords}
+    # A first positional argument was `pretrained` before torchvision 0.13; `weights_of` reads it.
     return {name: value for name, value in given.items() if name not in WEIGHT_KEYWORDS}
 
 
@@ -181,13 +181,20 @@ def get_model(call: CallSite) -> Value:
         if canonical is None:
             return no_such_builder(call, "torchvision.models.get_model", str(name))
         return build(call._replace(arguments=(), keywords=rest), canonical)
-    return build_by_choice(call._replace(keywords=rest), Choice("torchvision.models", name)) if type(name) is Symbol else opaque(call)
+    return (
+        build_by_choice(call._replace(keywords=rest), Choice("torchvision.models", name))
+        if type(name) is Symbol
+        else opaque(call)
+    )
 
 
 @effect("torchvision.models.get_weight", "torchvision.models._api.get_weight")
 def get_weight(call: CallSite) -> Value:
     name = call.argument(0, "name")
     return Library(f"torchvision.models.{name}") if isinstance(name, str) else unknown(call)
+
+
+HUB_KEYWORDS = frozenset({"repo_or_dir", "model", "force_reload", "verbose", "trust_repo", "skip_validation", "source"})
 
 
 @effect("torch.hub.load")
@@ -197,9 +204,5 @@ def hub_load(call: CallSite) -> Value:
     if not isinstance(repository, str) or not repository.startswith("pytorch/vision") or not isinstance(name, str):
         return unknown(call)
     canonical = catalog.model_builder(str(name))
-    keywords = {
-        k: v for k, v in call.keywords.items() if k not in ("repo_or_dir", "model", "force_reload", "verbose", "trust_repo", "skip_validation", "source")
-    }
+    keywords = {k: v for k, v in call.keywords.items() if k not in HUB_KEYWORDS}
     return unknown(call) if canonical is None else build(call._replace(arguments=(), keywords=keywords), canonical)
-
-
