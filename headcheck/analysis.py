@@ -8,7 +8,7 @@ from typing import Any
 
 import libcst as cst
 
-from headcheck import checks, events, plans, rulebook, settle, timeline
+from headcheck import checks, plans, rulebook, settle, timeline
 from headcheck.checks import Report
 from headcheck.execution import Execution, FileFacts, Model
 from headcheck.findings import Expectation, FileResult, Finding, Location, ModelReport, Statistics
@@ -177,8 +177,7 @@ def count(executions: list[Execution]) -> Statistics:
     models: set[int] = set()
     for execution in executions:
         models.update(id(model.built.site) for model in execution.models)
-        for event in execution.of(events.Unresolved):
-            unresolved.add(id(event.site))
+        unresolved.update(id(event.site) for event in execution.unresolved_heads())
         for model in execution.models:
             for head in model.entry.heads:
                 event = execution.replacement(model, head.path)

@@ -163,7 +163,8 @@ class Unresolved(NamedTuple):
 
     site: Site
     name: str
-    why: str
+    owner: str
+    new: Any
 
 
 class Escaped(NamedTuple):

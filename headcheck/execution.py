@@ -214,6 +214,12 @@ class Execution:
                 return True
         return False
 
+    def unresolved_heads(self) -> Iterator[events.Unresolved]:
+        """What may be new heads, put into something that could not be resolved to a model."""
+        for event in self.of(events.Unresolved):
+            if self.kinds_in(event.new) & SIZED:
+                yield event
+
     # -- forward -----------------------------------------------------------------------------------------------------
 
     @cached_property

@@ -240,11 +240,11 @@ def log_unresolved(state: State, of: Value, name: str, value: Value, site: Opera
     if type(thing) is not Module or thing.node is not None:
         return
     if type(of) is Symbol:
-        state.log(events.Unresolved(site, name, of.label))
+        state.log(events.Unresolved(site, name, of.label, value))
     else:
         owner = state.object(of)
         if type(owner) is Module and not owner.known and owner.cls is None:
-            state.log(events.Unresolved(site, name, owner.kind.rsplit(".", 1)[-1]))
+            state.log(events.Unresolved(site, name, owner.kind.rsplit(".", 1)[-1], value))
 
 
 def settled(machine: Machine, state: State, ref: Ref, site: Operation) -> Any:

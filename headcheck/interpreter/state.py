@@ -28,8 +28,8 @@ class State:
 
     `ended` is why the current block stops: "", return, raise, break, continue or exit. `events` is a cons list, newest
     first, of (event, rest, count). `flags` holds ``requires_grad`` by (address, dotted path) where it differs from the
-    module's default. `conditions` are the branches taken on something unknown, as (libcst node of the test, truth). `doubtful` marks a
-    path that assumed a failure inside `try`; `cut` one that lost something to a limit.
+    module's default. `conditions` are the branches taken on something unknown, as (libcst node of the test, truth).
+    `doubtful` marks a path that assumed a failure inside `try`; `cut` one that lost something to a limit.
     """
 
     __slots__ = (
