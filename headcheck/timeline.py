@@ -160,13 +160,15 @@ WORDS: dict[type, Callable[[Execution, Model, set[Any], Any], str]] = {
 
 def heads(execution: Execution, model: Model) -> Iterator[HeadReport]:
     """The model's heads as the script leaves them."""
+    seen: set[str] = set()
     for head in model.entry.heads:
         path, part = head.path, execution.part(model, head.path)
         places = list(execution.edited_places(model, head.path))
         if part is None and places:
-            path, part = places[0], execution.part(model, places[0])
-        if part is None:
+            path, part = places[-1], execution.part(model, places[-1])
+        if part is None or path in seen:
             continue
+        seen.add(path)
         words = value_words(execution, part) if type(part) is Ref else part_words(execution, part)
         sizes = [execution.field(part, n) for n in ("in_features", "in_channels")]
         takes = next((s for s in sizes if isinstance(s, int)), None)

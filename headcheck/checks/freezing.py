@@ -140,7 +140,10 @@ def misspelt(
     model = execution.root_of(Parameter(event.owner, event.path)) if event and type(event.owner) is Ref else None
     expectation = Expectation()
     if model is not None and event is not None and event.value is False:
-        path = execution.path_of(model, Parameter(event.owner, event.path))
+        parameter = Parameter(event.owner, event.path)
+        if event.path == "*":  # each of them in turn: the first stands for all
+            parameter = next((p for _, p in execution.parameters(event.owner).items), parameter)
+        path = execution.path_of(model, parameter)
         expectation = Expectation("trainable", (path,)) if path else Expectation()
     return Report("HC303", site, message, "requires_grad", expectation, model.ref.address if model else None)
 

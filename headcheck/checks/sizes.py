@@ -73,6 +73,8 @@ def describe(execution: Execution, model: Model, flow: Flow, place: str) -> Repo
 def fitting(layer: str, size: int | None, out: object) -> str:
     if layer == "Linear" or layer.startswith("Conv"):
         return f"nn.{layer}({size}, {argument(out)}{', kernel_size=1' if layer != 'Linear' else ''})"
+    if layer.endswith("Predictor"):
+        return f"{layer}({size}, {argument(out)})"
     return f"nn.{layer}({size})"
 
 

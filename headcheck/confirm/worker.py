@@ -360,6 +360,8 @@ def op_build(run: Run, step: Any) -> None:
     for key in ("weights", "weights_backbone", "pretrained", "pretrained_backbone", "progress"):
         keywords.pop(key, None)
     accepted = parameters_of(function)
+    if step.get("weights") not in (None, False) and "num_classes" in keywords:
+        check_class_count(run, function, step["weights"], keywords)
     keywords.update((key, None) for key in ("weights", "weights_backbone") if key in accepted)
     if "quantize" in accepted:
         keywords["quantize"] = False  # a quantized model cannot be trained; the float one has the same shape
@@ -368,6 +370,33 @@ def op_build(run: Run, step: Any) -> None:
     keep(run, step, build(run, lambda: function(**keywords)))
     for inner in field(step, "after", list) if "after" in step else []:
         perform(run, inner)
+
+
+class Reached(Exception):
+    """The builder went as far as loading weights: it takes its arguments."""
+
+
+def check_class_count(run: Run, function: Any, weights: Any, keywords: dict[str, Any]) -> None:
+    """Let torchvision itself say if it takes a class count beside weights: the builder is run up to their loading."""
+    interface = importlib.import_module("torchvision.models._api")
+    if not hasattr(interface, "get_model_weights"):
+        return
+    known = interface.get_model_weights(function)
+    member = getattr(known, weights, None) if isinstance(weights, str) and weights.isidentifier() else None
+    if not isinstance(member, known):
+        member = known.DEFAULT
+    load = interface.WeightsEnum.get_state_dict
+
+    def reached(*_: Any, **__: Any) -> Any:
+        raise Reached
+
+    interface.WeightsEnum.get_state_dict = reached
+    try:
+        with_parameters_on_meta(run.torch, lambda: function(weights=member, **keywords))
+    except Reached:
+        pass
+    finally:
+        interface.WeightsEnum.get_state_dict = load
 
 
 def op_layer(run: Run, step: Any) -> None:

@@ -139,6 +139,14 @@ def layer_norm(kind: str, get: Get, shape: Shape) -> Result:
     return shape
 
 
+def predictor(kind: str, get: Get, shape: Shape) -> Result:
+    """A detection model's predictor answers several tensors, so only what it takes can be said."""
+    takes = _int(get("in_channels"))
+    if takes is not None and shape and shape[0] is not None and shape[0] != takes:
+        return Mismatch(kind, "in_channels", takes, shape, "size")
+    return None
+
+
 def flatten(kind: str, get: Get, shape: Shape) -> Result:
     if get("start_dim") != 1 or get("end_dim") != -1:
         return None
@@ -158,6 +166,9 @@ RULES: dict[str, Callable[[str, Get, Shape], Result]] = {
     "torch.nn.Linear": linear,
     "torch.nn.modules.linear.NonDynamicallyQuantizableLinear": linear,
     "torch.nn.Flatten": flatten,
+    "torchvision.models.detection.faster_rcnn.FastRCNNPredictor": predictor,
+    "torchvision.models.detection.mask_rcnn.MaskRCNNPredictor": predictor,
+    "torchvision.models.detection.keypoint_rcnn.KeypointRCNNPredictor": predictor,
     "torch.nn.LayerNorm": layer_norm,
     **{f"torch.nn.Conv{n}d": convolution for n in (1, 2, 3)},
     **{f"torch.nn.BatchNorm{n}d": batch_norm for n in (1, 2, 3)},
@@ -203,7 +214,7 @@ RULES: dict[str, Callable[[str, Get, Shape], Result]] = {
         ]
     },
 }
-ACTIVATIONS_WITHOUT_PARAMETERS = frozenset(RULES) - {
+ACTIVATIONS_WITHOUT_PARAMETERS = frozenset(kind for kind in RULES if kind.startswith("torch.nn.")) - {
     "torch.nn.Linear",
     "torch.nn.modules.linear.NonDynamicallyQuantizableLinear",
     "torch.nn.LayerNorm",
