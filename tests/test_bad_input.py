@@ -36,7 +36,7 @@ READABLE = {
     "long": "def f(a, b=1):\n    return a.b(c)[0]\n" * 10_000,
     "huge_number": f"x = 0x{'f' * 100_000}\n",
     "huge_string": f"x = '{'a' * 5_000_000}'\n",
-    "strings": f"x = ({repr('a') * 790})\n",
+    "strings": f"x = ({repr('a') * 390})\n",
     "some_elifs": "if a:\n    pass\n" + "elif b:\n    pass\n" * 490,
     "some_operators": f"x = {' + '.join(['1'] * 190)}\n",
     "with_form_feeds": "\f\n\f x = 1\n".replace(" x", "x"),

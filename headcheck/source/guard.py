@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 MAX_DEPTH: Final = 200
 MAX_ELIFS: Final = 500
-MAX_STRINGS: Final = 800
+MAX_STRINGS: Final = 400
 MAX_NODES: Final = 200_000
 ORDINARY_DEPTH: Final = 16
 MAX_EXCESS: Final = 100_000

@@ -68,7 +68,7 @@ print("alive")
 
 
 @pytest.mark.parametrize(
-    "shape, limit", [("lambdas", 190), ("operators", 190), ("elifs", 500), ("ands", 190), ("strings", 790)]
+    "shape, limit", [("lambdas", 190), ("operators", 190), ("elifs", 500), ("ands", 190), ("strings", 390)]
 )
 def test_limits(shape, limit):
     assert isinstance(guard.check(SHAPES[shape](limit)), ast.Module)
@@ -159,7 +159,7 @@ def test_recursion_is_deep_on_the_large_stack_and_nowhere_else():
     assert sys.getrecursionlimit() == before
 
 
-@pytest.mark.parametrize("shape, number", [("elifs", 490), ("strings", 790), ("lambdas", 190), ("ternaries", 190)])
+@pytest.mark.parametrize("shape, number", [("elifs", 490), ("strings", 390), ("lambdas", 190), ("ternaries", 190)])
 def test_the_positions_of_what_is_allowed_can_be_found(shape, number):
     """Of libcst's own visitors this is the one that recurses deepest."""
     from libcst.metadata import MetadataWrapper, PositionProvider
