@@ -48,8 +48,8 @@ def _pair(value: Any, count: int = 2) -> tuple[int | None, ...]:
 
 def _items(value: Any) -> tuple[Any, ...] | None:
     """The items of a tuple, as the interpreter or as the catalog holds one."""
-    found = getattr(value, "items", value)
-    return found if isinstance(found, tuple) else None
+    found = value if type(value) is tuple else getattr(value, "items", None)
+    return found if type(found) is tuple else None
 
 
 def same(kind: str, get: Get, shape: Shape) -> Result:
@@ -74,7 +74,12 @@ def convolution(kind: str, get: Get, shape: Shape) -> Result:
         return None
     if takes is not None and shape[0] is not None and shape[0] != takes:
         return Mismatch(kind, "in_channels", takes, shape, "size")
-    return (_int(get("out_channels")), *_windows(get, shape[1:]))
+    return fitting((_int(get("out_channels")), *_windows(get, shape[1:])))
+
+
+def fitting(shape: Shape) -> Shape | None:
+    """A shape, None where a window is larger than what it slides over: PyTorch refuses that."""
+    return None if any(size is not None and size < 1 for size in shape) else shape
 
 
 def _windows(get: Get, sizes: Shape) -> Shape:
@@ -98,21 +103,19 @@ def pooling(kind: str, get: Get, shape: Shape) -> Result:
     dimensions = int(kind[-2])
     if len(shape) < dimensions:
         return Mismatch(kind, "", None, shape, "vector")
-    if len(shape) != dimensions + 1:
+    if len(shape) != dimensions + 1 or get("return_indices") is True:
         return None
     if get("ceil_mode") is not False:
         return (shape[0], *(None,) * dimensions)
-    return (
-        shape[0],
-        *_windows(lambda name: 1 if name == "dilation" and type(get(name)) is not int else get(name), shape[1:]),
-    )
+    average = kind.startswith("torch.nn.Avg")  # these have no dilation
+    return fitting((shape[0], *_windows(lambda name: 1 if average and name == "dilation" else get(name), shape[1:])))
 
 
 def adaptive_pooling(kind: str, get: Get, shape: Shape) -> Result:
     dimensions = int(kind[-2])
     if len(shape) < dimensions:
         return Mismatch(kind, "", None, shape, "vector")
-    if len(shape) != dimensions + 1:
+    if len(shape) != dimensions + 1 or get("return_indices") is True:
         return None
     return (shape[0], *_pair(get("output_size"), dimensions))
 
@@ -125,7 +128,7 @@ def batch_norm(kind: str, get: Get, shape: Shape) -> Result:
         return Mismatch(kind, "num_features", takes, shape, "map")
     if takes is not None and shape and shape[0] is not None and shape[0] != takes:
         return Mismatch(kind, "num_features", takes, shape, "size")
-    return shape
+    return shape if dimensions == 1 or len(shape) == dimensions + 1 else None
 
 
 def layer_norm(kind: str, get: Get, shape: Shape) -> Result:
@@ -136,7 +139,19 @@ def layer_norm(kind: str, get: Get, shape: Shape) -> Result:
         takes = _int(sizes[0]) if len(sizes) == 1 else None
     if takes is not None and shape and shape[-1] is not None and shape[-1] != takes:
         return Mismatch(kind, "normalized_shape", takes, shape, "size")
-    return shape
+    return None if sizes is not None and len(sizes) > 1 and shape[-len(sizes) :] != sizes else shape
+
+
+def prelu(kind: str, get: Get, shape: Shape) -> Result:
+    return shape if get("num_parameters") in (1, *shape[:1]) else None
+
+
+def ranked(kind: str, get: Get, shape: Shape) -> Result:
+    """Layers that change no shape, and take only inputs of some ranks."""
+    return shape if len(shape) in RANKS[kind] else None
+
+
+RANKS = {"torch.nn.Dropout1d": (1, 2), "torch.nn.Softmax2d": (2, 3)}
 
 
 def predictor(kind: str, get: Get, shape: Shape) -> Result:
@@ -170,6 +185,8 @@ RULES: dict[str, Callable[[str, Get, Shape], Result]] = {
     "torchvision.models.detection.mask_rcnn.MaskRCNNPredictor": predictor,
     "torchvision.models.detection.keypoint_rcnn.KeypointRCNNPredictor": predictor,
     "torch.nn.LayerNorm": layer_norm,
+    "torch.nn.PReLU": prelu,
+    **dict.fromkeys(RANKS, ranked),
     **{f"torch.nn.Conv{n}d": convolution for n in (1, 2, 3)},
     **{f"torch.nn.BatchNorm{n}d": batch_norm for n in (1, 2, 3)},
     **{f"torch.nn.{p}Pool{n}d": pooling for p in ("Max", "Avg") for n in (1, 2, 3)},
@@ -179,7 +196,6 @@ RULES: dict[str, Callable[[str, Get, Shape], Result]] = {
         for name in [
             "Identity",
             "Dropout",
-            "Dropout1d",
             "Dropout2d",
             "Dropout3d",
             "AlphaDropout",
@@ -187,7 +203,6 @@ RULES: dict[str, Callable[[str, Get, Shape], Result]] = {
             "ReLU",
             "ReLU6",
             "LeakyReLU",
-            "PReLU",
             "RReLU",
             "ELU",
             "SELU",
@@ -207,7 +222,6 @@ RULES: dict[str, Callable[[str, Get, Shape], Result]] = {
             "Softmax",
             "LogSoftmax",
             "Softmin",
-            "Softmax2d",
             "Hardshrink",
             "Softshrink",
             "Tanhshrink",
@@ -237,7 +251,8 @@ def own_parameters(module: Any) -> tuple[str, ...] | None:
         return ()
     if kind in AFFINE:
         flag = module.arguments.get("elementwise_affine", module.arguments.get("affine", True))
-        return ("weight", "bias") if flag is True else () if flag is False else None
+        bias = module.arguments.get("bias", True) if flag is True else flag
+        return ("weight", "bias") if bias is True else () if flag is False else ("weight",) if bias is False else None
     if kind in WEIGHTS:
         bias = module.arguments.get("bias", True)
         return ("weight", "bias") if bias is True else ("weight",) if bias is False else None
