@@ -109,9 +109,9 @@ def _files_that_cannot_matter(arguments: list[str]) -> int:
     if not paths or arguments[0] in _COMMANDS.keys() - {"check"} or any(path.startswith("-") for path in paths):
         return 0
     filenames = {os.path.abspath(path) for path in paths}
-    if configuration.find(configuration.common_folder(paths)) is not None or not screen.none_matters(filenames):
+    if configuration.may_set(configuration.common_folder(paths), "output-format"):
         return 0
-    return len(filenames)
+    return len(filenames) if screen.none_matters(filenames) else 0
 
 
 def _let_any_character_out() -> None:

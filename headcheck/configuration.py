@@ -7,7 +7,7 @@ import sys
 
 TYPE_CHECKING = False  # as typing's, without importing typing
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 Table = dict[str, object]
 
@@ -31,27 +31,42 @@ def find(folder: str) -> tuple[str, Table] | None:
 
     Raises UsageError for a file that mentions the table and is not TOML.
     """
-    while True:
-        filename = os.path.join(folder, "pyproject.toml")
-        table = _table(filename)
+    for filename, data in _mentions(folder):
+        table = _table(filename, data)
         if table is not None:
             return filename, table
+    return None
+
+
+def may_set(folder: str, key: str) -> bool:
+    """Whether a pyproject.toml that counts in `folder` may set `key`: read, but not parsed."""
+    return any(key.encode() in data for _, data in _mentions(folder))
+
+
+def _mentions(folder: str) -> Iterator[tuple[str, bytes]]:
+    """Every pyproject.toml in `folder` and above it that has the words tool.headcheck, from the nearest on."""
+    while True:
+        filename = os.path.join(folder, "pyproject.toml")
+        data = _read(filename)
+        if b"tool.headcheck" in data:
+            yield filename, data
         above = os.path.dirname(folder)
         if above == folder:
-            return None
+            return
         folder = above
 
 
-def _table(filename: str) -> Table | None:
+def _read(filename: str) -> bytes:
     try:
         with open(filename, "rb") as file:
-            data = file.read()
+            return file.read()
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        return None
+        return b""
     except OSError as error:
         raise UsageError(f"{filename}: {error.strerror}") from error
-    if b"tool.headcheck" not in data:
-        return None
+
+
+def _table(filename: str, data: bytes) -> Table | None:
     if sys.version_info >= (3, 11):
         import tomllib
     else:

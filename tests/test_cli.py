@@ -146,7 +146,7 @@ def test_configuration(stub, capsys):
     assert main(["b.py"]) == 0
     assert capsys.readouterr().out == "[]\n"
     pathlib.Path("pyproject.toml").write_text("[tool.headcheck]\nbogus = 1\n")
-    assert main(["b.py"]) == 2
+    assert main(["a.py"]) == 2
     assert "unknown key 'bogus'" in capsys.readouterr().err
 
 
@@ -284,6 +284,7 @@ def test_a_terminal_without_the_characters(tmp_path):
 
 def test_a_file_that_cannot_matter_costs_no_imports(tmp_path):
     (tmp_path / "a.py").write_text("import os\n")
+    (tmp_path / "pyproject.toml").write_text("[tool.headcheck]\nignore = ['HC501']\n")
     program = (
         "import sys; from headcheck.cli import main; status = main(['check', '--no-confirm', 'a.py']);"
         "print(status, sorted({'argparse', 'dataclasses', 'typing', 're', 'libcst', 'json', 'ast'} & set(sys.modules)))"

@@ -7,18 +7,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from fnmatch import fnmatch
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from headcheck.settings import UsageError
-from headcheck.source import gitignore
+from headcheck.configuration import UsageError
 
 if TYPE_CHECKING:
     from headcheck.settings import Settings
+    from headcheck.source.gitignore import Pattern
 
 STDIN: Final = "-"
 SUFFIXES: Final = (".py",)
 IGNORE_FILE: Final = ".gitignore"
 
 #: The patterns of a .gitignore and the folder it stands in.
-_Rules: TypeAlias = tuple[str, tuple[gitignore.Pattern, ...]]
+_Rules: TypeAlias = "tuple[str, tuple[Pattern, ...]]"
 
 
 def discover(paths: Iterable[str], settings: Settings) -> Iterator[str]:
@@ -111,6 +111,8 @@ def _rules_above(folder: str) -> list[_Rules]:
 
 
 def _read_rules(folder: str) -> list[_Rules]:
+    from headcheck.source import gitignore
+
     try:
         with open(os.path.join(folder, IGNORE_FILE), encoding="utf-8-sig", errors="surrogateescape") as file:
             return [(folder, gitignore.parse(file.read().split("\n")))]
@@ -120,6 +122,10 @@ def _read_rules(folder: str) -> list[_Rules]:
 
 def _is_ignored(path: str, is_folder: bool, rules: Sequence[_Rules]) -> bool:
     """Whether git would ignore the path. The .gitignore nearest to it that names it decides."""
+    if not rules:
+        return False
+    from headcheck.source import gitignore
+
     for folder, patterns in reversed(rules):
         inside = path[len(folder) :].replace(os.sep, "/").lstrip("/")
         decided = gitignore.ignores(patterns, inside, is_folder)
