@@ -16,7 +16,8 @@ _DEPTH = 12
 def heads(model: nn.Module, answer: Mapping[str, Tensor]) -> dict[str, set[str]]:
     """Return, for the path of each head, the keys of the outputs it makes.
 
-    `answer` holds the outputs of a forward pass with gradients on. A head is the module that owns the weight of the
+    `answer` holds the outputs of a forward pass with gradients on, of parameters and inputs alike, or else what is
+    computed from an input looks like a weight. A head is the module that owns the weight of the
     nearest multiplication (matrix product or convolution) on the way back from an output.
     """
     names = {id(parameter): name for name, parameter in model.named_parameters()}
@@ -66,7 +67,7 @@ def _parameters_of(
     function: Any, names: Mapping[int, str], memo: dict[Any, tuple[int, ...] | None], depth: int
 ) -> tuple[int, ...] | None:
     if hasattr(function, "variable"):
-        return (id(function.variable),) if id(function.variable) in names else ()
+        return (id(function.variable),) if id(function.variable) in names else None
     if not depth:
         return None
     gathered: list[int] = []

@@ -30,7 +30,7 @@ def on_meta(build: Callable[[], nn.Module]) -> nn.Module:
         try:
             with torch.device("meta"):
                 model = build()
-        except NotImplementedError:
+        except RuntimeError:  # NotImplementedError is one too.
             with _parameters_on_meta():
                 model = build()
     tensors = itertools.chain(model.parameters(), model.buffers())

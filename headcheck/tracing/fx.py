@@ -11,6 +11,7 @@ from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
 from headcheck.catalog.entry import Shape
+from headcheck.tracing.shortcuts import no_arithmetic
 
 
 def heads(
@@ -28,7 +29,7 @@ def heads(
             warnings.simplefilter("ignore")
             graph = fx.symbolic_trace(model)
             if arguments is not None:
-                with torch.no_grad(), contextlib.redirect_stderr(io.StringIO()):
+                with torch.no_grad(), no_arithmetic(), contextlib.redirect_stderr(io.StringIO()):
                     ShapeProp(graph).propagate(*arguments)  # It prints a traceback before it raises.
     except Exception:
         # Tracing runs the model's forward with stand-ins, which may fail in any way at all (control flow that

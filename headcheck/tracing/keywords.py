@@ -58,16 +58,15 @@ def probe(
     base: Tree,
     skip: frozenset[str],
     more: Mapping[str, list[Value]],
-    siblings: dict[str, Facts],
+    known: Facts | None,
 ) -> Facts:
     """Return what the keywords of a builder do to the structure that `base` describes.
 
     `candidates` are values to try for each keyword, `skip` keywords not to try; `more` are values that are worth a
-    variant of their own where they change the structure, as truth values always are. `siblings` holds the facts of
-    other builders of the same class, by class: what was inert there is tried again here, but all of it in one building
-    per value, and of the others only what is worth knowing.
+    variant of their own where they change the structure, as truth values always are. `known` are the facts of another
+    builder of the same class, or of a base class: what was inert there is tried again here, but all of it in one
+    building, and of the others only what is worth knowing.
     """
-    known = siblings.get(base.kind)
     tried = {name: known.tried[name] for name in known.inert if name in candidates} if known else {}
     facts = Facts()
     if known and _all_inert(build, base, tried):
@@ -77,10 +76,9 @@ def probe(
         if name in skip or name in facts.inert:
             continue
         worth = more.get(name, [])
-        if known and name not in known.inert:
-            values = [value for value in values if value in known.same.get(name, []) or isinstance(value, bool)]
+        if known and name in known.same:
+            values = [value for value in values if value in known.same[name] or isinstance(value, bool)]
         _probe_one(build, base, name, [*values, *(value for value in worth if value not in values)], worth, facts)
-    siblings.setdefault(base.kind, facts)
     return facts
 
 
@@ -111,13 +109,9 @@ def _parameters(function: Callable[..., nn.Module], kind: type[nn.Module]) -> It
             return
 
 
-def _all_inert(build: Build, base: Tree, candidates: Mapping[str, list[Any]]) -> bool:
-    rounds = max(map(len, candidates.values()), default=0)
-    for turn in range(rounds):
-        tree = _tree(build, {name: values[min(turn, len(values) - 1)] for name, values in candidates.items()})
-        if tree is None or not same_structure(base, tree):
-            return False
-    return True
+def _all_inert(build: Build, base: Tree, tried: Mapping[str, list[Value]]) -> bool:
+    tree = _tree(build, {name: values[-1] for name, values in tried.items()}) if tried else base
+    return tree is not None and same_structure(base, tree)
 
 
 def _probe_one(build: Build, base: Tree, name: str, values: list[Any], worth: list[Value], facts: Facts) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,7 +15,7 @@ from headcheck.catalog.entry import Shape
 from headcheck.tracing import autograd, compare, detection, fx
 from headcheck.tracing.build import TracingError, on_meta
 from headcheck.tracing.observe import Observation, merge, observe
-from headcheck.tracing.shortcuts import no_normalisation
+from headcheck.tracing.shortcuts import no_arithmetic
 from headcheck.tracing.tree import Scaled, Size, Tree, describe, lookup, total
 
 #: Makes a model, given the keywords that are not left at what is traced.
@@ -77,7 +78,8 @@ def trace(build: Build, shapes: Shapes, counts: Iterable[str], task: str) -> Tra
 
     Raises TracingError when two ways of finding the heads disagree.
     """
-    model = on_meta(lambda: build({}))
+    place = on_meta
+    model = place(lambda: build({}))
     plain = describe(model)
     tree, defaults = _scaled(build, plain, counts)
     _check_total(model, tree, defaults)
@@ -85,16 +87,26 @@ def trace(build: Build, shapes: Shapes, counts: Iterable[str], task: str) -> Tra
     if task == "detection":
         looks = _look_at_detection(build, tree, defaults)
     else:
-        looks = [_look(model, expected, train, task != "optical_flow") for train in (True, False)]
-        _look_larger(model, expected, looks)
+        try:
+            looks = _look_in_both_modes(model, expected, task)
+        except RuntimeError:
+            # Forward asks for a tensor's value, which the meta device does not have.
+            place = _on_cpu
+            looks = _look_in_both_modes(place(lambda: build({})), expected, task)
     seen = merge(looks[0].seen, looks[1].seen)
     heads = _heads(looks, seen)
     if defaults:
-        _check_counts(heads, tree)
+        heads = _of_classes(heads, tree)
     wanted = _wanted(heads, tree)
     inputs, outputs = _regular(seen.inputs, wanted[0]), _regular(seen.outputs, wanted[1])
     for count, default in defaults.items():
-        changed = _look_with(build, expected, {**defaults, count: default + _STEP}, task)
+        other = {**defaults, count: default + _STEP}
+        if task == "detection":
+            changed = detection.train(build, other)
+        else:
+            changed = _observe(
+                place(partial(build, other)), expected, 1, train=True
+            )  # All heads are used in train mode.
         inputs = {path: _scale(shape, changed.inputs.get(path), count, default) for path, shape in inputs.items()}
         outputs = {path: _scale(shape, changed.outputs.get(path), count, default) for path, shape in outputs.items()}
     known = {name for name, _ in (*tree.values, *tree.parameters, *tree.children)} | tree.attributes
@@ -112,12 +124,8 @@ def trace(build: Build, shapes: Shapes, counts: Iterable[str], task: str) -> Tra
     )
 
 
-def _look_with(build: Build, shapes: Sequence[tuple[int, ...]], counts: Mapping[str, int], task: str) -> Observation:
-    """Run the model in train mode, in which all heads are used, with other counts."""
-    if task == "detection":
-        return detection.train(build, counts)
-    with no_normalisation():
-        return observe(on_meta(partial(build, counts)), _arguments(shapes, 1), train=True)
+def _on_cpu(build: Callable[[], nn.Module]) -> nn.Module:
+    return build()
 
 
 def _look_at_detection(build: Build, tree: Tree, counts: Mapping[str, int]) -> list[_Look]:
@@ -150,14 +158,19 @@ def _check_total(model: nn.Module, tree: Tree, counts: Mapping[str, int]) -> Non
         raise TracingError("some parameters belong to several modules")
 
 
+def _look_in_both_modes(model: nn.Module, shapes: Sequence[tuple[int, ...]], task: str) -> list[_Look]:
+    model.requires_grad_(True)  # The autograd walk needs the gradients of what a builder froze, too.
+    looks = [_look(model, shapes, train, task != "optical_flow") for train in (True, False)]
+    _look_larger(model, shapes, looks)
+    return looks
+
+
 def _look(model: nn.Module, shapes: Sequence[tuple[int, ...]], train: bool, with_heads: bool) -> _Look:
     """Run the model at its expected input and find its heads in one mode."""
-    with no_normalisation():
-        arguments = _arguments(shapes, 1)
-        seen = observe(model, arguments, train)
-        walked = autograd.heads(model, seen.answer) if with_heads else {}
-        # Shapes are the same in both modes, and all heads are used in train mode.
-        traced = fx.heads(model, arguments if train else None, train) if with_heads else None
+    seen = _observe(model, shapes, 1, train)
+    walked = autograd.heads(model, seen.answer) if with_heads else {}
+    # Shapes are the same in both modes, and all heads are used in train mode.
+    traced = fx.heads(model, _arguments(model, shapes, 1) if train else None, train) if with_heads else None
     if traced is not None:
         _check_methods(traced, walked, seen)
     return _Look(seen, walked, "autograd" if traced is None else "fx")
@@ -169,17 +182,25 @@ def _look_larger(model: nn.Module, shapes: Sequence[tuple[int, ...]], looks: lis
     modes = [True] if evaluated.seen.called <= train.seen.called else [True, False]
     for mode in modes:
         try:
-            with no_normalisation():
-                larger = observe(model, _arguments(shapes, 2), mode)
+            larger = _observe(model, shapes, 2, mode)
         except (AssertionError, RuntimeError, ValueError):
             return  # The model takes one image size only, so every size it has is fixed.
         index = 0 if mode else 1
         looks[index] = replace(looks[index], seen=merge(looks[index].seen, larger))
 
 
-def _arguments(shapes: Sequence[tuple[int, ...]], scale: int) -> tuple[Tensor, ...]:
+def _observe(model: nn.Module, shapes: Sequence[tuple[int, ...]], scale: int, train: bool) -> Observation:
+    arguments = _arguments(model, shapes, scale)
+    with no_arithmetic() if arguments[0].is_meta else contextlib.nullcontext():
+        return observe(model, arguments, train)
+
+
+def _arguments(model: nn.Module, shapes: Sequence[tuple[int, ...]], scale: int) -> tuple[Tensor, ...]:
+    device = next((parameter.device for parameter in model.parameters()), None)
     # Two images: BatchNorm refuses to train on a single value per channel.
-    return tuple(torch.empty(2, shape[0], *(size * scale for size in shape[1:]), device="meta") for shape in shapes)
+    batches = [(2, shape[0], *(size * scale for size in shape[1:])) for shape in shapes]
+    # Clones, because forward may change its input in place, which a leaf forbids.
+    return tuple(torch.zeros(batch, device=device, requires_grad=True).clone() for batch in batches)
 
 
 def _check_methods(
@@ -215,10 +236,19 @@ def _heads(looks: Sequence[_Look], seen: Observation) -> tuple[TracedHead, ...]:
     return tuple(heads)
 
 
-def _check_counts(heads: Iterable[TracedHead], tree: Tree) -> None:
-    found, compared = {head.path for head in heads}, set(compare.owners(tree))
-    if found != compared:
-        raise TracingError(f"the outputs come from {sorted(found)}, the classes change {sorted(compared)}")
+def _of_classes(heads: tuple[TracedHead, ...], tree: Tree) -> tuple[TracedHead, ...]:
+    """Return the heads whose size follows a count, which leaves out those of outputs that are no classes (features).
+
+    Raises TracingError if an output comes from both kinds, or a layer that follows a count is nearest to no output.
+    """
+    compared = set(compare.owners(tree))
+    kept = tuple(head for head in heads if head.path in compared)
+    rest = [head for head in heads if head.path not in compared]
+    mixed = {key for head in kept for key in head.outputs} & {key for head in rest for key in head.outputs}
+    if mixed or compared != {head.path for head in kept}:
+        found = sorted(head.path for head in heads)
+        raise TracingError(f"the outputs come from {found}, the classes change {sorted(compared)}")
+    return kept
 
 
 def _wanted(heads: Iterable[TracedHead], tree: Tree) -> tuple[set[str], set[str]]:
@@ -254,9 +284,9 @@ def _regular(shapes: Mapping[str, Shape | None], wanted: set[str]) -> dict[str, 
     return {path: shape for path, shape in shapes.items() if path in wanted and shape is not None}
 
 
-def sizes(tree: Tree) -> tuple[Size, Size] | None:
+def sizes(layer: Tree) -> tuple[Size, Size] | None:
     """Return how many features (or channels) a layer takes and gives, or None where it is not such a layer."""
-    values = dict(tree.values)
+    values = dict(layer.values)
     for one, other in (("in_features", "out_features"), ("in_channels", "out_channels")):
         taken, given = values.get(one), values.get(other)
         if isinstance(taken, int | Scaled) and isinstance(given, int | Scaled):

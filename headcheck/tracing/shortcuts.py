@@ -18,10 +18,26 @@ def no_initial_values() -> Iterator[None]:
         yield
 
 
+#: Functions that answer a tensor of their input's shape.
+_ELEMENTWISE = (
+    "batch_norm",
+    "dropout",
+    "gelu",
+    "group_norm",
+    "hardsigmoid",
+    "hardswish",
+    "layer_norm",
+    "relu",
+    "relu6",
+    "silu",
+)
+
+
 @contextlib.contextmanager
-def no_normalisation() -> Iterator[None]:
-    """Let normalisation copy its input: its shape stays, and on meta the real one takes milliseconds a call."""
-    with mock.patch.multiple(nn.functional, batch_norm=_copy, layer_norm=_copy, group_norm=_copy):
+def no_arithmetic() -> Iterator[None]:
+    """Let functions that keep their input's shape copy it: on meta the real ones take up to milliseconds a call."""
+    copies: dict[str, Any] = dict.fromkeys(_ELEMENTWISE, _copy)
+    with mock.patch.multiple(nn.functional, **copies):
         yield
 
 

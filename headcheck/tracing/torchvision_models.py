@@ -69,7 +69,7 @@ def trace_all(progress: Callable[[int, int, str], None]) -> dict[str, Any]:
     """Trace every registered builder and return the parts of the catalog file."""
     table = write.Table()
     builders, entries, weights = {}, {}, {}
-    siblings: dict[str, Facts] = {}
+    siblings: dict[type, Facts] = {}
     registered = models.list_models()
     for number, name in enumerate(registered):
         progress(number, len(registered), name)
@@ -96,8 +96,12 @@ def trace_all(progress: Callable[[int, int, str], None]) -> dict[str, Any]:
     }
 
 
-def _variants(builder: Builder, siblings: dict[str, Facts]) -> tuple[Facts, dict[str, tuple[dict[str, Value], Traced]]]:
-    """Return what a builder's keywords do, and its traced structures by key, each with the keywords that give it."""
+#: Traced structures by key, each with the keywords that give it.
+Variants = dict[str, tuple[dict[str, Value], Traced]]
+
+
+def _variants(builder: Builder, siblings: dict[type, Facts]) -> tuple[Facts, Variants]:
+    """Return what a builder's keywords do, and the structures it is known to give."""
     base = _trace(builder, {})
     sides = sorted({crop_size(member) for member in builder.weights})
     facts = probe(
@@ -106,9 +110,10 @@ def _variants(builder: Builder, siblings: dict[str, Facts]) -> tuple[Facts, dict
         base=base.plain,
         skip=frozenset({*builder.offline, *builder.counts, "progress"}),
         more={"image_size": [base.input[-1], *sides]},
-        siblings=siblings,
+        known=next((siblings[kind] for kind in base.kind.__mro__ if kind in siblings), None),
     )
-    variants: dict[str, tuple[dict[str, Value], Traced]] = {builder.name: ({}, base)}
+    siblings.setdefault(base.kind, facts)
+    variants: Variants = {builder.name: ({}, base)}
     for settings in facts.variants:
         key = ", ".join(f"{name}={value}" for name, value in settings.items())
         variants[f"{builder.name}({key})"] = (settings, _trace(builder, settings))
@@ -122,10 +127,8 @@ def _trace(builder: Builder, keywords: Mapping[str, object]) -> Traced:
     return trace(build, builder.shapes, builder.counts, builder.task)
 
 
-def _builder(
-    table: write.Table, builder: Builder, facts: Facts, variants: Mapping[str, tuple[dict[str, Value], Traced]]
-) -> dict[str, Any]:
-    inert = {name: table.names(sorted(values)) for name, values in facts.inert.items()}
+def _builder(table: write.Table, builder: Builder, facts: Facts, variants: Variants) -> dict[str, Any]:
+    inert = {name: table.names(sorted(values)) for name, values in sorted(facts.inert.items())}
     implied = {
         member.name: [_implied(member, list(variants.values())), crop_size(member)] for member in builder.weights
     }
@@ -134,7 +137,7 @@ def _builder(
         "task": builder.task,
         "module": builder.module,
         "signature": table.share(names.signature(builder.function)),
-        "keywords": table.share([inert, facts.same]),
+        "keywords": table.share([inert, dict(sorted(facts.same.items()))]),
         "weights": _weights_name(builder.weights),
         "members": table.share({**implied, "DEFAULT": implied[builder.weights.DEFAULT.name]}),
         "variants": [[settings, key] for key, (settings, _) in variants.items() if settings],
