@@ -75,6 +75,7 @@ class _Lowering:
     def __init__(self) -> None:
         self.out: Block = []
         self.count = 0
+        self.own: dict[str, Variable] = {}  # the variables of the comprehensions around, each with a name of its own
 
     # -- writing -----------------------------------------------------------------------------------------------------
 
@@ -106,7 +107,7 @@ class _Lowering:
 
     def name(self, node: cst.Name) -> Operand:
         value = node.value
-        return CONSTANTS[value] if value in CONSTANTS else Variable(value)
+        return CONSTANTS[value] if value in CONSTANTS else self.own.get(value) or Variable(value)
 
     def integer(self, node: cst.Integer) -> Operand:
         return int(node.value.replace("_", ""), 0)
@@ -248,7 +249,10 @@ class _Lowering:
 
     def lambda_(self, node: cst.Lambda) -> Operand:
         parameters = self.parameters(node.params)
+        outer = self.own
+        self.own = {name: own for name, own in outer.items() if all(p.name != name for p in parameters)}
         result, body = self.aside(self.expression, node.body)
+        self.own = outer
         body.append(Return(node.body, result))
         target = self.temporary()
         self.out.append(self.finish(Define(node, target, "<lambda>", parameters, body)))
@@ -270,7 +274,9 @@ class _Lowering:
             self.out.append(MakeDict(node, result, []))
         else:
             self.out.append(MakeSequence(node, result, "set" if isinstance(node, cst.SetComp) else "list", []))
+        outer, self.own = self.own, self.own.copy()
         self.comprehension_loop(node, node.for_in, result)
+        self.own = outer
         return result
 
     def comprehension_loop(self, node: Any, clause: cst.CompFor, result: Variable) -> None:
@@ -280,6 +286,7 @@ class _Lowering:
         self.out.append(self.finish(Loop(node, element, iterable, body, [])))
 
     def comprehension_body(self, node: Any, clause: cst.CompFor, element: Variable, result: Variable) -> None:
+        self.own.update((name, self.temporary()) for name in _stored_names(clause.target))
         self.store(clause.target, element, node)
         tests = list(clause.ifs)
         if tests:
@@ -342,7 +349,8 @@ class _Lowering:
 
     def store(self, target: cst.CSTNode, value: Operand, node: cst.CSTNode) -> None:
         if isinstance(target, cst.Name):
-            self.out.append(Move(node, Variable(target.value), value))
+            own = None if isinstance(node, cst.NamedExpr) else self.own.get(target.value)
+            self.out.append(Move(node, own or Variable(target.value), value))
         elif isinstance(target, cst.Attribute):
             self.out.append(SetAttribute(node, self.expression(target.value), target.attr.value, value))
         elif isinstance(target, cst.Subscript):
@@ -363,6 +371,9 @@ class _Lowering:
                 self.out.append(MakeSlice(node, index, position, -rest if rest else None, None))
             part = self.temporary()
             self.out.append(GetItem(node, part, value, index))
+            if position == star:
+                items, part = [(True, part)], self.temporary()
+                self.out.append(MakeSequence(node, part, "list", items))
             self.store(element.value, part, node)
 
     def delete(self, node: cst.Del) -> None:
@@ -544,6 +555,15 @@ class _Lowering:
         elif isinstance(operation, (If, Loop, While)):
             operation.assigned = frozenset(_assigned(blocks(operation)))
         return operation
+
+
+def _stored_names(target: cst.CSTNode) -> Iterable[str]:
+    """The plain names that assigning to a target sets."""
+    if isinstance(target, cst.Name):
+        yield target.value
+    elif isinstance(target, (cst.Tuple, cst.List)):
+        for element in target.elements:
+            yield from _stored_names(element.value)
 
 
 def _annotated_fields(node: cst.ClassDef) -> Iterable[str]:
