@@ -60,6 +60,8 @@ def get_attribute(machine: Machine, state: State, of: Value, name: str, site: Op
         return symbol("attribute", f"{of.label}.{name}", of, name)
     if kind is Class:
         found = class_attribute(of, name)
+        if found and type(found[0]) is Function and found[0].wrapper == "classmethod":
+            return Bound(of, found[0], found[1])
         return found[0] if found else symbol("attribute", f"{of.name}.{name}", of, name)
     if kind is Super:
         return super_attribute(of, name)
@@ -330,8 +332,10 @@ def get_item(machine: Machine, state: State, of: Value, index: Value, site: Oper
         if isinstance(index, str):
             return Library(f"{of.name}.{index}")
         return Choice(of.name, index) if type(index) is Symbol else UNKNOWN
-    if kind is Library and isinstance(index, str):
-        return Library(f"{of.name}.{index}")
+    if kind is Library:
+        if isinstance(index, str) and of.name.startswith("torchvision."):
+            return Library(f"{of.name}.{index}")
+        return UNKNOWN if index is UNKNOWN else symbol("item", f"{label(of)}[{label(index)}]", of, index)
     if isinstance(of, str) and type(index) is int and -len(of) <= index < len(of):
         return of[index]
     if isinstance(of, str) and type(index) is Slice:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -68,6 +69,11 @@ from headcheck.ir import (
 )
 
 BUDGET = 40_000
+# Packages whose members are what their names say; any other module may hold anything.
+PACKAGES = sys.stdlib_module_names | frozenset(
+    "PIL accelerate apex cv2 fastai ignite lightning matplotlib numpy pandas peft pytorch_lightning sklearn timm torch"
+    " torchaudio torchmetrics torchvision tqdm transformers wandb".split()
+)
 BUILTINS = frozenset(dir(__builtins__) if not isinstance(__builtins__, dict) else __builtins__)
 
 
@@ -592,14 +598,14 @@ def on_define_class(machine: Machine, op: DefineClass, state: State) -> list[Sta
 
 
 def on_import(machine: Machine, op: Import, state: State) -> None:
-    if machine.local_modules(op.module, 0):
+    if machine.local_modules(op.module, 0) or is_foreign(op.module):
         state.env[op.target] = symbol("module", op.module, op.module)
     else:
         state.env[op.target] = Library(op.module)
 
 
 def on_import_from(machine: Machine, op: ImportFrom, state: State) -> None:
-    local = machine.local_modules(op.module, op.level)
+    local = machine.local_modules(op.module, op.level) or is_foreign(op.module)
     if op.name == "*":
         if not local:
             for name in catalog.names(op.module):
@@ -613,6 +619,10 @@ def on_import_from(machine: Machine, op: ImportFrom, state: State) -> None:
         state.end("raise", "ImportError")
     else:
         state.env[op.target] = Library(f"{op.module}.{op.name}")
+
+
+def is_foreign(module: str) -> bool:
+    return module.split(".", 1)[0] not in PACKAGES
 
 
 def is_misspelt_builder(module: str, name: str) -> bool:
