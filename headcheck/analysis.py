@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import Any
 
 import libcst as cst
 
-from headcheck import checks, plans, rulebook, settle, timeline
+from headcheck import checks, rulebook, settle
 from headcheck.checks import Report
 from headcheck.execution import Execution, FileFacts, Model
 from headcheck.findings import Expectation, FileResult, Finding, Location, ModelReport, Statistics
@@ -89,8 +88,10 @@ class PlanBook:
         return number
 
     def plans(self) -> Iterable[dict[str, Any]]:
+        from headcheck.plans import make_plan
+
         for execution, model, probes in self.asked:
-            yield plans.make_plan(execution, model, probes)
+            yield make_plan(execution, model, probes)
 
 
 # -- findings --------------------------------------------------------------------------------------------------------
@@ -138,6 +139,8 @@ def report_models(
     executions: list[Execution], positions: Positions, filename: str, book: PlanBook
 ) -> tuple[ModelReport, ...]:
     """Each library model as each execution leaves it; what is the same on several is said once."""
+    from headcheck import timeline
+
     by_site: dict[int, dict[Any, tuple[Execution, Model, ModelReport]]] = {}
     for execution in sorted(executions, key=lambda e: (e.doubtful, len(e.conditions))):
         if execution.doubtful:
@@ -158,7 +161,7 @@ def report_models(
             others = [other.conditions for other, _, _ in finished if other is not execution]
             conditions = [c for c in execution.conditions if any(c not in other for other in others)]
             words = settle.condition_words(conditions, positions.code)
-            found.append(replace(report, conditions=words, plan=book.number(execution, model.ref.address)))
+            found.append(report._replace(conditions=words, plan=book.number(execution, model.ref.address)))
     return tuple(sorted(found, key=lambda r: r.location))
 
 

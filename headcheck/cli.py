@@ -195,8 +195,8 @@ def _check(options: Namespace) -> int:
     return FOUND if failing and not settings.exit_zero else CLEAN
 
 
-def _read(options: Namespace, paths: list[str], stdin: bytes | None) -> tuple[Run, Settings]:
-    """Run the pipeline, with what it has to say beside its findings on standard error."""
+def _read(options: Namespace, paths: list[str], stdin: bytes | None, models: bool = False) -> tuple[Run, Settings]:
+    """Run the pipeline, with what it has to say beside its findings on standard error; `models` asks for reports."""
     from headcheck import pipeline
     from headcheck.report import progress
     from headcheck.settings import resolve
@@ -206,7 +206,7 @@ def _read(options: Namespace, paths: list[str], stdin: bytes | None) -> tuple[Ru
         given[name] = given.get(name) or None
     settings = resolve(given, paths)
     with progress.bar("headcheck", sys.stderr) as update:
-        run = pipeline.run(paths, settings, stdin, update)
+        run = pipeline.run(paths, settings, stdin, update, models)
     if not run.files:
         print(f"headcheck: no Python files found under {', '.join(paths)}", file=sys.stderr)
     for note in run.notes:
@@ -220,7 +220,7 @@ def _read(options: Namespace, paths: list[str], stdin: bytes | None) -> tuple[Ru
 def _show(options: Namespace) -> int:
     """Show what headcheck understood of each model in files and folders."""
     paths = options.paths or ["."]
-    run, _ = _read(options, paths, sys.stdin.buffer.read() if STDIN in paths else None)
+    run, _ = _read(options, paths, sys.stdin.buffer.read() if STDIN in paths else None, models=True)
     from headcheck.report import colour, concise, show
     from headcheck.report.output import opened
 
@@ -286,28 +286,58 @@ def _models(options: Namespace) -> int:
 
 
 def _trace_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--library", metavar="NAME", required=True, help="torch or torchvision")
-    parser.add_argument("--output", metavar="FILE", help="default: NAME.json in the current folder")
+    parser.add_argument("target", metavar="TARGET", nargs="?", help="your own builder: package.module:function")
+    parser.add_argument("--library", metavar="NAME", help="every model of torch or torchvision, into a catalog file")
+    parser.add_argument("--input", metavar="SIZES", type=_sizes, help="of one input to TARGET; default: 3,224,224")
+    parser.add_argument("--output", metavar="FILE", help="the catalog file of --library; default: NAME.json")
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    return tuple(int(size) for size in text.split(","))
 
 
 def _trace(options: Namespace) -> int:
-    """Trace every model of an installed library and write a catalog file."""
+    """Learn what models look like by building and tracing them. This imports torch, and runs TARGET."""
+    if bool(options.target) == bool(options.library):
+        raise UsageError("trace needs either a TARGET or --library")
+    try:
+        import headcheck.tracing.library  # noqa: F401
+    except ImportError as error:
+        raise UsageError(f"tracing needs torch: pip install 'headcheck[torch]' ({error})") from error
+    if options.library:
+        return _trace_library(options.library, options.output or f"{options.library}.json")
+    return _trace_target(options.target, options.input)
+
+
+def _trace_library(library: str, filename: str) -> int:
     from pathlib import Path
 
     from headcheck.report import progress
+    from headcheck.tracing.build import TracingError
+    from headcheck.tracing.library import trace_library
 
     try:
-        from headcheck.tracing.build import TracingError
-        from headcheck.tracing.library import trace_library
-    except ImportError as error:
-        raise UsageError(f"tracing needs torch: pip install 'headcheck[torch]' ({error})") from error
-    path = Path(options.output or f"{options.library}.json")
-    try:
-        with progress.bar(f"tracing {options.library}", sys.stderr) as update:
-            trace_library(options.library, path, update)
+        with progress.bar(f"tracing {library}", sys.stderr) as update:
+            trace_library(library, Path(filename), update)
     except (TracingError, ValueError, OSError) as error:
         raise UsageError(str(error)) from error
-    print(path)
+    print(filename)
+    return CLEAN
+
+
+def _trace_target(target: str, input_shape: tuple[int, ...] | None) -> int:
+    from headcheck.report import traced
+    from headcheck.report.output import opened
+    from headcheck.tracing.target import trace_target
+
+    try:
+        entry = trace_target(target, input_shape)
+    except Exception as error:  # the target is the user's own code
+        if os.environ.get("HEADCHECK_DEBUG"):
+            raise
+        raise UsageError(f"{target} cannot be traced: {type(error).__name__}: {error}") from error
+    with opened(None) as out:
+        traced.render(entry, out)
     return CLEAN
 
 

@@ -4,7 +4,6 @@ rule's wording in any of them."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -24,8 +23,7 @@ if TYPE_CHECKING:
 Part: TypeAlias = "Ref | Node"
 
 
-@dataclass(frozen=True)
-class FileFacts:
+class FileFacts(NamedTuple):
     """What the whole file (and project) says, whatever path is taken.
 
     `assigned_attributes` are set somewhere; `used_attributes` are read for more than their sizes or parameters;

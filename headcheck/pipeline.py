@@ -22,22 +22,29 @@ class InternalError(Exception):
         self.filename = filename
 
 
-def run(paths: list[str], settings: Settings, stdin: bytes | None = None, progress: Progress | None = None) -> Run:
+def run(
+    paths: list[str],
+    settings: Settings,
+    stdin: bytes | None = None,
+    progress: Progress | None = None,
+    models: bool = False,
+) -> Run:
     """Check files and folders. Raises `UsageError` for a path that does not exist, `InternalError` for a bug.
 
     `stdin` are the bytes to check under `settings.stdin_filename` where a path is ``-``; `progress` is told how many of
-    how many files are done.
+    how many files are done. `models` asks for reports on the models, which confirming makes in any case.
     """
     from headcheck.source import files
 
+    models = models or settings.confirm is not False
     filenames = list(files.discover([path for path in paths if path != STDIN], settings))
     results = []
     for number, filename in enumerate(filenames):
         if progress is not None:
             progress(number, len(filenames))
-        results.append(check_file(filename, None, settings))
+        results.append(check_file(filename, None, settings, models))
     if stdin is not None and STDIN in paths:
-        results.append(check_file(settings.stdin_filename or "<stdin>", stdin, settings))
+        results.append(check_file(settings.stdin_filename or "<stdin>", stdin, settings, models))
     if progress is not None:
         progress(len(filenames), len(filenames))
     if settings.confirm is False:
@@ -45,7 +52,7 @@ def run(paths: list[str], settings: Settings, stdin: bytes | None = None, progre
     return confirmed(results, settings, progress)
 
 
-def check_file(filename: str, data: bytes | None, settings: Settings) -> FileResult:
+def check_file(filename: str, data: bytes | None, settings: Settings, models: bool = True) -> FileResult:
     """Check one file, read from disk unless `data` is given."""
     from headcheck.source import load, screen
     from headcheck.source.reading import Unreadable, decode
@@ -62,7 +69,7 @@ def check_file(filename: str, data: bytes | None, settings: Settings) -> FileRes
     from headcheck.source.project import local_modules
 
     try:
-        result = analyse(source.text, filename, local_modules(filename))
+        result = analyse(source.text, filename, local_modules(filename), models)
     except Exception as error:
         raise InternalError(filename) from error
     return filtered(result, settings.select, settings.ignore)
@@ -78,12 +85,10 @@ def refused(what: object, settings: Settings) -> FileResult:
 
 def filtered(result: FileResult, select: Iterable[str], ignore: Iterable[str]) -> FileResult:
     """Only the findings whose rule is on and that no comment suppresses."""
-    from dataclasses import replace
-
     from headcheck.source import suppressions
 
     chosen = choose(result.findings, tuple(select), tuple(ignore))
-    return replace(result, findings=tuple(suppressions.apply(chosen, result.text)))
+    return result._replace(findings=tuple(suppressions.apply(chosen, result.text)))
 
 
 def check_text(text: str, filename: str, select: Iterable[str] = (), ignore: Iterable[str] = ()) -> tuple[Finding, ...]:

@@ -20,9 +20,8 @@ section is what Python or PyTorch prints when the block is run.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from functools import cache
-from typing import Final, Literal, cast
+from typing import Final, Literal, NamedTuple, cast
 
 from headcheck.findings import Severity
 
@@ -41,8 +40,7 @@ _SECTIONS: Final = ("What it does", "Why it matters")
 _FIX_WORDS: Final = {"none": "no fix", "safe": "safe fix", "unsafe": "unsafe fix"}
 
 
-@dataclass(frozen=True, slots=True)
-class Example:
+class Example(NamedTuple):
     """One pair of a rule's page: code with the fault, and the same code mended.
 
     `expected` holds the row (from 1) and the code of every finding in `wrong`; `proof` says how PyTorch shows the
@@ -56,8 +54,7 @@ class Example:
     says: str
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(NamedTuple):
     """One page of the rule book. `summary` is the first sentence of *What it does*; `text` is the page's Markdown."""
 
     code: str

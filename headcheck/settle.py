@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from headcheck import rulebook
-from headcheck.confirm import judge
-from headcheck.confirm.observation import Observation
 from headcheck.findings import FileResult, Verdict
 
 if TYPE_CHECKING:
     from headcheck.checks import Report
+    from headcheck.confirm.observation import Observation
     from headcheck.execution import Execution
 
 AT_DEFAULTS = "its arguments are at their defaults"
@@ -56,11 +54,13 @@ def condition_words(conditions: Iterable[Any], code: Callable[[Any], str]) -> tu
 def with_verdicts(result: FileResult, observations: Sequence[Observation]) -> FileResult:
     """The result of a file with what running its plans showed joined to its findings and models."""
 
+    from headcheck.confirm import judge
+
     def judged(thing: Any, expectation: Any) -> Verdict | None:
         if thing.plan is None:
             return None
         return judge.verdict(expectation, observations[thing.plan], bool(result.plans[thing.plan]["complete"]))
 
-    findings = tuple(replace(f, verdict=judged(f, f.expectation)) for f in result.findings)
-    models = tuple(replace(m, verdict=judged(m, None)) for m in result.models)
-    return replace(result, findings=findings, models=models)
+    findings = tuple(f._replace(verdict=judged(f, f.expectation)) for f in result.findings)
+    models = tuple(m._replace(verdict=judged(m, None)) for m in result.models)
+    return result._replace(findings=findings, models=models)

@@ -381,7 +381,7 @@ def ends(block: Block) -> bool:
 def on_loop(machine: Machine, op: Loop, state: State) -> list[State]:
     iterable = machine.read(state, op.iterable)
     items = None if type(iterable) is Parameters and touches_flags_only(op) else items_of(machine, state, iterable, op)
-    if items is None or (len(items) > 64 and not over_model(items)):
+    if items is None or (items and not over_model(items) and (len(items) > 64 or not op.builds)):
         return loop_once(machine, op, state, element_of(state, iterable))
     return loop_over(machine, op, state, items)
 

@@ -19,6 +19,7 @@ from headcheck.ir import (
     GetAttribute,
     If,
     Loop,
+    Move,
     Operation,
     Return,
     SetAttribute,
@@ -90,11 +91,12 @@ SEEDS = frozenset(
         "Adamax",
     ]
 )
-LIBRARIES = ("torchvision", "timm", "transformers")
+# Doing these several times is something else than doing them once.
+BUILDERS = frozenset("Linear Conv1d Conv2d Conv3d Sequential ModuleList add_module register_module".split())
 
 
 def analyse(block: Block) -> frozenset[str]:
-    """The names that can matter; also marks every `If` of the file with whether it can."""
+    """The names that can matter; also marks every `If` and `Loop` of the file with whether it can."""
     makers: dict[str, list[Operation]] = defaultdict(list)
     operations: list[tuple[Operation, tuple[Operation, ...]]] = []
     _index(block, (), makers, operations)
@@ -124,6 +126,10 @@ def analyse(block: Block) -> frozenset[str]:
         if isinstance(operation, If):
             inner = [o for side in blocks(operation) for o in walk(side)]
             operation.relevant = any(id(o) in marked for o in inner) or any(isinstance(o, Return) for o in inner)
+        elif isinstance(operation, Loop):
+            inner = list(walk(operation.body))
+            turns = {operation.element, *(o.target for o in inner if isinstance(o, Move) and o.value == operation.element)}
+            operation.builds = bool(turns & names) or any(_spoken(o) in BUILDERS for o in inner)
     return frozenset(names)
 
 

@@ -2,13 +2,13 @@
 
 A-normal form: operands are constants or variables, every intermediate result has a variable of its own (``%1``, …).
 Short circuits, conditional expressions and comprehensions are `If` and `Loop`, so no later layer knows of them.
+The classes are written out, for making thirty dataclasses takes longer than reading an ordinary script.
 Every operation keeps its libcst node; a position is computed from it only when a finding needs one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 
@@ -32,286 +32,437 @@ Operand: TypeAlias = Any
 Block: TypeAlias = "list[Operation]"
 
 
-@dataclass(slots=True, eq=False)
 class Operation:
     """One step. `node` is the libcst node it was lowered from."""
 
-    node: Any
+    __slots__ = ("node",)
+
+    def __init__(self, node: Any) -> None:
+        self.node = node
 
 
-@dataclass(slots=True, eq=False)
 class End(Operation):
     """The end of a source statement: temporaries die here and equal states are merged."""
 
+    __slots__ = ()
 
-@dataclass(slots=True, eq=False)
+
 class Move(Operation):
-    target: Variable
-    value: Operand
+    __slots__ = ("target", "value")
+
+    def __init__(self, node: Any, target: Variable, value: Operand) -> None:
+        self.node = node
+        self.target = target
+        self.value = value
 
 
-@dataclass(slots=True, eq=False)
 class GetAttribute(Operation):
-    target: Variable
-    of: Operand
-    name: str
+    __slots__ = ("name", "of", "target")
+
+    def __init__(self, node: Any, target: Variable, of: Operand, name: str) -> None:
+        self.node = node
+        self.target = target
+        self.of = of
+        self.name = name
 
 
-@dataclass(slots=True, eq=False)
 class SetAttribute(Operation):
-    of: Operand
-    name: str
-    value: Operand
+    __slots__ = ("name", "of", "value")
+
+    def __init__(self, node: Any, of: Operand, name: str, value: Operand) -> None:
+        self.node = node
+        self.of = of
+        self.name = name
+        self.value = value
 
 
-@dataclass(slots=True, eq=False)
 class DeleteAttribute(Operation):
-    of: Operand
-    name: str
+    __slots__ = ("name", "of")
+
+    def __init__(self, node: Any, of: Operand, name: str) -> None:
+        self.node = node
+        self.of = of
+        self.name = name
 
 
-@dataclass(slots=True, eq=False)
 class GetItem(Operation):
-    target: Variable
-    of: Operand
-    index: Operand
+    __slots__ = ("index", "of", "target")
+
+    def __init__(self, node: Any, target: Variable, of: Operand, index: Operand) -> None:
+        self.node = node
+        self.target = target
+        self.of = of
+        self.index = index
 
 
-@dataclass(slots=True, eq=False)
 class SetItem(Operation):
-    of: Operand
-    index: Operand
-    value: Operand
+    __slots__ = ("index", "of", "value")
+
+    def __init__(self, node: Any, of: Operand, index: Operand, value: Operand) -> None:
+        self.node = node
+        self.of = of
+        self.index = index
+        self.value = value
 
 
-@dataclass(slots=True, eq=False)
 class DeleteItem(Operation):
-    of: Operand
-    index: Operand
+    __slots__ = ("index", "of")
+
+    def __init__(self, node: Any, of: Operand, index: Operand) -> None:
+        self.node = node
+        self.of = of
+        self.index = index
 
 
-@dataclass(slots=True, eq=False)
 class DeleteName(Operation):
-    name: str
+    __slots__ = ("name",)
+
+    def __init__(self, node: Any, name: str) -> None:
+        self.node = node
+        self.name = name
 
 
-@dataclass(slots=True, eq=False)
 class MakeSlice(Operation):
-    target: Variable
-    start: Operand
-    stop: Operand
-    step: Operand
+    __slots__ = ("start", "step", "stop", "target")
+
+    def __init__(self, node: Any, target: Variable, start: Operand, stop: Operand, step: Operand) -> None:
+        self.node = node
+        self.target = target
+        self.start = start
+        self.stop = stop
+        self.step = step
 
 
-@dataclass(slots=True, eq=False)
 class Call(Operation):
     """`arguments` are (is starred, operand); `keywords` are (name or None for ``**``, operand)."""
 
-    target: Variable
-    function: Operand
-    arguments: list[tuple[bool, Operand]]
-    keywords: list[tuple[str | None, Operand]]
+    __slots__ = ("arguments", "function", "keywords", "target")
+
+    def __init__(
+        self,
+        node: Any,
+        target: Variable,
+        function: Operand,
+        arguments: list[tuple[bool, Operand]],
+        keywords: list[tuple[str | None, Operand]],
+    ) -> None:
+        self.node = node
+        self.target = target
+        self.function = function
+        self.arguments = arguments
+        self.keywords = keywords
 
 
-@dataclass(slots=True, eq=False)
 class MakeSequence(Operation):
     """`kind` is list, tuple or set; `items` are (is starred, operand)."""
 
-    target: Variable
-    kind: str
-    items: list[tuple[bool, Operand]]
+    __slots__ = ("items", "kind", "target")
+
+    def __init__(self, node: Any, target: Variable, kind: str, items: list[tuple[bool, Operand]]) -> None:
+        self.node = node
+        self.target = target
+        self.kind = kind
+        self.items = items
 
 
-@dataclass(slots=True, eq=False)
 class MakeDict(Operation):
     """`items` are (key, value); the key of ``**value`` is None with `starred` at the same index."""
 
-    target: Variable
-    items: list[tuple[bool, Operand, Operand]]
+    __slots__ = ("items", "target")
+
+    def __init__(self, node: Any, target: Variable, items: list[tuple[bool, Operand, Operand]]) -> None:
+        self.node = node
+        self.target = target
+        self.items = items
 
 
-@dataclass(slots=True, eq=False)
 class Append(Operation):
     """One element of a comprehension joins its list, set or (with a key) dict."""
 
-    of: Variable
-    value: Operand
-    key: Operand = UNKNOWN
+    __slots__ = ("key", "of", "value")
+
+    def __init__(self, node: Any, of: Variable, value: Operand, key: Operand = UNKNOWN) -> None:
+        self.node = node
+        self.of = of
+        self.value = value
+        self.key = key
 
 
-@dataclass(slots=True, eq=False)
 class FormatString(Operation):
-    target: Variable
-    parts: list[Operand]
+    __slots__ = ("parts", "target")
+
+    def __init__(self, node: Any, target: Variable, parts: list[Operand]) -> None:
+        self.node = node
+        self.target = target
+        self.parts = parts
 
 
-@dataclass(slots=True, eq=False)
 class Binary(Operation):
-    target: Variable
-    operator: str
-    left: Operand
-    right: Operand
-    in_place: bool = False
+    __slots__ = ("in_place", "left", "operator", "right", "target")
+
+    def __init__(
+        self, node: Any, target: Variable, operator: str, left: Operand, right: Operand, in_place: bool = False
+    ) -> None:
+        self.node = node
+        self.target = target
+        self.operator = operator
+        self.left = left
+        self.right = right
+        self.in_place = in_place
 
 
-@dataclass(slots=True, eq=False)
 class Unary(Operation):
-    target: Variable
-    operator: str
-    operand: Operand
+    __slots__ = ("operand", "operator", "target")
+
+    def __init__(self, node: Any, target: Variable, operator: str, operand: Operand) -> None:
+        self.node = node
+        self.target = target
+        self.operator = operator
+        self.operand = operand
 
 
-@dataclass(slots=True, eq=False)
 class Compare(Operation):
     """`discarded` is the attribute compared in a comparison that is a statement of its own: nothing can come of it."""
 
-    target: Variable
-    operator: str
-    left: Operand
-    right: Operand
-    discarded: str = ""
+    __slots__ = ("discarded", "left", "operator", "right", "target")
+
+    def __init__(
+        self, node: Any, target: Variable, operator: str, left: Operand, right: Operand, discarded: str = ""
+    ) -> None:
+        self.node = node
+        self.target = target
+        self.operator = operator
+        self.left = left
+        self.right = right
+        self.discarded = discarded
 
 
-@dataclass(slots=True, eq=False)
 class If(Operation):
     """`relevant` is filled in by `interpreter.relevance`: whether any side can touch a model."""
 
-    test: Operand
-    body: Block
-    orelse: Block
-    statement: bool = True
-    relevant: bool = True
-    assigned: frozenset[str] = frozenset()
+    __slots__ = ("assigned", "body", "orelse", "relevant", "statement", "test")
+
+    def __init__(
+        self,
+        node: Any,
+        test: Operand,
+        body: Block,
+        orelse: Block,
+        statement: bool = True,
+        relevant: bool = True,
+        assigned: frozenset[str] = frozenset(),
+    ) -> None:
+        self.node = node
+        self.test = test
+        self.body = body
+        self.orelse = orelse
+        self.statement = statement
+        self.relevant = relevant
+        self.assigned = assigned
 
 
-@dataclass(slots=True, eq=False)
 class Loop(Operation):
-    """A ``for``: `element` is set to each item, `body` starts with its unpacking into the script's own names."""
+    """A ``for``: `element` is set to each item, `body` starts with its unpacking into the script's own names.
 
-    element: Variable
-    iterable: Operand
-    body: Block
-    orelse: Block
-    assigned: frozenset[str] = frozenset()
+    `builds` is filled in by `interpreter.relevance`: whether each turn can do something else to a model.
+    """
+
+    __slots__ = ("assigned", "body", "builds", "element", "iterable", "orelse")
+
+    def __init__(
+        self,
+        node: Any,
+        element: Variable,
+        iterable: Operand,
+        body: Block,
+        orelse: Block,
+        assigned: frozenset[str] = frozenset(),
+    ) -> None:
+        self.node = node
+        self.element = element
+        self.iterable = iterable
+        self.body = body
+        self.orelse = orelse
+        self.assigned = assigned
+        self.builds = True
 
 
-@dataclass(slots=True, eq=False)
 class While(Operation):
-    test_block: Block
-    test: Operand
-    body: Block
-    orelse: Block
-    assigned: frozenset[str] = frozenset()
+    __slots__ = ("assigned", "body", "orelse", "test", "test_block")
+
+    def __init__(
+        self,
+        node: Any,
+        test_block: Block,
+        test: Operand,
+        body: Block,
+        orelse: Block,
+        assigned: frozenset[str] = frozenset(),
+    ) -> None:
+        self.node = node
+        self.test_block = test_block
+        self.test = test
+        self.body = body
+        self.orelse = orelse
+        self.assigned = assigned
 
 
-@dataclass(slots=True, eq=False)
 class With(Operation):
-    context: Operand
-    body: Block
+    __slots__ = ("body", "context")
+
+    def __init__(self, node: Any, context: Operand, body: Block) -> None:
+        self.node = node
+        self.context = context
+        self.body = body
 
 
-@dataclass(slots=True, eq=False)
 class Handler:
     """One ``except``: the names of the exceptions it takes (none: all) and its block."""
 
-    names: tuple[str, ...]
-    body: Block
+    __slots__ = ("body", "names")
+
+    def __init__(self, names: tuple[str, ...], body: Block) -> None:
+        self.names = names
+        self.body = body
 
 
-@dataclass(slots=True, eq=False)
 class Try(Operation):
-    body: Block
-    handlers: list[Handler]
-    orelse: Block
-    final: Block
+    __slots__ = ("body", "final", "handlers", "orelse")
+
+    def __init__(self, node: Any, body: Block, handlers: list[Handler], orelse: Block, final: Block) -> None:
+        self.node = node
+        self.body = body
+        self.handlers = handlers
+        self.orelse = orelse
+        self.final = final
 
 
-@dataclass(slots=True, eq=False)
 class Parameter:
     """One parameter; `kind` is ``""``, ``"*"`` or ``"**"``, `default` UNKNOWN if there is none."""
 
-    name: str
-    default: Operand
-    kind: str = ""
-    has_default: bool = False
-    keyword_only: bool = False
+    __slots__ = ("default", "has_default", "keyword_only", "kind", "name")
+
+    def __init__(
+        self, name: str, default: Operand, kind: str = "", has_default: bool = False, keyword_only: bool = False
+    ) -> None:
+        self.name = name
+        self.default = default
+        self.kind = kind
+        self.has_default = has_default
+        self.keyword_only = keyword_only
 
 
-@dataclass(slots=True, eq=False)
 class Define(Operation):
     """A function or lambda. `free` are the names its body reads; those in `stores_global` it declares global."""
 
-    target: Variable
-    name: str
-    parameters: list[Parameter]
-    body: Block
-    decorators: list[Operand] = field(default_factory=list)
-    free: frozenset[str] = frozenset()
-    stores_global: frozenset[str] = frozenset()
-    generator: bool = False
+    __slots__ = ("body", "decorators", "free", "generator", "name", "parameters", "stores_global", "target")
+
+    def __init__(
+        self,
+        node: Any,
+        target: Variable,
+        name: str,
+        parameters: list[Parameter],
+        body: Block,
+        decorators: Sequence[Operand] = (),
+        free: frozenset[str] = frozenset(),
+        stores_global: frozenset[str] = frozenset(),
+        generator: bool = False,
+    ) -> None:
+        self.node = node
+        self.target = target
+        self.name = name
+        self.parameters = parameters
+        self.body = body
+        self.decorators = decorators
+        self.free = free
+        self.stores_global = stores_global
+        self.generator = generator
 
 
-@dataclass(slots=True, eq=False)
 class DefineClass(Operation):
-    target: Variable
-    name: str
-    bases: list[Operand]
-    body: Block
-    decorators: list[Operand] = field(default_factory=list)
-    fields: tuple[str, ...] = ()
+    __slots__ = ("bases", "body", "decorators", "fields", "name", "target")
+
+    def __init__(
+        self,
+        node: Any,
+        target: Variable,
+        name: str,
+        bases: list[Operand],
+        body: Block,
+        decorators: Sequence[Operand] = (),
+        fields: tuple[str, ...] = (),
+    ) -> None:
+        self.node = node
+        self.target = target
+        self.name = name
+        self.bases = bases
+        self.body = body
+        self.decorators = decorators
+        self.fields = fields
 
 
-@dataclass(slots=True, eq=False)
 class Return(Operation):
-    value: Operand
+    __slots__ = ("value",)
+
+    def __init__(self, node: Any, value: Operand) -> None:
+        self.node = node
+        self.value = value
 
 
-@dataclass(slots=True, eq=False)
 class Raise(Operation):
-    name: str = ""
+    __slots__ = ("name",)
+
+    def __init__(self, node: Any, name: str = "") -> None:
+        self.node = node
+        self.name = name
 
 
-@dataclass(slots=True, eq=False)
 class Break(Operation):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False)
 class Continue(Operation):
-    pass
+    __slots__ = ()
 
 
-@dataclass(slots=True, eq=False)
 class Import(Operation):
     """``import a.b`` (target a, module a), ``import a.b as c`` (target c, module a.b)."""
 
-    target: Variable
-    module: str
+    __slots__ = ("module", "target")
+
+    def __init__(self, node: Any, target: Variable, module: str) -> None:
+        self.node = node
+        self.target = target
+        self.module = module
 
 
-@dataclass(slots=True, eq=False)
 class ImportFrom(Operation):
     """``from module import name as target``; `level` counts the leading dots. `name` is ``*`` for a star import."""
 
-    target: Variable
-    module: str
-    name: str
-    level: int
+    __slots__ = ("level", "module", "name", "target")
+
+    def __init__(self, node: Any, target: Variable, module: str, name: str, level: int) -> None:
+        self.node = node
+        self.target = target
+        self.module = module
+        self.name = name
+        self.level = level
 
 
 def blocks(operation: Operation) -> tuple[Block, ...]:
     """The blocks an operation holds that run in the same scope (a function's body is not one of them)."""
-    if isinstance(operation, If):
-        return operation.body, operation.orelse
-    if isinstance(operation, Loop):
-        return operation.body, operation.orelse
-    if isinstance(operation, While):
-        return operation.test_block, operation.body, operation.orelse
-    if isinstance(operation, With):
-        return (operation.body,)
-    if isinstance(operation, Try):
-        return (operation.body, *(handler.body for handler in operation.handlers), operation.orelse, operation.final)
-    return ()
+    inner = _BLOCKS.get(type(operation))
+    return inner(operation) if inner else ()
+
+
+_BLOCKS: dict[type, Callable[[Any], tuple[Block, ...]]] = {
+    If: lambda o: (o.body, o.orelse),
+    Loop: lambda o: (o.body, o.orelse),
+    While: lambda o: (o.test_block, o.body, o.orelse),
+    With: lambda o: (o.body,),
+    Try: lambda o: (o.body, *(handler.body for handler in o.handlers), o.orelse, o.final),
+}
 
 
 def walk(block: Block) -> Iterator[Operation]:

@@ -57,6 +57,8 @@ def _models(run: Run) -> tuple[int, int, str]:
     """
     by_place: dict[object, bool] = {}
     device = ""
+    if not any(result.models for result in run.files):  # nothing was confirmed, so no reports were asked for
+        return sum(result.statistics.models for result in run.files), 0, ""
     for result in run.files:
         faulty = {each.plan for each in result.findings if _counts(each) and each.severity != "info"} - {None}
         for model in result.models:

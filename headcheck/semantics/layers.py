@@ -289,7 +289,7 @@ def _convolution_weight(dimensions: int) -> Callable[[Get], tuple[int, ...] | No
         groups, channels = get("groups"), _int(get("in_channels"))
         if channels is None or type(groups) is not int or groups < 1 or None in kernel:
             return None
-        return (get("out_channels"), channels // groups, *kernel)  # type: ignore[arg-type]
+        return (get("out_channels"), channels // groups, *kernel)
 
     return weight
 
