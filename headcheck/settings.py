@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from headcheck import report
 from headcheck.configuration import UsageError, common_folder, find
@@ -52,8 +51,7 @@ _LATER_DEVICES: Final = re.compile(r"cuda(:\d+)?|mps|meta")
 _UNREADABLE: Final = "HC901"
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """`python` is None unless the user names an interpreter: a file of the checked tree never chooses what is run.
 
     `select`, `extend_select` and `ignore` hold codes, prefixes of codes, and ALL. Patterns in `exclude` and

@@ -32,7 +32,7 @@ class Pipeline:
         self.run = Run((FileResult("a.py", MATTERS),))
         self.asked = []
 
-    def __call__(self, paths, settings, stdin=None, progress=None):
+    def __call__(self, paths, settings, stdin=None, progress=None, models=False):
         self.asked.append((paths, settings, stdin))
         if isinstance(self.run, Exception):
             raise self.run
@@ -87,6 +87,8 @@ def test_every_command_has_help(command, capsys):
         (["rule", "HC999"], "no rule HC999"),
         (["rule", "hc10"], "the nearest: HC10"),
         (["trace"], "--library"),
+        (["trace", "a:b", "--library", "torch"], "either a TARGET or --library"),
+        (["trace", "a:b", "--input", "3,x"], "--input"),
     ],
 )
 def test_wrong_use(stub, arguments, said, capsys):
@@ -344,3 +346,48 @@ def test_trace_of_an_unknown_library(capsys):
     pytest.importorskip("torchvision")
     assert main(["trace", "--library", "numpy"]) == 2
     assert "numpy" in capsys.readouterr().err
+
+
+BUILDER = """
+import torch.nn as nn
+
+def small(num_classes=10, weights="DEFAULT"):
+    assert weights is None
+    return nn.Sequential(nn.Conv2d(3, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, num_classes))
+
+def broken():
+    raise OSError("no such checkpoint")
+"""
+
+
+@pytest.fixture
+def builders(tmp_path, monkeypatch):
+    pytest.importorskip("torch")
+    pytest.importorskip("headcheck.tracing.target")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "my_builders.py").write_text(BUILDER)
+    yield
+    sys.modules.pop("my_builders", None)
+
+
+def test_trace_of_a_builder(builders, capsys):
+    assert main(["trace", "my_builders:small", "--input", "3,32,32"]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("my_builders.small: Sequential, 314 parameters, one input is (3, 32, 32)")
+    assert "Linear(8, 10), gets (N, 8)" in said[2]
+
+
+@pytest.mark.parametrize(
+    "target, said",
+    [
+        ("my_builders:broken", "OSError: no such checkpoint"),
+        ("my_builders:none", "my_builders has no none"),
+        ("nowhere:small", "No module named 'nowhere'"),
+        ("small", "not of the form"),
+    ],
+)
+def test_trace_of_what_is_no_builder(builders, target, said, capsys):
+    assert main(["trace", target]) == 2
+    streams = capsys.readouterr()
+    assert streams.out == "" and said in streams.err and "bug in headcheck" not in streams.err

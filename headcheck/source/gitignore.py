@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from fnmatch import translate
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 #: Whether one part of a path fits; None is ``**``, which any number of parts fits.
 _Part: TypeAlias = "Callable[[str], object] | None"
@@ -20,8 +19,7 @@ MAX_PATTERN: Final = 1000  # git itself has no limit; a longer line is no patter
 _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class Pattern:
+class Pattern(NamedTuple):
     """One line of a .gitignore."""
 
     parts: tuple[_Part, ...]

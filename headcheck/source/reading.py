@@ -5,8 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from headcheck.findings import Edit
 from headcheck.source import MAX_BYTES
@@ -25,8 +24,7 @@ _BLANK: Final = re.compile(rb"[ \t\f]*(?:#|$)")
 _LINE_END: Final = re.compile(r"\r\n|\r|\n")
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     r"""One file as text.
 
     `filename` is what messages show. `text` has ``\n`` at the end of every line and no byte-order mark; `encoding`,
@@ -42,8 +40,7 @@ class Source:
     newlines: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Unreadable:
+class Unreadable(NamedTuple):
     """Why a file cannot be read, and where. Row and column start at 1; the column counts characters."""
 
     filename: str

@@ -14,9 +14,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from io import StringIO
-from typing import Final
+from typing import Final, NamedTuple
 
 from headcheck.findings import Finding
 
@@ -29,13 +28,12 @@ _IGNORE_FILE: Final = re.compile(r"#\s*headcheck\s*:\s*ignore-file(?![\w-])", re
 _ALL: Final = frozenset({"ALL"})
 
 
-@dataclass(slots=True)
-class _Comments:
+class _Comments(NamedTuple):
     """What the comments of a text ask for: codes by row, the last row of the statement on each row, or everything."""
 
-    codes: dict[int, frozenset[str]] = field(default_factory=dict)
-    statement_ends: dict[int, int] = field(default_factory=dict)
-    whole_file: bool = False
+    codes: dict[int, frozenset[str]]
+    statement_ends: dict[int, int]
+    whole_file: bool
 
 
 def apply(findings: Iterable[Finding], text: str) -> tuple[Finding, ...]:
@@ -59,19 +57,21 @@ def _suppressed(finding: Finding, comments: _Comments) -> bool:
 def _read(text: str) -> _Comments:
     import tokenize
 
-    comments = _Comments()
+    codes: dict[int, frozenset[str]] = {}
+    statement_ends: dict[int, int] = {}
+    whole_file = False
     start = 1
     # A syntax error ends it: the comments above still count.
     with suppress(tokenize.TokenError, SyntaxError):
         for token in tokenize.generate_tokens(StringIO(text).readline):
             row = token.start[0]
             if token.type == tokenize.COMMENT:
-                comments.codes[row] = _named(token.string)
-                comments.whole_file |= _IGNORE_FILE.search(token.string) is not None
+                codes[row] = _named(token.string)
+                whole_file |= _IGNORE_FILE.search(token.string) is not None
             elif token.type == tokenize.NEWLINE:
-                comments.statement_ends.update(dict.fromkeys(range(start, row), row))
+                statement_ends.update(dict.fromkeys(range(start, row), row))
                 start = row + 1
-    return comments
+    return _Comments(codes, statement_ends, whole_file)
 
 
 def _named(comment: str) -> frozenset[str]:
