@@ -7,7 +7,7 @@ from typing import Any
 
 import libcst as cst
 
-from headcheck import checks, rulebook, settle
+from headcheck import checks, settle
 from headcheck.checks import Report
 from headcheck.execution import Execution, FileFacts, Model
 from headcheck.findings import Expectation, FileResult, Finding, Location, ModelReport, Statistics
@@ -41,6 +41,8 @@ def analyse(text: str, filename: str, local_modules: LocalModules = only_relativ
 
 def unreadable(what: Unreadable, text: str = "") -> FileResult:
     """The result for a file that could not be read: one finding that says why and where."""
+    from headcheck import rulebook
+
     rule = rulebook.rule("HC901")
     place = Location(what.row, what.column)
     found = Finding(what.filename, rule.code, rule.name, rule.severity, what.reason, place, place)
@@ -115,6 +117,8 @@ def find(executions: list[Execution], positions: Positions, filename: str, book:
 def finding(
     execution: Execution, report: Report, conditions: Iterable[Any], positions: Positions, filename: str, book: PlanBook
 ) -> Finding:
+    from headcheck import rulebook
+
     rule = rulebook.rule(report.code)
     start, end = positions.span(report.site)
     return Finding(

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int], None]
 STDIN = "-"
+FILES_BETWEEN_COLLECTIONS = 50
 
 
 class InternalError(Exception):
@@ -34,6 +35,8 @@ def run(
     `stdin` are the bytes to check under `settings.stdin_filename` where a path is ``-``; `progress` is told how many of
     how many files are done. `models` asks for reports on the models, which confirming makes in any case.
     """
+    import gc
+
     from headcheck.source import files
 
     models = models or settings.confirm is not False
@@ -42,6 +45,8 @@ def run(
     for number, filename in enumerate(filenames):
         if progress is not None:
             progress(number, len(filenames))
+        if number % FILES_BETWEEN_COLLECTIONS == FILES_BETWEEN_COLLECTIONS - 1 and not gc.isenabled():
+            gc.collect()
         results.append(check_file(filename, None, settings, models))
     if stdin is not None and STDIN in paths:
         results.append(check_file(settings.stdin_filename or "<stdin>", stdin, settings, models))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from headcheck import rulebook
 from headcheck.findings import FileResult, Verdict
 
 if TYPE_CHECKING:
@@ -24,6 +23,8 @@ def over_paths(
     ``some-path``: one path that can really be taken is enough. ``every-path``: every path that comes by the place must
     show it, none may have lost anything, and the model must not have been handed to code that was not followed.
     """
+    from headcheck import rulebook
+
     sure = [(execution, report) for execution, report in seen if not execution.doubtful]
     if not sure:
         return None
