@@ -32,8 +32,9 @@ def submodules(package: str) -> Iterator[ModuleType]:
 
 
 def public(module: ModuleType) -> list[str]:
-    """Return the public names of a module in alphabetical order."""
-    return sorted(name for name in dir(module) if not name.startswith("_"))
+    """Return the public names of a module in alphabetical order, its submodules whether or not they are imported."""
+    parts = {info.name for info in pkgutil.iter_modules(getattr(module, "__path__", []))}
+    return sorted(name for name in parts.union(dir(module)) if not name.startswith("_"))
 
 
 def layers(modules: list[ModuleType]) -> dict[str, type[nn.Module]]:

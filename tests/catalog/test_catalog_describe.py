@@ -1,0 +1,125 @@
+"""What `headcheck model` prints, and that the lines it offers really replace the heads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from unittest import mock
+
+import pytest
+
+from headcheck import catalog
+from headcheck.catalog.describe import describe, matching
+from headcheck.catalog.snippet import snippet
+
+BUILDERS = [str(catalog.model_builder(name)) for name in catalog.registered()]
+
+
+def test_a_model_in_words() -> None:
+    assert describe("resnet50") == (
+        "torchvision.models.resnet50\n"
+        "  classification, ResNet, 25,557,032 parameters, expects (N, 3, 224, 224)\n"
+        "\n"
+        "Head\n"
+        "  model.fc  Linear, 2048 → 1000  gets (N, 2048)\n"
+        "\n"
+        "Weights (ResNet50_Weights)\n"
+        "  IMAGENET1K_V1  1000 classes\n"
+        "  IMAGENET1K_V2  1000 classes\n"
+        "  DEFAULT        1000 classes\n"
+        "\n"
+        "To give it other classes\n"
+        "  from torch import nn\n"
+        "  from torchvision import models\n"
+        "\n"
+        '  model = models.resnet50(weights="DEFAULT")\n'
+        "  model.fc = nn.Linear(model.fc.in_features, num_classes)\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("vgg16", "model.classifier  Sequential  gets (N, 25088)"),
+        ("squeezenet1_0", "nn.Conv2d(model.classifier[1].in_channels, num_classes, kernel_size=1)"),
+        ("googlenet", "model.aux1.fc2 is there only without weights"),
+        ("deeplabv3_resnet50", "model.aux_classifier[4] is there only with weights"),
+        ("inception_v3", "auxiliary, in train mode only; makes aux_logits"),
+        ("maskrcnn_resnet50_fpn", "MaskRCNNPredictor(masks.in_channels, masks.out_channels, num_classes)"),
+        ("raft_small", "It has no classifier head."),
+        ("quantized_resnet18", 'models.quantization.resnet18(weights="DEFAULT")'),
+        ("detection.retinanet_resnet50_fpn", "model.head.classification_head.num_classes = num_classes"),
+        ("torchvision.models.resnet.resnet18", "model.fc"),
+    ],
+)
+def test_what_is_said_of_models(name: str, words: str) -> None:
+    assert words in describe(name)
+
+
+def test_a_misspelt_name_gets_the_nearest() -> None:
+    with pytest.raises(KeyError, match="no model is called resnet55; did you mean resnet50 or"):
+        describe("resnet55")
+    with pytest.raises(KeyError, match="no model is called zzzzzzzz'"):
+        describe("zzzzzzzz")
+
+
+def test_matching() -> None:
+    assert matching("resnet*") == ("resnet101", "resnet152", "resnet18", "resnet34", "resnet50")
+    assert "s3d" in matching("torchvision.models.video.*")
+    assert len(matching("*")) == 121
+    assert matching("nothing*") == ()
+
+
+@pytest.mark.parametrize("builder", BUILDERS)
+def test_the_lines_offered_give_the_model_other_classes(builder: str) -> None:
+    torch = pytest.importorskip("torch")
+    models = pytest.importorskip("torchvision").models
+    from headcheck.tracing.build import on_meta
+
+    code = snippet(builder)
+    if not code:
+        assert ".optical_flow." in builder
+        return
+    namespace, _, name = builder.removeprefix("torchvision.models").rpartition(".")
+    home = getattr(models, namespace.strip(".")) if namespace.strip(".") else models
+    variables = {"num_classes": 7, "num_keypoints": 5}
+    with mock.patch.object(home, name, _without_weights(getattr(home, name), builder)):
+        exec(compile(code, builder, "exec"), variables)
+    keywords = {"num_classes": 7, **({"num_keypoints": 5} if "num_keypoints" in code else {})}
+    expected = catalog.find(builder, keywords, "DEFAULT")
+    assert expected is not None
+    model = variables["model"]
+    assert isinstance(model, torch.nn.Module)
+    for head in expected.heads:
+        given, wanted = dict(model.get_submodule(head.path).named_parameters()), expected.root
+        for part in head.path.split("."):
+            wanted = wanted.children[part]
+        assert {key: tuple(value.shape) for key, value in given.items()} == wanted.parameters
+    rebuilt = on_meta(
+        lambda: getattr(home, name)(**catalog.worker_keywords(builder, keywords, "DEFAULT"), **_offline(builder))
+    )
+    assert _numbers(model, expected) == _numbers(rebuilt, expected)
+
+
+def _without_weights(function: Callable[..., object], builder: str) -> Callable[..., object]:
+    """Return a builder that gives, whatever the weights asked for, the structure that they would give."""
+    from headcheck.tracing.build import on_meta
+
+    def build(weights: str) -> object:
+        keywords = catalog.worker_keywords(builder, {}, weights)
+        return on_meta(lambda: function(**keywords, **_offline(builder)))  # type: ignore[arg-type, return-value]
+
+    return build
+
+
+def _offline(builder: str) -> dict[str, None]:
+    parameters = catalog.signature(builder).parameters
+    return {name: None for name in ("weights", "weights_backbone") if name in parameters}
+
+
+def _numbers(model: object, entry: catalog.Entry) -> dict[str, dict[str, object]]:
+    """Return the plain attributes of every module above a head but the model itself, where they count classes."""
+    above = {head.path[:place] for head in entry.heads for place, sign in enumerate(head.path) if sign == "."}
+    return {
+        path: {name: value for name, value in vars(model.get_submodule(path)).items() if type(value) is int}  # type: ignore[attr-defined]
+        for path in sorted(above)
+    }
