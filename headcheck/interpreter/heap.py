@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from headcheck import events
 from headcheck.catalog.entry import Entry, Node
 from headcheck.interpreter.state import State
-from headcheck.interpreter.values import Address, Class, Library, Parameter, Ref, Value
+from headcheck.interpreter.values import Address, Class, Library, Parameter, Ref, Tuple, Value
 from headcheck.ir import UNKNOWN, Operation
 from headcheck.semantics.layers import own_parameters
 
@@ -205,7 +205,8 @@ def field(module: Module, name: str) -> Value:
     if name in module.arguments:
         return module.arguments[name]
     if module.node is not None and name in module.node.values:
-        return module.node.values[name]
+        value = module.node.values[name]
+        return Tuple(value) if isinstance(value, tuple) else value
     return UNKNOWN
 
 

@@ -17,6 +17,7 @@ from headcheck.interpreter.values import (
     Library,
     Method,
     Not,
+    Parameter,
     ParameterName,
     Partial,
     Ref,
@@ -146,12 +147,15 @@ def equal(state: State, left: Value, right: Value, site: Operation) -> bool | No
             return False
         parts = [equal(state, a, b, site) for a, b in zip(left.items, right.items, strict=False)]
         return False if False in parts else None if None in parts else True
-    if (left is None or right is None) and (type(left) in IDENTITY or type(right) in IDENTITY):
+    if (is_plain(left) or is_plain(right)) and (type(left) is Tuple or type(right) is Tuple):
+        return False
+    if (left is None or right is None) and (type(left) in NEVER_NONE or type(right) in NEVER_NONE):
         return False
     return None
 
 
 IDENTITY = frozenset({Ref, Library, Function, Class, Bound, Method, Partial})
+NEVER_NONE = IDENTITY | {Parameter}
 
 
 def _equal_objects(state: State, left: Ref, right: Ref) -> bool | None:

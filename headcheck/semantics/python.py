@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from headcheck import catalog
 from headcheck.interpreter import access, heap
 from headcheck.interpreter.heap import DELETED, Dictionary, Instance, Module, Sequence
 from headcheck.interpreter.iterate import items_of
@@ -271,13 +272,48 @@ def is_kind(module: Module, name: str) -> bool | None:
     if module.cls is not None:
         return name in heap.library_bases(module.cls) or (None if module.known is False else False)
     last = name.rsplit(".", 1)[-1]
+    plain = module.kind.startswith("torch.nn.") and module.kind.count(".") == 2
+    if last in PRIVATE:
+        word, needed = PRIVATE[last]
+        return True if plain and word in module.kind else None if needed <= fields_of(module) else False
     if last.startswith("_"):
-        return last.strip("_") in module.kind or None
-    both = module.kind.startswith("torch.nn.") and name.startswith("torch.nn.") and module.kind.count(".") == 2
-    return False if both and module.kind not in SUBCLASSED else None
+        return None
+    if not name.startswith("torch.nn."):
+        ours, theirs = module.kind.split("."), name.split(".")
+        if plain or theirs[:2] != ["torchvision", "models"] or ours[:2] != theirs[:2]:
+            return False if plain else None
+        # Classes of classifiers derive from one another only as QuantizableResNet does from ResNet.
+        same_class = ours[-1] == last and ours[: len(theirs) - 1] == theirs[:-1]
+        return True if same_class else None if last in ours[-1] or {*ours} & DERIVING else False
+    return False if plain or lacks(module, name) else None
 
 
-SUBCLASSED = frozenset({"torch.nn.NonDynamicallyQuantizableLinear"})
+DERIVING = {"detection", "segmentation", "optical_flow"}
+PRIVATE = {
+    "_BatchNorm": ("BatchNorm", {"num_features"}),
+    "_InstanceNorm": ("InstanceNorm", {"num_features"}),
+    "_NormBase": ("Norm", {"num_features"}),
+    "_ConvNd": ("Conv", {"kernel_size"}),
+    "_DropoutNd": ("Dropout", {"p"}),
+}
+
+
+def lacks(module: Module, name: str) -> bool:
+    """Whether a module of another class cannot derive from a layer's: it has not all that such a layer has."""
+    signature = catalog.layer(name)
+    if signature is None or (module.node is None and not module.kind.startswith("torchvision.")):
+        return False
+    if name in heap.CONTAINERS or name == "torch.nn.ModuleDict":
+        return module.node is not None and "__getitem__" not in module.node.attributes
+    needed = signature.parameters.keys() - {"device", "dtype", "bias", "args", "kwargs"}
+    return not needed <= fields_of(module) or bool(module.node is not None and module.node.children and not needed)
+
+
+def fields_of(module: Module) -> set[str]:
+    """The names of the plain attributes and parameters of a layer or a part of the library."""
+    node = module.node
+    own = {*node.values, *node.attributes, *node.parameters} if node is not None else set()
+    return own | module.arguments.keys() | module.values.keys()
 
 
 @effect("builtins.hasattr")
