@@ -122,12 +122,10 @@ def _let_any_character_out() -> None:
             reconfigure(errors="backslashreplace")
 
 
-def _confess(error: Exception) -> None:
-    filename = getattr(error, "filename", None)
-    cause = error.__cause__ or error
+def _confess(error: Exception, filename: str = "") -> None:
     where = f" in {filename}" if filename else ""
     print(
-        f"headcheck: internal error{where}: {type(cause).__name__}: {cause}\n"
+        f"headcheck: internal error{where}: {type(error).__name__}: {error}\n"
         f"This is a bug in headcheck. Please report it at {REPORT_TO}\n"
         "with the file and what HEADCHECK_DEBUG=1 prints.",
         file=sys.stderr,
@@ -192,6 +190,8 @@ def _check(options: Namespace) -> int:
             report.render(settings.output_format, run, out, painted)
     counting = (finding for result in run.files for finding in result.findings if words.counts(finding))
     failing = any(settings.fails(finding.severity) for finding in counting)
+    if run.failures:
+        return FAILED
     return FOUND if failing and not settings.exit_zero else CLEAN
 
 
@@ -207,10 +207,14 @@ def _read(options: Namespace, paths: list[str], stdin: bytes | None, models: boo
     settings = resolve(given, paths)
     with progress.bar("headcheck", sys.stderr) as update:
         run = pipeline.run(paths, settings, stdin, update, models)
-    if not run.files:
+    if not run.files and not run.failures:
         print(f"headcheck: no Python files found under {', '.join(paths)}", file=sys.stderr)
     for note in run.notes:
         print(f"headcheck: {note}", file=sys.stderr)
+    for filename, error in run.failures:
+        if os.environ.get("HEADCHECK_DEBUG"):
+            raise error
+        _confess(error, filename)
     return run, settings
 
 
@@ -229,6 +233,8 @@ def _show(options: Namespace) -> int:
         print(concise.header(finding, False), file=sys.stderr)
     with opened(None) as out:
         show.render(run, out, colour.wanted(out))
+    if run.failures:
+        return FAILED
     return FOUND if unreadable else CLEAN
 
 

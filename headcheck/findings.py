@@ -159,8 +159,13 @@ class FileResult(NamedTuple):
 
 
 class Run(NamedTuple):
-    """All that a run says. `notes` are single lines for standard error (why nothing was confirmed, …)."""
+    """All that a run says. `notes` are single lines for standard error (why nothing was confirmed, …).
+
+    `failures` are the files on which headcheck itself failed, with what was raised: bugs to be reported, never a silent
+    pass.
+    """
 
     files: tuple[FileResult, ...]
     notes: tuple[str, ...] = ()
     confirmed_with: str = ""
+    failures: tuple[tuple[str, Exception], ...] = ()

@@ -15,14 +15,6 @@ STDIN = "-"
 FILES_BETWEEN_COLLECTIONS = 50
 
 
-class InternalError(Exception):
-    """headcheck itself failed on a file: a bug to be reported, never a silent pass. Its cause is the exception."""
-
-    def __init__(self, filename: str) -> None:
-        super().__init__(filename)
-        self.filename = filename
-
-
 def run(
     paths: list[str],
     settings: Settings,
@@ -30,7 +22,7 @@ def run(
     progress: Progress | None = None,
     models: bool = False,
 ) -> Run:
-    """Check files and folders. Raises `UsageError` for a path that does not exist, `InternalError` for a bug.
+    """Check files and folders. Raises `UsageError` for a path that does not exist.
 
     `stdin` are the bytes to check under `settings.stdin_filename` where a path is ``-``; `progress` is told how many of
     how many files are done. `models` asks for reports on the models, which confirming makes in any case.
@@ -41,20 +33,35 @@ def run(
 
     models = models or settings.confirm is not False
     filenames = list(files.discover([path for path in paths if path != STDIN], settings))
-    results = []
+    results: list[FileResult] = []
+    failures: list[tuple[str, Exception]] = []
     for number, filename in enumerate(filenames):
         if progress is not None:
             progress(number, len(filenames))
         if number % FILES_BETWEEN_COLLECTIONS == FILES_BETWEEN_COLLECTIONS - 1 and not gc.isenabled():
             gc.collect()
-        results.append(check_file(filename, None, settings, models))
+        check_next(filename, None, settings, models, results, failures)
     if stdin is not None and STDIN in paths:
-        results.append(check_file(settings.stdin_filename or "<stdin>", stdin, settings, models))
+        check_next(settings.stdin_filename or "<stdin>", stdin, settings, models, results, failures)
     if progress is not None:
         progress(len(filenames), len(filenames))
-    if settings.confirm is False:
-        return Run(tuple(results))
-    return confirmed(results, settings, progress)
+    done = Run(tuple(results)) if settings.confirm is False else confirmed(results, settings, progress)
+    return done._replace(failures=tuple(failures))
+
+
+def check_next(
+    filename: str,
+    data: bytes | None,
+    settings: Settings,
+    models: bool,
+    results: list[FileResult],
+    failures: list[tuple[str, Exception]],
+) -> None:
+    """Check one file; a bug of headcheck's on it costs that file alone, and the run says so at its end."""
+    try:
+        results.append(check_file(filename, data, settings, models))
+    except Exception as error:
+        failures.append((filename, error))
 
 
 def check_file(filename: str, data: bytes | None, settings: Settings, models: bool = True) -> FileResult:
@@ -73,11 +80,8 @@ def check_file(filename: str, data: bytes | None, settings: Settings, models: bo
     from headcheck.analysis import analyse
     from headcheck.source.project import local_modules
 
-    try:
-        result = analyse(source.text, filename, local_modules(filename), models)
-    except Exception as error:
-        raise InternalError(filename) from error
-    return filtered(result, settings.select, settings.ignore)
+    result = analyse(source.text, filename, local_modules(filename), models)
+    return filtered(result, settings)
 
 
 def refused(what: object, settings: Settings) -> FileResult:
@@ -85,37 +89,27 @@ def refused(what: object, settings: Settings) -> FileResult:
     from headcheck.source.reading import Unreadable
 
     assert isinstance(what, Unreadable)
-    return filtered(unreadable(what), settings.select, settings.ignore)
+    return filtered(unreadable(what), settings)
 
 
-def filtered(result: FileResult, select: Iterable[str], ignore: Iterable[str]) -> FileResult:
+def filtered(result: FileResult, settings: Settings) -> FileResult:
     """Only the findings whose rule is on and that no comment suppresses."""
+    if not result.findings:
+        return result
+    from headcheck import rulebook
     from headcheck.source import suppressions
 
-    chosen = choose(result.findings, tuple(select), tuple(ignore))
-    return result._replace(findings=tuple(suppressions.apply(chosen, result.text)))
+    chosen = [f for f in result.findings if settings.enabled(f.code, rulebook.rule(f.code).default == "on")]
+    return result._replace(findings=suppressions.apply(chosen, result.text))
 
 
 def check_text(text: str, filename: str, select: Iterable[str] = (), ignore: Iterable[str] = ()) -> tuple[Finding, ...]:
     """Check one script given as text, without confirming. `select` and `ignore` take codes, prefixes and ALL."""
     from headcheck.analysis import analyse
+    from headcheck.settings import Settings
 
-    return filtered(analyse(text, filename, models=False), select, ignore).findings
-
-
-def choose(findings: Iterable[Finding], select: tuple[str, ...], ignore: tuple[str, ...]) -> tuple[Finding, ...]:
-    """The findings whose rule is on: selected by code or prefix, or on by default; never one that is ignored."""
-    from headcheck import rulebook
-
-    def matches(code: str, patterns: tuple[str, ...]) -> bool:
-        return any(pattern == "ALL" or code.startswith(pattern) for pattern in patterns)
-
-    def is_on(code: str) -> bool:
-        if matches(code, ignore):
-            return False
-        return matches(code, select) if select else rulebook.rule(code).default == "on"
-
-    return tuple(finding for finding in findings if is_on(finding.code))
+    settings = Settings(select=tuple(select), ignore=tuple(ignore))
+    return filtered(analyse(text, filename, models=False), settings).findings
 
 
 def confirmed(results: list[FileResult], settings: Settings, progress: Progress | None) -> Run:

@@ -9,8 +9,7 @@ from headcheck.checks import Report, check
 from headcheck.checks.words import argument, built, dotted, layer_name, new_head, outputs_of, shape_words
 from headcheck.execution import Execution, Flow, Model
 from headcheck.findings import Expectation
-from headcheck.interpreter.values import Ref
-from headcheck.ir import UNKNOWN
+from headcheck.interpreter.values import UNKNOWN, Ref
 
 
 @check("HC101", "HC102", "HC105")

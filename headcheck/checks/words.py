@@ -6,7 +6,7 @@ from typing import Any
 
 from headcheck.catalog.entry import Head, Shape
 from headcheck.execution import Execution, Model
-from headcheck.ir import UNKNOWN
+from headcheck.interpreter.values import UNKNOWN
 
 
 def model_name(model: Model) -> str:

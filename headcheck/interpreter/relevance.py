@@ -128,7 +128,10 @@ def analyse(block: Block) -> frozenset[str]:
             operation.relevant = any(id(o) in marked for o in inner) or any(isinstance(o, Return) for o in inner)
         elif isinstance(operation, Loop):
             inner = list(walk(operation.body))
-            turns = {operation.element, *(o.target for o in inner if isinstance(o, Move) and o.value == operation.element)}
+            turns = {
+                operation.element,
+                *(o.target for o in inner if isinstance(o, Move) and o.value == operation.element),
+            }
             operation.builds = bool(turns & names) or any(_spoken(o) in BUILDERS for o in inner)
     return frozenset(names)
 

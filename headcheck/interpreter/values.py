@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any, NamedTuple, TypeAlias
 
-from headcheck.ir import UNKNOWN
+from headcheck.ir import UNKNOWN as UNKNOWN
 
 Value: TypeAlias = Any
 Address: TypeAlias = "tuple[int, int]"
