@@ -92,7 +92,10 @@ class Flagged(NamedTuple):
 
 
 class FlagMissed(NamedTuple):
-    """Something that was meant to set ``requires_grad`` and does not. `receiver` is module, parameter, list or call."""
+    """Something that was meant to set ``requires_grad`` and does not, or of which it is not known what it set.
+
+    `receiver` is module, parameter, list, call, uncalled or comparison; unknown: it may be any parameter.
+    """
 
     site: Site
     receiver: str

@@ -356,6 +356,11 @@ class Execution:
         shape = access.shape_of(self.state, parameter)
         return None if shape is None else layers.product(shape)
 
+    def flags_unseen(self, value: bool) -> bool:
+        """Whether something that could not be followed may have had its flag set to `value`."""
+        missed = self.of(events.FlagMissed)
+        return any(event.receiver == "unknown" and event.value is not (not value) for event in missed)
+
     def frozen(self, ref: Ref) -> bool:
         """Whether a module has parameters, all known, and none of them requires a gradient."""
         listing = self.parameters(ref)

@@ -216,4 +216,4 @@ def count_parameters(execution: Execution, ref: Ref) -> tuple[int | None, int | 
             return None, None
         total += size
         trainable += size if execution.trainable(parameter) else 0
-    return trainable, total
+    return None if execution.flags_unseen(True) or execution.flags_unseen(False) else trainable, total

@@ -15,6 +15,8 @@ from headcheck.interpreter.values import Parameter, Parameters, Ref, Value
 
 def frozen_new_heads(execution: Execution) -> Iterator[tuple[Model, str, events.ChildSet, events.Flagged]]:
     """New heads that end up frozen: (model, path, the event that put it in, the last event that froze it)."""
+    if execution.flags_unseen(True):
+        return
     for model in execution.models:
         for head in model.entry.heads:
             event = execution.replacement(model, head.path)
@@ -59,7 +61,7 @@ def frozen_head(execution: Execution) -> Iterator[Report]:
 @check("HC302")
 def nothing_trainable(execution: Execution) -> Iterator[Report]:
     """An optimizer over parameters none of which requires a gradient."""
-    if any(flag.value for flag in execution.of(events.Flagged)):
+    if execution.flags_unseen(True) or any(flag.value for flag in execution.of(events.Flagged)):
         return
     for event, optimizer in execution.optimizers():
         if not optimizer.complete:

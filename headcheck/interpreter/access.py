@@ -210,6 +210,8 @@ def missing(state: State, ref: Ref, name: Any, action: str, site: Operation) -> 
 def set_attribute(machine: Machine, state: State, of: Value, name: str, value: Value, site: Operation) -> None:
     kind = type(of)
     log_unresolved(state, of, name, value, site)
+    if name == "requires_grad" and (kind is Symbol or of is UNKNOWN):
+        state.log(events.FlagMissed(site, "unknown", of, name, value))
     if kind is Ref:
         thing = settled(machine, state, of, site)
         if type(thing) is Module:

@@ -305,6 +305,9 @@ def symbol_method(
     owner, name = key[1], key[2]
     if name in ("parameters", "named_parameters") and not arguments and not keywords:
         return Parameters(owner, name == "named_parameters")
+    if name == "requires_grad_":
+        state.log(events.FlagMissed(site, "unknown", owner, name, arguments[0] if arguments else True))
+        return owner
     return None
 
 

@@ -71,8 +71,9 @@ from headcheck.ir import (
 BUDGET = 40_000
 # Packages whose members are what their names say; any other module may hold anything.
 PACKAGES = sys.stdlib_module_names | frozenset(
-    "PIL accelerate apex cv2 fastai ignite lightning matplotlib numpy pandas peft pytorch_lightning sklearn timm torch"
-    " torchaudio torchmetrics torchvision tqdm transformers wandb".split()
+    ["PIL", "accelerate", "apex", "cv2", "fastai", "ignite", "lightning", "matplotlib", "numpy", "pandas", "peft"]
+    + ["pytorch_lightning", "sklearn", "timm", "torch", "torchaudio", "torchmetrics", "torchvision", "tqdm"]
+    + ["transformers", "wandb"]
 )
 BUILTINS = frozenset(dir(__builtins__) if not isinstance(__builtins__, dict) else __builtins__)
 
@@ -232,6 +233,8 @@ def flag_everything(state: State, of: Parameter, value: Value, site: Operation) 
     if type(state.object(of.owner)) is Module and type(value) is bool:
         heap.set_all_flags(state, of.owner, value)
         state.log(events.Flagged(site, of.owner.address, None, value))
+    elif type(of.owner) is Symbol and value is not False:
+        state.log(events.FlagMissed(site, "unknown", of.owner, "requires_grad", value))
 
 
 def on_delete_attribute(machine: Machine, op: DeleteAttribute, state: State) -> None:
