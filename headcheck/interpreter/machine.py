@@ -70,11 +70,13 @@ from headcheck.ir import (
 
 BUDGET = 40_000
 # Packages whose members are what their names say; any other module may hold anything.
-PACKAGES = sys.stdlib_module_names | frozenset(
-    ["PIL", "accelerate", "apex", "cv2", "fastai", "ignite", "lightning", "matplotlib", "numpy", "pandas", "peft"]
-    + ["pytorch_lightning", "sklearn", "timm", "torch", "torchaudio", "torchmetrics", "torchvision", "tqdm"]
-    + ["transformers", "wandb"]
-)
+PACKAGES = frozenset(
+    [
+        *sys.stdlib_module_names, "PIL", "accelerate", "apex", "cv2", "fastai", "ignite", "lightning", "matplotlib",
+        "numpy", "pandas", "peft", "pytorch_lightning", "sklearn", "timm", "torch", "torchaudio", "torchmetrics",
+        "torchvision", "tqdm", "transformers", "wandb",
+    ]
+)  # fmt: skip
 BUILTINS = frozenset(dir(__builtins__) if not isinstance(__builtins__, dict) else __builtins__)
 
 

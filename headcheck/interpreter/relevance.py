@@ -11,6 +11,7 @@ from collections import defaultdict
 from headcheck.ir import (
     Append,
     Block,
+    Break,
     Call,
     Define,
     DefineClass,
@@ -91,8 +92,11 @@ SEEDS = frozenset(
         "Adamax",
     ]
 )
+CHANGING = frozenset(["append", "extend", "insert", "pop", "remove", "update", "setdefault", "clear", "add", "reverse"])
 # Doing these several times is something else than doing them once.
-BUILDERS = frozenset("Linear Conv1d Conv2d Conv3d Sequential ModuleList add_module register_module".split())
+BUILDERS = frozenset(
+    ["Linear", "Conv1d", "Conv2d", "Conv3d", "Sequential", "ModuleList", "add_module", "register_module"]
+)
 
 
 def analyse(block: Block) -> frozenset[str]:
@@ -132,7 +136,8 @@ def analyse(block: Block) -> frozenset[str]:
                 operation.element,
                 *(o.target for o in inner if isinstance(o, Move) and o.value == operation.element),
             }
-            operation.builds = bool(turns & names) or any(_spoken(o) in BUILDERS for o in inner)
+            leaves = any(isinstance(o, (Break, Return)) for o in inner)
+            operation.builds = bool(turns & names) or leaves or any(_spoken(o) in BUILDERS for o in inner)
     return frozenset(names)
 
 
@@ -167,6 +172,19 @@ def _index(
             makers["." + operation.name].append(operation)
         for name in _changed(operation):
             makers[name].append(operation)
+    _index_methods(operations, makers)
+
+
+def _index_methods(
+    operations: list[tuple[Operation, tuple[Operation, ...]]], makers: dict[str, list[Operation]]
+) -> None:
+    """``sizes.append(n)`` changes `sizes`, ``self.sizes.append(n)`` the attribute."""
+    reads = {o.target: o for o, _ in operations if isinstance(o, GetAttribute)}
+    for operation, _ in operations:
+        method = reads.get(operation.function) if isinstance(operation, Call) else None
+        if method is not None and method.name in CHANGING and isinstance(method.of, Variable):
+            owner = reads.get(method.of)
+            makers[method.of if owner is None else f".{owner.name}"].append(operation)
 
 
 def _changed(operation: Operation) -> tuple[str, ...]:
