@@ -76,8 +76,10 @@ def missing_attribute(execution: Execution) -> Iterator[Report]:
         if place and place[1]:
             owner = f"`{dotted(place[1])}` of {built(execution, place[0])}"
         if event.action == "index":
-            count = len(execution.children(part) or [])
-            message = f"{owner} has no index {event.name}: it holds {count} layers"
+            children = execution.children(part) or []
+            stack = all(name.isdigit() for name, _ in children) and execution.kind(part) not in SIZED
+            why = f"it holds {len(children)} layers" if stack else f"it is one {layer_name(execution.kind(part))}"
+            message = f"{owner} has no index {event.name}: {why}"
         else:
             message = f"{owner} has no attribute `{event.name}`"
         help_ = suggestion(execution, event, place)
@@ -115,7 +117,9 @@ def deleted(execution: Execution) -> Iterator[Report]:
         gone = execution.part(model, event.name) is None
         if not gone or event.name not in model.entry.used or not execution.forward_is_the_librarys(model):
             continue
-        if event.name in execution.facts.assigned_attributes or event.name in model.module.values:
+        here = {id(e.site) for e in execution.of(events.ChildSet)}
+        elsewhere = execution.facts.assigned_attributes.get(event.name, frozenset()) - here
+        if elsewhere or event.name in model.module.values:
             continue
         message = f"deletes `{event.name}`, which the forward of {built(execution, model)} calls"
         name = f"{execution.name_of(model.ref)}.{event.name}"
@@ -158,4 +162,5 @@ def unknown_model(execution: Execution) -> Iterator[Report]:
         owner = "torchvision" if by_name else event.namespace
         message = f"{owner} has no model `{event.name}`"
         help_ = "did you mean " + " or ".join(f"`{name}`" for name in close) + "?" if close else ""
-        yield Report("HC205", event.site, message, help_)
+        step = {"op": "look_up", "line": execution.line(event.site), "namespace": event.namespace, "name": event.name}
+        yield Report("HC205", event.site, message, help_, Expectation("raises"), steps=(step,))

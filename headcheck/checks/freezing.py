@@ -120,7 +120,9 @@ def flag_on_module(execution: Execution, event: events.FlagMissed) -> Iterator[R
     what = what or (built(execution, place[0]) if place else "this module")
     verb = "unfreeze" if event.value else "freeze"
     listing = execution.parameters(event.owner)
-    learns = listing.complete and bool(listing.items) and all(execution.trainable(p) for _, p in listing.items)
+    if listing.complete and not listing.items:  # it holds nothing that could learn
+        return
+    learns = listing.complete and all(execution.trainable(p) for _, p in listing.items)
     message = f"`requires_grad` set on a module does nothing: the parameters of {what} are not changed"
     severity = "info" if event.value and learns else None
     names = tuple(f"{place[1]}.{n}" if place and place[1] else n for n, _ in listing.items[:1]) if place else ()

@@ -197,11 +197,11 @@ def _beyond(machine: Machine, module: Module, ref: Ref, name: str) -> Value:
     return symbol("attribute", f"{module.kind.rsplit('.', 1)[-1]}.{name}", ref, name)
 
 
-def missing(state: State, ref: Ref, name: Any, action: str, site: Operation) -> None:
+def missing(state: State, ref: Ref, name: Any, action: str, site: Operation, error: str = "") -> None:
     """Log what a module does not have, unless the script catches it, and end the path."""
     if not state.guards:
         state.log(events.Missing(site, ref.address, name, action))
-    state.end("raise", "IndexError" if action == "index" else "AttributeError")
+    state.end("raise", error or ("IndexError" if action == "index" else "AttributeError"))
 
 
 # -- writing attributes ----------------------------------------------------------------------------------------------
@@ -400,6 +400,9 @@ def module_item(state: State, ref: Ref, thing: Module, index: Value, site: Opera
     if isinstance(index, str):
         found = heap.get_child(state, ref, index, site)
         return symbol("item", f"…[{index!r}]", ref, index) if found is DELETED else found
+    if type(index) is int and is_single(thing):
+        missing(state, ref, index, "index", site, "TypeError")
+        return UNKNOWN
     if type(index) is not int or not positional(thing):
         return symbol("item", f"…[{label(index)}]", ref, index)
     name = heap.index_name(thing, index)
@@ -416,6 +419,18 @@ def positional(module: Module) -> bool:
     if heap.is_sequential(module):
         return True
     return module.node is not None and "__getitem__" in module.node.attributes
+
+
+def is_single(module: Module) -> bool:
+    """Whether a module is one of the library's that cannot be indexed at all."""
+    if module.node is not None:
+        return "__getitem__" not in module.node.attributes and not heap.is_sequential(module)
+    is_layer = module.cls is None and module.kind.startswith("torch.nn.") and module.kind not in heap.CONTAINERS
+    return (
+        is_layer
+        and catalog.layer(module.kind) is not None
+        and "__getitem__" not in catalog.layer_attributes(module.kind)
+    )
 
 
 def sliced_module(state: State, ref: Ref, thing: Module, index: Slice, site: Operation) -> Value:
@@ -472,6 +487,9 @@ def set_dictionary_item(state: State, of: Ref, thing: Dictionary, index: Value, 
 def set_module_item(state: State, ref: Ref, thing: Module, index: Value, value: Value, site: Operation) -> None:
     if isinstance(index, str):
         heap.set_child(state, ref, index, value, site, "item")
+        return
+    if type(index) is int and is_single(thing):
+        missing(state, ref, index, "index", site, "TypeError")
         return
     if type(index) is not int or not positional(thing):
         state.heap[ref.address] = thing._replace(known=False)

@@ -513,7 +513,9 @@ def on_try(machine: Machine, op: Try, state: State) -> list[State]:
     return run_final(machine, op, out) if op.final else out
 
 
-ATTRIBUTE_CATCHERS = {"AttributeError", "IndexError", "Exception", "BaseException", "LookupError", "?"}
+ATTRIBUTE_CATCHERS = frozenset(
+    ["AttributeError", "IndexError", "TypeError", "LookupError", "ImportError", "Exception", "BaseException", "?"]
+)
 
 
 def handle(machine: Machine, op: Try, state: State) -> list[State]:
