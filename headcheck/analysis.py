@@ -75,25 +75,32 @@ class PlanBook:
 
     def __init__(self) -> None:
         self.numbers: dict[tuple[int, Address], int] = {}
-        self.asked: list[tuple[Execution, Model, list[str]]] = []
+        self.asked: list[tuple[Execution, Model, list[str]] | tuple[dict[str, Any], ...]] = []
 
     def number(self, execution: Execution, address: Address | None, expectation: Expectation = NOTHING) -> int | None:
         """The number of the plan that shows a model; None if there is no such library model."""
         model = next((m for m in execution.models if m.ref.address == address), None)
         if model is None:
             return None
-        number = self.numbers.setdefault((id(execution), model.ref.address), len(self.asked))
-        if number == len(self.asked):
+        number = self.numbers.get((id(execution), model.ref.address))
+        if number is None:
+            number = self.numbers[id(execution), model.ref.address] = len(self.asked)
             self.asked.append((execution, model, []))
         probes = self.asked[number][2]
+        assert isinstance(probes, list)
         probes.extend(name for name in expectation.parameters if name not in probes)
         return number
 
-    def plans(self) -> Iterable[dict[str, Any]]:
-        from headcheck.plans import make_plan
+    def number_of_steps(self, steps: tuple[dict[str, Any], ...]) -> int:
+        """The number of a plan that consists of these steps alone."""
+        self.asked.append(steps)
+        return len(self.asked) - 1
 
-        for execution, model, probes in self.asked:
-            yield make_plan(execution, model, probes)
+    def plans(self) -> Iterable[dict[str, Any]]:
+        from headcheck.plans import make_plan, only_steps
+
+        for asked in self.asked:
+            yield only_steps(asked) if isinstance(asked[0], dict) else make_plan(*asked)
 
 
 # -- findings --------------------------------------------------------------------------------------------------------
@@ -132,7 +139,9 @@ def finding(
         report.help,
         settle.condition_words(conditions, positions.code),
         expectation=report.expectation,
-        plan=book.number(execution, report.model, report.expectation),
+        plan=book.number_of_steps(report.steps)
+        if report.steps
+        else book.number(execution, report.model, report.expectation),
     )
 
 

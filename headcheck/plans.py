@@ -26,6 +26,19 @@ def make_plan(execution: Execution, model: Model, probes: Iterable[str] = ()) ->
     return _Writer(execution, model).write(probes)
 
 
+def only_steps(steps: Iterable[dict[str, Any]]) -> Plan:
+    """A plan that makes no model: its steps raise, or nothing is shown."""
+    return {
+        "id": 0,
+        "steps": list(steps),
+        "root": 0,
+        "input": None,
+        "kind": "classification",
+        "complete": False,
+        "probes": {"parameters": []},
+    }
+
+
 class _Writer:
     def __init__(self, execution: Execution, model: Model) -> None:
         self.execution = execution

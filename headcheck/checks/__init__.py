@@ -16,7 +16,10 @@ from headcheck.interpreter.values import Address
 
 
 class Report(NamedTuple):
-    """What a check says of one execution: `site` is the operation to mend, `model` the model to confirm it on."""
+    """What a check says of one execution: `site` is the operation to mend, `model` the model to confirm it on.
+
+    `steps` are a plan of their own (see `headcheck.plans`), for what goes wrong before there is a model.
+    """
 
     code: str
     site: Any
@@ -26,6 +29,7 @@ class Report(NamedTuple):
     model: Address | None = None
     severity: Severity | None = None
     fix: str = ""
+    steps: tuple[dict[str, Any], ...] = ()
 
 
 Check: TypeAlias = Callable[[Execution], Iterator[Report]]

@@ -417,6 +417,16 @@ def op_read(run: Run, step: Any) -> None:
     getattr(module(run, step.get("of")), attribute_name(run, step.get("name")))
 
 
+def op_look_up(run: Run, step: Any) -> None:
+    """Ask torchvision for a builder by name: its own words say that there is none."""
+    space = resolve(run, step.get("namespace"), ("torchvision.models",))
+    name = attribute_name(run, step.get("name"))
+    if isinstance(space, types.ModuleType):
+        getattr(space, name)
+    else:
+        resolve(run, "torchvision.models.get_model_builder", ("torchvision.models",))(name)
+
+
 def op_item(run: Run, step: Any) -> None:
     keep_module(run, step, module(run, step.get("of"))[index_of(step)])
 
@@ -551,6 +561,7 @@ OPERATIONS: dict[str, Callable[[Run, Any], None]] = {
     "layer": op_layer,
     "get": op_get,
     "read": op_read,
+    "look_up": op_look_up,
     "item": op_item,
     "slice": op_slice,
     "set": op_set,
