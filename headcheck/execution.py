@@ -13,7 +13,7 @@ from headcheck.interpreter import access, heap
 from headcheck.interpreter.heap import DELETED, Module, Optimizer
 from headcheck.interpreter.state import State, events_of
 from headcheck.interpreter.values import Address, Parameter, Ref, Value
-from headcheck.ir import UNKNOWN
+from headcheck.ir import UNKNOWN, GetItem
 from headcheck.semantics import layers
 from headcheck.semantics.layers import Mismatch
 
@@ -109,12 +109,15 @@ class Execution:
     @cached_property
     def models(self) -> list[Model]:
         """The library models whose structure is known."""
-        found = []
-        for event in self.of(events.Built):
+        found: dict[Address, Model] = {}
+        for event in self.of(events.Built, events.Copied):
             module = self.state.heap[event.module]
-            if module.build is not None and module.build.entry is not None:
-                found.append(Model(Ref(event.module), module, module.build.entry, event))
-        return found
+            built = event
+            if type(event) is events.Copied and event.original in found:
+                built = found[event.original].built
+            if type(built) is events.Built and module.build is not None and module.build.entry is not None:
+                found[event.module] = Model(Ref(event.module), module, module.build.entry, built)
+        return list(found.values())
 
     def module(self, ref: Value) -> Module | None:
         thing = self.state.object(ref)
@@ -228,9 +231,14 @@ class Execution:
             place = self.was_at(event.module)
             if place is not None and place[1]:
                 found.add(place[0].ref.address)
+        called = {event.module for event in self.of(events.Called, events.Escaped)}
+        modules = [thing for thing in self.state.heap.values() if type(thing) is Module]
+        held = {value.address for thing in modules for value in thing.children.values() if type(value) is Ref}
         for address, thing in self.state.heap.items():
             if type(thing) is not Module or thing.node is not None or address in self.places:
                 continue
+            if type(thing.site) is GetItem and address not in called | held:
+                continue  # a slice of a stack, for a list of its layers only
             for value in thing.children.values():
                 place = self.was_at(value.address) if type(value) is Ref and self.module(value) else None
                 if place is not None and place[1]:
