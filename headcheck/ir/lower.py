@@ -644,10 +644,17 @@ SEARCHED: dict[type, tuple[str, ...]] = {
     cst.While: ("body", "orelse"),
     cst.With: ("body",),
     cst.Try: ("body", "handlers", "orelse", "finalbody"),
+    cst.TryStar: ("body", "handlers", "orelse", "finalbody"),
     cst.ExceptHandler: ("body",),
+    cst.ExceptStarHandler: ("body",),
+    cst.Match: ("cases",),
+    cst.MatchCase: ("body",),
     cst.Finally: ("body",),
     cst.Expr: ("value",),
     cst.Assign: ("value",),
+    cst.AnnAssign: ("value",),
+    cst.AugAssign: ("value",),
+    cst.Return: ("value",),
 }
 
 
