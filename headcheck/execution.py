@@ -327,6 +327,20 @@ class Execution:
         fixes = result is not None and kind in SIZED
         return Flow(result, sized=here if fixes else sized)
 
+    def chained(self, stack: Part, path: str) -> Flow:
+        """The first Linear of a Sequential that does not take what the Linear before it gives, whatever reaches them."""
+        gives, before = None, None
+        for name, child in (self.children(stack) or []) if self.kind(stack) in SEQUENTIAL else []:
+            kind, here = self.kind(child), Placed(child, f"{path}.{name}")
+            if kind == "torch.nn.Linear":
+                takes = self.field(child, "in_features")
+                if type(gives) is int and type(takes) is int and takes != gives:
+                    return Flow(None, Mismatch(kind, "in_features", takes, (gives,), "size"), here, before)
+                gives, before = self.field(child, "out_features"), here
+            elif layers.RULES.get(kind) is not layers.same:
+                gives = None
+        return Flow(None)
+
     # -- words -------------------------------------------------------------------------------------------------------
 
     def line(self, site: Any) -> int:

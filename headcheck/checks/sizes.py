@@ -26,6 +26,8 @@ def broken_head(execution: Execution) -> Iterator[Report]:
                 done.add(place)
                 part = execution.part(model, place)
                 flow = execution.flow(part, execution.arriving(model, place), place) if part is not None else Flow(None)
+                if flow.mismatch is None and flow.shape is None and part is not None:
+                    flow = execution.chained(part, place)
                 if flow.mismatch is not None:
                     yield describe(execution, model, flow, place)
                 if flow.mismatch is not None or flow.shape is not None:
