@@ -209,11 +209,13 @@ def missing(state: State, ref: Ref, name: Any, action: str, site: Operation, err
 
 def set_attribute(machine: Machine, state: State, of: Value, name: str, value: Value, site: Operation) -> None:
     kind = type(of)
+    if kind is Ref:
+        settled(machine, state, of, site)
     log_unresolved(state, of, name, value, site)
     if name == "requires_grad" and (kind is Symbol or of is UNKNOWN):
         state.log(events.FlagMissed(site, "unknown", of, name, value))
     if kind is Ref:
-        thing = settled(machine, state, of, site)
+        thing = state.heap[of.address]
         if type(thing) is Module:
             set_module_attribute(machine, state, of, name, value, site)
         elif type(thing) is Instance:

@@ -354,7 +354,7 @@ def on_if(machine: Machine, op: If, state: State) -> list[State]:
     if known is not None:
         return machine.run(op.body if known else op.orelse, [state])
     if not op.relevant:
-        return skip(op, test, state)
+        return skip(machine, op, test, state)
     other = state.fork()
     take_branch(state, op, test, True)
     take_branch(other, op, test, False)
@@ -366,21 +366,38 @@ def take_branch(state: State, op: If, test: Value, wanted: bool) -> None:
     state.conditions = (*state.conditions, (op.node, wanted))
 
 
-def skip(op: If, test: Value, state: State) -> list[State]:
+def skip(machine: Machine, op: If, test: Value, state: State) -> list[State]:
     """A branch that cannot touch a model: what it assigns becomes unknown; a side that ends the path is not taken."""
     for name in op.assigned:
         if name[0] != "%" or not op.statement:
             state.env[name] = symbol("merged", name, name, id(op))
     for side, wanted in ((op.body, False), (op.orelse, True)):
-        if ends(side):
+        if ends(machine, state, side):
             operators.assume(state, test, wanted)
     return [state]
 
 
-def ends(block: Block) -> bool:
+def ends(machine: Machine, state: State, block: Block) -> bool:
     """Whether a block surely ends the path or the loop's turn."""
     last = next((o for o in reversed(block) if type(o) is not End), None)
-    return isinstance(last, (Raise, Break, Continue, Return))
+    return isinstance(last, (Raise, Break, Continue, Return)) or (
+        isinstance(last, Call) and leaves(machine, state, block, last.function)
+    )
+
+
+LEAVING = frozenset(["builtins.exit", "builtins.quit", "sys.exit", "os._exit", "os.abort"])
+
+
+def leaves(machine: Machine, state: State, block: Block, function: Operand) -> bool:
+    """Whether calling this, at the end of a block that was not run, ends the script: ``sys.exit``, ``parser.error``."""
+    read = next((o for o in block if isinstance(o, GetAttribute) and o.target == function), None)
+    if read is None:
+        value = machine.read(state, function)
+        return type(value) is Library and value.name in LEAVING
+    of = machine.read(state, read.of)
+    if type(of) is Library:
+        return f"{of.name}.{read.name}" in LEAVING
+    return type(state.object(of)) is heap.Parser and read.name in ("error", "exit")
 
 
 def on_loop(machine: Machine, op: Loop, state: State) -> list[State]:
