@@ -6,6 +6,7 @@ scope, so it can only err by keeping too much.
 
 from __future__ import annotations
 
+import builtins
 from collections import defaultdict
 
 from headcheck.ir import (
@@ -104,6 +105,8 @@ def analyse(block: Block) -> frozenset[str]:
     makers: dict[str, list[Operation]] = defaultdict(list)
     operations: list[tuple[Operation, tuple[Operation, ...]]] = []
     _index(block, (), makers, operations)
+    reads = {o.target: o for o, _ in operations if isinstance(o, GetAttribute)}
+    _index_methods(operations, makers, reads)
     names: set[str] = set()
     marked: set[int] = set()
     todo: list[str] = []
@@ -129,7 +132,9 @@ def analyse(block: Block) -> frozenset[str]:
     for operation, _ in operations:
         if isinstance(operation, If):
             inner = [o for side in blocks(operation) for o in walk(side)]
-            operation.relevant = any(id(o) in marked for o in inner) or any(isinstance(o, Return) for o in inner)
+            operation.relevant = any(
+                id(o) in marked or isinstance(o, Return) or hands_over(o, names, reads) for o in inner
+            )
         elif isinstance(operation, Loop):
             inner = list(walk(operation.body))
             turns = {
@@ -172,19 +177,30 @@ def _index(
             makers["." + operation.name].append(operation)
         for name in _changed(operation):
             makers[name].append(operation)
-    _index_methods(operations, makers)
 
 
 def _index_methods(
-    operations: list[tuple[Operation, tuple[Operation, ...]]], makers: dict[str, list[Operation]]
+    operations: list[tuple[Operation, tuple[Operation, ...]]],
+    makers: dict[str, list[Operation]],
+    reads: dict[Variable, GetAttribute],
 ) -> None:
     """``sizes.append(n)`` changes `sizes`, ``self.sizes.append(n)`` the attribute."""
-    reads = {o.target: o for o, _ in operations if isinstance(o, GetAttribute)}
     for operation, _ in operations:
         method = reads.get(operation.function) if isinstance(operation, Call) else None
         if method is not None and method.name in CHANGING and isinstance(method.of, Variable):
             owner = reads.get(method.of)
             makers[method.of if owner is None else f".{owner.name}"].append(operation)
+
+
+def hands_over(operation: Operation, names: set[str], reads: dict[Variable, GetAttribute]) -> bool:
+    """Whether a call gives something that can matter to code that may do anything to it: ``unfreeze(model)``."""
+    if not isinstance(operation, Call) or operation.function in BUILTINS:
+        return False
+    given = [operand for _, operand in (*operation.arguments, *operation.keywords) if type(operand) is Variable]
+    return any(v in names or (v in reads and f".{reads[v].name}" in names) for v in given)
+
+
+BUILTINS = frozenset(dir(builtins))
 
 
 def _changed(operation: Operation) -> tuple[str, ...]:

@@ -1,0 +1,149 @@
+"""Settling: which findings stand over all paths, under which conditions, and what a verdict adds."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+
+from headcheck import settle
+from headcheck.confirm.observation import Observation
+from headcheck.findings import Expectation, FileResult
+from tests.reading import found, read
+
+FROZEN_AFTER = """
+m = models.resnet50()
+m.fc = nn.Linear(2048, 10)
+for p in m.parameters():
+    p.requires_grad = False
+"""
+OPTIMIZER_BEFORE = """
+m = models.resnet50()
+opt = torch.optim.SGD(m.parameters(), lr=0.1)
+m.fc = nn.Linear(2048, 10)
+"""
+
+
+def conditions(script):
+    (finding,) = read(script).findings
+    return finding.code, finding.conditions
+
+
+@pytest.mark.parametrize(
+    "script, wanted",
+    [
+        ("m = models.resnet50()\nm.fc = nn.Linear(512, 2)", ()),
+        # Every path that comes by the line shows it: no condition is needed.
+        ("m = models.resnet50()\nif size == 50:\n    m.fc = nn.Linear(512, 2)", ()),
+        ("m = models.resnet50()\nn = 512 if a else 2048\nm.fc = nn.Linear(n, 2)", ("a",)),
+        ("m = models.resnet50()\nn = 2048 if a else 512\nm.fc = nn.Linear(n, 2)", ("not (a)",)),
+        ("m = models.resnet50()\nn = 512 if size == 50 else 2048\nif b:\n    m.fc = nn.Linear(n, 2)", ("size == 50",)),
+        (
+            "if a == 1:\n    m = models.resnet50()\nelif a == 2:\n    m = models.resnet18()\n"
+            "else:\n    m = models.resnet34()\nm.fc = nn.Linear(512, 2)",
+            ("a == 1",),
+        ),
+    ],
+)
+def test_one_path_is_enough_for_a_size_and_its_conditions_are_named(script, wanted):
+    assert conditions(script) == ("HC101", wanted)
+
+
+def test_two_lines_are_two_findings():
+    script = "m = models.resnet50()\nif a:\n    m.fc = nn.Linear(512, 2)\nelse:\n    m.fc = nn.Linear(1024, 2)"
+    assert found(script) == [(3, "HC101"), (5, "HC101")]
+
+
+@pytest.mark.parametrize("script, code", [(FROZEN_AFTER, "HC301"), (OPTIMIZER_BEFORE, "HC401")])
+def test_what_is_missing_must_be_missing_on_every_path(script, code):
+    assert [c for _, c in found(script)] == [code]
+    assert [c for _, c in found(script + "if a:\n    m.cuda()\n")] == [code]
+
+
+@pytest.mark.parametrize(
+    "script, mends",
+    [
+        (FROZEN_AFTER, "m.fc.requires_grad_(True)"),
+        (FROZEN_AFTER, "m.fc = nn.Linear(2048, 10)"),
+        (OPTIMIZER_BEFORE, "opt.add_param_group({'params': m.fc.parameters()})"),
+        (OPTIMIZER_BEFORE, "opt = torch.optim.SGD(m.parameters(), lr=0.1)"),
+        # Code that is not followed may do it.
+        (FROZEN_AFTER, "unfreeze(m)"),
+        (FROZEN_AFTER, "trainer.fit(model=m)"),
+        (OPTIMIZER_BEFORE, "unknown(m, opt)"),
+    ],
+)
+def test_one_path_that_mends_it_is_enough_for_silence(script, mends):
+    assert found(script + mends) == []
+    assert found(f"{script}if a:\n    {mends}\n") == []
+
+
+def test_an_every_path_rule_is_silent_when_paths_were_cut():
+    branches = "".join(
+        f"    if flags[{i}]:\n        m.layer{i % 4 + 1}.x{i} = nn.Linear({i + 1}, 2)\n" for i in range(40)
+    )
+    script = f"def f(flags):\n    m = models.resnet50()\n    m.fc = nn.Linear(2048, 10)\n{branches}"
+    assert "HC301" not in {c for _, c in found(f"{script}    m.requires_grad_(False)\nf(unknown)")}
+
+
+def test_doubtful_paths_show_nothing():
+    script = "m = models.resnet50()\ntry:\n    unknown()\nexcept Exception:\n    m.fc = nn.Linear(512, 2)"
+    assert found(script) == []
+
+
+def test_condition_words():
+    def code(node):
+        return ast.unparse(node)
+
+    def test(text, truth):
+        return ast.parse(text, mode="eval").body, truth
+
+    words = settle.condition_words
+    assert words([], code) == ()
+    assert words([test("a == 1", True)], code) == ("a == 1",)
+    assert words([test("a", False)], code) == ("not (a)",)
+    assert words([test("a", False), test("b", True)], code) == ("b",)
+    assert words([test("b", True), test("b", True), settle.AT_DEFAULTS], code) == ("b", settle.AT_DEFAULTS)
+
+
+# -- verdicts --------------------------------------------------------------------------------------------------------
+
+
+def result():
+    return read("m = models.resnet50()\nm.fc = nn.Linear(512, 2)")
+
+
+def raised(**values):
+    answer = {"status": "raised", "at": "forward", "error": "RuntimeError: mat1 and mat2 shapes cannot be multiplied"}
+    return Observation(**{**answer, **values})
+
+
+def test_findings_and_models_get_the_verdict_of_their_plan():
+    judged = settle.with_verdicts(result(), [raised()])
+    (finding,), (model,) = judged.findings, judged.models
+    assert (finding.plan, model.plan) == (0, 0)
+    assert finding.verdict.status == "confirmed"
+    assert "mat1 and mat2" in finding.verdict.detail
+    assert model.verdict is not None
+
+
+def test_without_a_plan_there_is_no_verdict():
+    whole = read("m = (")
+    assert [f.plan for f in whole.findings] == [None]
+    assert settle.with_verdicts(whole, []).findings[0].verdict is None
+    assert settle.with_verdicts(FileResult("x.py", ""), []).findings == ()
+
+
+def test_an_incomplete_plan_refutes_nothing():
+    ran = raised(status="ran", at=None, error=None, outputs=(("", (2, 2)),))
+    finished = result()
+    assert settle.with_verdicts(finished, [ran]).findings[0].verdict.status == "refuted"
+    plans = tuple({**plan, "complete": False} for plan in finished.plans)
+    unfinished = finished._replace(plans=plans)
+    assert settle.with_verdicts(unfinished, [ran]).findings[0].verdict.status == "inconclusive"
+    assert settle.with_verdicts(unfinished, [raised()]).findings[0].verdict.status == "confirmed"
+
+
+def test_the_expectation_of_a_finding():
+    (finding,) = result().findings
+    assert finding.expectation == Expectation("raises")
