@@ -196,7 +196,7 @@ def output_shape(execution: Execution, model: Model) -> tuple[int | None, ...] |
             ends.append(flow.shape)
             break
     else:
-        if not list(execution.edited_places(model, main.path)):
+        if execution.exists(model, main.path) and not list(execution.edited_places(model, main.path)):
             ends.append(model.entry.outputs.get(main.path, (main.out_features,)))
     if not ends or model.entry.task not in ("classification", "quantization", "video"):
         return None

@@ -1,0 +1,172 @@
+"""Plans: the steps of a script as plain data, and whether those are all there are."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from headcheck.plans import STAND_IN_CLASSES
+from tests.reading import read
+
+
+def plan_of(script, number=0):
+    plan = read(script).plans[number]
+    assert json.loads(json.dumps(plan)) == plan
+    return plan
+
+
+def steps(script):
+    """The steps without their lines, each as (op, rest)."""
+    return [(s["op"], {k: v for k, v in s.items() if k not in ("op", "line")}) for s in plan_of(script)["steps"]]
+
+
+def test_a_whole_plan():
+    script = """
+        m = models.resnet18(weights="DEFAULT")
+        for p in m.parameters():
+            p.requires_grad = False
+        m.fc = nn.Linear(512, 10)
+        opt = torch.optim.Adam(m.fc.parameters(), lr=0.1)
+        """
+    assert plan_of(script) == {
+        "id": 0,
+        "root": 1,
+        "input": [[2, 3, 224, 224]],
+        "kind": "classification",
+        "complete": True,
+        "probes": {"parameters": []},
+        "steps": [
+            {"op": "build", "line": 4, "out": 1, "builder": "torchvision.models.resnet18", "kwargs": {},
+             "weights": "DEFAULT"},
+            {"op": "requires_grad", "line": 6, "of": 1, "parameters": "all", "value": False},
+            {"op": "layer", "line": 7, "out": 2, "class": "torch.nn.Linear", "args": [512, 10], "kwargs": {}},
+            {"op": "get", "line": 7, "out": 3, "of": 1, "path": "fc"},
+            {"op": "set", "line": 7, "of": 1, "name": "fc", "value": 2},
+            {"op": "optimizer", "line": 8, "out": 4, "class": "torch.optim.Adam", "kwargs": {"lr": 0.1},
+             "groups": [{"parameters": [[2, "weight"], [2, "bias"]]}]},
+        ],
+    }  # fmt: skip
+
+
+def test_containers_are_filled_child_by_child():
+    told = steps(
+        "m = models.vgg11()\nm.classifier[6] = nn.Sequential(nn.Dropout(p=0.2), nn.Linear(4096, 3, bias=False))"
+    )
+    assert told[1:] == [
+        ("layer", {"out": 2, "class": "torch.nn.Dropout", "args": [], "kwargs": {"p": 0.2}}),
+        ("layer", {"out": 3, "class": "torch.nn.Linear", "args": [4096, 3], "kwargs": {"bias": False}}),
+        ("layer", {"out": 4, "class": "torch.nn.Sequential", "args": [], "kwargs": {}}),
+        ("add_module", {"of": 4, "name": "0", "value": 2}),
+        ("add_module", {"of": 4, "name": "1", "value": 3}),
+        ("get", {"out": 5, "of": 1, "path": "classifier"}),
+        ("get", {"out": 6, "of": 5, "path": "6"}),
+        ("set", {"of": 5, "name": "6", "value": 4}),
+    ]
+
+
+@pytest.mark.parametrize(
+    "line, step",
+    [
+        ("m.eval()", ("mode", {"of": 1, "train": False})),
+        ("m.fc = None", ("set", {"of": 1, "name": "fc", "value": None})),
+        ("del m.fc", ("delete", {"of": 1, "name": "fc"})),
+        ("m.classifier", ("read", {"of": 1, "name": "classifier"})),
+        ("del m.classifier", ("delete", {"of": 1, "name": "classifier"})),
+        ("m.layer1[7]", ("item", {"out": 1002, "of": 2, "index": 7})),
+        ("m.fc.out_features = 3", ("plain", {"of": 2, "parameters": None, "name": "out_features", "value": 3})),
+        ("m.requires_grad = False", ("plain", {"of": 1, "parameters": None, "name": "requires_grad", "value": False})),
+        ("m.fc.weight.require_grad = False",
+         ("plain", {"of": 2, "parameters": ["weight"], "name": "require_grad", "value": False})),
+        ("m.fc.requires_grad_(False)", ("requires_grad", {"of": 2, "parameters": "all", "value": False})),
+        ("m.layer1[0].conv1.weight.requires_grad = False",
+         ("requires_grad", {"of": 4, "parameters": ["weight"], "value": False})),
+    ],
+)  # fmt: skip
+def test_one_step(line, step):
+    assert steps(f"m = models.resnet18()\n{line}")[-1] == step
+
+
+def test_flags_set_one_after_the_other_are_one_step():
+    told = steps("m = models.resnet18()\nfor n, p in m.named_parameters():\n    p.requires_grad = 'fc' in n")
+    assert [op for op, _ in told] == ["build", "requires_grad", "requires_grad"]
+    assert told[-1][1]["parameters"] == ["fc.weight", "fc.bias"]
+
+
+def test_a_copy_has_a_plan_of_its_own():
+    script = "import copy\nm = models.resnet18()\nt = copy.deepcopy(m)\nt.fc = nn.Linear(1, 2)"
+    whole = read(script)
+    (finding,) = whole.findings
+    plan = whole.plans[finding.plan]
+    assert [step["op"] for step in plan["steps"]][:2] == ["build", "copy"]
+    assert plan["root"] != 1
+
+
+def test_the_number_of_classes_may_stay_open():
+    told = steps("m = models.resnet18(num_classes=n)\nm.fc = nn.Linear(512, n)\nm.x = nn.Linear(2, k)")
+    assert told[0][1]["builder"] == "torchvision.models.resnet18"
+    assert [s["args"] for op, s in told if op == "layer"] == [[512, STAND_IN_CLASSES], [2, STAND_IN_CLASSES]]
+
+
+@pytest.mark.parametrize(
+    "script, complete",
+    [
+        ("m = models.resnet18()\nm.fc = nn.Linear(512, n)", True),
+        ("m = models.resnet18()\nm.fc = nn.Linear(n, 2)", False),
+        ("m = models.resnet18()\nm.fc = unknown(512)", False),
+        ("m = models.resnet18()\nm.fc = nn.Sequential(nn.Linear(512, 2), unknown())", False),
+        ("m = models.resnet18()\nclass N(nn.Module):\n    pass\nm.fc = N()", False),
+        ("m = models.resnet18()\nm.fc.weight = unknown", False),
+        ("m = models.resnet18()\nm.forward = unknown", False),
+        ("m = models.resnet18()\nm.note = unknown", True),
+        ("m = models.resnet18()\nm.note = 'x'", True),
+        ("m = models.resnet18(weights=unknown)\nm.fc = nn.Linear(512, 2)", True),
+    ],
+)
+def test_completeness(script, complete):
+    assert plan_of(script)["complete"] is complete
+
+
+@pytest.mark.parametrize(
+    "build, kwargs, weights",
+    [
+        ("models.googlenet(weights='DEFAULT')", {"aux_logits": False, "init_weights": False}, "DEFAULT"),
+        ("models.googlenet()", {"init_weights": False}, None),
+        ("models.resnet18(pretrained=True, num_classes=1000)", {"num_classes": 1000}, True),
+        ("models.inception_v3(aux_logits=False)", {"aux_logits": False, "init_weights": False}, None),
+        ("models.segmentation.fcn_resnet50(weights_backbone=None, num_classes=3)", {"num_classes": 3}, None),
+    ],
+)
+def test_builders_are_built_as_their_weights_would(build, kwargs, weights):
+    plan = plan_of(f"m = {build}")
+    step = plan["steps"][0]
+    assert {name: step["kwargs"].get(name) for name in kwargs} == kwargs
+    assert step.get("weights") == weights
+    assert plan["complete"]
+
+
+@pytest.mark.parametrize(
+    "script, shape, kind",
+    [
+        ("m = models.resnet18()\nm.conv1 = nn.Conv2d(1, 64, 7, 2, 3)", [[2, 1, 224, 224]], "classification"),
+        ("m = models.inception_v3()", [[2, 3, 299, 299]], "classification"),
+        ("m = models.segmentation.fcn_resnet50(weights_backbone=None)", None, "segmentation"),
+        ("m = models.video.r3d_18()", None, "video"),
+        ("m = models.detection.fasterrcnn_resnet50_fpn(weights_backbone=None)", None, "detection"),
+    ],
+)
+def test_input_and_kind(script, shape, kind):
+    plan = plan_of(script)
+    assert plan["kind"] == kind
+    assert shape is None or plan["input"] == shape
+
+
+def test_what_findings_ask_about_one_model_shares_a_plan():
+    script = """
+        m = models.densenet121()
+        m.fc = nn.Linear(1024, 2)
+        m.head = nn.Linear(1024, 3)
+        """
+    whole = read(script)
+    assert [f.plan for f in whole.findings] == [0, 0]
+    assert whole.plans[0]["probes"]["parameters"] == ["fc.weight", "fc.bias", "head.weight", "head.bias"]
