@@ -71,7 +71,9 @@ def test_a_life():
 
 
 def test_what_one_line_does_over_and_over_is_said_once():
-    script = "m = models.resnet18()\nfor n, p in m.named_parameters():\n    if 'fc' not in n:\n        p.requires_grad = False"
+    script = (
+        "m = models.resnet18()\nfor n, p in m.named_parameters():\n    if 'fc' in n:\n        p.requires_grad = False"
+    )
     assert len(steps(script)) == 2
 
 

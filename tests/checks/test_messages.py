@@ -1,0 +1,190 @@
+"""Messages: what is wrong, both numbers, where the model was built, and the line to write instead."""
+
+from __future__ import annotations
+
+import pytest
+
+from headcheck.findings import Expectation
+from tests.reading import read
+
+
+def only(script):
+    (finding,) = [f for f in read(script).findings if f.code not in ("HC501", "HC902")]
+    return finding
+
+
+CASES = [
+    # script, code, parts of the message, help
+    (
+        "net = models.resnet50()\nnet.fc = nn.Linear(512, 10)",
+        "HC101",
+        "Linear takes 512 features, but resnet50 (line 4) feeds 2048 into `fc`",
+        "nn.Linear(net.fc.in_features, 10)",
+    ),
+    (
+        "net = models.vgg16()\nnet.classifier[6] = nn.Linear(2048, k)",
+        "HC101",
+        "Linear takes 2048 features, but vgg16 (line 4) feeds 4096 into `classifier[6]`",
+        "nn.Linear(net.classifier[6].in_features, num_classes)",
+    ),
+    (
+        "net = models.vgg16()\nnet.classifier = nn.Linear(4096, 3)",
+        "HC101",
+        "Linear takes 4096 features, but vgg16 (line 4) feeds 25088 into `classifier`",
+        "nn.Linear(25088, 3)",
+    ),
+    (
+        "class T:\n    def __init__(self):\n        self.net = models.resnet18()\n"
+        "        self.net.fc = nn.Linear(1, 2)",
+        "HC101",
+        "Linear takes 1 features, but resnet18 (line 6) feeds 512 into `fc`",
+        "nn.Linear(self.net.fc.in_features, 2)",
+    ),
+    (
+        "s = models.squeezenet1_1()\ns.classifier[1] = nn.Conv2d(1280, 10, 1)",
+        "HC101",
+        "Conv2d takes 1280 channels, but squeezenet1_1 (line 4) feeds 512 into `classifier[1]`",
+        "nn.Conv2d(512, 10, kernel_size=1)",
+    ),
+    (
+        "s = models.squeezenet1_1()\ns.classifier[1] = nn.Linear(512, 10)",
+        "HC102",
+        "Linear takes a vector, but squeezenet1_1 (line 4) feeds a feature map",
+        "s.classifier[1] = nn.Conv2d(s.classifier[1].in_channels, 10, kernel_size=1)",
+    ),
+    (
+        "net = models.resnet18()\nnet.fc = nn.Conv2d(512, 10, 1)",
+        "HC102",
+        "Conv2d takes a feature map, but resnet18 (line 4) feeds a vector of 512 into `fc`",
+        "net.fc = nn.Linear(net.fc.in_features, 10)",
+    ),
+    (
+        "net = models.resnet18()\nnet.fc = nn.Sequential(nn.Linear(512, 100),\n    nn.Linear(10, 2))",
+        "HC105",
+        "Linear takes 10 features, but the Linear before it (line 5) gives 100",
+        "nn.Linear(100, 2)",
+    ),
+    (
+        "net = models.resnet18()\nnet.fc.out_features = 3",
+        "HC103",
+        "setting `out_features` does not resize the Linear of resnet18 (line 4): its weight keeps 1000 outputs",
+        "net.fc = nn.Linear(512, 3)",
+    ),
+    (
+        "net = models.densenet121()\nnet.fc = nn.Linear(1024, 4)",
+        "HC201",
+        "densenet121 (line 4) has no `fc` in its forward: the new layer is never used, `classifier` still answers",
+        "net.classifier = nn.Linear(net.classifier.in_features, 4)",
+    ),
+    ("net = models.vgg16()\nnet.fc", "HC202", "vgg16 (line 4) has no attribute `fc`", "its head is `classifier[6]`"),
+    (
+        "net = models.vgg16()\nnet.classifier[7]",
+        "HC202",
+        "`classifier` of vgg16 (line 4) has no index 7: it holds 7 layers",
+        "its head is `classifier[6]`",
+    ),
+    (
+        "net = models.resnet18()\nnet.fc.in_feature",
+        "HC202",
+        "`fc` of resnet18 (line 4) has no attribute `in_feature`",
+        "did you mean `in_features`?",
+    ),
+    (
+        "net = models.resnet18()\ndel net.layer4",
+        "HC202",
+        "deletes `layer4`, which the forward of resnet18 (line 4) calls",
+        "net.layer4 = nn.Identity()",
+    ),
+    (
+        "net = models.resnet18()\nnet.fc = nn.Linear(512, 2)\nnet.requires_grad_(False)",
+        "HC301",
+        "this freezes the new head `fc` of resnet18 (line 4) as well: it was put in before, on line 5",
+        "freeze first, then replace; or thaw it: net.fc.requires_grad_(True)",
+    ),
+    (
+        "net = models.resnet18()\nopt = torch.optim.SGD(net.parameters(), 0.1)\nnet.fc = nn.Linear(512, 2)",
+        "HC401",
+        "made before the new head `fc` of resnet18 (line 4) was put in on line 6",
+        "make the optimizer after the head is replaced",
+    ),
+    (
+        "net = models.resnet18(weights='DEFAULT', num_classes=10)",
+        "HC406",
+        "resnet18 has weights for 1000 classes and refuses num_classes=10 beside them",
+        "leave num_classes out and replace the head: net.fc = nn.Linear(net.fc.in_features, 10)",
+    ),
+    ("net = models.resnet51()", "HC205", "torchvision.models has no model `resnet51`", "`resnet50`"),
+]
+
+
+@pytest.mark.parametrize("script, code, message, help_", CASES, ids=[f"{c[1]}-{n}" for n, c in enumerate(CASES)])
+def test_message_and_help(script, code, message, help_):
+    finding = only(script)
+    assert finding.code == code
+    assert message in finding.message
+    assert help_ in finding.help
+    assert "\n" not in finding.message and "%" not in finding.help
+
+
+@pytest.mark.parametrize(
+    "script, severity",
+    [
+        ("m = models.resnet18()\nm.layer4.requires_grad = True", "info"),
+        ("m = models.resnet18()\nm.layer4.requires_grad = False", "error"),
+        ("m = models.resnet18()\nm.layer4.requires_grad_(False)\nm.layer4.requires_grad = True", "error"),
+        ("m = models.resnet18()\nm.classifier = nn.Linear(512, 2)", "error"),
+        ("m = models.resnet18()\nm.conv2 = nn.Conv2d(3, 64, 1)", "info"),
+        ("m = models.squeezenet1_1()\nm.conv2 = nn.Conv2d(512, 2, 1)", "error"),
+    ],
+)
+def test_severity(script, severity):
+    assert only(script).severity == severity
+
+
+@pytest.mark.parametrize(
+    "script, expectation",
+    [
+        ("m = models.resnet18()\nm.fc = nn.Linear(2, 3)", Expectation("raises")),
+        ("m = models.resnet18()\nm.head = nn.Linear(2, 3)", Expectation("no-grad", ("head.weight", "head.bias"), 1000)),
+        ("m = models.resnet18()\nm.fc.out_features = 3", Expectation("output", classes=1000)),
+        ("m = models.resnet18()\nm.fc = nn.Linear(512, 3)\nm.requires_grad_(False)",
+         Expectation("frozen", ("fc.weight", "fc.bias"))),
+        ("m = models.resnet18()\nm.fc.requires_grad = False", Expectation("trainable", ("fc.weight",))),
+        ("m = models.resnet18()\no = torch.optim.SGD(m.parameters(), 1)\nm.fc = nn.Linear(512, 3)",
+         Expectation("not-in-optimizer", ("fc.weight", "fc.bias"))),
+    ],
+)  # fmt: skip
+def test_what_a_run_must_show(script, expectation):
+    assert only(script).expectation == expectation
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        # What the catalog says of forward no longer holds.
+        "m = models.resnet18()\nm.forward = unknown\nm.fc = nn.Linear(1, 2)",
+        "m = models.resnet18()\nm.register_forward_hook(f)\nm.head = nn.Linear(1, 2)",
+        "m = models.resnet18()\nm.head = nn.Linear(512, 2)\ny = m.head(x)",
+        "m = models.resnet18()\nf = nn.Sequential(*list(m.children())[:-1])\nm.head = nn.Linear(512, 2)",
+        # The trunk was edited, so what reaches the head is not known.
+        "m = models.resnet18()\nm.avgpool = unknown()\nm.fc = nn.Linear(25088, 2)",
+        "m = models.resnet18()\nm.layer4 = nn.Identity()\nm.fc = nn.Linear(256, 2)",
+        # Bookkeeping.
+        "m = models.resnet18()\nm.fc = nn.Linear(512, 2)\nm.num_classes = 2",
+        "m = models.resnet18()\nm.fc.weight = nn.Parameter(w)\nm.fc.out_features = 2",
+        "m = models.resnet18()\nm.fc.out_features = 1000",
+        "m = models.resnet18()\nm.my_count = 3\nm.in_features = 4",
+        # Frozen on purpose.
+        "import copy\nm = models.resnet18()\nm.fc = nn.Linear(512, 2)\nt = copy.deepcopy(m)\nt.requires_grad_(False)",
+        "m = models.resnet18()\nm.fc = nn.Linear(512, 2)\nm.load_state_dict(s)\nm.requires_grad_(False)\nm.eval()",
+        "m = models.resnet18()\nm.fc = nn.Linear(512, 2)\nm.eval()\nm.requires_grad_(False)",
+        # Right.
+        "m = models.resnet18(weights='DEFAULT', num_classes=1000)",
+        "m = models.resnet18()\no = torch.optim.SGD(unknown, 0.1)\nm.fc = nn.Linear(512, 2)",
+        "m = models.resnet18()\nm.fc = nn.Sequential(nn.Flatten(), nn.LazyLinear(3), nn.Linear(3, 2))",
+        "m = models.resnet18()\ndel m.fc\nm.fc = nn.Linear(512, 2)",
+        "m = models.resnet18()\nhasattr(m, 'classifier')\ngetattr(m, 'classifier', None)",
+    ],
+)
+def test_silence(script):
+    assert [f.code for f in read(script).findings if f.code not in ("HC501", "HC902")] == []
