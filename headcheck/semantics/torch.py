@@ -267,10 +267,23 @@ def hand_over(call: CallSite) -> Value:
     return call.receiver if call.name == "apply" else unknown(call)
 
 
+@method(Module, "register_buffer", "register_parameter")
+def register(call: CallSite) -> Value:
+    """A new attribute, of which no more than its name is known; a parameter makes the module's own incomplete."""
+    name = call.argument(0, "name")
+    thing = module(call)
+    if isinstance(name, str):
+        value = symbol("attribute", str(name), call.receiver, str(name))
+        thing = thing._replace(values={**thing.values, str(name): value})
+    known = thing.known and isinstance(name, str) and call.name == "register_buffer"
+    call.state.heap[call.receiver.address] = thing._replace(known=known)
+    return None
+
+
 @method(
     Module,
-    "state_dict", "zero_grad", "buffers", "named_buffers", "register_buffer", "register_parameter", "share_memory",
-    "extra_repr", "__len__", "__repr__", "get_buffer", "__init__",
+    "state_dict", "zero_grad", "buffers", "named_buffers", "share_memory", "extra_repr", "__len__", "__repr__",
+    "get_buffer", "__init__",
 )  # fmt: skip
 def no_change(call: CallSite) -> Value:
     return len(heap.child_names(module(call))) if call.name == "__len__" and module(call).known else unknown(call)
