@@ -328,8 +328,9 @@ class Execution:
         return Flow(result, sized=here if fixes else sized)
 
     def chained(self, stack: Part, path: str) -> Flow:
-        """The first Linear of a Sequential that does not take what the Linear before it gives, whatever reaches them."""
-        gives, before = None, None
+        """The first Linear of a Sequential that does not take what the one before it gives, whatever reaches them."""
+        gives: Any = None
+        before: Placed | None = None
         for name, child in (self.children(stack) or []) if self.kind(stack) in SEQUENTIAL else []:
             kind, here = self.kind(child), Placed(child, f"{path}.{name}")
             if kind == "torch.nn.Linear":
