@@ -69,7 +69,7 @@ def call_bound(
 ) -> list[State]:
     receiver: Value = bound.receiver
     if bound.function.wrapper == "classmethod" and type(receiver) is Ref:
-        receiver = bound.owner
+        receiver = getattr(state.object(receiver), "cls", None) or bound.owner
     return enter(machine, state, bound.function, (receiver, *arguments), keywords, site, bound.receiver, bound.owner)
 
 

@@ -585,7 +585,12 @@ def on_define(machine: Machine, op: Define, state: State) -> None:
         names = [n for n in op.free if n in state.env or n in state.frame.closure]
         closure = tuple((n, machine.read(state, Variable(n))) for n in sorted(names))
     function = Function(id(op), defaults, closure, state.frame.module, wrapper_of(machine, state, op))
-    state.env[op.target] = function
+    value: Value = function
+    for operand in reversed(op.decorators):
+        decorator = machine.read(state, operand)
+        if type(decorator) is Function:
+            value = machine.call_quietly(state, decorator, (value,), {}, op)
+    state.env[op.target] = value
 
 
 def wrapper_of(machine: Machine, state: State, op: Define) -> str:

@@ -261,6 +261,34 @@ SCRIPTS = {
         """,
         "b",
     ),
+    "decorators": (
+        """
+        import functools
+        def twice(f):
+            @functools.wraps(f)
+            def inner(*args, **kwargs):
+                return f(*args, **kwargs) * 2
+            return inner
+        def plus(n):
+            def decorator(f):
+                def inner(x):
+                    return f(x) + n
+                return inner
+            return decorator
+        @twice
+        def f(x, y=1):
+            return x + y
+        @twice
+        @plus(10)
+        def g(x):
+            return x
+        @functools.lru_cache(maxsize=None)
+        def h(x):
+            return x
+        a = f(2), f(2, y=5), g(1), h(3)
+        """,
+        "a",
+    ),
     "classes": (
         """
         class Base:
@@ -291,6 +319,10 @@ SCRIPTS = {
         c = Child(1)
         b = c.double(), c.size, c.more, c.triple
         d = Base.make(7).n
+        class Other(Base):
+            def __init__(self, n):
+                self.n = -n
+        h = Other.make(3).n, Other(1).make(4).n
         c.n = 50
         e = c.double(), Base.size
         from dataclasses import dataclass
@@ -301,7 +333,7 @@ SCRIPTS = {
         f = Config("x", 3)
         g = f.name, f.classes, Config("y").classes
         """,
-        "abdeg",
+        "abdegh",
     ),
     "try": (
         """
