@@ -8,21 +8,11 @@ import sys
 
 import pytest
 
-from headcheck import rulebook
+from tests.answers import expected, promised, shown
 
 ROOT = pathlib.Path(__file__).parent.parent
 LESSONS = ROOT / "fixtures" / "lessons"
 KEYS = {"wrong": {"findings", "proof", "says"}, "right": {"findings", "output", "trainable", "total"}}
-
-
-def expected(lesson):
-    """What stands beside a lesson: `key: value` lines."""
-    return rulebook.key_values(lesson.with_suffix(".expected").read_text(encoding="utf-8").splitlines())
-
-
-def promised(lesson):
-    """Row and code of each finding: `HC101 at 7, HC201 at 8` → [(7, "HC101"), (8, "HC201")]; `none` → []."""
-    return [(int(row), code) for code, row in re.findall(r"(HC\d{3}) at (\d+)", expected(lesson)["findings"])]
 
 
 def any_batch(said):
@@ -120,12 +110,6 @@ def test_a_right_lesson_works_in_pytorch(lesson):
     proof = pytest.importorskip("torch_proof")
     seen = proof.observe(lesson.read_text(encoding="utf-8"), batch=1)
     assert proof.why_not_right(seen) is None
-    sizes = [(parameter.numel(), parameter.requires_grad) for parameter in seen.parameters.values()]
-    assert {
-        "findings": "none",
-        "output": str(seen.outputs[0]),
-        "trainable": str(sum(size for size, trainable in sizes if trainable)),
-        "total": str(sum(size for size, _ in sizes)),
-    } == expected(lesson)
+    assert shown(seen) == expected(lesson)
     if "output" in seen.names:
         assert str(tuple(seen.names["output"].shape)) == expected(lesson)["output"]
