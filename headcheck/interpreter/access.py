@@ -278,6 +278,9 @@ def set_module_attribute(machine: Machine, state: State, ref: Ref, name: str, va
         return
     if name == "requires_grad":
         state.log(events.FlagMissed(site, "module", ref, name, value))
+    if name in (own_parameters(module) or ()):  # another parameter, of whatever size
+        sizes = {size: UNKNOWN for size in ("in_features", "out_features") if heap.field(module, size) is not UNKNOWN}
+        module = module._replace(known=False, values={**module.values, **sizes})
     state.heap[ref.address] = module._replace(values={**module.values, name: value})
     if module.cls is None:
         state.log(events.FieldSet(site, ref.address, name, value))
