@@ -61,7 +61,10 @@ def judge(script: Script) -> Judgement:
         flags = {path: parameter.requires_grad for path, parameter in model.named_parameters()}
         judge_flags(seen, script, names, flags)
         try:
-            outputs = torch_proof.tensors(model(torch.zeros(2, *script.site.input)))
+            # A ViT's size depends on its weights, so on the script.
+            sides = [part.image_size for part in model.modules() if hasattr(part, "image_size")][:1] * 2
+            size = (*script.site.input[: len(script.site.input) - len(sides)], *sides)
+            outputs = torch_proof.tensors(model(torch.zeros(2, *size)))
         except (RuntimeError, ValueError) as error:
             seen.add(f"forward: {type(error).__name__}: {error}", *SIZES)
             return seen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import random
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +15,15 @@ from tests.surgeries.sites import site
 
 def indented(lines: list[str], by: str = "    ") -> list[str]:
     return [by + line if line else line for text in lines for line in text.split("\n")]
+
+
+def is_python(lines: list[str]) -> bool:
+    """Whether lines still parse: a fault may have hit the first line of a statement of several."""
+    try:
+        ast.parse("\n".join(lines))
+    except SyntaxError:
+        return False
+    return True
 
 
 def wrap_plain(d: Draft) -> list[str]:
@@ -109,7 +119,7 @@ def write(name: str, number: int, seed: int = 0) -> Script:
     if faulty:
         for fault in chance.sample(FAULTS, len(FAULTS)):
             lines, helpers, imports = list(d.lines), list(d.helpers), list(d.imports)
-            if fault(d):
+            if fault(d) and is_python(d.lines):
                 d.names.append(fault.__name__)
                 break
             d.lines, d.helpers, d.imports = lines, helpers, imports
