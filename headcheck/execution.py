@@ -232,10 +232,14 @@ class Execution:
             if place is not None and place[1]:
                 found.add(place[0].ref.address)
         called = {event.module for event in self.of(events.Called, events.Escaped)}
+        sets = self.of(events.ChildSet)
+        put_in = {e.new.address for e in sets if type(e.new) is Ref and self.was_at(e.owner) is not None}
         modules = [thing for thing in self.state.heap.values() if type(thing) is Module]
         held = {value.address for thing in modules for value in thing.children.values() if type(value) is Ref}
         for address, thing in self.state.heap.items():
             if type(thing) is not Module or thing.node is not None or address in self.places:
+                continue
+            if address in put_in:  # it was in a model before something else took its place
                 continue
             if type(thing.site) is GetItem and address not in called | held:
                 continue  # a slice of a stack, for a list of its layers only

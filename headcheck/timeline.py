@@ -10,7 +10,7 @@ from headcheck.catalog.entry import Shape
 from headcheck.checks.words import dotted, layer_name, model_name, outputs_of
 from headcheck.execution import Execution, Model
 from headcheck.findings import HeadReport, ModelReport, TimelineStep
-from headcheck.interpreter.values import PLAIN, Ref, Symbol, Value, label
+from headcheck.interpreter.values import PLAIN, Ref, Symbol, Tuple, Value, label
 from headcheck.ir import UNKNOWN
 from headcheck.plans import connected, stem_channels
 from headcheck.positions import Positions
@@ -75,6 +75,8 @@ def part_words(execution: Execution, part: Any) -> str:
 
 
 def size_words(value: Value) -> str:
+    if type(value) is Tuple:
+        return f"({', '.join(size_words(item) for item in value.items)})"
     return str(value) if isinstance(value, PLAIN) else label(value) if type(value) is Symbol else "?"
 
 
@@ -201,6 +203,8 @@ def output_shape(execution: Execution, model: Model) -> tuple[int | None, ...] |
     if not ends or model.entry.task not in ("classification", "quantization", "video"):
         return None
     end = ends[0]
+    if main.kind == "torch.nn.Conv3d":  # S3D takes the mean of what its head answers
+        return (1, end[0])
     return (1, *end) if len(end) == 1 else (1, end[0]) if all(s == 1 for s in end[1:]) else (1, *end)
 
 
