@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int], None]
 STDIN = "-"
+NOTEBOOK = ".ipynb"
 FILES_BETWEEN_COLLECTIONS = 50
 
 
@@ -69,6 +70,8 @@ def check_file(filename: str, data: bytes | None, settings: Settings, models: bo
     from headcheck.source import load, screen
     from headcheck.source.reading import Unreadable, decode
 
+    if filename.endswith(NOTEBOOK):
+        return refused(Unreadable(filename, "notebooks are not read yet: export this one as a Python script"), settings)
     loaded = load(filename) if data is None else data
     if isinstance(loaded, Unreadable):
         return refused(loaded, settings)

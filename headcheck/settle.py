@@ -36,12 +36,15 @@ def over_paths(
                 return None
         if any(report.model is not None and execution.escaped(report.model) for execution, report in sure):
             return None
-    execution, report = min(sure, key=lambda pair: (pair[0].defaults, len(pair[0].conditions)))
     others = [e for e in passing if id(e) not in showing]
-    conditions: list[Any] = [c for c in execution.conditions if any(c not in e.conditions for e in others)]
-    if others and execution.defaults and all(not e.defaults for e in others):
-        conditions.append(AT_DEFAULTS)
-    return execution, report, conditions
+    for execution, report in sorted(sure, key=lambda pair: (pair[0].defaults, len(pair[0].conditions))):
+        conditions: list[Any] = [c for c in execution.conditions if any(c not in e.conditions for e in others)]
+        if any(invented for _, _, invented in conditions):
+            continue  # nobody knows if the path that shows it can be taken
+        if others and execution.defaults and all(not e.defaults for e in others):
+            conditions.append(AT_DEFAULTS)
+        return execution, report, conditions
+    return None
 
 
 def condition_words(conditions: Iterable[Any], code: Callable[[Any], str]) -> tuple[str, ...]:

@@ -131,3 +131,10 @@ def test_permission_denied(tmp_path):
     (tmp_path / "a.py").chmod(0)
     (tmp_path / "b.py").write_text(BAD)
     assert headcheck(tmp_path, ".") == [("a", "HC901", 1, 1), ("b", "HC101", 4, 12)]
+
+
+def test_a_notebook_is_not_passed_over_in_silence(tmp_path, capsys):
+    notebook = tmp_path / "train.ipynb"
+    notebook.write_text('{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}')
+    assert cli.main(["--no-confirm", str(notebook)]) == 1
+    assert "HC901" in (said := capsys.readouterr().out) and "notebooks are not read yet" in said

@@ -88,6 +88,8 @@ def resize_without_effect(execution: Execution) -> Iterator[Report]:
     for event in execution.of(events.FieldSet):
         part = Ref(event.owner)
         kind = execution.kind(part)
+        if execution.was_at(event.owner) is not None and event.owner not in execution.places:
+            continue  # another layer has taken its place since
         if event.name in SIZE_ARGUMENTS and kind.startswith("torch.nn."):
             old = execution.built_with(part, event.name)
             replaced = {e.name for e in execution.of(events.FieldSet) if e.owner == event.owner}

@@ -16,9 +16,11 @@ from headcheck.interpreter.merging import same
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import (
     Class,
+    Condition,
     Function,
     Library,
     Method,
+    Not,
     Parameter,
     Parameters,
     Ref,
@@ -363,7 +365,19 @@ def on_if(machine: Machine, op: If, state: State) -> list[State]:
 
 def take_branch(state: State, op: If, test: Value, wanted: bool) -> None:
     operators.assume(state, test, wanted)
-    state.conditions = (*state.conditions, (op.node, wanted))
+    state.conditions = (*state.conditions, (op.node, wanted, is_invented(test)))
+
+
+def is_invented(test: Value) -> bool:
+    """Whether a test is on something that is unknown only because paths met or a loop ran: not every value it could
+    have is one that it can have."""
+    if type(test) is Not:
+        return is_invented(test.of)
+    if type(test) is Condition:
+        return is_invented(test.left) or is_invented(test.right)
+    if type(test) is Symbol and isinstance(test.key, tuple):
+        return test.key[0] in ("merged", "looped") or any(is_invented(part) for part in test.key[1:])
+    return False
 
 
 def skip(machine: Machine, op: If, test: Value, state: State) -> list[State]:
@@ -583,7 +597,10 @@ def on_define(machine: Machine, op: Define, state: State) -> None:
     closure: tuple[tuple[str, Value], ...] = ()
     if state.env is not state.globals[state.frame.module]:
         names = [n for n in op.free if n in state.env or n in state.frame.closure]
-        closure = tuple((n, machine.read(state, Variable(n))) for n in sorted(names))
+        closure = tuple(
+            (n, symbol("closure", n, id(op), n) if n in op.unsteady else machine.read(state, Variable(n)))
+            for n in sorted(names)
+        )
     function = Function(id(op), defaults, closure, state.frame.module, wrapper_of(machine, state, op))
     value: Value = function
     for operand in reversed(op.decorators):

@@ -28,7 +28,8 @@ class State:
 
     `ended` is why the current block stops: "", return, raise, break, continue or exit. `events` is a cons list, newest
     first, of (event, rest, count). `flags` holds ``requires_grad`` by (address, dotted path) where it differs from the
-    module's default. `conditions` are the branches taken on something unknown, as (libcst node of the test, truth).
+    module's default. `conditions` are the branches taken on something unknown, as (libcst node of the test, truth,
+    whether the test is on something that is only unknown because paths met or a loop ran).
     `doubtful` marks a path that assumed a failure inside `try`; `cut` one that lost something to a limit.
     """
 
@@ -57,7 +58,7 @@ class State:
         self.facts: dict[Any, Any] = {}
         self.flags: dict[tuple[Address, str], bool] = {}
         self.events: Cell = None
-        self.conditions: tuple[tuple[Any, bool], ...] = ()
+        self.conditions: tuple[tuple[Any, bool, bool], ...] = ()
         self.ended = ""
         self.raised = ""
         self.result: Value = None

@@ -353,9 +353,13 @@ class Parameter:
 
 
 class Define(Operation):
-    """A function or lambda. `free` are the names its body reads; those in `stores_global` it declares global."""
+    """A function or lambda. `free` are the names its body reads; those in `stores_global` it declares global.
 
-    __slots__ = ("body", "decorators", "free", "generator", "name", "parameters", "stores_global", "target")
+    Those in `unsteady` belong to a function around it that sets them more than once, so what they hold when it is
+    called is not what they hold when it is made.
+    """
+
+    __slots__ = ("body", "decorators", "free", "generator", "name", "parameters", "stores_global", "target", "unsteady")
 
     def __init__(
         self,
@@ -378,6 +382,7 @@ class Define(Operation):
         self.free = free
         self.stores_global = stores_global
         self.generator = generator
+        self.unsteady: frozenset[str] = frozenset()
 
 
 class DefineClass(Operation):

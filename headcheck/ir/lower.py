@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -47,6 +48,7 @@ from headcheck.ir import (
     While,
     With,
     blocks,
+    walk,
 )
 
 CONSTANTS = {"None": None, "True": True, "False": False}
@@ -552,6 +554,7 @@ class _Lowering:
         """Fill in what an operation says of its body: the names assigned in it, the names a function leaves free."""
         if isinstance(operation, Define):
             operation.free, operation.stores_global, operation.generator = _scope_of(operation)
+            _mark_unsteady(operation)
         elif isinstance(operation, (If, Loop, While)):
             operation.assigned = frozenset(_assigned(blocks(operation)))
         return operation
@@ -617,6 +620,18 @@ def _scope_of(define: Define) -> tuple[frozenset[str], frozenset[str], bool]:
             elif isinstance(node, cst.Yield):
                 generator = True
     return frozenset(reads - own), frozenset(global_names), generator
+
+
+def _mark_unsteady(define: Define) -> None:
+    """Tell the functions inside a function which of its names change."""
+    inner = [operation for operation in walk(define.body) if isinstance(operation, Define)]
+    if not inner:
+        return
+    times = Counter(parameter.name for parameter in define.parameters)
+    times.update(str(o.target) for o in walk(define.body) if isinstance(o, Move))
+    changing = frozenset(name for name, count in times.items() if count > 1)
+    for nested in inner:
+        nested.unsteady |= nested.free & changing
 
 
 def _own_nodes(node: cst.CSTNode) -> Iterable[cst.CSTNode]:

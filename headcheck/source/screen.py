@@ -55,6 +55,8 @@ def may_matter(data: bytes) -> bool:
 def none_matters(filenames: Iterable[str]) -> bool:
     """Whether every one of these is a file that could be read and cannot matter. Stops at the first that may."""
     for filename in filenames:
+        if filename.endswith(".ipynb"):
+            return False
         try:
             with open(filename, "rb") as file:
                 data = file.read(MAX_BYTES + 1)
