@@ -16,7 +16,7 @@ ARCH = "import sys\narch = sys.argv[1]\n"
 def conditions(execution):
     from libcst import Module
 
-    return [(Module([]).code_for_node(node), truth) for node, truth in execution.conditions]
+    return [(Module([]).code_for_node(node), truth) for node, truth, _ in execution.conditions]
 
 
 # -- splitting and narrowing -----------------------------------------------------------------------------------------
