@@ -68,7 +68,7 @@ def _dispatch(arguments: list[str]) -> int:
         sys.stderr.write(OVERVIEW)
         return FAILED
     if arguments[0] in ("-h", "--help"):
-        sys.stdout.write(OVERVIEW)
+        print(OVERVIEW, end="", flush=True)
         return CLEAN
     if arguments[0] in ("-V", "--version"):
         print(f"headcheck {__version__}")
