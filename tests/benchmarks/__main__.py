@@ -19,7 +19,7 @@ SCRIPTS = Path(__file__).parent / "scripts"
 TRAIN = SCRIPTS / "train.py"
 
 # What the installed `headcheck` command does, but always of this checkout.
-HEADCHECK = [sys.executable, "-c", "import sys; from headcheck.cli import main; sys.exit(main())"]
+HEADCHECK = [sys.executable, "-c", "import sys; from headcheck.__main__ import entry; sys.exit(entry())"]
 
 PARSE = "import libcst; libcst.parse_module(open({path!r}, encoding='utf-8').read())"
 FORWARD_AND_BACKWARD = """
