@@ -10,7 +10,7 @@ import libcst as cst
 from headcheck import checks, settle
 from headcheck.checks import Report
 from headcheck.execution import Execution, FileFacts, Model
-from headcheck.findings import Expectation, FileResult, Finding, Location, ModelReport, Statistics
+from headcheck.findings import Edit, Expectation, FileResult, Finding, Fix, Location, ModelReport, Statistics
 from headcheck.interpreter.run import interpret
 from headcheck.interpreter.values import Address
 from headcheck.ir import facts
@@ -138,11 +138,20 @@ def finding(
         end,
         report.help,
         settle.condition_words(conditions, positions.code),
+        fix=fix_of(report, positions),
         expectation=report.expectation,
         plan=book.number_of_steps(report.steps)
         if report.steps
         else book.number(execution, report.model, report.expectation),
     )
+
+
+def fix_of(report: Report, positions: Positions) -> Fix | None:
+    """The edit that a report asks for, if what it replaces stands where it says."""
+    found = positions.keyword(report.site, report.fix[0]) if report.fix is not None else None
+    if found is None or report.fix is None:
+        return None
+    return Fix(f"write {report.fix[1]}", True, (Edit(*found, report.fix[1]),))
 
 
 # -- models ----------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from itertools import accumulate
 from typing import Any
 
 import libcst as cst
@@ -33,6 +34,23 @@ class Positions:
 
     def line(self, site: Operation | None) -> int:
         return self.span(site)[0].row
+
+    def keyword(self, site: Operation, name: str) -> tuple[int, int] | None:
+        """Where a keyword argument of a call stands, with its value, in characters of the text: (start, end)."""
+        for argument in site.node.args if isinstance(site.node, cst.Call) else ():
+            if argument.keyword is not None and argument.keyword.value == name:
+                start, end = self.ranges[argument.keyword].start, self.ranges[argument.value].end
+                return self.offset(start.line, start.column), self.offset(end.line, end.column)
+        return None
+
+    def offset(self, line: int, column: int) -> int:
+        """The number of characters before a place; lines count from 1, columns from 0."""
+        return self._line_starts[line - 1] + column
+
+    @cached_property
+    def _line_starts(self) -> list[int]:
+        lines = self.module.code.split("\n")
+        return [0, *accumulate(len(line) + 1 for line in lines)]
 
     def code(self, node: cst.CSTNode) -> str:
         """The source text of a node, on one line."""

@@ -42,6 +42,18 @@ def test_headcheck_finds_exactly_what_is_marked(code, example):
     assert found(example.right) == []
 
 
+@pytest.mark.parametrize("code, example", [e for e in EXAMPLES if rulebook.rule(e.values[0]).fix != "none"])
+def test_a_fix_leaves_nothing_to_find(code, example):
+    from headcheck.source import Source, rewrite
+
+    findings = part("pipeline").check_text(example.wrong, "example.py", select=(code,))
+    edits = [edit for finding in findings for edit in finding.fix.edits]
+    mended = rewrite(Source("example.py", example.wrong), edits).decode()
+    assert mended != example.wrong
+    assert part("pipeline").check_text(mended, "example.py", select=("ALL",)) == ()
+    compile(mended, "example.py", "exec")
+
+
 @pytest.mark.parametrize("code, example", EXAMPLES)
 def test_pytorch_agrees(code, example):
     proof = pytest.importorskip("torch_proof")

@@ -18,7 +18,8 @@ from headcheck.interpreter.values import Address
 class Report(NamedTuple):
     """What a check says of one execution: `site` is the operation to mend, `model` the model to confirm it on.
 
-    `steps` are a plan of their own (see `headcheck.plans`), for what goes wrong before there is a model.
+    `fix` is a keyword of the call at `site` and the text to put in the place of it and its value; `steps` are a plan of
+    their own (see `headcheck.plans`), for what goes wrong before there is a model.
     """
 
     code: str
@@ -28,7 +29,7 @@ class Report(NamedTuple):
     expectation: Expectation = Expectation()
     model: Address | None = None
     severity: Severity | None = None
-    fix: str = ""
+    fix: tuple[str, str] | None = None
     steps: tuple[dict[str, Any], ...] = ()
 
 

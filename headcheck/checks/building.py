@@ -52,4 +52,4 @@ def deprecated_pretrained(execution: Execution) -> Iterator[Report]:
         members = [m for m in (catalog.weights(enum) or {}) if m != "DEFAULT"] if enum else []
         fix = f'weights="{members[0]}"' if value is True and members else "weights=None" if value is False else ""
         message = f"`pretrained` of {name} is deprecated since torchvision 0.13, `weights` takes its place"
-        yield Report("HC501", event.site, message, fix, fix=fix)
+        yield Report("HC501", event.site, message, fix, fix=("pretrained", fix) if fix else None)

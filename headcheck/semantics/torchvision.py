@@ -205,4 +205,6 @@ def hub_load(call: CallSite) -> Value:
         return unknown(call)
     canonical = catalog.model_builder(str(name))
     keywords = {k: v for k, v in call.keywords.items() if k not in HUB_KEYWORDS}
+    if "pretrained" in keywords:  # right there: the tag that is loaded may be older than `weights`
+        keywords["weights"] = keywords.pop("pretrained")
     return unknown(call) if canonical is None else build(call._replace(arguments=(), keywords=keywords), canonical)
