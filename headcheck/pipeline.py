@@ -33,7 +33,9 @@ def run(
     from headcheck.source import files
 
     models = models or settings.confirm is not False
-    filenames = list(files.discover([path for path in paths if path != STDIN], settings))
+    found = list(files.discover([path for path in paths if path != STDIN], settings))
+    filenames = [filename for filename in found if not filename.endswith(NOTEBOOK)]
+    unread = [f"not checked: {name} (notebooks are not read yet)" for name in found if name.endswith(NOTEBOOK)]
     results: list[FileResult] = []
     failures: list[tuple[str, Exception]] = []
     for number, filename in enumerate(filenames):
@@ -47,7 +49,7 @@ def run(
     if progress is not None:
         progress(len(filenames), len(filenames))
     done = Run(tuple(results)) if settings.confirm is False else confirmed(results, settings, progress)
-    return done._replace(failures=tuple(failures))
+    return done._replace(notes=(*unread, *done.notes), failures=tuple(failures))
 
 
 def check_next(
@@ -70,8 +72,6 @@ def check_file(filename: str, data: bytes | None, settings: Settings, models: bo
     from headcheck.source import load, screen
     from headcheck.source.reading import Unreadable, decode
 
-    if filename.endswith(NOTEBOOK):
-        return refused(Unreadable(filename, "notebooks are not read yet: export this one as a Python script"), settings)
     loaded = load(filename) if data is None else data
     if isinstance(loaded, Unreadable):
         return refused(loaded, settings)

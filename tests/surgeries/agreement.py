@@ -17,6 +17,8 @@ KNOWN = (
     ("miss", "build_copy", "a copy that is frozen may be a teacher or a moving average"),
     ("wrong numbers", "quantization.inception_v3", "torchvision's own note on its weights counts a head that it drops"),
     ("wrong row", "build_partial", "a wrong name in a `partial` is reported where it is called"),
+    ("wrong row", "build_table", "a wrong name in a table is reported where it is called"),
+    ("miss", "fault_frozen_head", "a head frozen by its name, beside others that learn, is frozen on purpose"),
     ("miss", "trunk_same", "what is wrapped around a trunk may change what it answers"),
 )
 

@@ -92,7 +92,7 @@ def raised(seen: Judgement, error: Exception) -> Judgement:
     kind = type(error).__name__
     if "empty parameter list" in str(error):  # because of what was frozen before
         seen.add(f"script: {kind}: {error}", *FREEZING, "HC303")
-        seen.rows = set()
+        seen.rows, seen.stopped = set(), True
         return seen
     frames = traceback.extract_tb(error.__traceback__)
     seen.rows = {[frame.lineno or 0 for frame in frames if frame.filename == "script.py"][-1]}
@@ -116,6 +116,8 @@ def judge_flags(seen: Judgement, script: Script, names: dict[str, Any], flags: d
     for head in new:
         if not any(flags[path] for path in heads(script, list(flags), head)):
             seen.add(f"{head} is frozen", *FREEZING)
+            if head != script.site.head:  # by a piece that knows of the main head only, not by the fault put in
+                seen.rows = set()
     first = next(iter(flags))
     if script.frozen and flags[first] and first not in main:
         seen.add(f"{first} is not frozen", "HC303", "HC304")

@@ -336,7 +336,7 @@ class Head(nn.Module):
 
 def head_by_type(d: Draft) -> None:
     """The name of the head is looked up by its type."""
-    if d.site.builder.startswith("squeezenet"):  # whose stack ends in a pooling
+    if d.site.builder.startswith("squeezenet") or d.site.namespace == "quantization":  # the head is not the last child
         return head_inline(d)
     owner, _, _ = d.site.head.rpartition(".")
     d.add(
