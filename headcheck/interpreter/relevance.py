@@ -123,8 +123,11 @@ def analyse(block: Block) -> frozenset[str]:
 
     parents_of: dict[int, tuple[Operation, ...]] = {id(operation): parents for operation, parents in operations}
     seeds = _seeds(operations)
+    layers = {o.target for o, _ in operations if isinstance(o, Call) and _called(o, reads) in BUILDERS}
     for operation, parents in operations:
-        if _is_seed(operation, seeds):
+        # A new layer may go under any name: ``model.fc2 = nn.Linear(…)``.
+        holds = isinstance(operation, SetAttribute) and operation.value in layers and operation.of != "self"
+        if holds or _is_seed(operation, seeds):
             mark(operation, parents)
     while todo:
         for maker in makers.get(todo.pop(), ()):
@@ -242,6 +245,12 @@ def _spoken(operation: Operation) -> str:
     if isinstance(operation, Call) and isinstance(operation.function, Variable):
         return operation.function
     return ""
+
+
+def _called(call: Call, reads: dict[Variable, GetAttribute]) -> str:
+    """The last name of what is called: `Linear` for ``nn.Linear(…)``."""
+    read = reads.get(call.function) if isinstance(call.function, Variable) else None
+    return read.name if read is not None else str(call.function)
 
 
 def _is_seed(operation: Operation, seeds: frozenset[str]) -> bool:
