@@ -6,17 +6,14 @@ from headcheck import catalog
 from headcheck.interpreter import access, heap
 from headcheck.interpreter.heap import DELETED, Dictionary, Instance, Module, Sequence
 from headcheck.interpreter.iterate import items_of
-from headcheck.interpreter.operators import equal, truth
+from headcheck.interpreter.operators import truth
 from headcheck.interpreter.values import (
+    Choice,
     Class,
     Condition,
     Filtered,
-    Function,
     Library,
-    Method,
-    Modules,
     Namespace,
-    Parameter,
     Parameters,
     Partial,
     Ref,
@@ -29,7 +26,7 @@ from headcheck.interpreter.values import (
     symbol,
 )
 from headcheck.ir import UNKNOWN
-from headcheck.semantics.registry import CallSite, effect, family, method
+from headcheck.semantics.registry import CallSite, effect, family
 
 
 def items(call: CallSite, value: Value) -> tuple[Value, ...] | None:
@@ -352,8 +349,6 @@ def getattr_(call: CallSite) -> Value:
                 return symbol("attribute", f"{label(value)}.{name}", value, name)
         return access.get_attribute(call.machine, call.state, value, str(name), call.site)
     if type(value) is Library and type(name) is Symbol:
-        from headcheck.interpreter.values import Choice
-
         return Choice(value.name, name)
     return unknown(call)
 
@@ -415,238 +410,3 @@ def deepcopy(call: CallSite) -> Value:
     if type(thing) in (Sequence, Dictionary):
         return call.state.allocate(thing, call.site)
     return value
-
-
-# -- methods of built-in types ---------------------------------------------------------------------------------------
-
-TEXT_METHODS = frozenset(
-    [
-        "startswith",
-        "endswith",
-        "lower",
-        "upper",
-        "strip",
-        "lstrip",
-        "rstrip",
-        "split",
-        "rsplit",
-        "replace",
-        "join",
-        "format",
-        "title",
-        "capitalize",
-        "find",
-        "count",
-        "isdigit",
-        "removeprefix",
-        "removesuffix",
-        "partition",
-        "rpartition",
-        "index",
-    ]
-)
-
-
-@method(str, "*")
-def text_method(call: CallSite) -> Value:
-    """A string's own method, run on constants; a tested parameter name is logged."""
-    from headcheck import events
-    from headcheck.interpreter.values import ParameterName
-
-    arguments = [plain_argument(call, argument) for argument in call.arguments]
-    if call.name not in TEXT_METHODS or call.keywords or any(a is UNKNOWN for a in arguments):
-        return symbol("call", f"{call.receiver}.{call.name}(…)", str(call.receiver), call.name, *call.arguments)
-    try:
-        result = getattr(str(call.receiver), call.name)(*arguments)
-    except (TypeError, ValueError, IndexError, KeyError, AttributeError):
-        return UNKNOWN
-    if type(call.receiver) is ParameterName and isinstance(result, bool):
-        call.state.log(
-            events.NameTested(call.site, call.receiver.parameter, call.name, arguments[0] if arguments else "", result)
-        )
-    if isinstance(result, list):
-        return make_list(call, tuple(result))
-    return Tuple(result) if isinstance(result, tuple) else result
-
-
-def plain_argument(call: CallSite, value: Value) -> Value:
-    if isinstance(value, str):
-        return str(value)
-    if is_plain(value):
-        return value
-    if type(value) is Tuple or type(call.state.object(value)) is Sequence:
-        found = items(call, value)
-        return UNKNOWN if found is None or not all(isinstance(i, str) for i in found) else tuple(map(str, found))
-    return UNKNOWN
-
-
-def sequence(call: CallSite) -> Sequence:
-    found = call.state.heap[call.receiver.address]
-    assert type(found) is Sequence
-    return found
-
-
-def put(call: CallSite, found: tuple[Value, ...] | None) -> None:
-    call.state.heap[call.receiver.address] = sequence(call)._replace(items=found)
-
-
-@method(Sequence, "append", "add")
-def append(call: CallSite) -> Value:
-    known = sequence(call).items
-    put(call, None if known is None else (*known, call.argument(0, "object")))
-    return None
-
-
-@method(Sequence, "extend", "update")
-def extend(call: CallSite) -> Value:
-    known, more = sequence(call).items, items(call, call.argument(0, "iterable"))
-    put(call, None if known is None or more is None else known + more)
-    return None
-
-
-@method(Sequence, "insert")
-def insert(call: CallSite) -> Value:
-    known, index = sequence(call).items, call.argument(0, "index")
-    if known is None or type(index) is not int:
-        put(call, None)
-    else:
-        changed = list(known)
-        changed.insert(index, call.argument(1, "object"))
-        put(call, tuple(changed))
-    return None
-
-
-@method(Sequence, "pop")
-def pop(call: CallSite) -> Value:
-    known, index = sequence(call).items, call.argument(0, "index", -1)
-    if known is None or type(index) is not int or not -len(known) <= index < len(known):
-        put(call, None)
-        return UNKNOWN
-    changed = list(known)
-    taken = changed.pop(index)
-    put(call, tuple(changed))
-    return taken
-
-
-@method(Sequence, "remove", "discard", "sort", "clear", "difference_update")
-def changed_somehow(call: CallSite) -> Value:
-    put(call, () if call.name == "clear" else None)
-    return None
-
-
-@method(Sequence, "reverse")
-def reverse(call: CallSite) -> Value:
-    known = sequence(call).items
-    put(call, None if known is None else known[::-1])
-    return None
-
-
-@method(Sequence, "copy")
-def copy_list(call: CallSite) -> Value:
-    return make_list(call, sequence(call).items)
-
-
-@method(Sequence, "*")
-@method(Tuple, "*")
-def other_sequence_method(call: CallSite) -> Value:
-    return unknown(call)
-
-
-@method(Dictionary, "get")
-def dictionary_get(call: CallSite) -> Value:
-    thing, key = call.state.heap[call.receiver.address], call.argument(0, "key")
-    if thing.view is None and thing.items is not None:
-        answers = [(equal(call.state, k, key, call.site), v) for k, v in thing.items]
-        found = next((v for same, v in answers if same), UNKNOWN)
-        if found is not UNKNOWN:
-            return found
-        if all(same is False for same, _ in answers):
-            return call.argument(1, "default", None)
-    return symbol("item", f"…[{label(key)}]", call.receiver, key)
-
-
-@method(Dictionary, "items", "keys", "values")
-def dictionary_views(call: CallSite) -> Value:
-    thing = call.state.heap[call.receiver.address]
-    pairs = thing.items
-    if thing.view is not None:
-        named = items(call, Modules(Ref(thing.view), "named_children"))
-        pairs = None if named is None else tuple(pair.items for pair in named)
-    if pairs is None:
-        return make_list(call, None)
-    chosen = {"items": [Tuple(p) for p in pairs], "keys": [k for k, _ in pairs], "values": [v for _, v in pairs]}
-    return make_list(call, tuple(chosen[call.name]))
-
-
-@method(Dictionary, "update")
-def dictionary_update(call: CallSite) -> Value:
-    thing = call.state.heap[call.receiver.address]
-    other = call.state.object(call.argument(0, "other")) if call.arguments else Dictionary(())
-    if thing.items is None or type(other) is not Dictionary or other.items is None or "**" in call.keywords:
-        call.state.heap[call.receiver.address] = thing._replace(items=None)
-    else:
-        merged = {**dict(thing.items), **dict(other.items), **call.keywords}
-        call.state.heap[call.receiver.address] = thing._replace(items=tuple(merged.items()))
-    return None
-
-
-@method(Dictionary, "pop", "popitem", "setdefault", "clear")
-def dictionary_change(call: CallSite) -> Value:
-    thing, key = call.state.heap[call.receiver.address], call.argument(0, "key")
-    if thing.view is not None:
-        if call.name == "pop" and isinstance(key, str):
-            found = heap.get_child(call.state, Ref(thing.view), key, call.site)
-            heap.delete_child(call.state, Ref(thing.view), key, call.site)
-            return UNKNOWN if found is DELETED else found
-        blur(call, Ref(thing.view))
-        return UNKNOWN
-    found = access.dictionary_item(call.state, call.receiver, thing, key, call.site)
-    if call.name == "pop" and thing.items is not None and is_plain(key):
-        call.state.heap[call.receiver.address] = thing._replace(items=tuple(p for p in thing.items if p[0] != key))
-    else:
-        call.state.heap[call.receiver.address] = thing._replace(items=None)
-    return found
-
-
-@method(Dictionary, "*")
-def other_dictionary_method(call: CallSite) -> Value:
-    return unknown(call)
-
-
-@method(Namespace, "get")
-def namespace_get(call: CallSite) -> Value:
-    return access.get_item(call.machine, call.state, call.receiver, call.argument(0, "key"), call.site)
-
-
-@method(Parameter, "requires_grad_")
-def parameter_requires_grad(call: CallSite) -> Value:
-    access.flag_parameter(call.state, call.receiver, call.argument(0, "requires_grad", True), call.site)
-    return call.receiver
-
-
-@method(Parameter, "numel", "nelement")
-def parameter_numel(call: CallSite) -> Value:
-    shape = access.shape_of(call.state, call.receiver)
-    if shape is None:
-        return unknown(call)
-    total = 1
-    for size in shape:
-        total *= size
-    return total
-
-
-@method(Parameter, "size")
-def parameter_size(call: CallSite) -> Value:
-    shape = access.shape_of(call.state, call.receiver)
-    if shape is None:
-        return unknown(call)
-    return access.tuple_item(shape, call.arguments[0]) if call.arguments else Tuple(shape)
-
-
-@method(Parameter, "*")
-@method(Parameters, "*")
-@method(Modules, "*")
-@method(Function, "*")
-@method(Method, "*")
-def other_method(call: CallSite) -> Value:
-    return unknown(call)
