@@ -239,7 +239,7 @@ class Execution:
         for address, thing in self.state.heap.items():
             if type(thing) is not Module or thing.node is not None or address in self.places:
                 continue
-            if address in put_in:  # it was in a model before something else took its place
+            if address in put_in or thing.home is not None:  # it was in a model before something took its place
                 continue
             if type(thing.site) is GetItem and address not in called | held:
                 continue  # a slice of a stack, for a list of its layers only
