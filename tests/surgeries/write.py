@@ -110,9 +110,7 @@ def write(name: str, number: int, seed: int = 0) -> Script:
                 else pieces.SPARES[:4] + [pieces.thaw_head] * plain
             )
         )
-        if d.names[-1] not in ("spare_by_child", "spare_last", "thaw_head") and d.site.builder.startswith(
-            ("vit", "swin")
-        ):
+        if d.names[-1] in ("spare_by_child", "spare_parts") and d.site.builder.startswith(("vit", "swin")):
             d.frozen = False  # class tokens and embeddings are nobody's child
     if order == "optimizer" or chance.random() < 0.4:
         step(pick([*pieces.OPTIMS, pieces.optim_head]))
