@@ -325,7 +325,6 @@ def test_rule(capsys):
 
 
 def test_model(capsys):
-    pytest.importorskip("headcheck.catalog.describe")
     assert main(["model", "resnet50"]) == 0
     said = capsys.readouterr().out
     assert "fc" in said and "2048" in said.replace(",", "")
@@ -334,7 +333,6 @@ def test_model(capsys):
 
 
 def test_models(capsys):
-    pytest.importorskip("headcheck.catalog.describe")
     assert main(["models", "resnet*"]) == 0
     assert "resnet50" in capsys.readouterr().out
     assert main(["models", "nothing*"]) == 1
@@ -362,7 +360,6 @@ def broken():
 @pytest.fixture
 def builders(tmp_path, monkeypatch):
     pytest.importorskip("torch")
-    pytest.importorskip("headcheck.tracing.target")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "my_builders.py").write_text(BUILDER)

@@ -1,5 +1,6 @@
 """Every page of the rule book is run: headcheck must find what is marked, and PyTorch must agree."""
 
+import importlib
 import importlib.util
 import pathlib
 import subprocess
@@ -20,7 +21,7 @@ EXAMPLES = [
 
 def part(name):
     """A module of headcheck, imported only by the tests that need it."""
-    return pytest.importorskip(f"headcheck.{name}")
+    return importlib.import_module(f"headcheck.{name}")
 
 
 def said_by(program):
@@ -56,7 +57,8 @@ def test_a_fix_leaves_nothing_to_find(code, example):
 
 @pytest.mark.parametrize("code, example", EXAMPLES)
 def test_pytorch_agrees(code, example):
-    proof = pytest.importorskip("torch_proof")
+    pytest.importorskip("torch")
+    proof = importlib.import_module("torch_proof")
     seen = proof.observe(example.wrong) if example.proof != "none" else None
     if seen is not None:
         assert proof.why_not_wrong(seen, example.proof) is None
@@ -80,8 +82,6 @@ def test_page_is_whole(code):
 
 def test_every_check_has_its_page():
     checks = part("checks")
-    if not hasattr(checks, "registered"):
-        pytest.skip("the checks are not registered yet")
     assert checks.registered() == set(rulebook.codes()) - FOUND_BY_THE_PIPELINE
 
 
