@@ -56,7 +56,7 @@ def analyse_module(
     positions = Positions(module)
     block = lower(module)
     file_facts = FileFacts(
-        facts.assigned_attributes(block), facts.used_attributes(block), facts.has_defaults(block), positions.line
+        facts.assigned_attributes(block), facts.used_attributes(block), facts.has_defaults(block), positions.line, positions.where
     )
     executions = interpret(block, file_facts, local_modules)
     book = PlanBook()

@@ -28,13 +28,14 @@ class FileFacts(NamedTuple):
 
     `assigned_attributes` are set somewhere; `used_attributes` are read for more than their sizes or parameters;
     `has_defaults`: a run as started without arguments can differ from one with unknown arguments; `line` gives the
-    line of an operation.
+    line of an operation, and `where` the same in words (`headcheck.positions.Positions.where`).
     """
 
     assigned_attributes: Mapping[str, frozenset[int]]
     used_attributes: frozenset[str]
     has_defaults: bool
     line: Callable[[Any], int]
+    where: Callable[[Any], str]
 
 
 class Model(NamedTuple):
@@ -351,6 +352,10 @@ class Execution:
     def line(self, site: Any) -> int:
         """The line of an operation."""
         return self.facts.line(site)
+
+    def where(self, site: Any) -> str:
+        """The place of an operation, as a message names one: ``line 9``. No message makes these words itself."""
+        return self.facts.where(site)
 
     def site_of(self, part: Part | None) -> Any:
         """The operation that made a new module; None for a part of the library."""

@@ -35,6 +35,10 @@ class Positions:
     def line(self, site: Operation | None) -> int:
         return self.span(site)[0].row
 
+    def where(self, site: Operation | None) -> str:
+        """The place of an operation in words that fit in brackets: ``line 9``."""
+        return f"line {self.line(site)}"
+
     def keyword(self, site: Operation, name: str) -> tuple[int, int] | None:
         """Where a keyword argument of a call stands, with its value, in characters of the text: (start, end)."""
         for argument in site.node.args if isinstance(site.node, cst.Call) else ():

@@ -27,11 +27,13 @@ def follow(script: str, preamble: str = PREAMBLE, local=only_relative) -> list[E
     """Every execution of a script, doubtful ones and those at the defaults included."""
     module = cst.parse_module(whole(script, preamble))
     block = lower(module)
+    positions = Positions(module)
     about = FileFacts(
         facts.assigned_attributes(block),
         facts.used_attributes(block),
         facts.has_defaults(block),
-        Positions(module).line,
+        positions.line,
+        positions.where,
     )
     return interpret(block, about, local)
 

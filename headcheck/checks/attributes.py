@@ -38,7 +38,7 @@ def unused_head(execution: Execution) -> Iterator[Report]:
             continue
         owner = model_name(model) if not path else f"`{dotted(path)}` of {model_name(model)}"
         message = (
-            f"{owner} (line {execution.line(model.built.site)}) has no `{event.name}` in its forward: "
+            f"{owner} ({execution.where(model.built.site)}) has no `{event.name}` in its forward: "
             f"the new layer is never used, {real_heads(model)} still answers"
         )
         head = model.entry.heads[0]

@@ -52,7 +52,7 @@ def frozen_head(execution: Execution) -> Iterator[Report]:
         else:
             message = (
                 f"this freezes the new head `{dotted(path)}` of {built(execution, model)} as well: "
-                f"it was put in before, on line {execution.line(event.site)}"
+                f"it was put in before ({execution.where(event.site)})"
             )
             help_ = f"freeze first, then replace; or thaw it: {name}.{dotted(path.split('.')[0])}.requires_grad_(True)"
             yield Report("HC301", freeze.site, message, help_, expectation, model.ref.address)

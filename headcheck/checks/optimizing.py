@@ -29,7 +29,7 @@ def optimizer_before_replace(execution: Execution) -> Iterator[Report]:
                 names = tuple(f"{head.path}.{n}" for n, _ in execution.parameters(change.new).items[:2])
                 message = (
                     f"this optimizer was made before the new head `{dotted(head.path)}` of {built(execution, model)} "
-                    f"was put in on line {execution.line(change.site)}: it never updates it"
+                    f"was put in ({execution.where(change.site)}): it never updates it"
                 )
                 help_ = "make the optimizer after the head is replaced"
                 yield Report(

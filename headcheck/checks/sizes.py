@@ -60,8 +60,8 @@ def describe(execution: Execution, model: Model, flow: Flow, place: str) -> Repo
     if after_new:
         assert flow.sized is not None
         before = layer_name(execution.kind(flow.sized.part))
-        line = execution.line(execution.site_of(flow.sized.part))
-        message = f"{layer} takes {mismatch.takes} {unit}, but the {before} before it (line {line}) gives {got}"
+        where = execution.where(execution.site_of(flow.sized.part))
+        message = f"{layer} takes {mismatch.takes} {unit}, but the {before} before it ({where}) gives {got}"
         return Report("HC105", site, message, fitting(layer, got, out), expectation, model.ref.address)
     feeds = f"{built(execution, model)} feeds {got} into `{dotted(flow.at.path)}`"
     message = f"{layer} takes {mismatch.takes} {unit}, but {feeds}"

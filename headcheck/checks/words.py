@@ -16,7 +16,7 @@ def model_name(model: Model) -> str:
 
 def built(execution: Execution, model: Model) -> str:
     """``resnet50 (line 9)``."""
-    return f"{model_name(model)} (line {execution.line(model.built.site)})"
+    return f"{model_name(model)} ({execution.where(model.built.site)})"
 
 
 def dotted(path: str) -> str:

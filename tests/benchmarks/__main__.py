@@ -79,7 +79,7 @@ def reading(runs: int) -> Comparison:
     def read() -> None:
         block = lower(tree)
         about = FileFacts(
-            facts.assigned_attributes(block), facts.used_attributes(block), facts.has_defaults(block), line
+            facts.assigned_attributes(block), facts.used_attributes(block), facts.has_defaults(block), line, str
         )
         interpret(block, about, lambda name, level: level > 0)
 

@@ -98,13 +98,13 @@ CASES = [
     (
         "net = models.resnet18()\nnet.fc = nn.Linear(512, 2)\nnet.requires_grad_(False)",
         "HC301",
-        "this freezes the new head `fc` of resnet18 (line 4) as well: it was put in before, on line 5",
+        "this freezes the new head `fc` of resnet18 (line 4) as well: it was put in before (line 5)",
         "freeze first, then replace; or thaw it: net.fc.requires_grad_(True)",
     ),
     (
         "net = models.resnet18()\nopt = torch.optim.SGD(net.parameters(), 0.1)\nnet.fc = nn.Linear(512, 2)",
         "HC401",
-        "made before the new head `fc` of resnet18 (line 4) was put in on line 6",
+        "made before the new head `fc` of resnet18 (line 4) was put in (line 6)",
         "make the optimizer after the head is replaced",
     ),
     (
