@@ -5,22 +5,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headcheck import events
-from headcheck.catalog.entry import Entry, Node, Shape
-from headcheck.interpreter import access, heap
-from headcheck.interpreter.heap import DELETED, Module, Optimizer
+from headcheck.catalog.entry import Entry, Shape
+from headcheck.interpreter import access, heap, parts, shapes
+from headcheck.interpreter.heap import Module, Optimizer
+from headcheck.interpreter.parts import Part
+from headcheck.interpreter.shapes import SIZED as SIZED
+from headcheck.interpreter.shapes import Flow as Flow
+from headcheck.interpreter.shapes import Placed as Placed
 from headcheck.interpreter.state import State, events_of
 from headcheck.interpreter.values import Address, Parameter, Ref, Value
 from headcheck.ir import UNKNOWN, GetItem
 from headcheck.semantics import layers
-from headcheck.semantics.layers import Mismatch
 
 if TYPE_CHECKING:
     from headcheck.interpreter.machine import Machine
-
-Part: TypeAlias = "Ref | Node"
 
 
 class FileFacts(NamedTuple):
@@ -45,25 +46,6 @@ class Model(NamedTuple):
     module: Module
     entry: Entry
     built: events.Built
-
-
-class Placed(NamedTuple):
-    """A layer where a flow of shapes met it: `path` from the model, and the part before it that fixed the size."""
-
-    part: Any
-    path: str
-
-
-class Flow(NamedTuple):
-    """What came of following a shape through some layers: the shape at the end, or the first layer that disagrees.
-
-    `sized` is the last layer before that which fixed the size, None if none did.
-    """
-
-    shape: Shape | None
-    mismatch: Mismatch | None = None
-    at: Placed | None = None
-    sized: Placed | None = None
 
 
 class Execution:
@@ -149,43 +131,18 @@ class Execution:
 
     def part(self, model: Model, path: str) -> Part | None:
         """What sits at a dotted path now: something on the heap, a part of the catalog's tree, or None."""
-        current: Part = model.ref
-        for name in path.split(".") if path else ():
-            child = self.child(current, name)
-            if child is None:
-                return None
-            current = child
-        return current
+        return parts.part_at(self.state, model.ref, path)
 
     def child(self, part: Part, name: str) -> Part | None:
-        if isinstance(part, Node):
-            return part.children.get(name)
-        module = self.module(part)
-        if module is None:
-            return None
-        value = module.children.get(name, DELETED)
-        if type(value) is Ref:
-            return value
-        if name in module.children:
-            return None
-        return module.node.children.get(name) if module.node is not None else None
+        return parts.child_of(self.state, part, name)
 
     def children(self, part: Part) -> list[tuple[str, Part]] | None:
         """The children of a part in order; None if one of them is not known."""
-        if isinstance(part, Node):
-            return list(part.children.items())
-        module = self.module(part)
-        if module is None or not module.known:
-            return None
-        found = [(name, self.child(part, name)) for name in heap.child_names(module)]
-        return None if any(child is None for _, child in found) else [(n, c) for n, c in found if c is not None]
+        return parts.children_of(self.state, part)
 
     def kind(self, part: Part) -> str:
         """The class of a part under its public name; "" where it is not a module."""
-        if isinstance(part, Node):
-            return part.kind
-        module = self.module(part)
-        return module.kind if module is not None else ""
+        return parts.kind_of(self.state, part)
 
     def kinds_in(self, part: Part) -> frozenset[str]:
         """The classes of a part and of everything below it."""
@@ -194,10 +151,7 @@ class Execution:
 
     def field(self, part: Part, name: str) -> Any:
         """A plain attribute of a part (``in_features``)."""
-        if isinstance(part, Node):
-            return part.values.get(name)
-        module = self.module(part)
-        return heap.field(module, name) if module is not None else None
+        return parts.field_of(self.state, part, name)
 
     def is_new(self, part: Part | None) -> bool:
         """Whether the script made a module itself."""
@@ -206,15 +160,7 @@ class Execution:
 
     def is_edited(self, part: Part) -> bool:
         """Whether a part, or anything below it, is not as the library built it."""
-        if isinstance(part, Node):
-            return False
-        module = self.module(part)
-        if module is None or module.node is None or not module.known:
-            return True
-        for name, value in module.children.items():
-            if name not in module.node.children or type(value) is not Ref or self.is_edited(value):
-                return True
-        return False
+        return parts.is_edited(self.state, part)
 
     def unresolved_heads(self) -> Iterator[events.Unresolved]:
         """What may be new heads, put into something that could not be resolved to a model."""
@@ -262,90 +208,19 @@ class Execution:
 
     def edited_places(self, model: Model, path: str) -> Iterator[str]:
         """The changed places on the way to a head, outermost first; nothing if the way is as the library built it."""
-        names = path.split(".")
-        for count in range(1, len(names) + 1):
-            prefix = ".".join(names[:count])
-            part = self.part(model, prefix)
-            if part is None:
-                return
-            if self.is_edited(part):
-                yield prefix
+        return shapes.edited_places(self.state, model.ref, path)
 
     def arriving(self, model: Model, path: str) -> Shape | None:
         """The shape that reaches a place, None if the trunk before it was changed in a way that matters."""
-        shape = model.entry.inputs.get(path)
-        return shape if shape is not None and self.trunk_is_intact(model, path) else None
+        return shapes.arriving(self.state, model.ref, model.entry, path)
 
-    def trunk_is_intact(self, model: Model, path: str) -> bool:
-        """Whether every change outside the heads leaves the shapes as they were."""
-        heads = {head.path.split(".")[0] for head in model.entry.heads} | {path.split(".")[0]}
-        for name, value in model.module.children.items():
-            if name in heads or name not in model.module.node.children:  # type: ignore[union-attr]
-                continue
-            if not self.keeps_shape(model, name, value):
-                return False
-        return model.module.known
-
-    def keeps_shape(self, model: Model, path: str, value: Value) -> bool:
-        """Whether what now sits at a path answers the same shape as what the library put there."""
-        original = _node_at(model.entry.root, path)
-        module = self.module(value)
-        if module is None or original is None:
-            return False
-        if module.node is original:
-            return all(self.keeps_shape(model, f"{path}.{n}", v) for n, v in module.children.items())
-        if module.node is not None:
-            return False
-        arrives, leaves = model.entry.inputs.get(path), model.entry.outputs.get(path)
-        if arrives is not None and leaves is not None and self.flow(value, arrives, path).shape == leaves:
-            return True
-        return self._same_effect(module, original)
-
-    def _same_effect(self, module: Module, original: Node) -> bool:
-        """Two layers of one family that answer as many channels: a stem with other inputs, another activation."""
-        if original.kind.startswith("torch.nn.Conv") and module.kind == original.kind:
-            return bool(heap.field(module, "out_channels") == original.values.get("out_channels"))
-        neutral = layers.ACTIVATIONS_WITHOUT_PARAMETERS
-        if module.kind in neutral and original.kind in neutral:
-            return all(layers.RULES[k] is layers.same for k in (module.kind, original.kind))
-        return "Norm" in module.kind and "Norm" in original.kind
-
-    def flow(self, part: Part, shape: Shape | None, path: str = "", sized: Placed | None = None) -> Flow:
+    def flow(self, part: Part, shape: Shape | None, path: str = "") -> Flow:
         """Follow a shape through a layer or a Sequential."""
-        if shape is None:
-            return Flow(None, sized=sized)
-        kind = self.kind(part)
-        if kind in SEQUENTIAL:
-            children = self.children(part)
-            if children is None:
-                return Flow(None, sized=sized)
-            current = Flow(shape, sized=sized)
-            for name, child in children:
-                current = self.flow(child, current.shape, f"{path}.{name}" if path else name, current.sized)
-                if current.mismatch is not None or current.shape is None:
-                    return current
-            return current
-        result = layers.infer(kind, lambda name: self.field(part, name), shape)
-        here = Placed(part, path)
-        if isinstance(result, Mismatch):
-            return Flow(None, result, here, sized)
-        fixes = result is not None and kind in SIZED
-        return Flow(result, sized=here if fixes else sized)
+        return shapes.flow(self.state, part, shape, path)
 
     def chained(self, stack: Part, path: str) -> Flow:
         """The first Linear of a Sequential that does not take what the one before it gives, whatever reaches them."""
-        gives: Any = None
-        before: Placed | None = None
-        for name, child in (self.children(stack) or []) if self.kind(stack) in SEQUENTIAL else []:
-            kind, here = self.kind(child), Placed(child, f"{path}.{name}")
-            if kind == "torch.nn.Linear":
-                takes = self.field(child, "in_features")
-                if type(gives) is int and type(takes) is int and takes != gives:
-                    return Flow(None, Mismatch(kind, "in_features", takes, (gives,), "size"), here, before)
-                gives, before = self.field(child, "out_features"), here
-            elif layers.RULES.get(kind) is not layers.same:
-                gives = None
-        return Flow(None)
+        return shapes.chained(self.state, stack, path)
 
     # -- words -------------------------------------------------------------------------------------------------------
 
@@ -522,14 +397,3 @@ class Execution:
             if event.module == model.ref.address and (event.key in outputs or event.key == 1):
                 return True
         return False
-
-
-SEQUENTIAL = frozenset({"torch.nn.Sequential"})
-SIZED = frozenset(layers.WEIGHTS) | {"torch.nn.modules.linear.NonDynamicallyQuantizableLinear"}
-
-
-def _node_at(node: Node, path: str) -> Node | None:
-    current: Node | None = node
-    for name in path.split("."):
-        current = current.children.get(name) if current is not None else None
-    return current

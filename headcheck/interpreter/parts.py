@@ -1,0 +1,94 @@
+"""Parts of models: modules on the heap and nodes of the catalog's trees, asked the same questions."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+from headcheck.catalog.entry import Node
+from headcheck.interpreter import heap
+from headcheck.interpreter.heap import DELETED, Module
+from headcheck.interpreter.state import State
+from headcheck.interpreter.values import Ref, Value
+
+Part: TypeAlias = "Ref | Node"
+
+
+def module_of(state: State, ref: Value) -> Module | None:
+    thing = state.object(ref)
+    return thing if type(thing) is Module else None
+
+
+def kind_of(state: State, part: Part) -> str:
+    """The class of a part under its public name; "" where it is not a module."""
+    if isinstance(part, Node):
+        return part.kind
+    module = module_of(state, part)
+    return module.kind if module is not None else ""
+
+
+def child_of(state: State, part: Part, name: str) -> Part | None:
+    """A child by its own name, without giving it an address."""
+    if isinstance(part, Node):
+        return part.children.get(name)
+    module = module_of(state, part)
+    if module is None:
+        return None
+    value = module.children.get(name, DELETED)
+    if type(value) is Ref:
+        return value
+    if name in module.children:
+        return None
+    return module.node.children.get(name) if module.node is not None else None
+
+
+def children_of(state: State, part: Part) -> list[tuple[str, Part]] | None:
+    """The children of a part in order; None if one of them is not known."""
+    if isinstance(part, Node):
+        return list(part.children.items())
+    module = module_of(state, part)
+    if module is None or not module.known:
+        return None
+    found: list[tuple[str, Part]] = []
+    for name in heap.child_names(module):
+        child = child_of(state, part, name)
+        if child is None:
+            return None
+        found.append((name, child))
+    return found
+
+
+def part_at(state: State, root: Part, path: str) -> Part | None:
+    """What sits at a dotted path now: something on the heap, a part of the catalog's tree, or None."""
+    current: Part | None = root
+    for name in path.split(".") if path else ():
+        current = child_of(state, current, name) if current is not None else None
+    return current
+
+
+def field_of(state: State, part: Part, name: str) -> Any:
+    """A plain attribute of a part (``in_features``)."""
+    if isinstance(part, Node):
+        return part.values.get(name)
+    module = module_of(state, part)
+    return heap.field(module, name) if module is not None else None
+
+
+def is_edited(state: State, part: Part) -> bool:
+    """Whether a part, or anything below it, is not as the library built it."""
+    if isinstance(part, Node):
+        return False
+    module = module_of(state, part)
+    if module is None or module.node is None or not module.known:
+        return True
+    for name, value in module.children.items():
+        if name not in module.node.children or type(value) is not Ref or is_edited(state, value):
+            return True
+    return False
+
+
+def node_at(node: Node, path: str) -> Node | None:
+    """The part of a catalog's tree at a dotted path."""
+    current: Node | None = node
+    for name in path.split("."):
+        current = current.children.get(name) if current is not None else None
+    return current

@@ -1,0 +1,141 @@
+"""Shapes followed through layers and library models as they stand on a path. Shapes leave out the batch size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from headcheck.catalog.entry import Entry, Node, Shape
+from headcheck.interpreter import heap
+from headcheck.interpreter.heap import Module
+from headcheck.interpreter.parts import (
+    Part,
+    children_of,
+    field_of,
+    is_edited,
+    kind_of,
+    module_of,
+    node_at,
+    part_at,
+)
+from headcheck.interpreter.state import State
+from headcheck.interpreter.values import Ref, Value
+from headcheck.semantics import layers
+from headcheck.semantics.layers import Mismatch
+
+SEQUENTIAL = frozenset({"torch.nn.Sequential"})
+SIZED = frozenset(layers.WEIGHTS) | {"torch.nn.modules.linear.NonDynamicallyQuantizableLinear"}
+
+
+class Placed(NamedTuple):
+    """A layer where a flow of shapes met it: `path` from the model, and the part before it that fixed the size."""
+
+    part: Any
+    path: str
+
+
+class Flow(NamedTuple):
+    """What came of following a shape through some layers: the shape at the end, or the first layer that disagrees.
+
+    `sized` is the last layer before that which fixed the size, None if none did.
+    """
+
+    shape: Shape | None
+    mismatch: Mismatch | None = None
+    at: Placed | None = None
+    sized: Placed | None = None
+
+
+def flow(state: State, part: Part, shape: Shape | None, path: str = "", sized: Placed | None = None) -> Flow:
+    """Follow a shape through a layer or a Sequential."""
+    if shape is None:
+        return Flow(None, sized=sized)
+    kind = kind_of(state, part)
+    if kind in SEQUENTIAL:
+        children = children_of(state, part)
+        if children is None:
+            return Flow(None, sized=sized)
+        current = Flow(shape, sized=sized)
+        for name, child in children:
+            current = flow(state, child, current.shape, f"{path}.{name}" if path else name, current.sized)
+            if current.mismatch is not None or current.shape is None:
+                return current
+        return current
+    result = layers.infer(kind, lambda name: field_of(state, part, name), shape)
+    here = Placed(part, path)
+    if isinstance(result, Mismatch):
+        return Flow(None, result, here, sized)
+    fixes = result is not None and kind in SIZED
+    return Flow(result, sized=here if fixes else sized)
+
+
+def chained(state: State, stack: Part, path: str) -> Flow:
+    """The first Linear of a Sequential that does not take what the one before it gives, whatever reaches them."""
+    gives: Any = None
+    before: Placed | None = None
+    for name, child in (children_of(state, stack) or []) if kind_of(state, stack) in SEQUENTIAL else []:
+        kind, here = kind_of(state, child), Placed(child, f"{path}.{name}")
+        if kind == "torch.nn.Linear":
+            takes = field_of(state, child, "in_features")
+            if type(gives) is int and type(takes) is int and takes != gives:
+                return Flow(None, Mismatch(kind, "in_features", takes, (gives,), "size"), here, before)
+            gives, before = field_of(state, child, "out_features"), here
+        elif layers.RULES.get(kind) is not layers.same:
+            gives = None
+    return Flow(None)
+
+
+def edited_places(state: State, root: Ref, path: str) -> Iterator[str]:
+    """The changed places on the way to a head, outermost first; nothing if the way is as the library built it."""
+    names = path.split(".")
+    for count in range(1, len(names) + 1):
+        prefix = ".".join(names[:count])
+        part = part_at(state, root, prefix)
+        if part is None:
+            return
+        if is_edited(state, part):
+            yield prefix
+
+
+def arriving(state: State, root: Ref, entry: Entry, path: str) -> Shape | None:
+    """The shape that reaches a place, None if the trunk before it was changed in a way that matters."""
+    shape = entry.inputs.get(path)
+    return shape if shape is not None and trunk_is_intact(state, root, entry, path) else None
+
+
+def trunk_is_intact(state: State, root: Ref, entry: Entry, path: str) -> bool:
+    """Whether every change outside the heads leaves the shapes as they were."""
+    module = state.heap[root.address]
+    heads = {head.path.split(".")[0] for head in entry.heads} | {path.split(".")[0]}
+    for name, value in module.children.items():
+        if name in heads or name not in module.node.children:
+            continue
+        if not keeps_shape(state, entry, name, value):
+            return False
+    return bool(module.known)
+
+
+def keeps_shape(state: State, entry: Entry, path: str, value: Value) -> bool:
+    """Whether what now sits at a path answers the same shape as what the library put there."""
+    original = node_at(entry.root, path)
+    module = module_of(state, value)
+    if module is None or original is None:
+        return False
+    if module.node is original:
+        return all(keeps_shape(state, entry, f"{path}.{n}", v) for n, v in module.children.items())
+    if module.node is not None:
+        return False
+    arrives, leaves = entry.inputs.get(path), entry.outputs.get(path)
+    if arrives is not None and leaves is not None and flow(state, value, arrives, path).shape == leaves:
+        return True
+    return same_effect(module, original)
+
+
+def same_effect(module: Module, original: Node) -> bool:
+    """Two layers of one family that answer as many channels: a stem with other inputs, another activation."""
+    if original.kind.startswith("torch.nn.Conv") and module.kind == original.kind:
+        return bool(heap.field(module, "out_channels") == original.values.get("out_channels"))
+    neutral = layers.ACTIVATIONS_WITHOUT_PARAMETERS
+    if module.kind in neutral and original.kind in neutral:
+        return all(layers.RULES[k] is layers.same for k in (module.kind, original.kind))
+    return "Norm" in module.kind and "Norm" in original.kind
