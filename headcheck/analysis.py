@@ -13,7 +13,7 @@ from headcheck.execution import Execution, FileFacts, Model
 from headcheck.findings import Edit, Expectation, FileResult, Finding, Fix, Location, ModelReport, Statistics
 from headcheck.interpreter.run import interpret
 from headcheck.interpreter.values import Address
-from headcheck.ir import facts
+from headcheck.ir import Block, facts
 from headcheck.ir.lower import lower
 from headcheck.positions import Positions
 from headcheck.source import guard
@@ -55,15 +55,24 @@ def analyse_module(
     """Read a parsed script."""
     positions = Positions(module)
     block = lower(module)
-    file_facts = FileFacts(
-        facts.assigned_attributes(block), facts.used_attributes(block), facts.has_defaults(block), positions.line, positions.where
-    )
+    file_facts = gather(block, positions)
     executions = interpret(block, file_facts, local_modules)
     book = PlanBook()
     findings = find(executions, positions, filename, book)
     reports = report_models(executions, positions, filename, book) if models else ()
     return FileResult(
         filename, text, findings, reports, count(executions), tuple(book.plans()) if models else (), relevant=True
+    )
+
+
+def gather(block: Block, positions: Positions) -> FileFacts:
+    """What the whole file says."""
+    return FileFacts(
+        facts.assigned_attributes(block),
+        facts.used_attributes(block),
+        facts.has_defaults(block),
+        positions.line,
+        positions.where,
     )
 
 

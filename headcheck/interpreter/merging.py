@@ -83,10 +83,10 @@ def _joined_events(one: State, other: State) -> list[Any] | None:
     """The events of `other` that `one` has to take over, oldest first; None if the two did different things."""
     if one.events is other.events:
         return []
-    first, second = tails(one.events, other.events)
-    if len(first) + len(second) > LONGEST_TAIL or not all(isinstance(e, SOFT) for e in (*first, *second)):
+    since = tails(one.events, other.events, LONGEST_TAIL)
+    if since is None or not all(isinstance(e, SOFT) for e in (*since[0], *since[1])):
         return None
-    return second[::-1]
+    return since[1][::-1]
 
 
 def _joined_heap(one: State, other: State, relevant: frozenset[str]) -> dict[Any, Any] | None:

@@ -121,21 +121,18 @@ def _newest_first(cell: Cell) -> Iterator[Event]:
         yield event
 
 
-def tails(one: Cell, other: Cell) -> tuple[list[Event], list[Event]]:
-    """What two paths did since they parted, newest first."""
+def tails(one: Cell, other: Cell, longest: int) -> tuple[list[Event], list[Event]] | None:
+    """What two paths did since they parted, newest first; None if that is more than `longest` events together."""
     first: list[Event] = []
     second: list[Event] = []
     while one is not other:
-        if length(one) >= length(other):
+        if len(first) + len(second) >= longest:
+            return None
+        if other is None or (one is not None and one[2] >= other[2]):
             assert one is not None
             first.append(one[0])
             one = one[1]
         else:
-            assert other is not None
             second.append(other[0])
             other = other[1]
     return first, second
-
-
-def length(cell: Cell) -> int:
-    return 0 if cell is None else cell[2]

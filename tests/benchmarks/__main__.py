@@ -1,6 +1,7 @@
 """`python -m tests.benchmarks [NAME…] [--runs N]`: print ratios beside their targets. It measures; it does not judge.
 
 The names are `static`, `static-finding`, `irrelevant`, `confirm` and `reading`; without one, all are run.
+`--corpus FOLDER` instead measures reading on every relevant file of a folder of real code (see `corpus`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.benchmarks import corpus
 from tests.benchmarks.measure import Comparison, compare, function, process
 
 SCRIPTS = Path(__file__).parent / "scripts"
@@ -112,7 +114,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__.partition("\n")[0])
     parser.add_argument("names", metavar="NAME", nargs="*", help=", ".join(BENCHMARKS))
     parser.add_argument("--runs", type=int, help="pairs of each, in place of each one's own number")
+    parser.add_argument("--corpus", metavar="FOLDER", type=Path, help="read every relevant file of this folder instead")
     options = parser.parse_args(arguments)
+    if options.corpus is not None:
+        corpus.report(options.corpus, options.runs or 2)
+        return
     for name in options.names:
         if name not in BENCHMARKS:
             parser.error(f"no benchmark {name!r}; there are {', '.join(BENCHMARKS)}")

@@ -1,0 +1,179 @@
+"""What reading costs on real code: for every file of a folder that may matter, the processor time of everything headcheck
+does after parsing, against the time libcst takes to parse it. Both are taken in one process, one file after another.
+"""
+
+from __future__ import annotations
+
+import cProfile
+import gc
+import pstats
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from headcheck import analysis
+from headcheck.source import guard, screen
+from headcheck.source.project import local_modules
+from headcheck.source.reading import Unreadable, decode, load
+
+# (module that looks the function up, its name there, the stage its time is counted to)
+STAGES = (
+    (guard, "check", "guard"),
+    (guard, "parse", "parse"),
+    (analysis, "lower", "lower"),
+    (analysis, "gather", "facts"),
+    (analysis, "interpret", "interpret"),
+    (analysis, "find", "checks"),
+    (analysis, "count", "checks"),
+)
+PARSING = ("guard", "parse")
+OURS = ("lower", "facts", "interpret", "checks", "rest")
+WORST = 10
+
+
+class Clock:
+    """Processor seconds by stage, what runs inside another stage taken off that one.
+
+    It keeps the trees alive, for freeing them is part of making them.
+    """
+
+    def __init__(self) -> None:
+        self.trees: list[object] = []
+        self.seconds: dict[str, float] = {}
+        self.running: list[str] = []
+        self.since = 0.0
+
+    def switch(self) -> None:
+        now = time.process_time()
+        if self.running:
+            stage = self.running[-1]
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self.since
+        self.since = now
+
+    def timed(self, stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*arguments: Any, **keywords: Any) -> Any:
+            self.switch()
+            self.running.append(stage)
+            try:
+                result = function(*arguments, **keywords)
+            finally:
+                self.switch()
+                self.running.pop()
+            if stage in PARSING:
+                self.trees.append(result)
+            return result
+
+        return run
+
+
+class Cost(NamedTuple):
+    """Seconds one file took, by stage."""
+
+    filename: str
+    seconds: dict[str, float]
+    cut: int
+
+    @property
+    def ratio(self) -> float:
+        """Everything after parsing, in parses."""
+        return sum(self.seconds.get(stage, 0.0) for stage in OURS) / self.seconds["parse"]
+
+
+@contextmanager
+def clocked(clock: Clock) -> Iterator[None]:
+    """Have every stage tell the clock when it starts and stops."""
+    before = [(module, name, getattr(module, name)) for module, name, _ in STAGES]
+    for module, name, stage in STAGES:
+        setattr(module, name, clock.timed(stage, getattr(module, name)))
+    try:
+        yield
+    finally:
+        for module, name, function in before:
+            setattr(module, name, function)
+
+
+def relevant_files(folder: Path) -> Iterator[tuple[str, str]]:
+    """(name, text) of each Python file below a folder that may matter."""
+    for path in sorted(folder.rglob("*.py")):
+        data = load(str(path))
+        if isinstance(data, Unreadable) or not screen.may_matter(data):
+            continue
+        source = decode(str(path), data)
+        if not isinstance(source, Unreadable):
+            yield str(path), source.text
+
+
+def read(filename: str, text: str) -> analysis.FileResult:
+    return analysis.analyse(text, filename, local_modules(filename), models=False)
+
+
+def cost(filename: str, text: str, runs: int) -> Cost | None:
+    """The cheapest of some runs, stage by stage; None for a file that cannot be parsed."""
+    least: dict[str, float] = {}
+    cut = 0
+    for _ in range(runs):
+        clock = Clock()
+        with clocked(clock):
+            result = clock.timed("rest", read)(filename, text)
+        if result.statistics is None or "interpret" not in clock.seconds:
+            return None
+        cut = result.statistics.cut_paths
+        least = {stage: min(spent, least.get(stage, spent)) for stage, spent in clock.seconds.items()}
+    return Cost(filename, least, cut)
+
+
+def hottest(filename: str, text: str, count: int = 4) -> str:
+    """The functions that a file spends most time in, after parsing."""
+    profile = cProfile.Profile()
+    guarded = guard.on_large_stack
+    guard.on_large_stack = lambda function: function()  # a profile sees one thread
+    try:
+        profile.runcall(read, filename, text)
+    finally:
+        guard.on_large_stack = guarded
+    rows = [
+        (own, f"{Path(module).stem}.{function}" if not module.startswith("~") else function)
+        for (module, _, function), (_, _, own, _, _) in pstats.Stats(profile).stats.items()  # type: ignore[attr-defined]
+        if "parse" not in function and "compile" not in function
+    ]
+    total = sum(own for own, _ in rows)
+    return ", ".join(f"{name} {own / total:.0%}" for own, name in sorted(rows, reverse=True)[:count])
+
+
+def quantile(ratios: list[float], share: float) -> float:
+    return ratios[min(int(len(ratios) * share), len(ratios) - 1)]
+
+
+def report(folder: Path, runs: int = 2) -> None:
+    """Print median, p95 and worst ratio over a folder, and where the worst files' time goes."""
+    gc.disable()
+    texts = dict(relevant_files(folder))
+    costs = []
+    for number, (filename, text) in enumerate(texts.items()):
+        found = cost(filename, text, runs)
+        if found is not None:
+            costs.append(found)
+        if number % 50 == 49:
+            gc.collect()
+    if not costs:
+        print(f"no relevant file in {folder}")
+        return
+    costs.sort(key=lambda c: c.ratio, reverse=True)
+    ratios = sorted(c.ratio for c in costs)
+    median, p95 = quantile(ratios, 0.5), quantile(ratios, 0.95)
+    total = sum(sum(c.seconds.get(stage, 0.0) for stage in OURS) for c in costs)
+    parsing = sum(c.seconds["parse"] for c in costs)
+    print(f"after parsing / parsing, {len(costs)} relevant files of {folder}")
+    print(f"median {median:.2f}  p95 {p95:.2f}  worst {ratios[-1]:.1f}  all together {total / parsing:.2f}", end="  ")
+    print(f"files with a cut path {sum(bool(c.cut) for c in costs)}")
+    print("median by stage: " + "  ".join(f"{s} {_median_of(costs, s):.3f}" for s in (*OURS, "guard")))
+    for each in costs[:WORST]:
+        stages = " ".join(f"{s} {1000 * each.seconds[s]:.0f}" for s in ("parse", *OURS) if s in each.seconds)
+        print(f"{each.ratio:6.1f}  {each.filename}\n        ms: {stages}; cut {each.cut}")
+        print(f"        {hottest(each.filename, texts[each.filename])}")
+
+
+def _median_of(costs: list[Cost], stage: str) -> float:
+    return quantile(sorted(c.seconds.get(stage, 0.0) / c.seconds["parse"] for c in costs), 0.5)
