@@ -11,6 +11,7 @@ from headcheck import checks, settle
 from headcheck.checks import Report
 from headcheck.execution import Execution, FileFacts, Model
 from headcheck.findings import Edit, Expectation, FileResult, Finding, Fix, Location, ModelReport, Statistics
+from headcheck.interpreter.modules import Alone
 from headcheck.interpreter.run import interpret
 from headcheck.interpreter.values import Address
 from headcheck.ir import Block, facts
@@ -56,7 +57,7 @@ def analyse_module(
     positions = Positions(module)
     block = lower(module)
     file_facts = gather(block, positions)
-    executions = interpret(block, file_facts, local_modules)
+    executions = interpret(block, file_facts, Alone(local_modules))
     book = PlanBook()
     findings = find(executions, positions, filename, book)
     reports = report_models(executions, positions, filename, book) if models else ()

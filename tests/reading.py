@@ -9,6 +9,7 @@ import libcst as cst
 from headcheck.analysis import analyse, only_relative
 from headcheck.execution import Execution, FileFacts
 from headcheck.interpreter.heap import Dictionary, Instance, Module, Sequence
+from headcheck.interpreter.modules import Alone
 from headcheck.interpreter.run import interpret
 from headcheck.interpreter.values import Class, Library, Symbol, Tuple, is_plain
 from headcheck.ir import UNKNOWN, facts
@@ -24,7 +25,7 @@ def whole(script: str, preamble: str = PREAMBLE) -> str:
 
 
 def follow(script: str, preamble: str = PREAMBLE, local=only_relative) -> list[Execution]:
-    """Every execution of a script, doubtful ones and those at the defaults included."""
+    """Every execution of a script, doubtful ones and those at the defaults included. `local` may be a whole project."""
     module = cst.parse_module(whole(script, preamble))
     block = lower(module)
     positions = Positions(module)
@@ -35,7 +36,7 @@ def follow(script: str, preamble: str = PREAMBLE, local=only_relative) -> list[E
         positions.line,
         positions.where,
     )
-    return interpret(block, about, local)
+    return interpret(block, about, local if hasattr(local, "find") else Alone(local))
 
 
 def paths(script: str, **how) -> list[Execution]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from headcheck import catalog, events
-from headcheck.interpreter import heap
+from headcheck.interpreter import heap, modules
 from headcheck.interpreter.heap import DELETED, Dictionary, Instance, Module, Optimizer, Sequence
 from headcheck.interpreter.operators import equal
 from headcheck.interpreter.state import State
@@ -18,6 +18,7 @@ from headcheck.interpreter.values import (
     Method,
     Modules,
     Namespace,
+    Own,
     Parameter,
     Parameters,
     Partial,
@@ -55,6 +56,8 @@ def get_attribute(machine: Machine, state: State, of: Value, name: str, site: Op
         return Method(of, name)
     if kind is Library:
         return Namespace(of.name) if name == "__dict__" else Library(f"{of.name}.{name}")
+    if kind is Own:
+        return modules.namespace(state, of, site) if name == "__dict__" else modules.member(state, of, name)
     if kind is Symbol:
         log_output_read(state, of, name, site)
         return symbol("attribute", f"{of.label}.{name}", of, name)
@@ -230,6 +233,8 @@ def set_attribute(machine: Machine, state: State, of: Value, name: str, value: V
             state.log(events.FlagMissed(site, "call" if kind is Parameters else "uncalled", of, name, value))
     elif kind is Symbol:
         remember(state, symbol("attribute", f"{of.label}.{name}", of, name), value)
+    elif kind is Own and of.key in state.globals:
+        state.set_global(of.key, name, value)
 
 
 def remember(state: State, unknown: Symbol, value: Value) -> None:

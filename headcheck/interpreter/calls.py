@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from headcheck import events
 from headcheck.interpreter import access, heap
 from headcheck.interpreter.heap import Dictionary, Instance, Module, Sequence
-from headcheck.interpreter.state import Frame, State
+from headcheck.interpreter.state import Frame, State, go_back
 from headcheck.interpreter.values import (
     Address,
     Bound,
@@ -90,7 +90,7 @@ def enter(
     if state.frame.depth >= DEEPEST or define.generator:
         return call_unknown(machine, state, symbol("function", define.name, function.code), arguments, keywords, site)
     caller_env, caller_frame = state.env, state.frame
-    at_home = caller_env is state.globals[caller_frame.module]
+    at_home = state.at_home()
     env = bind_arguments(state, define, function, arguments, keywords, site)
     closure = dict(function.closure)
     state.env = env
@@ -102,7 +102,7 @@ def enter(
         elif not one.ended:
             one.result = None
         one.frame = caller_frame
-        one.env = one.globals[caller_frame.module] if at_home else caller_env if len(after) == 1 else caller_env.copy()
+        go_back(one, at_home, caller_env, len(after))
     return machine.merge_results(after) if len(after) > 1 else after
 
 

@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from headcheck import catalog, events
-from headcheck.interpreter import access, heap, merging, operators
+from headcheck.interpreter import access, heap, merging, modules, operators
 from headcheck.interpreter.calls import call_value
 from headcheck.interpreter.heap import Dictionary, Module, Sequence
 from headcheck.interpreter.iterate import element_of, items_of
 from headcheck.interpreter.merging import same
-from headcheck.interpreter.state import State
+from headcheck.interpreter.state import State, go_back
 from headcheck.interpreter.values import (
     Class,
     Condition,
@@ -85,27 +85,32 @@ BUILTINS = frozenset(dir(__builtins__) if not isinstance(__builtins__, dict) els
 class Machine:
     """What all paths of a file share.
 
-    `relevant` are the names that can matter to a model (see `relevance`); `assigned_attributes` those that any code of
-    the project assigns, and where; `defaults` says whether the run is one "as started without arguments"; `entry` holds
-    the operations of the function that is followed though nothing calls it.
+    `relevant` are the names that can matter to a model (see `relevance`), by module; `assigned_attributes` those that
+    any code of the project assigns, and where; `project` knows which modules are the project's own; `defaults` says
+    whether the run is one "as started without arguments"; `entry` holds the operations of the function that is followed
+    though nothing calls it.
     """
 
     def __init__(
         self,
-        relevant: frozenset[str],
+        relevant: Mapping[str, frozenset[str]],
         assigned_attributes: Mapping[str, frozenset[int]],
-        local_modules: Callable[[str, int], bool],
+        project: modules.Project,
         defaults: bool = False,
     ) -> None:
         self.relevant = relevant
         self.assigned_attributes = assigned_attributes
-        self.local_modules = local_modules
+        self.project = project
         self.defaults = defaults
         self.definitions: dict[int, Define | DefineClass] = {}
         self.called: set[int] = set()
         self.spent = 0
         self.exhausted = False
         self.entry: frozenset[int] | None = None
+
+    def relevant_in(self, module: str) -> frozenset[str]:
+        """The names that can matter, as the code of a module sees them."""
+        return self.relevant.get(module, frozenset())
 
     def may_be_assigned(self, name: str) -> bool:
         """Whether code that did not run on the way to a function nobody calls may have set an attribute."""
@@ -138,7 +143,7 @@ class Machine:
                 for state in states:
                     drop_temporaries(state)
                 if len(states) > count:
-                    states = merging.merge(states, self.relevant)
+                    states = merging.merge(states, self.relevant_in(states[0].frame.module))
                 count = len(states)
         return done + states
 
@@ -147,7 +152,8 @@ class Machine:
         by_result: dict[Value, list[State]] = {}
         for state in states:
             by_result.setdefault((state.ended, type(state.result), state.result), []).append(state)
-        return [one for group in by_result.values() for one in merging.merge(group, self.relevant)]
+        relevant = self.relevant_in(states[0].frame.module)
+        return [one for group in by_result.values() for one in merging.merge(group, relevant)]
 
     # -- values ------------------------------------------------------------------------------------------------------
 
@@ -189,10 +195,10 @@ class Machine:
 
 def restore(state: State, after: State) -> None:
     """Take over what happened in a fork of `state`, its variables and frame kept."""
-    at_home = state.env is state.globals[state.frame.module]
-    env = state.env
-    state.globals = after.globals
-    state.env = state.globals[state.frame.module] if at_home else env
+    at_home = state.at_home()
+    state.globals, state.owned = after.globals, after.owned
+    if at_home:
+        state.go_home()
     state.heap, state.facts, state.flags = after.heap, after.facts, after.flags
     state.events, state.conditions, state.cut = after.events, after.conditions, after.cut
 
@@ -213,7 +219,7 @@ def on_end(machine: Machine, op: End, state: State) -> None:
 def on_move(machine: Machine, op: Move, state: State) -> None:
     value = machine.read(state, op.value)
     if op.target in state.frame.global_names:
-        state.globals[state.frame.module][op.target] = value
+        state.set_global(state.frame.module, op.target, value)
     else:
         state.env[op.target] = value
 
@@ -455,7 +461,7 @@ def loop_over(machine: Machine, op: Loop, state: State, items: tuple[Value, ...]
         out.extend(s for s in left if s.ended != "break")
         broken.extend(s for s in left if s.ended == "break")
         if len(states) > 1:
-            states = merging.merge(states, machine.relevant)
+            states = merging.merge(states, machine.relevant_in(states[0].frame.module))
         if not states or machine.exhausted:
             break
     states = machine.run(op.orelse, states) if op.orelse else states
@@ -595,7 +601,7 @@ def on_define(machine: Machine, op: Define, state: State) -> None:
     machine.definitions[id(op)] = op
     defaults = tuple((p.name, machine.read(state, p.default)) for p in op.parameters if p.has_default)
     closure: tuple[tuple[str, Value], ...] = ()
-    if state.env is not state.globals[state.frame.module]:
+    if not state.at_home():
         names = [n for n in op.free if n in state.env or n in state.frame.closure]
         closure = tuple(
             (n, symbol("closure", n, id(op), n) if n in op.unsteady else machine.read(state, Variable(n)))
@@ -627,7 +633,7 @@ def wrapper_of(machine: Machine, state: State, op: Define) -> str:
 def on_define_class(machine: Machine, op: DefineClass, state: State) -> list[State]:
     machine.definitions[id(op)] = op
     bases = tuple(machine.read(state, base) for base in op.bases)
-    outer, at_home = state.env, state.env is state.globals[state.frame.module]
+    outer, at_home = state.env, state.at_home()
     frame = state.frame
     closure = frame.closure if at_home else {**frame.closure, **outer}
     state.env = {}
@@ -636,35 +642,43 @@ def on_define_class(machine: Machine, op: DefineClass, state: State) -> list[Sta
     for one in after:
         attributes = tuple((k, v) for k, v in one.env.items() if k[0] != "%")
         one.frame = frame
-        one.env = one.globals[frame.module] if at_home else (outer if len(after) == 1 else outer.copy())
+        go_back(one, at_home, outer, len(after))
         one.env[op.target] = Class(id(op), op.name, bases, attributes, frame.module, op.fields)
         if one.ended in ("return", "break", "continue"):
             one.end("")
     return after
 
 
-def on_import(machine: Machine, op: Import, state: State) -> None:
-    if machine.local_modules(op.module, 0) or is_foreign(op.module):
+def on_import(machine: Machine, op: Import, state: State) -> list[State] | None:
+    followed = modules.run_import(machine, state, op)
+    if followed is not None:
+        return followed
+    if machine.project.is_local(op.module, 0, state.frame.module) or is_foreign(op.module):
         state.env[op.target] = symbol("module", op.module, op.module)
     else:
         state.env[op.target] = Library(op.module)
+    return None
 
 
-def on_import_from(machine: Machine, op: ImportFrom, state: State) -> None:
-    local = machine.local_modules(op.module, op.level) or is_foreign(op.module)
+def on_import_from(machine: Machine, op: ImportFrom, state: State) -> list[State] | None:
+    followed = modules.run_import_from(machine, state, op)
+    if followed is not None:
+        return followed
+    local = machine.project.is_local(op.module, op.level, state.frame.module) or is_foreign(op.module)
     if op.name == "*":
         if not local:
             for name in catalog.names(op.module):
                 state.env[name] = Library(f"{op.module}.{name}")
-        return
+        return None
     if local:
-        state.env[op.target] = symbol("module", op.name, op.module, op.level, op.name)
+        state.env[op.target] = modules.unknown_member(op, state.frame.module)
     elif is_misspelt_builder(op.module, op.name):
         if not state.guards:
             state.log(events.UnknownName(op, op.module, op.name))
         state.end("raise", "ImportError")
     else:
         state.env[op.target] = Library(f"{op.module}.{op.name}")
+    return None
 
 
 def is_foreign(module: str) -> bool:

@@ -44,8 +44,8 @@ def join(one: State, other: State, relevant: frozenset[str]) -> bool:
     joined = _joined_events(one, other)
     if joined is None:
         return False
-    at_home = one.env is one.globals[one.frame.module]
-    if not at_home and one.globals != other.globals:
+    imported = _joined_globals(one, other)
+    if imported is None:
         return False
     differing = [name for name in one.env.keys() | other.env.keys() if not _same_entry(one.env, other.env, name)]
     if any(name in relevant for name in differing):
@@ -53,6 +53,7 @@ def join(one: State, other: State, relevant: frozenset[str]) -> bool:
     changed = _joined_heap(one, other, relevant)
     if changed is None:
         return False
+    one.globals.update(imported)
     for address, thing in other.heap.items():
         one.heap.setdefault(address, thing)
     one.heap.update(changed)
@@ -64,6 +65,24 @@ def join(one: State, other: State, relevant: frozenset[str]) -> bool:
     one.conditions = tuple(c for c in one.conditions if c in other.conditions)
     one.cut = one.cut or other.cut
     return True
+
+
+def _joined_globals(one: State, other: State) -> dict[str, dict[str, Value]] | None:
+    """The modules that only `other` imported; None if the two left something else in a module's variables.
+
+    The variables of the code that runs are not looked at.
+    """
+    if one.at_home() != other.at_home():
+        return None
+    running = one.frame.module if one.at_home() else None
+    imported = {}
+    for module, env in other.globals.items():
+        known = one.globals.get(module)
+        if known is None:
+            imported[module] = env
+        elif known is not env and module != running and known != env:
+            return None
+    return imported
 
 
 def same(one: Value, other: Value) -> bool:

@@ -17,6 +17,7 @@ from headcheck.interpreter.values import (
     Library,
     Method,
     Not,
+    Own,
     Parameter,
     ParameterName,
     Partial,
@@ -154,7 +155,7 @@ def equal(state: State, left: Value, right: Value, site: Operation) -> bool | No
     return None
 
 
-IDENTITY = frozenset({Ref, Library, Function, Class, Bound, Method, Partial})
+IDENTITY = frozenset({Ref, Library, Own, Function, Class, Bound, Method, Partial})
 NEVER_NONE = IDENTITY | {Parameter}
 
 

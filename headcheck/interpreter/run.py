@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from headcheck.execution import Execution, FileFacts
 from headcheck.interpreter import relevance
 from headcheck.interpreter.calls import call_value
 from headcheck.interpreter.heap import Instance, Module
 from headcheck.interpreter.machine import Machine
+from headcheck.interpreter.modules import ROOT, Project
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import Bound, Class, Function, Ref, Value, symbol
 from headcheck.ir import Block, Define, Operation, walk
@@ -17,13 +16,13 @@ from headcheck.semantics import load_effects
 MOST_ENTRIES = 200
 
 
-def interpret(block: Block, facts: FileFacts, local_modules: Callable[[str, int], bool]) -> list[Execution]:
+def interpret(block: Block, facts: FileFacts, project: Project) -> list[Execution]:
     """Every execution of a file that was followed, those "as started without arguments" last."""
     load_effects()
-    relevant = relevance.analyse(block)
+    relevant = {ROOT: relevance.analyse(block)}
     executions: list[Execution] = []
     for defaults in (False, True) if facts.has_defaults else (False,):
-        machine = Machine(relevant, facts.assigned_attributes, local_modules, defaults)
+        machine = Machine(relevant, facts.assigned_attributes, project, defaults)
         for state in run_file(machine, block):
             executions.append(Execution(state, facts, machine, defaults))
     apart = frozenset(id(m.built.site) for e in executions for m in e.models if m.ref.address in e.taken_apart)
@@ -33,8 +32,8 @@ def interpret(block: Block, facts: FileFacts, local_modules: Callable[[str, int]
 
 
 def run_file(machine: Machine, block: Block) -> list[State]:
-    start = State("__main__")
-    start.env["__name__"] = "__main__"
+    start = State(ROOT)
+    start.env["__name__"] = ROOT
     start.env["__file__"] = symbol("global", "__file__", "__file__")
     finals = machine.run(block, [start])
     base = next((state for state in finals if not state.ended), finals[0])
@@ -49,11 +48,7 @@ def run_file(machine: Machine, block: Block) -> list[State]:
 
 def uncalled(machine: Machine, base: State) -> list[Value]:
     """The functions and classes of the file, in order, that no path called so far."""
-    return [
-        value
-        for value in base.globals["__main__"].values()
-        if type(value) in (Function, Class) and value.module == "__main__"
-    ]
+    return [value for value in base.globals[ROOT].values() if type(value) in (Function, Class) and value.module == ROOT]
 
 
 def run_entry(machine: Machine, base: State, target: Value, site: Operation) -> list[State]:

@@ -10,6 +10,7 @@ from headcheck.interpreter.values import Address, Class, Ref, Symbol, Value
 from headcheck.ir import UNKNOWN, Operation
 
 Cell: TypeAlias = "tuple[Event, Any, int] | None"
+NOTHING: frozenset[str] = frozenset()
 
 
 class Frame(NamedTuple):
@@ -31,6 +32,8 @@ class State:
     module's default. `conditions` are the branches taken on something unknown, as (libcst node of the test, truth,
     whether the test is on something that is only unknown because paths met or a loop ran).
     `doubtful` marks a path that assumed a failure inside `try`; `cut` one that lost something to a limit.
+    `globals` holds the variables of every module that was imported so far; those of modules that are not in `owned` may
+    be shared with other paths, and are copied before they are written to.
     """
 
     __slots__ = (
@@ -46,12 +49,14 @@ class State:
         "globals",
         "guards",
         "heap",
+        "owned",
         "raised",
         "result",
     )
 
     def __init__(self, module: str) -> None:
         self.globals: dict[str, dict[str, Value]] = {module: {}}
+        self.owned = frozenset((module,))
         self.env: dict[str, Value] = self.globals[module]
         self.frame = Frame(module, {}, 0)
         self.heap: dict[Address, Any] = {}
@@ -68,10 +73,14 @@ class State:
 
     def fork(self) -> State:
         other = State.__new__(State)
-        other.globals = {module: env.copy() for module, env in self.globals.items()}
-        home = self.globals[self.frame.module]
-        other.env = other.globals[self.frame.module] if self.env is home else self.env.copy()
+        other.globals = self.globals.copy()
+        other.env = self.env.copy()
         other.frame = self.frame
+        if self.at_home():
+            other.globals[self.frame.module] = other.env
+            self.owned = other.owned = frozenset((self.frame.module,))
+        else:
+            self.owned = other.owned = NOTHING
         other.heap = self.heap.copy()
         other.facts = self.facts.copy()
         other.flags = self.flags.copy()
@@ -80,6 +89,25 @@ class State:
         other.ended, other.raised, other.result = self.ended, self.raised, self.result
         other.guards, other.doubtful, other.cut = self.guards, self.doubtful, self.cut
         return other
+
+    def at_home(self) -> bool:
+        """Whether the code that runs is a module's own, in no function or class."""
+        return self.env is self.globals[self.frame.module]
+
+    def go_home(self) -> None:
+        """Make the variables those of the frame's module, in a dict that no other path writes to."""
+        module = self.frame.module
+        if module not in self.owned:
+            self.globals[module] = self.globals[module].copy()
+            self.owned |= {module}
+        self.env = self.globals[module]
+
+    def set_global(self, module: str, name: str, value: Value) -> None:
+        """Write a variable of a module, from wherever."""
+        if module not in self.owned:
+            self.globals[module] = self.globals[module].copy()
+            self.owned |= {module}
+        self.globals[module][name] = value
 
     def log(self, event: Event) -> None:
         count = self.events[2] + 1 if self.events is not None else 1
@@ -108,6 +136,14 @@ class State:
                 return value
             value = known
         return value
+
+
+def go_back(state: State, at_home: bool, env: dict[str, Value], count: int) -> None:
+    """Return to the code around a function or class body; `count` is the number of paths that do, each with its own."""
+    if at_home:
+        state.go_home()
+    else:
+        state.env = env if count == 1 else env.copy()
 
 
 def events_of(state: State) -> list[Event]:

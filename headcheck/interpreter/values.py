@@ -36,6 +36,13 @@ class Library(NamedTuple):
     name: str
 
 
+class Own(NamedTuple):
+    """A module of the project: `key` is that of its variables in `State.globals`, `name` what it is imported as."""
+
+    key: str
+    name: str
+
+
 class Choice(NamedTuple):
     """A member of a library's namespace, by a name that is not known yet: ``models.__dict__[args.arch]``."""
 
@@ -179,8 +186,8 @@ def label(value: Value) -> str:
     """A value in words, for conditions and messages."""
     if type(value) is Symbol:
         return value.label
-    if type(value) is Library:
-        return value.name.rsplit(".", 1)[-1]
+    if type(value) in (Library, Own):
+        return str(value.name.rsplit(".", 1)[-1])
     if is_plain(value):
         return repr(value)
     return "…"

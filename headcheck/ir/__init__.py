@@ -432,14 +432,15 @@ class Continue(Operation):
 
 
 class Import(Operation):
-    """``import a.b`` (target a, module a), ``import a.b as c`` (target c, module a.b)."""
+    """``import a.b`` (target a, module a), ``import a.b as c`` (target c, module a.b). `loaded` is a.b in both."""
 
-    __slots__ = ("module", "target")
+    __slots__ = ("loaded", "module", "target")
 
-    def __init__(self, node: Any, target: Variable, module: str) -> None:
+    def __init__(self, node: Any, target: Variable, module: str, loaded: str = "") -> None:
         self.node = node
         self.target = target
         self.module = module
+        self.loaded = loaded or module
 
 
 class ImportFrom(Operation):

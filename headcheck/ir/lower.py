@@ -537,7 +537,7 @@ class _Lowering:
                 self.out.append(Import(node, Variable(alias.asname.name.value), name))
             else:
                 first = name.split(".")[0]
-                self.out.append(Import(node, Variable(first), first))
+                self.out.append(Import(node, Variable(first), first, name))
 
     def import_from(self, node: cst.ImportFrom) -> None:
         module, level = dotted(node.module), len(node.relative)

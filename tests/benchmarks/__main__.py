@@ -68,6 +68,7 @@ def reading(runs: int) -> Comparison:
     import libcst
 
     from headcheck.execution import FileFacts
+    from headcheck.interpreter.modules import Alone
     from headcheck.interpreter.run import interpret
     from headcheck.ir import facts
     from headcheck.ir.lower import lower
@@ -83,7 +84,7 @@ def reading(runs: int) -> Comparison:
         about = FileFacts(
             facts.assigned_attributes(block), facts.used_attributes(block), facts.has_defaults(block), line, str
         )
-        interpret(block, about, lambda name, level: level > 0)
+        interpret(block, about, Alone(lambda name, level: level > 0))
 
     return compare(function(read), function(lambda: libcst.parse_module(text)), runs)
 
