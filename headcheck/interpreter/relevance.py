@@ -1,13 +1,16 @@
-"""Which names and branches can matter to a model: a backward closure by name over the whole file.
+"""Which names and branches can matter to a model: a backward closure by name over a script and the modules it imports.
 
 Only what matters keeps two paths apart; everything else becomes unknown where paths meet. The closure ignores flow and
-scope, so it can only err by keeping too much.
+scope, so it can only err by keeping too much. Names of variables are those of one file, and pass from one to another
+only where they are imported; names of attributes are everybody's.
 """
 
 from __future__ import annotations
 
 import builtins
 from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from headcheck.ir import (
     Append,
@@ -28,7 +31,6 @@ from headcheck.ir import (
     SetItem,
     Variable,
     blocks,
-    walk,
 )
 from headcheck.ir.lower import variables
 
@@ -100,110 +102,254 @@ BUILDERS = frozenset(
 )
 
 
+BUILTINS = frozenset(dir(builtins))
+# Too common, as names of methods, to say anything of what is called in another file.
+COMMON = CHANGING | frozenset(
+    ["close", "copy", "get", "items", "join", "keys", "main", "open", "read", "split", "values", "write"]
+)
+
+
+class Link(NamedTuple):
+    """A name of one file that stands for something of another: `name` of the module `key`, or ("" or "*") all of it."""
+
+    key: str
+    name: str
+
+
 def analyse(block: Block) -> frozenset[str]:
-    """The names that can matter; also marks every `If` and `Loop` of the file with whether it can."""
-    makers: dict[str, list[Operation]] = defaultdict(list)
-    operations: list[tuple[Operation, tuple[Operation, ...]]] = []
-    _index(block, (), makers, operations)
-    reads = {o.target: o for o, _ in operations if isinstance(o, GetAttribute)}
-    _index_methods(operations, makers, reads)
-    names: set[str] = set()
-    marked: set[int] = set()
-    todo: list[str] = []
-
-    def mark(operation: Operation, parents: tuple[Operation, ...]) -> None:
-        for one in (operation, *parents):
-            if id(one) in marked:
-                continue
-            marked.add(id(one))
-            for name in _reads(one):
-                if name not in names:
-                    names.add(name)
-                    todo.append(name)
-
-    parents_of: dict[int, tuple[Operation, ...]] = {id(operation): parents for operation, parents in operations}
-    seeds = _seeds(operations)
-    layers = {o.target for o, _ in operations if isinstance(o, Call) and _called(o, reads) in BUILDERS}
-    for operation, parents in operations:
-        # A new layer may go under any name: ``model.fc2 = nn.Linear(…)``.
-        holds = isinstance(operation, SetAttribute) and operation.value in layers and operation.of != "self"
-        if holds or _is_seed(operation, seeds):
-            mark(operation, parents)
-    while todo:
-        for maker in makers.get(todo.pop(), ()):
-            mark(maker, parents_of[id(maker)])
-    for operation, _ in operations:
-        if isinstance(operation, If):
-            inner = [o for side in blocks(operation) for o in walk(side)]
-            operation.relevant = any(
-                id(o) in marked or isinstance(o, Return) or hands_over(o, names, reads) for o in inner
-            )
-        elif isinstance(operation, Loop):
-            inner = list(walk(operation.body))
-            turns = {
-                operation.element,
-                *(o.target for o in inner if isinstance(o, Move) and o.value == operation.element),
-            }
-            leaves = any(isinstance(o, (Break, Return)) for o in inner)
-            operation.builds = bool(turns & names) or leaves or any(_spoken(o) in BUILDERS for o in inner)
-    return frozenset(names)
+    """The names that can matter in a script; also marks every `If` and `Loop` of it with whether it can."""
+    return analyse_all({"": Index(block)}, {})[""]
 
 
-def _index(
-    block: Block,
-    parents: tuple[Operation, ...],
-    makers: dict[str, list[Operation]],
-    operations: list[tuple[Operation, tuple[Operation, ...]]],
-) -> None:
-    stack = [(operation, parents) for operation in block]
-    while stack:
-        operation, above = stack.pop()
-        operations.append((operation, above))
-        if isinstance(operation, Define):
-            makers[operation.name].append(operation)
-            inside: list[Operation] = operation.body
-            below: tuple[Operation, ...] = above
-            for parameter in operation.parameters:
-                makers["(" + parameter.name].append(operation)
-        elif isinstance(operation, DefineClass):
-            inside, below = operation.body, above
-        else:
-            inside = [o for inner in blocks(operation) for o in inner]
-            below = (*above, operation) if inside else above
-        stack.extend((inner, below) for inner in inside)
+def analyse_all(
+    indexes: Mapping[str, Index], links: Mapping[str, Mapping[str, tuple[Link, ...]]]
+) -> dict[str, frozenset[str]]:
+    """The names that can matter in each file; `links` says of each what its imported names (and ``*``) stand for."""
+    closure = _Closure(indexes, links)
+    closure.spread_seeds()
+    closure.grow()
+    return closure.finish()
+
+
+class Index:
+    """What the closure asks of a file, looked up once.
+
+    `makers` are the operations that set or change a name, `spoken` those that reach an attribute or call a function of
+    a name, `parents` the branches and loops around an operation; `scopes` are the names of functions and classes with
+    what is spoken in them.
+    """
+
+    def __init__(self, block: Block) -> None:
+        self.makers: dict[str, list[Operation]] = defaultdict(list)
+        self.parents: dict[int, tuple[Operation, ...]] = {}
+        self.spoken: dict[str, list[Operation]] = defaultdict(list)
+        self.scopes: list[tuple[str, set[str]]] = []
+        self.branches: dict[int, Branch] = {}
+        self.reads: dict[str, GetAttribute] = {}
+        self.new_layers: list[Operation] = []
+        operations = self._look(block)
+        self._link_temporaries(operations)
+
+    def _look(self, block: Block) -> list[Operation]:
+        operations: list[Operation] = []
+        stack: list[tuple[Operation, tuple[Operation, ...], tuple[set[str], ...]]] = [(o, (), ()) for o in block]
+        while stack:
+            operation, above, around = stack.pop()
+            operations.append(operation)
+            self.parents[id(operation)] = above
+            word = _spoken(operation)
+            if word:
+                self.spoken[word].append(operation)
+                for words in around:
+                    words.add(word)
+            below, within = above, around
+            if isinstance(operation, (Define, DefineClass)):
+                words = set()
+                self.scopes.append((operation.name, words))
+                inside, within = operation.body, (*around, words)
+            else:
+                inside = [o for inner in blocks(operation) for o in inner]
+                if isinstance(operation, (If, Loop)):
+                    self.branches[id(operation)] = Branch(operation)
+                if inside:
+                    below = (*above, operation)
+            stack.extend([(inner, below, within) for inner in inside])
+            self._note(operation, above)
+        return operations
+
+    def _note(self, operation: Operation, above: tuple[Operation, ...]) -> None:
         target = getattr(operation, "target", None)
         if target is not None:
-            makers[target].append(operation)
-        if isinstance(operation, Loop):
-            makers[operation.element].append(operation)
-        if isinstance(operation, SetAttribute):
-            makers["." + operation.name].append(operation)
+            self.makers[target].append(operation)
+        if isinstance(operation, GetAttribute):
+            self.reads[operation.target] = operation
+        elif isinstance(operation, Define):
+            self.makers[operation.name].append(operation)
+        elif isinstance(operation, Loop):
+            self.makers[operation.element].append(operation)
+        elif isinstance(operation, SetAttribute):
+            self.makers["." + operation.name].append(operation)
+        elif isinstance(operation, (Return, Break)):
+            for branch in self._around(above):
+                branch.leaves = True
+                branch.returns |= isinstance(operation, Return)
+        elif isinstance(operation, Move):
+            for parent in above:
+                if isinstance(parent, Loop) and operation.value == parent.element:
+                    self.branches[id(parent)].turns.add(operation.target)
         for name in _changed(operation):
-            makers[name].append(operation)
+            self.makers[name].append(operation)
+
+    def _around(self, parents: Iterable[Operation]) -> Iterator[Branch]:
+        return (self.branches[id(parent)] for parent in parents if id(parent) in self.branches)
+
+    def _link_temporaries(self, operations: list[Operation]) -> None:
+        """What takes knowing which attribute a temporary was read from: methods that change, layers, arguments."""
+        reads = self.reads
+        layers: set[str] = set()
+        for operation in operations:
+            if not isinstance(operation, Call):
+                continue
+            method = reads.get(operation.function) if type(operation.function) is Variable else None
+            if method is not None and method.name in CHANGING and isinstance(method.of, Variable):
+                # ``sizes.append(n)`` changes `sizes`, ``self.sizes.append(n)`` the attribute.
+                owner = reads.get(method.of)
+                self.makers[method.of if owner is None else f".{owner.name}"].append(operation)
+            if (method.name if method is not None else operation.function) in BUILDERS:
+                layers.add(operation.target)
+            if operation.function in BUILTINS:
+                continue
+            given = [o for _, o in (*operation.arguments, *operation.keywords) if type(o) is Variable]
+            if given:
+                handed = {*given, *(f".{reads[o].name}" for o in given if o in reads)}
+                for branch in self._around(self.parents[id(operation)]):
+                    branch.handed |= handed
+        for word in BUILDERS:
+            for operation in self.spoken.get(word, ()):
+                for branch in self._around(self.parents[id(operation)]):
+                    branch.builds = True
+        # A new layer may go under any name: ``model.fc2 = nn.Linear(…)``.
+        for name in [name for name in self.makers if name[0] == "."]:
+            for operation in self.makers[name]:
+                if isinstance(operation, SetAttribute) and operation.value in layers and operation.of != "self":
+                    self.new_layers.append(operation)
 
 
-def _index_methods(
-    operations: list[tuple[Operation, tuple[Operation, ...]]],
-    makers: dict[str, list[Operation]],
-    reads: dict[Variable, GetAttribute],
-) -> None:
-    """``sizes.append(n)`` changes `sizes`, ``self.sizes.append(n)`` the attribute."""
-    for operation, _ in operations:
-        method = reads.get(operation.function) if isinstance(operation, Call) else None
-        if method is not None and method.name in CHANGING and isinstance(method.of, Variable):
-            owner = reads.get(method.of)
-            makers[method.of if owner is None else f".{owner.name}"].append(operation)
+class Branch:
+    """An `If` or `Loop`: what decides if it matters, whatever the names that do.
+
+    `handed` are the names that a call in it hands to code that may do anything to them (``unfreeze(model)``), `turns`
+    those that hold a loop's element.
+    """
+
+    __slots__ = ("builds", "handed", "leaves", "operation", "returns", "turns")
+
+    def __init__(self, operation: Operation) -> None:
+        self.operation = operation
+        self.handed: set[str] = set()
+        self.turns: set[str] = {operation.element} if isinstance(operation, Loop) else set()
+        self.returns = False
+        self.leaves = False
+        self.builds = False
+
+    def mark(self, names: set[str], marked: bool) -> None:
+        """Write down whether the operation matters if these names do."""
+        operation = self.operation
+        if isinstance(operation, If):
+            operation.relevant = marked or self.returns or not names.isdisjoint(self.handed)
+        elif isinstance(operation, Loop):
+            operation.builds = self.builds or self.leaves or not names.isdisjoint(self.turns)
 
 
-def hands_over(operation: Operation, names: set[str], reads: dict[Variable, GetAttribute]) -> bool:
-    """Whether a call gives something that can matter to code that may do anything to it: ``unfreeze(model)``."""
-    if not isinstance(operation, Call) or operation.function in BUILTINS:
-        return False
-    given = [operand for _, operand in (*operation.arguments, *operation.keywords) if type(operand) is Variable]
-    return any(v in names or (v in reads and f".{reads[v].name}" in names) for v in given)
+class _Closure:
+    """The names that matter grow until nothing is added. A name with a dot before it is an attribute's."""
 
+    def __init__(self, indexes: Mapping[str, Index], links: Mapping[str, Mapping[str, tuple[Link, ...]]]) -> None:
+        self.indexes = indexes
+        self.links = links
+        self.seeds: dict[str, set[str]] = {key: set(SEEDS) for key in indexes}
+        self.defined = {key: {name for name, _ in index.scopes} for key, index in indexes.items()} if links else {}
+        self.names: dict[str, set[str]] = {key: set() for key in indexes}
+        self.attributes: set[str] = set()
+        self.marked: set[int] = set()
+        self.todo: list[tuple[str, str]] = []
+        # Files whose variables are read as attributes: ``config.N``.
+        self.as_modules = {
+            link.key for own in links.values() for linked in own.values() for link in linked if link.name == ""
+        }
 
-BUILTINS = frozenset(dir(builtins))
+    def spread_seeds(self) -> None:
+        """Add the names of the functions and classes whose bodies hold a seed, or call one that does."""
+        grown = True
+        while grown:
+            grown = any(self._spread_in(key) for key in self.indexes)
+
+    def _spread_in(self, key: str) -> bool:
+        seeds, before = self.seeds[key], len(self.seeds[key])
+        for name, linked in self.links.get(key, {}).items():
+            for link in linked:
+                theirs = self.seeds[link.key]
+                if link.name in theirs:
+                    seeds.add(name)
+                seeds |= (theirs & self.defined[link.key]) - COMMON
+        grown = True
+        while grown:
+            grown = False
+            for name, words in self.indexes[key].scopes:
+                if name not in seeds and not name.startswith("__") and not words.isdisjoint(seeds):
+                    seeds.add(name)
+                    grown = True
+        return len(seeds) > before
+
+    def grow(self) -> None:
+        for key, index in self.indexes.items():
+            for operation in index.new_layers:
+                self._mark(key, index, operation)
+            for word in self.seeds[key] & index.spoken.keys():
+                for operation in index.spoken[word]:
+                    self._mark(key, index, operation)
+        while self.todo:
+            key, name = self.todo.pop()
+            if name[0] == ".":
+                self._follow_attribute(name)
+                continue
+            index = self.indexes[key]
+            for maker in index.makers.get(name, ()):
+                self._mark(key, index, maker)
+            linked = self.links.get(key)
+            if linked:
+                for link in linked.get(name, linked.get("*", ())):
+                    if link.name:
+                        self._add(link.key, name if link.name == "*" else link.name)
+
+    def _follow_attribute(self, name: str) -> None:
+        for key, index in self.indexes.items():
+            for maker in index.makers.get(name, ()):
+                self._mark(key, index, maker)
+            if key in self.as_modules and name[1:] in index.makers:
+                self._add(key, name[1:])
+
+    def _mark(self, key: str, index: Index, operation: Operation) -> None:
+        for one in (operation, *index.parents[id(operation)]):
+            if id(one) not in self.marked:
+                self.marked.add(id(one))
+                for name in _reads(one):
+                    self._add(key, name)
+
+    def _add(self, key: str, name: str) -> None:
+        names = self.attributes if name[0] == "." else self.names.get(key)
+        if names is not None and name not in names:
+            names.add(name)
+            self.todo.append((key, name))
+
+    def finish(self) -> dict[str, frozenset[str]]:
+        found = {}
+        for key, index in self.indexes.items():
+            names = self.names[key] | self.attributes
+            for branch in index.branches.values():
+                branch.mark(names, id(branch.operation) in self.marked)
+            found[key] = frozenset(names)
+        return found
 
 
 def _changed(operation: Operation) -> tuple[str, ...]:
@@ -223,21 +369,6 @@ def _reads(operation: Operation) -> list[str]:
     return names
 
 
-def _seeds(operations: list[tuple[Operation, tuple[Operation, ...]]]) -> frozenset[str]:
-    """`SEEDS` and the names of the functions and classes of the file whose bodies hold one, or call one that does."""
-    scopes = [(o.name, o.body) for o, _ in operations if isinstance(o, (Define, DefineClass))]
-    held = {index: {_spoken(o) for o in walk(body)} for index, (_, body) in enumerate(scopes)}
-    seeds = set(SEEDS)
-    grown = True
-    while grown:
-        grown = False
-        for index, (name, _) in enumerate(scopes):
-            if name not in seeds and not name.startswith("__") and held[index] & seeds:
-                seeds.add(name)
-                grown = True
-    return frozenset(seeds)
-
-
 def _spoken(operation: Operation) -> str:
     """The name by which an operation reaches an attribute or calls a function."""
     if isinstance(operation, (GetAttribute, SetAttribute, DeleteAttribute)):
@@ -245,13 +376,3 @@ def _spoken(operation: Operation) -> str:
     if isinstance(operation, Call) and isinstance(operation.function, Variable):
         return operation.function
     return ""
-
-
-def _called(call: Call, reads: dict[Variable, GetAttribute]) -> str:
-    """The last name of what is called: `Linear` for ``nn.Linear(…)``."""
-    read = reads.get(call.function) if isinstance(call.function, Variable) else None
-    return read.name if read is not None else str(call.function)
-
-
-def _is_seed(operation: Operation, seeds: frozenset[str]) -> bool:
-    return _spoken(operation) in seeds
