@@ -269,9 +269,11 @@ class Execution:
         return any(event.receiver == "unknown" and event.value is not (not value) for event in missed)
 
     def frozen(self, ref: Ref) -> bool:
-        """Whether a module has parameters, all known, and none of them requires a gradient."""
+        """Whether a module has parameters, and surely none of them requires a gradient."""
         listing = self.parameters(ref)
-        return bool(listing.items) and listing.complete and not any(self.trainable(p) for _, p in listing.items)
+        if not listing.complete:
+            return heap.all_frozen(self.state, ref)
+        return bool(listing.items) and not any(self.trainable(p) for _, p in listing.items)
 
     def covers(self, flagged: events.Flagged, ref: Ref) -> bool:
         """Whether setting flags at an event reached some parameter below a module."""

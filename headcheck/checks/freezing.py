@@ -14,7 +14,7 @@ from headcheck.interpreter.values import Parameter, Parameters, Ref, Value
 
 
 def frozen_new_heads(execution: Execution) -> Iterator[tuple[Model, str, events.ChildSet, events.Flagged]]:
-    """New heads that end up frozen: (model, path, the event that put it in, the last event that froze it)."""
+    """New heads that end up frozen: (model, their path, the event that put it in, the last event that froze it)."""
     if execution.flags_unseen(True):
         return
     for model in execution.models:
@@ -22,11 +22,12 @@ def frozen_new_heads(execution: Execution) -> Iterator[tuple[Model, str, events.
             event = execution.replacement(model, head.path)
             if event is None or not execution.is_new(event.new) or not execution.frozen(event.new):
                 continue
-            if execution.places.get(event.new.address, (None,))[0] != model:
+            place = execution.places.get(event.new.address)
+            if place is None or place[0] != model:
                 continue
             freezes = [f for f in execution.of(events.Flagged) if not f.value and execution.covers(f, event.new)]
             if freezes and execution.order(freezes[-1]) > execution.order(event) and execution.meant_to_learn(model):
-                yield model, head.path, event, freezes[-1]
+                yield model, place[1], event, freezes[-1]
 
 
 @check("HC301", "HC304")

@@ -20,8 +20,10 @@ from headcheck.interpreter.values import (
     Namespace,
     Own,
     Parameter,
+    ParameterName,
     Parameters,
     Partial,
+    Pattern,
     Ref,
     Slice,
     Super,
@@ -37,6 +39,9 @@ from headcheck.semantics.layers import own_parameters, parameter_shape
 
 if TYPE_CHECKING:
     from headcheck.interpreter.machine import Machine
+
+
+METHODICAL = frozenset({Parameters, Modules, Namespace, Pattern})
 
 
 # -- reading attributes ----------------------------------------------------------------------------------------------
@@ -70,7 +75,7 @@ def get_attribute(machine: Machine, state: State, of: Value, name: str, site: Op
         return super_attribute(of, name)
     if kind is Parameter:
         return parameter_attribute(state, of, name)
-    if kind is Tuple or kind is str or kind in (Parameters, Modules, Namespace) or isinstance(of, str):
+    if kind is Tuple or kind is str or kind in METHODICAL or isinstance(of, str):
         return Method(of, name)
     if kind is Partial and name in ("func", "args", "keywords"):
         return of.function if name == "func" else UNKNOWN
@@ -304,7 +309,7 @@ def set_parameter_attribute(state: State, of: Parameter, name: str, value: Value
 
 
 def flag_parameter(state: State, of: Parameter, value: Value, site: Operation) -> None:
-    """``parameter.requires_grad = value``; an unknown owner or value leaves nothing to remember."""
+    """``parameter.requires_grad = value``; an unknown value may be either."""
     if type(state.object(of.owner)) is not Module:
         return
     of = heap.settle(state, of)
@@ -312,7 +317,7 @@ def flag_parameter(state: State, of: Parameter, value: Value, site: Operation) -
         heap.set_flag(state, of, value)
         state.log(events.Flagged(site, of.owner.address, (of.path,), value))
     else:
-        state.heap[of.owner.address] = state.heap[of.owner.address]._replace(known=False)
+        state.log(events.FlagMissed(site, "unknown", of.owner, "requires_grad", value, of.path))
 
 
 def delete_attribute(state: State, of: Value, name: str, site: Operation) -> None:
@@ -348,10 +353,8 @@ def get_item(machine: Machine, state: State, of: Value, index: Value, site: Oper
         if isinstance(index, str) and of.name.startswith("torchvision."):
             return Library(f"{of.name}.{index}")
         return UNKNOWN if index is UNKNOWN else symbol("item", f"{label(of)}[{label(index)}]", of, index)
-    if isinstance(of, str) and type(index) is int and -len(of) <= index < len(of):
-        return of[index]
-    if isinstance(of, str) and type(index) is Slice:
-        return plain_slice(of, index)
+    if isinstance(of, str):
+        return text_item(of, index)
     if kind is Symbol:
         log_output_read(state, of, index, site)
         return symbol("item", f"{of.label}[{label(index)}]", of, index)
@@ -370,9 +373,11 @@ def as_slice(index: Slice) -> slice | None:
     return slice(*parts) if all(type(p) is int or p is None for p in parts) and index.step != 0 else None
 
 
-def plain_slice(of: str, index: Slice) -> Value:
-    bounds = as_slice(index)
-    return of[bounds] if bounds is not None else UNKNOWN
+def text_item(of: str, index: Value) -> Value:
+    bounds = as_slice(index) if type(index) is Slice else index
+    if type(bounds) is slice or (type(bounds) is int and -len(of) <= bounds < len(of)):
+        return of.part(of[bounds]) if type(of) is ParameterName else of[bounds]
+    return UNKNOWN
 
 
 def tuple_item(items: tuple[Value, ...], index: Value) -> Value:

@@ -16,6 +16,7 @@ from headcheck.interpreter.values import (
     Class,
     Filtered,
     Function,
+    Lazy,
     Library,
     Method,
     Modules,
@@ -324,6 +325,8 @@ def modules_in(state: State, values: list[Value]) -> set[Address]:
             todo.append(value.owner)
         elif kind is Filtered:
             todo.append(value.iterable)
+        elif kind is Lazy:
+            todo.extend(v for _, v in value.function.defaults)
         elif kind in (Bound, Method):
             todo.append(value.receiver)
         elif kind is Ref and value.address not in seen:

@@ -7,6 +7,7 @@ everything the script did not touch stays in the catalog's shared tree.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -220,9 +221,13 @@ class Listing(NamedTuple):
     complete: bool
 
 
-def list_parameters(state: State, ref: Ref) -> Listing:
-    """Every parameter below a module. Shared modules are named once, as `named_parameters` does."""
+def list_parameters(state: State, ref: Ref, own: bool = False) -> Listing:
+    """Every parameter below a module. Shared modules are named once, as `named_parameters` does. `own`: without those
+    of its children."""
     items: list[tuple[str, Parameter]] = []
+    if own:
+        names = own_parameters(state.heap[ref.address])
+        return Listing([(name, Parameter(ref, name)) for name in names or ()], names is not None)
     complete = _collect(state, ref, "", items, set())
     return Listing(items, complete)
 
@@ -244,17 +249,17 @@ def _collect(state: State, ref: Ref, prefix: str, items: list[tuple[str, Paramet
             else:
                 complete = False
         elif module.node is not None:
-            for path in node_parameters(module.node.children[name], name):
+            for path in node_parameters(module.node.children[name]):
+                path = f"{name}.{path}"
                 items.append((prefix + path, Parameter(ref, path)))
     return complete
 
 
-def node_parameters(node: Node, prefix: str) -> Iterator[str]:
+@lru_cache(maxsize=4096)
+def node_parameters(node: Node) -> tuple[str, ...]:
     """The dotted names of all parameters of a catalog node."""
-    for name in node.parameters:
-        yield f"{prefix}.{name}" if prefix else name
-    for name, child in node.children.items():
-        yield from node_parameters(child, f"{prefix}.{name}" if prefix else name)
+    below = (f"{name}.{path}" for name, child in node.children.items() for path in node_parameters(child))
+    return (*node.parameters, *below)
 
 
 def is_trainable(state: State, parameter: Parameter) -> bool | None:
@@ -265,6 +270,23 @@ def is_trainable(state: State, parameter: Parameter) -> bool | None:
     parameter = settle(state, parameter)
     owner: Module = state.heap[parameter.owner.address]
     return state.flags.get((parameter.owner.address, parameter.path), owner.trainable)
+
+
+def all_frozen(state: State, ref: Ref) -> bool:
+    """Whether all below a module is frozen although not all its parameters are known by name: those of a layer of the
+    library are as the whole of it is flagged."""
+    for _, part in subtree(state, ref):
+        module: Module = state.heap[part.address]
+        foreign = module.cls is None and module.node is None and not module.values
+        if not (module.known or (foreign and not module.children)):
+            return False
+        if any(value is not None and type(value) is not Ref for value in module.children.values()):
+            return False
+        if module.trainable and own_parameters(module) != ():
+            return False
+        if any(flag and key[0] == part.address for key, flag in state.flags.items()):
+            return False
+    return True
 
 
 def settle(state: State, parameter: Parameter) -> Parameter:

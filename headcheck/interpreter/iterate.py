@@ -11,6 +11,7 @@ from headcheck.interpreter.operators import truth
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import (
     Filtered,
+    Lazy,
     Method,
     Modules,
     Parameter,
@@ -42,6 +43,8 @@ def items_of(machine: Machine, state: State, value: Value, site: Operation) -> t
         return modules_of(state, value, site)
     if kind is Filtered:
         return filtered(machine, state, value, site)
+    if kind is Lazy:
+        return items_of(machine, state, machine.call_quietly(state, value.function, (), {}, site), site)
     if kind is Method and value.name in ("parameters", "named_parameters"):
         state.log(events.FlagMissed(site, "uncalled", value.receiver, value.name, None))
         return None
@@ -59,12 +62,13 @@ def items_of(machine: Machine, state: State, value: Value, site: Operation) -> t
 def parameters_of(state: State, value: Parameters) -> tuple[Value, ...] | None:
     if type(state.object(value.owner)) is not Module:
         return None
-    listing = heap.list_parameters(state, value.owner)
+    listing = heap.list_parameters(state, value.owner, value.own)
     if not listing.complete:
         return None
     if not value.named:
         return tuple(parameter for _, parameter in listing.items)
-    return tuple(Tuple((ParameterName(name, parameter), parameter)) for name, parameter in listing.items)
+    prefix = f"{value.prefix}." if value.prefix else ""
+    return tuple(Tuple((ParameterName(prefix + name, parameter), parameter)) for name, parameter in listing.items)
 
 
 def modules_of(state: State, value: Modules, site: Operation) -> tuple[Value, ...] | None:
@@ -111,7 +115,7 @@ def filtered(machine: Machine, state: State, value: Filtered, site: Operation) -
 
 def element_of(state: State, value: Value) -> Value:
     """What one item of an iterable of unknown length is."""
-    if type(value) is Parameters:
+    if type(value) is Parameters and not value.own:
         parameter = Parameter(value.owner, "*")
         if value.named:
             return Tuple((symbol("name", "name", value), parameter))

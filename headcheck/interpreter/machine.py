@@ -13,11 +13,12 @@ from headcheck.interpreter.calls import call_value
 from headcheck.interpreter.heap import Dictionary, Module, Sequence
 from headcheck.interpreter.iterate import element_of, items_of
 from headcheck.interpreter.merging import same
-from headcheck.interpreter.state import State, go_back
+from headcheck.interpreter.state import Cell, State, go_back
 from headcheck.interpreter.values import (
     Class,
     Condition,
     Function,
+    Lazy,
     Library,
     Method,
     Not,
@@ -32,6 +33,7 @@ from headcheck.interpreter.values import (
     symbol,
 )
 from headcheck.ir import (
+    GENERATOR,
     UNKNOWN,
     Append,
     Binary,
@@ -88,7 +90,8 @@ class Machine:
     `relevant` are the names that can matter to a model (see `relevance`), by module; `assigned_attributes` those that
     any code of the project assigns, and where; `project` knows which modules are the project's own; `defaults` says
     whether the run is one "as started without arguments"; `entry` holds the operations of the function that is followed
-    though nothing calls it.
+    though nothing calls it; `turns` the conditions at the start of each loop that is followed for one turn
+    that stands for all.
     """
 
     def __init__(
@@ -107,6 +110,7 @@ class Machine:
         self.spent = 0
         self.exhausted = False
         self.entry: frozenset[int] | None = None
+        self.turns: list[tuple[Any, ...]] = []
 
     def relevant_in(self, module: str) -> frozenset[str]:
         """The names that can matter, as the code of a module sees them."""
@@ -233,17 +237,18 @@ def on_get_attribute(machine: Machine, op: GetAttribute, state: State) -> None:
 def on_set_attribute(machine: Machine, op: SetAttribute, state: State) -> None:
     of, value = machine.read(state, op.of), machine.read(state, op.value)
     if type(of) is Parameter and of.path == "*" and op.name == "requires_grad":
-        flag_everything(state, of, value, op)
+        flag_everything(machine, state, of, value, op)
     else:
         access.set_attribute(machine, state, of, op.name, value, op)
 
 
-def flag_everything(state: State, of: Parameter, value: Value, site: Operation) -> None:
-    """The flag of each parameter of something whose parameters are not all known."""
-    if type(state.object(of.owner)) is Module and type(value) is bool:
+def flag_everything(machine: Machine, state: State, of: Parameter, value: Value, site: Operation) -> None:
+    """The flag of each parameter of something whose parameters are not all known, if no test picks some of them."""
+    picked = bool(machine.turns) and state.conditions != machine.turns[-1]
+    if type(state.object(of.owner)) is Module and type(value) is bool and not picked:
         heap.set_all_flags(state, of.owner, value)
         state.log(events.Flagged(site, of.owner.address, None, value))
-    elif type(of.owner) is Symbol and value is not False:
+    else:
         state.log(events.FlagMissed(site, "unknown", of.owner, "requires_grad", value))
 
 
@@ -422,10 +427,11 @@ def leaves(machine: Machine, state: State, block: Block, function: Operand) -> b
 
 def on_loop(machine: Machine, op: Loop, state: State) -> list[State]:
     iterable = machine.read(state, op.iterable)
-    items = None if type(iterable) is Parameters and touches_flags_only(op) else items_of(machine, state, iterable, op)
+    alike = type(iterable) is Parameters and not iterable.own and touches_flags_only(op)
+    items = None if alike else items_of(machine, state, iterable, op)
     if items is None or (items and not over_model(items) and (len(items) > 64 or not op.builds)):
         return loop_once(machine, op, state, element_of(state, iterable))
-    return loop_over(machine, op, state, items)
+    return loop_over(machine, op, state, items, element_of(state, iterable))
 
 
 def over_model(items: tuple[Value, ...]) -> bool:
@@ -450,10 +456,15 @@ def touches_flags_only(op: Loop) -> bool:
     return True
 
 
-def loop_over(machine: Machine, op: Loop, state: State, items: tuple[Value, ...]) -> list[State]:
+MOST_TURNS_APART = 8
+
+
+def loop_over(machine: Machine, op: Loop, state: State, items: tuple[Value, ...], element: Value) -> list[State]:
+    """A turn for each item; where turns go apart over something unknown, one turn for an `element` that is any."""
     states: list[State] = [state]
     out: list[State] = []
     broken: list[State] = []
+    spare = state.fork() if len(items) > MOST_TURNS_APART and over_model(items) else None
     for item in items:
         for one in states:
             one.env[op.element] = item
@@ -462,6 +473,8 @@ def loop_over(machine: Machine, op: Loop, state: State, items: tuple[Value, ...]
         broken.extend(s for s in left if s.ended == "break")
         if len(states) > 1:
             states = merging.merge(states, machine.relevant_in(states[0].frame.module))
+        if spare is not None and len(states) + len(out) + len(broken) > MOST_TURNS_APART:
+            return loop_once(machine, op, spare, element)
         if not states or machine.exhausted:
             break
     states = machine.run(op.orelse, states) if op.orelse else states
@@ -488,18 +501,32 @@ def resume(states: list[State]) -> list[State]:
 def loop_once(machine: Machine, op: Loop | While, state: State, element: Value) -> list[State]:
     """A loop of unknown length runs once; a number it changed on the way is unknown afterwards."""
     before = {name: state.env[name] for name in op.assigned if is_plain(state.env.get(name, UNKNOWN))}
-    heap_before = state.heap.copy()
+    heap_before, events_before = state.heap.copy(), state.events
     if isinstance(op, Loop):
         state.env[op.element] = element
+    machine.turns.append(state.conditions)
     states, left = turn(machine.run(op.body, [state]))
+    machine.turns.pop()
     broken = [s for s in left if s.ended == "break"]
     for one in states + broken:
-        for name, value in before.items():
-            if not same(one.env.get(name), value):
-                one.env[name] = symbol("looped", name, name, id(op))
+        changed = [name for name, value in before.items() if not same(one.env.get(name), value)]
+        for name in changed:
+            one.env[name] = symbol("looped", name, name, id(op))
+        if changed and flags_one_by_one(one, events_before):
+            one.log(events.FlagMissed(op, "unknown", UNKNOWN, "requires_grad", UNKNOWN))
         forget_grown(one, heap_before)
     states = machine.run(op.orelse, states) if op.orelse else states
     return [s for s in left if s.ended != "break"] + states + resume(broken)
+
+
+def flags_one_by_one(state: State, before: Cell) -> bool:
+    """Whether a turn of a loop that counts set flags of single parameters: the next turn may set those of others."""
+    cell = state.events
+    while cell is not None and cell is not before:
+        if type(cell[0]) is events.Flagged and cell[0].paths is not None:
+            return True
+        cell = cell[1]
+    return False
 
 
 def forget_grown(state: State, before: Mapping[Any, Any]) -> None:
@@ -608,7 +635,7 @@ def on_define(machine: Machine, op: Define, state: State) -> None:
             for n in sorted(names)
         )
     function = Function(id(op), defaults, closure, state.frame.module, wrapper_of(machine, state, op))
-    value: Value = function
+    value: Value = Lazy(function) if op.name == GENERATOR else function
     for operand in reversed(op.decorators):
         decorator = machine.read(state, operand)
         if type(decorator) is Function:

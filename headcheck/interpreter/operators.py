@@ -7,13 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 from headcheck import events
-from headcheck.interpreter.heap import Dictionary, Instance, Module, Sequence
+from headcheck.interpreter.heap import Dictionary, Instance, Module, Sequence, settle
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import (
     Bound,
     Class,
     Condition,
     Function,
+    Identity,
     Library,
     Method,
     Not,
@@ -21,6 +22,7 @@ from headcheck.interpreter.values import (
     Parameter,
     ParameterName,
     Partial,
+    Pattern,
     Ref,
     Symbol,
     Tuple,
@@ -64,8 +66,9 @@ def binary(state: State, name: str, left: Value, right: Value, site: Operation) 
     """`left name right`; numbers and texts are bounded, so that no script makes a huge constant."""
     if is_plain(left) and is_plain(right):
         return _plain_binary(name, left, right)
-    if name == "Add":
-        joined = _join(state, left, right, site)
+    combine = _join if name == "Add" else _set_operation if name in SET_OPERATIONS else None
+    if combine is not None:
+        joined = combine(state, name, left, right, site)
         if joined is not None:
             return joined
     if is_unknown(left) or is_unknown(right):
@@ -97,7 +100,7 @@ def _small(left: Any, right: Any) -> bool:
     return all(not isinstance(value, int) or value < 1000 for value in (left, right))
 
 
-def _join(state: State, left: Value, right: Value, site: Operation) -> Value | None:
+def _join(state: State, name: str, left: Value, right: Value, site: Operation) -> Value | None:
     if type(left) is Tuple and type(right) is Tuple:
         return Tuple(left.items + right.items)
     first, second = state.object(left), state.object(right)
@@ -105,6 +108,32 @@ def _join(state: State, left: Value, right: Value, site: Operation) -> Value | N
         known = first.items is not None and second.items is not None
         return state.allocate(Sequence(first.items + second.items if known else None, first.kind), site)  # type: ignore[operator]
     return None
+
+
+SET_OPERATIONS = {"Subtract": "difference", "BitOr": "union", "BitAnd": "intersection"}
+
+
+def _set_operation(state: State, name: str, left: Value, right: Value, site: Operation) -> Value | None:
+    first, second = state.object(left), state.object(right)
+    if type(first) is Sequence and type(second) is Sequence and first.kind == second.kind == "set":
+        found = combined(state, SET_OPERATIONS[name], first.items, second.items, site)
+        return state.allocate(Sequence(found, "set"), site)
+    return None
+
+
+def combined(
+    state: State, how: str, one: tuple[Value, ...] | None, other: tuple[Value, ...] | None, site: Operation
+) -> tuple[Value, ...] | None:
+    """The items of a set's difference, union or intersection with another; None if they are not known."""
+    if one is None or other is None:
+        return None
+    container = Tuple(other)
+    held = [contains(state, item, container, site) for item in one]
+    if None in held:
+        return None
+    if how == "union":
+        return (*(item for item, inside in zip(one, held, strict=True) if not inside), *other)
+    return tuple(item for item, inside in zip(one, held, strict=True) if inside == (how == "intersection"))
 
 
 def compare(state: State, name: str, left: Value, right: Value, site: Operation) -> Value:
@@ -150,13 +179,24 @@ def equal(state: State, left: Value, right: Value, site: Operation) -> bool | No
         return False if False in parts else None if None in parts else True
     if (is_plain(left) or is_plain(right)) and (type(left) is Tuple or type(right) is Tuple):
         return False
+    if type(left) is Parameter and type(right) is Parameter:
+        return _same_parameter(state, left, right)
+    if type(left) is Identity and type(right) is Identity:
+        return equal(state, left.of, right.of, site)
     if (left is None or right is None) and (type(left) in NEVER_NONE or type(right) in NEVER_NONE):
         return False
     return None
 
 
 IDENTITY = frozenset({Ref, Library, Own, Function, Class, Bound, Method, Partial})
-NEVER_NONE = IDENTITY | {Parameter}
+NEVER_NONE = IDENTITY | {Parameter, Pattern}
+
+
+def _same_parameter(state: State, left: Parameter, right: Parameter) -> bool | None:
+    """Whether two names are those of one parameter. Different modules may hold one, but none of the library's does."""
+    if "*" in (left.path, right.path) or any(type(state.object(p.owner)) is not Module for p in (left, right)):
+        return None
+    return settle(state, left) == settle(state, right)
 
 
 def _equal_objects(state: State, left: Ref, right: Ref) -> bool | None:
@@ -187,6 +227,8 @@ def contains(state: State, item: Value, container: Value, site: Operation) -> bo
         return item in container
     items = known_items(state, container)
     if items is not None:
+        if type(item) in (Identity, Parameter) and item in items:
+            return True
         if type(item) is ParameterName and all(isinstance(i, str) for i in items):
             result = str(item) in [str(i) for i in items]
             state.log(events.NameTested(site, item.parameter, "in list", tuple(items), result))
@@ -205,7 +247,7 @@ def known_items(state: State, container: Value) -> tuple[Value, ...] | None:
         return container.items
     thing = state.object(container)
     if type(thing) is Sequence:
-        return thing.items
+        return None if thing.kind == "iterator" else thing.items  # asking an iterator consumes it
     if type(thing) is Dictionary and thing.items is not None:
         return tuple(key for key, _ in thing.items)
     return None
@@ -226,6 +268,8 @@ def truth(state: State, value: Value) -> bool | None:
         return state.facts.get(("truth", value))
     if kind is Tuple:
         return bool(value.items)
+    if kind is Pattern:
+        return True
     if kind is Ref:
         thing = state.object(value)
         if type(thing) in (Sequence, Dictionary):

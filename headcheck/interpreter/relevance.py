@@ -17,6 +17,7 @@ from headcheck.ir import (
     Block,
     Break,
     Call,
+    Continue,
     Define,
     DefineClass,
     DeleteAttribute,
@@ -30,6 +31,7 @@ from headcheck.ir import (
     SetAttribute,
     SetItem,
     Variable,
+    While,
     blocks,
 )
 from headcheck.ir.lower import variables
@@ -102,6 +104,8 @@ BUILDERS = frozenset(
 )
 
 
+# What a turn of a loop that ends early leaves undone.
+TURNED = frozenset(["requires_grad", "requires_grad_", "add_param_group", "load_state_dict", *BUILDERS])
 BUILTINS = frozenset(dir(builtins))
 # Too common, as names of methods, to say anything of what is called in another file.
 COMMON = CHANGING | frozenset(
@@ -135,8 +139,8 @@ class Index:
     """What the closure asks of a file, looked up once.
 
     `makers` are the operations that set or change a name, `spoken` those that reach an attribute or call a function of
-    a name, `parents` the branches and loops around an operation; `scopes` are the names of functions and classes with
-    what is spoken in them.
+    a name, `parents` the branches and loops around an operation; `growing` are the operations that change a list or
+    dict; `scopes` are the names of functions and classes with what is spoken in them.
     """
 
     def __init__(self, block: Block) -> None:
@@ -145,6 +149,7 @@ class Index:
         self.spoken: dict[str, list[Operation]] = defaultdict(list)
         self.scopes: list[tuple[str, set[str]]] = []
         self.branches: dict[int, Branch] = {}
+        self.growing: list[Operation] = []
         self.reads: dict[str, GetAttribute] = {}
         self.new_layers: list[Operation] = []
         operations = self._look(block)
@@ -193,12 +198,34 @@ class Index:
             for branch in self._around(above):
                 branch.leaves = True
                 branch.returns |= isinstance(operation, Return)
-        elif isinstance(operation, Move):
+        if isinstance(operation, (Break, Continue)):
+            self._note_early_end(above)
+        elif isinstance(operation, (Append, SetItem, DeleteItem)):
+            self.growing.append(operation)
+        if isinstance(operation, Move):
             for parent in above:
                 if isinstance(parent, Loop) and operation.value == parent.element:
                     self.branches[id(parent)].turns.add(operation.target)
         for name in _changed(operation):
             self.makers[name].append(operation)
+
+    def _note_early_end(self, above: tuple[Operation, ...]) -> None:
+        """A branch that ends the turn of a loop decides on the rest of it."""
+        branches = []
+        for parent in reversed(above):
+            if isinstance(parent, (Loop, While)):
+                for branch in branches:
+                    branch.ends_turn_of.add(id(parent))
+                return
+            if id(parent) in self.branches:
+                branches.append(self.branches[id(parent)])
+
+    def changing_loops(self, marked: set[int]) -> set[int]:
+        """The loops whose turns change a model, its flags, or a list that can matter to one."""
+        changes = [operation for word in TURNED for operation in self.spoken.get(word, ())]
+        changes += [operation for operation in self.growing if id(operation) in marked]
+        around = (parent for operation in changes for parent in self.parents[id(operation)])
+        return {id(parent) for parent in around if isinstance(parent, (Loop, While))}
 
     def _around(self, parents: Iterable[Operation]) -> Iterator[Branch]:
         return (self.branches[id(parent)] for parent in parents if id(parent) in self.branches)
@@ -214,6 +241,7 @@ class Index:
             if method is not None and method.name in CHANGING and isinstance(method.of, Variable):
                 # ``sizes.append(n)`` changes `sizes`, ``self.sizes.append(n)`` the attribute.
                 owner = reads.get(method.of)
+                self.growing.append(operation)
                 self.makers[method.of if owner is None else f".{owner.name}"].append(operation)
             if (method.name if method is not None else operation.function) in BUILDERS:
                 layers.add(operation.target)
@@ -239,24 +267,26 @@ class Branch:
     """An `If` or `Loop`: what decides if it matters, whatever the names that do.
 
     `handed` are the names that a call in it hands to code that may do anything to them (``unfreeze(model)``), `turns`
-    those that hold a loop's element.
+    those that hold a loop's element, `ends_turn_of` the loops of which it may end a turn early.
     """
 
-    __slots__ = ("builds", "handed", "leaves", "operation", "returns", "turns")
+    __slots__ = ("builds", "ends_turn_of", "handed", "leaves", "operation", "returns", "turns")
 
     def __init__(self, operation: Operation) -> None:
         self.operation = operation
         self.handed: set[str] = set()
+        self.ends_turn_of: set[int] = set()
         self.turns: set[str] = {operation.element} if isinstance(operation, Loop) else set()
         self.returns = False
         self.leaves = False
         self.builds = False
 
-    def mark(self, names: set[str], marked: bool) -> None:
+    def mark(self, names: set[str], marked: bool, changing: set[int]) -> None:
         """Write down whether the operation matters if these names do."""
         operation = self.operation
         if isinstance(operation, If):
-            operation.relevant = marked or self.returns or not names.isdisjoint(self.handed)
+            decides = self.returns or not changing.isdisjoint(self.ends_turn_of)
+            operation.relevant = marked or decides or not names.isdisjoint(self.handed)
         elif isinstance(operation, Loop):
             operation.builds = self.builds or self.leaves or not names.isdisjoint(self.turns)
 
@@ -346,8 +376,9 @@ class _Closure:
         found = {}
         for key, index in self.indexes.items():
             names = self.names[key] | self.attributes
+            changing = index.changing_loops(self.marked)
             for branch in index.branches.values():
-                branch.mark(names, id(branch.operation) in self.marked)
+                branch.mark(names, id(branch.operation) in self.marked, changing)
             found[key] = frozenset(names)
         return found
 

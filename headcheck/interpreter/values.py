@@ -121,11 +121,12 @@ class Parameter(NamedTuple):
 
 
 class Parameters(NamedTuple):
-    """``owner.parameters()`` / ``named_parameters()``, not consumed yet."""
+    """``owner.parameters()`` / ``named_parameters()``, not consumed yet; `own`: without those of its children."""
 
     owner: Value
     named: bool = False
     prefix: str = ""
+    own: bool = False
 
 
 class Modules(NamedTuple):
@@ -140,6 +141,24 @@ class Filtered(NamedTuple):
 
     function: Value
     iterable: Value
+
+
+class Lazy(NamedTuple):
+    """A generator expression that was given a name: `function` makes its items when they are consumed."""
+
+    function: Value
+
+
+class Identity(NamedTuple):
+    """``id(of)``: equal for one and the same object only."""
+
+    of: Value
+
+
+class Pattern(NamedTuple):
+    """A compiled regular expression."""
+
+    text: str
 
 
 class Condition(NamedTuple):
@@ -164,6 +183,10 @@ class ParameterName(str):
         made = super().__new__(cls, name)
         made.parameter = parameter
         return made
+
+    def part(self, text: Value) -> Value:
+        """What was cut out of the name (``name.split(".")[0]``) still says whose name it is; the rest is as it was."""
+        return ParameterName(text, self.parameter) if type(text) is str else text
 
 
 def is_plain(value: Value) -> bool:

@@ -28,6 +28,7 @@ class _Unknown:
 
 
 UNKNOWN = _Unknown()
+GENERATOR = "<generator>"  # the name of the function that makes the items of a generator expression
 Operand: TypeAlias = Any
 Block: TypeAlias = "list[Operation]"
 
@@ -353,13 +354,25 @@ class Parameter:
 
 
 class Define(Operation):
-    """A function or lambda. `free` are the names its body reads; those in `stores_global` it declares global.
+    """A function or lambda. `free` are the names its body reads; those in `stores_global` it declares global, those in
+    `stores_outer` nonlocal.
 
     Those in `unsteady` belong to a function around it that sets them more than once, so what they hold when it is
     called is not what they hold when it is made.
     """
 
-    __slots__ = ("body", "decorators", "free", "generator", "name", "parameters", "stores_global", "target", "unsteady")
+    __slots__ = (
+        "body",
+        "decorators",
+        "free",
+        "generator",
+        "name",
+        "parameters",
+        "stores_global",
+        "stores_outer",
+        "target",
+        "unsteady",
+    )
 
     def __init__(
         self,
@@ -381,6 +394,7 @@ class Define(Operation):
         self.decorators = decorators
         self.free = free
         self.stores_global = stores_global
+        self.stores_outer: frozenset[str] = frozenset()
         self.generator = generator
         self.unsteady: frozenset[str] = frozenset()
 

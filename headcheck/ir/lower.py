@@ -9,6 +9,7 @@ from typing import Any
 import libcst as cst
 
 from headcheck.ir import (
+    GENERATOR,
     UNKNOWN,
     Append,
     Binary,
@@ -281,8 +282,22 @@ class _Lowering:
         self.own = outer
         return result
 
-    def comprehension_loop(self, node: Any, clause: cst.CompFor, result: Variable) -> None:
-        iterable = self.expression(clause.iter)
+    def lazy(self, node: cst.GeneratorExp) -> Operand:
+        """A generator expression that is kept: a function that makes its list, with its iterable as it is now."""
+        iterable = self.temporary()
+        parameters = [Parameter(iterable, self.expression(node.for_in.iter), "", True)]
+        result = self.temporary()
+        outer, self.own = self.own, self.own.copy()
+        _, body = self.aside(self.comprehension_loop, node, node.for_in, result, iterable)
+        self.own = outer
+        body.insert(0, MakeSequence(node, result, "list", []))
+        body.append(Return(node, result))
+        target = self.temporary()
+        self.out.append(self.finish(Define(node, target, GENERATOR, parameters, body)))
+        return target
+
+    def comprehension_loop(self, node: Any, clause: cst.CompFor, result: Variable, given: Operand = None) -> None:
+        iterable = self.expression(clause.iter) if given is None else given
         element = self.temporary()
         _, body = self.aside(self.comprehension_body, node, clause, element, result)
         self.out.append(self.finish(Loop(node, element, iterable, body, [])))
@@ -333,7 +348,7 @@ class _Lowering:
             last.discarded = left.attr.value if isinstance(left, cst.Attribute) else ""
 
     def assign(self, node: cst.Assign) -> None:
-        value = self.expression(node.value)
+        value = self.lazy(node.value) if isinstance(node.value, cst.GeneratorExp) else self.expression(node.value)
         for target in node.targets:
             self.store(target.target, value, node)
 
@@ -553,7 +568,7 @@ class _Lowering:
     def finish(self, operation: Any) -> Any:
         """Fill in what an operation says of its body: the names assigned in it, the names a function leaves free."""
         if isinstance(operation, Define):
-            operation.free, operation.stores_global, operation.generator = _scope_of(operation)
+            operation.free, operation.stores_global, operation.stores_outer, operation.generator = _scope_of(operation)
             _mark_unsteady(operation)
         elif isinstance(operation, (If, Loop, While)):
             operation.assigned = frozenset(_assigned(blocks(operation)))
@@ -595,8 +610,8 @@ def _assigned(inner: Iterable[Block]) -> set[str]:
     return names
 
 
-def _scope_of(define: Define) -> tuple[frozenset[str], frozenset[str], bool]:
-    """(names the body reads, names it declares global, whether it yields), from the syntax: exact and quick."""
+def _scope_of(define: Define) -> tuple[frozenset[str], frozenset[str], frozenset[str], bool]:
+    """(names the body reads, names it declares global, nonlocal, whether it yields), from the syntax: quick."""
     reads: set[str] = set()
     stack: list[Block] = [define.body]
     while stack:
@@ -611,22 +626,29 @@ def _scope_of(define: Define) -> tuple[frozenset[str], frozenset[str], bool]:
                 stack.extend(blocks(operation))
     own = {parameter.name for parameter in define.parameters}
     global_names: set[str] = set()
+    outer_names: set[str] = set()
     generator = False
-    body = define.node.body
     if isinstance(define.node, cst.FunctionDef):
-        for node in _own_nodes(body):
+        for node in _own_nodes(define.node.body):
             if isinstance(node, cst.Global):
                 global_names.update(item.name.value for item in node.names)
+            elif isinstance(node, cst.Nonlocal):
+                outer_names.update(item.name.value for item in node.names)
             elif isinstance(node, cst.Yield):
                 generator = True
-    return frozenset(reads - own), frozenset(global_names), generator
+    return frozenset(reads - own), frozenset(global_names), frozenset(outer_names), generator
 
 
 def _mark_unsteady(define: Define) -> None:
-    """Tell the functions inside a function which of its names change."""
+    """Tell the functions inside a function which of its names change; forget those that they set themselves."""
     inner = [operation for operation in walk(define.body) if isinstance(operation, Define)]
     if not inner:
         return
+    shared = frozenset(name for nested in inner for name in nested.stores_outer)
+    if shared:
+        given = [Move(define.node, Variable(p.name), Variable(p.name)) for p in define.parameters if p.name in shared]
+        define.body[:0] = given
+        _forget(define.body, shared)
     times = Counter(parameter.name for parameter in define.parameters)
     times.update(str(o.target) for o in walk(define.body) if isinstance(o, Move))
     changing = frozenset(name for name, count in times.items() if count > 1)
@@ -634,12 +656,27 @@ def _mark_unsteady(define: Define) -> None:
         nested.unsteady |= nested.free & changing
 
 
+def _forget(block: Block, shared: frozenset[str]) -> None:
+    """Make what is assigned to names that two functions share unknown, and out of sight: either may set them later."""
+    position = 0
+    while position < len(block):
+        operation = block[position]
+        for inner in (operation.body,) if isinstance(operation, (Define, DefineClass)) else blocks(operation):
+            _forget(inner, shared)
+        if isinstance(operation, Move) and operation.target in shared and operation.value is not UNKNOWN:
+            given = [(False, operation.value)]
+            block.insert(position, Call(operation.node, Variable("%shared"), UNKNOWN, given, []))
+            operation.value = UNKNOWN
+            position += 1
+        position += 1
+
+
 def _own_nodes(node: cst.CSTNode) -> Iterable[cst.CSTNode]:
-    """The `global` statements and `yield`s of a function body, nested functions and classes left out."""
+    """The `global` and `nonlocal` statements and `yield`s of a function body, nested functions and classes left out."""
     stack: list[cst.CSTNode] = [node]
     while stack:
         current = stack.pop()
-        if isinstance(current, (cst.Global, cst.Yield)):
+        if isinstance(current, (cst.Global, cst.Nonlocal, cst.Yield)):
             yield current
         for attribute in SEARCHED.get(type(current), ()):
             value = getattr(current, attribute)

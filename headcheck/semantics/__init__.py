@@ -5,4 +5,4 @@ from __future__ import annotations
 
 def load_effects() -> None:
     """Register the effects of every library."""
-    from headcheck.semantics import argparse, methods, python, torch, torchvision  # noqa: F401
+    from headcheck.semantics import argparse, methods, python, regex, torch, torchvision  # noqa: F401

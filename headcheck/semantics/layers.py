@@ -237,7 +237,13 @@ ACTIVATIONS_WITHOUT_PARAMETERS = frozenset(kind for kind in RULES if kind.starts
     *(f"torch.nn.BatchNorm{n}d" for n in (1, 2, 3)),
 }
 CONTAINERS = frozenset(
-    {"torch.nn.Sequential", "torch.nn.ModuleList", "torch.nn.ModuleDict", "script", "torch.nn.DataParallel"}
+    {
+        "torch.nn.Sequential",
+        "torch.nn.ModuleList",
+        "torch.nn.ModuleDict",
+        "torch.nn.DataParallel",
+        "torch.nn.parallel.DistributedDataParallel",
+    }
 )
 AFFINE = frozenset({"torch.nn.LayerNorm", "torch.nn.GroupNorm", *(f"torch.nn.BatchNorm{n}d" for n in (1, 2, 3))})
 
@@ -247,6 +253,10 @@ def own_parameters(module: Any) -> tuple[str, ...] | None:
     if module.node is not None:
         return tuple(module.node.parameters)
     kind = module.kind
+    if kind == "script":
+        return _parameters_of_script(module.values)
+    if kind in LOSSES:
+        return ()
     if kind in ACTIVATIONS_WITHOUT_PARAMETERS or kind in CONTAINERS:
         return ()
     if kind in AFFINE:
@@ -257,6 +267,34 @@ def own_parameters(module: Any) -> tuple[str, ...] | None:
         bias = module.arguments.get("bias", True)
         return ("weight", "bias") if bias is True else ("weight",) if bias is False else None
     return ("weight",) if kind == "torch.nn.PReLU" else None
+
+
+LOSSES = frozenset(
+    f"torch.nn.{name}Loss"
+    for name in [
+        "BCE", "BCEWithLogits", "CTC", "CosineEmbedding", "CrossEntropy", "GaussianNLL", "HingeEmbedding", "Huber",
+        "KLDiv", "L1", "MSE", "MarginRanking", "MultiLabelMargin", "MultiLabelSoftMargin", "MultiMargin", "NLL",
+        "NLL2d", "PoissonNLL", "SmoothL1", "SoftMargin", "TripletMargin", "TripletMarginWithDistance",
+    ]
+)  # fmt: skip
+
+
+def _parameters_of_script(values: Any) -> tuple[str, ...] | None:
+    """The attributes of a module of the script's own that are `nn.Parameter`s; None if one may be a module, too."""
+    found = []
+    for name, value in values.items():
+        key = getattr(value, "key", None)
+        if not isinstance(key, tuple):
+            continue
+        if key[0] == "parameter at":
+            found.append(name)
+        elif key[0] not in NEVER_MODULES:
+            return None
+    return tuple(found)
+
+
+# Unknowns that can be no module: what arithmetic, texts and shapes give.
+NEVER_MODULES = frozenset({"binary", "unary", "format", "shape", "requires_grad"})
 
 
 def parameter_shape(module: Any, name: str) -> tuple[int, ...] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from headcheck import events
 from headcheck.interpreter import access, heap
 from headcheck.interpreter.heap import DELETED, Dictionary, Sequence
-from headcheck.interpreter.operators import equal
+from headcheck.interpreter.operators import combined, equal
 from headcheck.interpreter.values import (
     Function,
     Method,
@@ -63,10 +63,13 @@ def text_method(call: CallSite) -> Value:
         result = getattr(str(call.receiver), call.name)(*arguments)
     except (TypeError, ValueError, IndexError, KeyError, AttributeError):
         return UNKNOWN
-    if type(call.receiver) is ParameterName and isinstance(result, bool):
-        call.state.log(
-            events.NameTested(call.site, call.receiver.parameter, call.name, arguments[0] if arguments else "", result)
-        )
+    if type(call.receiver) is ParameterName:
+        if isinstance(result, bool) or call.name in ("find", "count"):
+            tested = arguments[0] if arguments else ""
+            found = result if isinstance(result, bool) else result == (-1 if call.name == "find" else 0)
+            call.state.log(events.NameTested(call.site, call.receiver.parameter, call.name, tested, found))
+        part = call.receiver.part
+        result = type(result)(map(part, result)) if isinstance(result, (list, tuple)) else part(result)
     if isinstance(result, list):
         return make_list(call, tuple(result))
     return Tuple(result) if isinstance(result, tuple) else result
@@ -142,6 +145,14 @@ def reverse(call: CallSite) -> Value:
     known = sequence(call).items
     put(call, None if known is None else known[::-1])
     return None
+
+
+@method(Sequence, "difference", "union", "intersection")
+def set_method(call: CallSite) -> Value:
+    found = sequence(call).items
+    for other in call.arguments:
+        found = combined(call.state, call.name, found, items(call, other), call.site)
+    return make_list(call, found, "set")
 
 
 @method(Sequence, "copy")

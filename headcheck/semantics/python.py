@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from headcheck import catalog
 from headcheck.interpreter import access, heap
 from headcheck.interpreter.heap import DELETED, Dictionary, Instance, Module, Sequence
@@ -12,6 +14,8 @@ from headcheck.interpreter.values import (
     Class,
     Condition,
     Filtered,
+    Identity,
+    Lazy,
     Library,
     Namespace,
     Parameters,
@@ -50,7 +54,12 @@ def builtin(call: CallSite) -> Value:
     return unknown(call)
 
 
-@effect("builtins.print", "builtins.input", "builtins.open", "builtins.id", "builtins.repr", "builtins.hash")
+@effect("builtins.id")
+def identity(call: CallSite) -> Value:
+    return Identity(call.arguments[0]) if len(call.arguments) == 1 else UNKNOWN
+
+
+@effect("builtins.print", "builtins.input", "builtins.open", "builtins.repr", "builtins.hash")
 def harmless(call: CallSite) -> Value:
     return symbol("call at", f"{call.name.rsplit('.', 1)[-1]}(…)", id(call.site))
 
@@ -79,7 +88,7 @@ def collect(call: CallSite) -> Value:
     found = items(call, call.arguments[0]) if call.arguments else ()
     if kind == "tuple":
         return unknown(call) if found is None else Tuple(found)
-    if found is None and call.arguments and type(call.arguments[0]) in (Parameters, Filtered):
+    if found is None and call.arguments and type(call.arguments[0]) in (Parameters, Filtered, Lazy):
         return call.arguments[0]
     return make_list(call, found, "set" if "set" in kind else "list")
 
@@ -161,7 +170,7 @@ def map_(call: CallSite) -> Value:
         return make_list(call, None)
     function = call.arguments[0]
     done = tuple(call.machine.call_quietly(call.state, function, (item,), {}, call.site) for item in found)
-    return make_list(call, done)
+    return make_list(call, done, "iterator")
 
 
 @effect("builtins.filter")
@@ -171,14 +180,30 @@ def filter_(call: CallSite) -> Value:
 
 @effect("itertools.chain")
 def chain(call: CallSite) -> Value:
-    lists = [items(call, argument) for argument in call.arguments]
+    return chained(call, call.arguments)
+
+
+@effect("itertools.chain.from_iterable")
+def chain_from(call: CallSite) -> Value:
+    found = items(call, call.argument(0, "iterable"))
+    return unknown(call) if found is None else chained(call, found)
+
+
+def chained(call: CallSite, parts: tuple[Value, ...]) -> Value:
+    lists = [items(call, part) for part in parts]
+    if "**" in call.keywords:
+        return unknown(call)
     if any(found is None for found in lists):
-        return (
-            Tuple(call.arguments)
-            if all(type(a) in (Parameters, Filtered, Ref) for a in call.arguments)
-            else unknown(call)
-        )
-    return make_list(call, tuple(item for found in lists for item in found or ()))
+        return Tuple(parts) if all(type(part) in (Parameters, Filtered, Ref) for part in parts) else unknown(call)
+    return make_list(call, tuple(item for found in lists for item in found or ()), "iterator")
+
+
+@effect("itertools.islice")
+def islice(call: CallSite) -> Value:
+    found, bounds = items(call, call.argument(0, "iterable")), call.arguments[1:]
+    if found is None or not bounds or any(b is not None and (type(b) is not int or b < 0) for b in bounds):
+        return make_list(call, None)
+    return make_list(call, tuple(itertools.islice(found, *bounds[:3])), "iterator")
 
 
 @effect("builtins.next")

@@ -9,6 +9,7 @@ from headcheck.interpreter.heap import DELETED, Dictionary, Module, Optimizer
 from headcheck.interpreter.iterate import items_of
 from headcheck.interpreter.values import (
     Filtered,
+    Lazy,
     Modules,
     Parameter,
     Parameters,
@@ -20,7 +21,7 @@ from headcheck.interpreter.values import (
 )
 from headcheck.ir import UNKNOWN
 from headcheck.semantics.python import unknown
-from headcheck.semantics.registry import CallSite, effect, family, method
+from headcheck.semantics.registry import METHODS, CallSite, effect, family, method
 
 # -- layers ----------------------------------------------------------------------------------------------------------
 
@@ -118,9 +119,18 @@ def module_dict(call: CallSite) -> Value:
     return container(call, "torch.nn.ModuleDict", children, pairs is not None)
 
 
-@effect("torch.nn.DataParallel", "torch.nn.parallel.DataParallel", "torch.nn.parallel.DistributedDataParallel")
+DATA_PARALLEL = "torch.nn.DataParallel"
+DISTRIBUTED = "torch.nn.parallel.DistributedDataParallel"
+
+
+@effect(DATA_PARALLEL, "torch.nn.parallel.DataParallel", "torch.nn.parallel.data_parallel.DataParallel")
 def data_parallel(call: CallSite) -> Value:
-    return container(call, "torch.nn.DataParallel", {"module": call.argument(0, "module")}, False)
+    return container(call, DATA_PARALLEL, {"module": call.argument(0, "module")}, True)
+
+
+@effect(DISTRIBUTED, "torch.nn.parallel.distributed.DistributedDataParallel")
+def distributed(call: CallSite) -> Value:
+    return container(call, DISTRIBUTED, {"module": call.argument(0, "module")}, True)
 
 
 @effect("torch.compile")
@@ -140,11 +150,11 @@ def module(call: CallSite) -> Module:
 
 @method(Module, "parameters", "named_parameters")
 def parameters(call: CallSite) -> Value:
-    if call.argument(1 if call.name == "named_parameters" else 0, "recurse", True) is not True:
+    named = call.name == "named_parameters"
+    recurse, prefix = call.argument(1 if named else 0, "recurse", True), call.argument(0, "prefix", "") if named else ""
+    if type(recurse) is not bool or not isinstance(prefix, str):
         return unknown(call)
-    if call.name == "named_parameters" and call.argument(0, "prefix", "") != "":
-        return unknown(call)
-    return Parameters(call.receiver, call.name == "named_parameters")
+    return Parameters(call.receiver, named, str(prefix), not recurse)
 
 
 @method(Module, "children", "named_children", "modules", "named_modules")
@@ -300,6 +310,17 @@ def escape(call: CallSite) -> Value:
     return unknown(call)
 
 
+@family("torch.nn.Module.")
+@family("torch.nn.modules.module.Module.")
+def unbound(call: CallSite) -> Value:
+    """``nn.Module.requires_grad_(model.fc, True)``: the method, with its object as the first argument."""
+    receiver, name = call.argument(0, "self"), call.name.rsplit(".", 1)[-1]
+    if type(call.state.object(receiver)) is not Module:
+        return unknown(call)
+    effect_ = METHODS.get((Module, name)) or METHODS[Module, "*"]
+    return effect_(call._replace(name=name, receiver=receiver, arguments=call.arguments[1:]))
+
+
 # -- optimizers ------------------------------------------------------------------------------------------------------
 
 
@@ -339,7 +360,7 @@ def gather(
     return tuple(p for found, _ in parts for p in found), all(complete for _, complete in parts)
 
 
-GATHERED = frozenset({Tuple, Ref, Filtered})
+GATHERED = frozenset({Tuple, Ref, Filtered, Lazy})
 
 
 def named_parameter(item: Value) -> Value:
@@ -351,7 +372,7 @@ def named_parameter(item: Value) -> Value:
 def gather_module(call: CallSite, value: Parameters) -> tuple[tuple[Parameter, ...], bool]:
     if type(call.state.object(value.owner)) is not Module:
         return (), False
-    listing = heap.list_parameters(call.state, value.owner)
+    listing = heap.list_parameters(call.state, value.owner, value.own)
     return tuple(parameter for _, parameter in listing.items), listing.complete
 
 
