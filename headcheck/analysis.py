@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import libcst as cst
 
 from headcheck import checks, settle
+from headcheck.blindspots import Replacement, survey
 from headcheck.checks import Report
 from headcheck.execution import Execution, FileFacts, Model
-from headcheck.findings import Edit, Expectation, FileResult, Finding, Fix, Location, ModelReport, Statistics
+from headcheck.findings import BlindSpot, Edit, Expectation, FileResult, Finding, Fix, Location, ModelReport, Statistics
 from headcheck.interpreter.modules import Alone
 from headcheck.interpreter.run import interpret
 from headcheck.interpreter.values import Address
@@ -61,8 +63,16 @@ def analyse_module(
     book = PlanBook()
     findings = find(executions, positions, filename, book)
     reports = report_models(executions, positions, filename, book) if models else ()
+    heads = survey(executions)
     return FileResult(
-        filename, text, findings, reports, count(executions), tuple(book.plans()) if models else (), relevant=True
+        filename,
+        text,
+        findings,
+        reports,
+        count(executions, heads),
+        tuple(book.plans()) if models else (),
+        relevant=True,
+        blind_spots=blind_spots(heads, positions) if models else (),
     )
 
 
@@ -74,6 +84,7 @@ def gather(block: Block, positions: Positions) -> FileFacts:
         facts.has_defaults(block),
         positions.line,
         positions.where,
+        facts.head_sites(block),
     )
 
 
@@ -205,18 +216,20 @@ def superseded(
     return any(len(other.timeline) > len(steps) and other.timeline[: len(steps)] == steps for _, _, other in ends)
 
 
-def count(executions: list[Execution]) -> Statistics:
+def count(executions: list[Execution], found: Sequence[Replacement]) -> Statistics:
     """How many head replacements the file holds, and how many of them could be judged."""
-    resolved: set[int] = set()
-    unresolved: set[int] = set()
-    models: set[int] = set()
-    for execution in executions:
-        models.update(id(model.built.site) for model in execution.models)
-        unresolved.update(id(event.site) for event in execution.unresolved_heads())
-        for model in execution.models:
-            for head in model.entry.heads:
-                event = execution.replacement(model, head.path)
-                if event is not None:
-                    resolved.add(id(event.site))
+    models = {id(model.built.site) for execution in executions for model in execution.models}
+    resolved = sum(replacement.reason is None for replacement in found)
+    reasons = Counter(replacement.reason.kind for replacement in found if replacement.reason is not None)
     cut = sum(execution.cut for execution in executions)
-    return Statistics(len(resolved | unresolved), len(resolved), len(models), cut)
+    return Statistics(len(found), resolved, len(models), cut, tuple(sorted(reasons.items())))
+
+
+def blind_spots(found: Sequence[Replacement], positions: Positions) -> tuple[BlindSpot, ...]:
+    """The head replacements that could not be judged, in the order in which they stand."""
+    spots = [
+        BlindSpot(positions.span(each.site)[0], str(each.name), each.reason.kind, each.reason.words)
+        for each in found
+        if each.reason is not None
+    ]
+    return tuple(sorted(spots))

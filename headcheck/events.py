@@ -162,12 +162,13 @@ class OutputRead(NamedTuple):
 
 
 class Unresolved(NamedTuple):
-    """A new module was put at a name of something that could not be resolved to a model."""
+    """A new module was put at a name of something that could not be resolved to a model: of the value `of`."""
 
     site: Site
-    name: str
+    name: Any
     owner: str
     new: Any
+    of: Any = None
 
 
 class Escaped(NamedTuple):

@@ -3,7 +3,7 @@ rule's wording in any of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -29,7 +29,8 @@ class FileFacts(NamedTuple):
 
     `assigned_attributes` are set somewhere; `used_attributes` are read for more than their sizes or parameters;
     `has_defaults`: a run as started without arguments can differ from one with unknown arguments; `line` gives the
-    line of an operation, and `where` the same in words (`headcheck.positions.Positions.where`).
+    line of an operation, and `where` the same in words (`headcheck.positions.Positions.where`); `head_sites` look like
+    new heads being put in, each with the name it goes under.
     """
 
     assigned_attributes: Mapping[str, frozenset[int]]
@@ -37,6 +38,7 @@ class FileFacts(NamedTuple):
     has_defaults: bool
     line: Callable[[Any], int]
     where: Callable[[Any], str]
+    head_sites: Sequence[tuple[Any, str]] = ()
 
 
 class Model(NamedTuple):
@@ -51,7 +53,8 @@ class Model(NamedTuple):
 class Execution:
     """The end of a path, read-only.
 
-    `apart_elsewhere` are the builder calls whose models another execution of the file takes apart.
+    `apart_elsewhere` are the builder calls whose models another execution of the file takes apart; `family` are all
+    executions of the file.
     """
 
     def __init__(self, state: State, facts: FileFacts, machine: Machine, defaults: bool) -> None:
@@ -63,6 +66,7 @@ class Execution:
         self.doubtful = state.doubtful
         self.conditions = state.conditions
         self.apart_elsewhere: frozenset[int] = frozenset()
+        self.family: Sequence[Execution] = (self,)
 
     # -- events ------------------------------------------------------------------------------------------------------
 
@@ -161,12 +165,6 @@ class Execution:
     def is_edited(self, part: Part) -> bool:
         """Whether a part, or anything below it, is not as the library built it."""
         return parts.is_edited(self.state, part)
-
-    def unresolved_heads(self) -> Iterator[events.Unresolved]:
-        """What may be new heads, put into something that could not be resolved to a model."""
-        for event in self.of(events.Unresolved):
-            if self.kinds_in(event.new) & SIZED:
-                yield event
 
     # -- forward -----------------------------------------------------------------------------------------------------
 

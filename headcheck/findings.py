@@ -133,13 +133,27 @@ class ModelReport(NamedTuple):
     verdict: Verdict | None = None
 
 
+class BlindSpot(NamedTuple):
+    """A new head under `name` whose model is not known: `reason` is a key of `blindspots.REASONS`, `words` say it."""
+
+    location: Location
+    name: str
+    reason: str
+    words: str
+    cell: int | None = None
+
+
 class Statistics(NamedTuple):
-    """Counts over one file; those of a run are their sums."""
+    """Counts over one file; those of a run are their sums.
+
+    `reasons` says how many replacements were not resolved for each of the reasons in `blindspots.REASONS`.
+    """
 
     replacements: int = 0
     resolved: int = 0
     models: int = 0
     cut_paths: int = 0
+    reasons: tuple[tuple[str, int], ...] = ()
 
 
 class FileResult(NamedTuple):
@@ -156,6 +170,7 @@ class FileResult(NamedTuple):
     statistics: Statistics = Statistics()
     plans: tuple[Mapping[str, Any], ...] = ()
     relevant: bool = False
+    blind_spots: tuple[BlindSpot, ...] = ()
 
 
 class Run(NamedTuple):

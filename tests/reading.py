@@ -35,6 +35,7 @@ def follow(script: str, preamble: str = PREAMBLE, local=only_relative) -> list[E
         facts.has_defaults(block),
         positions.line,
         positions.where,
+        facts.head_sites(block),
     )
     return interpret(block, about, local if hasattr(local, "find") else Alone(local))
 

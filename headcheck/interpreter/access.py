@@ -250,17 +250,17 @@ def remember(state: State, unknown: Symbol, value: Value) -> None:
         state.facts[unknown] = value
 
 
-def log_unresolved(state: State, of: Value, name: str, value: Value, site: Operation) -> None:
+def log_unresolved(state: State, of: Value, name: Any, value: Value, site: Operation) -> None:
     """A new module put into something unknown is a replacement that could not be judged."""
     thing = state.object(value)
     if type(thing) is not Module or thing.node is not None:
         return
-    if type(of) is Symbol:
-        state.log(events.Unresolved(site, name, of.label, value))
+    if type(of) is Symbol or of is UNKNOWN:
+        state.log(events.Unresolved(site, name, label(of), value, of))
     else:
         owner = state.object(of)
         if type(owner) is Module and not owner.known and owner.cls is None:
-            state.log(events.Unresolved(site, name, owner.kind.rsplit(".", 1)[-1], value))
+            state.log(events.Unresolved(site, name, owner.kind.rsplit(".", 1)[-1], value, of))
 
 
 def settled(machine: Machine, state: State, ref: Ref, site: Operation) -> Any:
@@ -483,6 +483,8 @@ def set_item(state: State, of: Value, index: Value, value: Value, site: Operatio
             state.heap[of.address] = thing._replace(items=None)
     elif type(thing) is Dictionary:
         set_dictionary_item(state, of, thing, index, value, site)
+    else:
+        log_unresolved(state, of, index, value, site)
 
 
 def set_dictionary_item(state: State, of: Ref, thing: Dictionary, index: Value, value: Value, site: Operation) -> None:

@@ -287,7 +287,7 @@ def call_unknown(
         if type(state.object(value)) in (Sequence, Dictionary) and type(function) is not Library:
             forget(state, value)
     if any(value is UNKNOWN for value in (function, *given)):
-        return answer(state, symbol("call at", f"{where}(…)", id(site)))
+        return answer(state, symbol("call at", f"{where}(…)", id(site), function))
     return answer(state, symbol("call", f"{where}(…)", function, *arguments, *sorted(keywords)))
 
 
@@ -306,6 +306,8 @@ def symbol_method(
     owner, name = key[1], key[2]
     if name in ("parameters", "named_parameters") and not arguments and not keywords:
         return Parameters(owner, name == "named_parameters")
+    if name in ("add_module", "register_module") and len(arguments) == 2:
+        access.log_unresolved(state, owner, arguments[0], arguments[1], site)
     if name == "requires_grad_":
         state.log(events.FlagMissed(site, "unknown", owner, name, arguments[0] if arguments else True))
         return owner

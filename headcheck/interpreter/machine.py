@@ -111,6 +111,7 @@ class Machine:
         self.exhausted = False
         self.entry: frozenset[int] | None = None
         self.turns: list[tuple[Any, ...]] = []
+        self.reached: set[int] = set()  # the operations that put something somewhere, as far as paths came by them
 
     def relevant_in(self, module: str) -> frozenset[str]:
         """The names that can matter, as the code of a module sees them."""
@@ -235,6 +236,7 @@ def on_get_attribute(machine: Machine, op: GetAttribute, state: State) -> None:
 
 
 def on_set_attribute(machine: Machine, op: SetAttribute, state: State) -> None:
+    machine.reached.add(id(op))
     of, value = machine.read(state, op.of), machine.read(state, op.value)
     if type(of) is Parameter and of.path == "*" and op.name == "requires_grad":
         flag_everything(machine, state, of, value, op)
@@ -263,6 +265,7 @@ def on_get_item(machine: Machine, op: GetItem, state: State) -> None:
 
 
 def on_set_item(machine: Machine, op: SetItem, state: State) -> None:
+    machine.reached.add(id(op))
     access.set_item(state, machine.read(state, op.of), machine.read(state, op.index), machine.read(state, op.value), op)
 
 

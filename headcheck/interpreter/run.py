@@ -28,6 +28,7 @@ def interpret(block: Block, facts: FileFacts, project: Project) -> list[Executio
     apart = frozenset(id(m.built.site) for e in executions for m in e.models if m.ref.address in e.taken_apart)
     for execution in executions:
         execution.apart_elsewhere = apart
+        execution.family = executions
     return executions
 
 

@@ -85,3 +85,26 @@ def has_defaults(block: Block) -> bool:
         if isinstance(operation, GetAttribute) and operation.name == "add_argument":
             return True
     return False
+
+
+HEAD_LAYERS = frozenset(["Linear", "LazyLinear", "Sequential", "FastRCNNPredictor", "MaskRCNNPredictor"])
+
+
+def head_sites(block: Block) -> list[tuple[Operation, str]]:
+    """What looks like a new head put into a model that is not `self`, each with the name it goes under."""
+    found: list[tuple[Operation, str]] = []
+    reads: dict[str, str] = {}
+    layers: set[str] = set()
+    for operation in walk(block):
+        if isinstance(operation, GetAttribute):
+            reads[operation.target] = operation.name
+        elif isinstance(operation, Call):
+            function = str(operation.function)
+            if reads.get(function, function) in HEAD_LAYERS:
+                layers.add(operation.target)
+        elif isinstance(operation, SetAttribute):
+            if operation.value in layers and operation.of != "self":
+                found.append((operation, operation.name))
+        elif isinstance(operation, SetItem) and operation.value in layers:
+            found.append((operation, str(operation.index)))
+    return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TextIO
 
-from headcheck.findings import HeadReport, ModelReport, Run, Verdict
+from headcheck.findings import BlindSpot, HeadReport, ModelReport, Run, Verdict
 from headcheck.report import words
 from headcheck.report.colour import harmless, paint
 from headcheck.report.summary import number
@@ -18,8 +18,17 @@ def render(run: Run, out: TextIO, colour: bool) -> None:
     for model in models:
         out.writelines(f"{line}\n" for line in _model(model, colour))
         out.write("\n")
+    for result in run.files:
+        out.writelines(f"{_blind_spot(result.filename, spot, colour)}\n" for spot in result.blind_spots)
     if not models:
         out.write(f"No model that headcheck knows in {number(len(run.files), 'file')}.\n")
+
+
+def _blind_spot(filename: str, spot: BlindSpot, colour: bool) -> str:
+    """Where reading stopped, and why."""
+    cell = "" if spot.cell is None else f"cell {spot.cell}:"
+    where = f"{harmless(filename)}:{cell}{spot.location.row}:{spot.location.column}"
+    return f"{paint(where, 'bold', colour)} not checked: the new `{harmless(spot.name)}`; {harmless(spot.words)}"
 
 
 def _model(model: ModelReport, colour: bool) -> list[str]:

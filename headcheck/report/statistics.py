@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TextIO
 
+from headcheck import blindspots
 from headcheck.findings import Run
 from headcheck.report import summary, words
 
@@ -23,4 +24,14 @@ def render(run: Run, out: TextIO, colour: bool) -> None:
         f"{summary.number(relevant, 'file')} read; {summary.number(replacements, 'head replacement')}, "
         f"{resolved:,} of them followed; {summary.number(cut, 'path')} cut short\n"
     )
+    for reason, count in _reasons(run):
+        out.write(f"  not followed: {count:,} {blindspots.REASONS[reason]}\n")
     out.writelines(f"{line}\n" for line in summary.lines(run))
+
+
+def _reasons(run: Run) -> list[tuple[str, int]]:
+    """Why head replacements were not followed, the most frequent reason first."""
+    total: Counter[str] = Counter()
+    for result in run.files:
+        total.update(dict(result.statistics.reasons))
+    return sorted(total.items(), key=lambda item: (-item[1], item[0]))

@@ -44,7 +44,7 @@ def make_list(call: CallSite, found: tuple[Value, ...] | None, kind: str = "list
 def unknown(call: CallSite) -> Value:
     """The result of a call of which only its identity is known."""
     if any(value is UNKNOWN for value in call.arguments) or call.keywords:
-        return symbol("call at", f"{call.name.rsplit('.', 1)[-1]}(…)", id(call.site))
+        return symbol("call at", f"{call.name.rsplit('.', 1)[-1]}(…)", id(call.site), call.name)
     text = ", ".join(label(value) for value in call.arguments)
     return symbol("call", f"{call.name.rsplit('.', 1)[-1]}({text})", call.name, call.receiver, *call.arguments)
 
@@ -61,7 +61,7 @@ def identity(call: CallSite) -> Value:
 
 @effect("builtins.print", "builtins.input", "builtins.open", "builtins.repr", "builtins.hash")
 def harmless(call: CallSite) -> Value:
-    return symbol("call at", f"{call.name.rsplit('.', 1)[-1]}(…)", id(call.site))
+    return symbol("call at", f"{call.name.rsplit('.', 1)[-1]}(…)", id(call.site), call.name)
 
 
 @effect("builtins.exit", "builtins.quit", "sys.exit", "os._exit", "os.abort")

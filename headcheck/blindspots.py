@@ -1,0 +1,228 @@
+"""Head replacements: how many a file holds, how many could be judged, and why the others could not.
+
+A replacement is resolved when on some execution the structure of the model it is put into is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from headcheck import events
+from headcheck.execution import Execution
+from headcheck.interpreter.heap import Dictionary, Instance, Module
+from headcheck.interpreter.modules import ROOT
+from headcheck.interpreter.shapes import SIZED
+from headcheck.interpreter.values import Choice, Library, Method, Ref, Symbol, Value, label
+
+#: Why a model is not known: the short name of each reason, and how `--statistics` says it.
+REASONS = {
+    "name": "chosen by a name that is not known",
+    "argument": "handed to a function that nothing here calls",
+    "function": "made by code that is not followed",
+    "module": "from a module that could not be read",
+    "library": "from a library the catalog does not have",
+    "builder": "built in a way the catalog has no facts on",
+    "attribute": "kept where nothing here puts it",
+    "limit": "lost to a limit",
+    "unreached": "on no path that was followed",
+    "value": "of a value that is not followed",
+}
+# A convolution is as often a stem as a head; under these names it is a head.
+HEAD_NAMES = frozenset(["aux_classifier", "classifier", "cls_logits", "fc", "head", "heads", "last_linear"])
+
+
+class Reason(NamedTuple):
+    """Why a model is not known: a key of `REASONS`, and what it was here in words."""
+
+    kind: str
+    words: str
+
+
+class Replacement(NamedTuple):
+    """A new head at an operation. `owner` is what it was put into, `reason` why that is not known (None: it is)."""
+
+    site: Any
+    owner: str
+    name: str
+    reason: Reason | None
+
+
+def survey(executions: Sequence[Execution]) -> list[Replacement]:
+    """Every head replacement of a file once, in no order: resolved if some execution resolves it."""
+    found: dict[int, Replacement] = {}
+    for execution in executions:
+        for replacement in replacements(execution):
+            known = found.get(id(replacement.site))
+            if known is None or (known.reason is not None and replacement.reason is None):
+                found[id(replacement.site)] = replacement
+    for replacement in unreached(executions):
+        found.setdefault(id(replacement.site), replacement)
+    return list(found.values())
+
+
+def replacements(execution: Execution) -> Iterator[Replacement]:
+    """The new heads of one execution, those that were overwritten since among them."""
+    for event in execution.history:
+        if type(event) is events.Unresolved and is_head(execution, event.name, event.new):
+            yield Replacement(event.site, event.owner, text_of(event.name), why(execution, event.of))
+        elif type(event) is events.ChildSet and event.how != "rearranged":
+            yield from put_in(execution, event)
+
+
+def put_in(execution: Execution, event: events.ChildSet) -> Iterator[Replacement]:
+    """A new head that was put into a module: of a library model, of a network of the script, or of what is neither."""
+    if not execution.is_new(event.new) or not is_head(execution, event.name, event.new):
+        return
+    model = execution.owner_of(event.owner)
+    owner = execution.module(Ref(event.owner))
+    if model is not None:
+        yield Replacement(event.site, model.entry.builder, event.name, None)
+    elif owner is not None and owner.cls is not None and type(event.old) is Ref:
+        reason = None if owner.known else Reason("builder", f"{owner.cls.name} is more than what stands here")
+        yield Replacement(event.site, owner.cls.name, event.name, reason)
+    elif owner is not None and owner.cls is None and not owner.kind.startswith("torch.nn."):
+        yield Replacement(event.site, owner.kind.rsplit(".", 1)[-1], event.name, why_module(execution, owner))
+
+
+def text_of(name: Any) -> str:
+    """The name or index a head goes under, as the script says it."""
+    return str(name) if isinstance(name, (str, int)) else label(name)
+
+
+def is_head(execution: Execution, name: Any, new: Value) -> bool:
+    """Whether a new module may be a head: it holds a layer that gives so many outputs."""
+    kinds = execution.kinds_in(new)
+    if any("Linear" in kind or kind.endswith("Predictor") for kind in kinds):
+        return True
+    return bool(kinds & SIZED) and (str(name) in HEAD_NAMES or str(name).isdigit())
+
+
+def unreached(executions: Sequence[Execution]) -> Iterator[Replacement]:
+    """What looks like a new head and is on no path that was followed."""
+    if not executions:
+        return
+    reached = frozenset().union(*(execution.machine.reached for execution in executions))
+    cut = any(execution.cut for execution in executions)
+    for operation, name in executions[0].facts.head_sites:
+        if id(operation) not in reached:
+            words = "reading stopped before" if cut else "no path that headcheck followed comes here"
+            yield Replacement(operation, "", name, Reason("limit" if cut else "unreached", words))
+
+
+# -- reasons ---------------------------------------------------------------------------------------------------------
+
+
+def why(execution: Execution, value: Value) -> Reason:
+    """Why a value is not known to be a model: where it comes from, as far back as that can be told."""
+    called = False
+    for _ in range(40):
+        if type(value) is Symbol:
+            kind, *parts = value.key if isinstance(value.key, tuple) else (value.key,)
+            step = STEPS.get(kind)
+            if step is None or parts[:1] == ["deep"]:
+                return Reason("value", f"`{value.label}` is not followed")
+            called = called or kind in ("call", "call at")
+            result = step(execution, value.label, parts, called)
+            if type(result) is Reason:
+                return result
+            value = result
+        elif type(value) is Method:
+            value = value.receiver
+        else:
+            return why_object(execution, value, called)
+    return Reason("value", "it is not followed")
+
+
+def why_object(execution: Execution, value: Value, called: bool) -> Reason:
+    """The reason where the chain of unknowns ends at something that is known."""
+    if isinstance(value, str) and called:
+        return why_library(value)
+    if type(value) is Library:
+        return why_library(value.name)
+    if type(value) is Choice:
+        return Reason("name", f"it is chosen by `{label(value.key)}`, which is not known")
+    thing = execution.state.object(value)
+    if type(thing) is Module:
+        return why_module(execution, thing)
+    if type(thing) is Instance:
+        return Reason("attribute", "nothing here puts a model there")
+    return Reason("value", "it is not followed")
+
+
+def why_module(execution: Execution, thing: Module) -> Reason:
+    if thing.kind.endswith(".?"):
+        return Reason("name", "the name of its builder is not known")
+    if thing.build is not None or thing.cls is None:
+        name = (thing.build.builder if thing.build is not None else thing.kind).rsplit(".", 1)[-1]
+        return Reason("builder", f"the catalog has no facts on this {name}")
+    return Reason("attribute", f"nothing here puts a model there in {thing.cls.name}")
+
+
+PLAIN_LIBRARIES = frozenset(["builtins", "torch", "copy", "functools", "importlib", "pickle", "joblib"])
+
+
+def why_library(name: str) -> Reason:
+    top = name.split(".", 1)[0]
+    if top in PLAIN_LIBRARIES:
+        return Reason("function", f"it comes from `{name.removeprefix('builtins.')}(…)`")
+    return Reason("library", f"the catalog does not have {name}")
+
+
+# Each step is given the words for an unknown, the parts it is made of, and whether it is called further on. It answers
+# the value that this one comes from, or the reason.
+
+
+def _of(execution: Execution, words: str, parts: list[Any], called: bool) -> Value:
+    return parts[0]
+
+
+def _called_at(execution: Execution, words: str, parts: list[Any], called: bool) -> Value:
+    return parts[1]
+
+
+def _item(execution: Execution, words: str, parts: list[Any], called: bool) -> Value | Reason:
+    of, index = parts
+    thing = execution.state.object(of)
+    if type(thing) is Dictionary and type(index) is Symbol:
+        return Reason("name", f"it is chosen by `{index.label}`, which is not known")
+    return Reason("value", f"`{words}` is not followed") if thing is not None else of
+
+
+def _function(execution: Execution, words: str, parts: list[Any], called: bool) -> Reason:
+    return Reason("function", f"`{words}` is not followed")
+
+
+def _global(execution: Execution, words: str, parts: list[Any], called: bool) -> Reason:
+    return Reason("function" if called else "value", f"`{words}` is not defined here")
+
+
+def _module(execution: Execution, words: str, parts: list[Any], called: bool) -> Reason:
+    module, level, name, importer = (*parts, 0, "", ROOT)[:4] if len(parts) < 3 else (*parts, ROOT)[:4]
+    full = "." * level + module + (f".{name}" if name else "")
+    if level == 0 and not execution.machine.project.is_local(module, level, importer):
+        return Reason("library", f"the catalog does not have {full}")
+    return Reason("module", f"`{full}` could not be read")
+
+
+def _argument(execution: Execution, words: str, parts: list[Any], called: bool) -> Reason:
+    return Reason("argument", f"`{words}` is an argument of a function that nothing here calls")
+
+
+def _merged(execution: Execution, words: str, parts: list[Any], called: bool) -> Reason:
+    return Reason("value", f"`{words}` is one thing on one path and another on another")
+
+
+STEPS: dict[Any, Any] = {
+    **dict.fromkeys(("attribute", "element", "slice", "output", "unary"), _of),
+    "item": _item,
+    "call": _of,
+    "call at": _called_at,
+    "function": _function,
+    "global": _global,
+    "closure": _global,
+    "module": _module,
+    "parameter": _argument,
+    "merged": _merged,
+    "looped": _merged,
+}

@@ -1,0 +1,102 @@
+"""What could not be judged is counted, with the reason."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from headcheck import blindspots
+from headcheck.findings import Run
+from headcheck.report import show, statistics
+from tests.reading import follow, read
+
+HEAD = "m.fc = nn.Linear(3, 4)"
+
+
+def reasons(script):
+    return [(each.name, each.reason and each.reason.kind) for each in blindspots.survey(follow(script))]
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("m = models.resnet18()", None),
+        ("m = models.vgg11()", None),
+        ("from lab import build\nm = build()", "library"),
+        ("from .lab import build\nm = build()", "module"),
+        ("import lab.nets as nets\nm = nets.build()['net'].body", "library"),
+        ("m = nowhere()", "function"),
+        ("m = torch.load('m.pt')", "function"),
+        ("m = models.resnet18(block=nowhere)", "builder"),
+        ("m = models.resnet.ResNet(nowhere, [2, 2, 2, 2])", "builder"),
+        ("import sys\nm = models.__dict__[sys.argv[1]]()", "name"),
+        ("import sys\nm = {'a': models.resnet18, 'b': models.vgg11}[sys.argv[1]]()", "name"),
+        ("m = [models.resnet18(), 1][int(input())]", "value"),
+    ],
+)
+def test_reasons(script, reason):
+    assert reasons(f"{script}\n{HEAD}") == [("fc", reason)]
+
+
+def test_an_argument_of_a_function_nobody_calls():
+    assert reasons("def put(m):\n    m.classifier[6] = nn.Linear(3, 4)") == [("6", "argument")]
+    assert reasons("def put(m):\n    m.add_module('fc', nn.Linear(3, 4))") == [("fc", "argument")]
+
+
+def test_where_nothing_puts_a_model():
+    script = """
+    class Trainer:
+        def put(self):
+            self.net.fc = nn.Linear(3, 4)
+    """
+    assert reasons(script) == [("fc", "attribute")]
+
+
+def test_one_execution_that_knows_is_enough():
+    script = """
+    def build(name="resnet18"):
+        m = getattr(models, name)()
+        m.fc = nn.Linear(512, 4)
+        return m
+    """
+    assert reasons(script) == [("fc", None)]
+
+
+def test_a_network_of_the_script():
+    script = """
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc = nn.Linear(8, 10)
+
+    m = Net()
+    m.fc = nn.Linear(8, 4)
+    """
+    assert reasons(script) == [("fc", None)]
+
+
+def test_what_no_path_comes_by():
+    assert reasons(f"import sys\nm = models.resnet18()\nsys.exit()\n{HEAD}") == [("fc", "unreached")]
+
+
+def test_stems_and_norms_are_no_heads():
+    assert reasons("def put(m):\n    m.conv1 = nn.Conv2d(1, 64, 7)\n    m.bn1 = nn.BatchNorm2d(64)") == []
+    assert reasons("def put(m):\n    m.classifier = nn.Conv2d(512, 4, 1)") == [("classifier", "argument")]
+
+
+def test_every_reason_has_words():
+    result = read(f"m = nowhere()\n{HEAD}\nm = models.resnet18()\nm.fc = nn.Linear(512, 4)")
+    out = io.StringIO()
+    statistics.render(Run((result._replace(findings=()),)), out, False)
+    assert out.getvalue().splitlines()[:2] == [
+        "1 file read; 2 head replacements, 1 of them followed; 0 paths cut short",
+        "  not followed: 1 made by code that is not followed",
+    ]
+
+
+def test_show_says_where_reading_stopped():
+    result = read(f"m = nowhere()\n{HEAD}")
+    out = io.StringIO()
+    show.render(Run((result,)), out, False)
+    assert out.getvalue().startswith("script.py:5:1 not checked: the new `fc`; `nowhere` is not defined here\n")
