@@ -99,8 +99,8 @@ def is_head(execution: Execution, name: Any, new: Value) -> bool:
 
 
 def unreached(executions: Sequence[Execution]) -> Iterator[Replacement]:
-    """What looks like a new head and is on no path that was followed."""
-    if not executions:
+    """What looks like a new head and is on no path that was followed, unless a path failed on the way to it."""
+    if not executions or any(execution.state.ended == "raise" and stopped(execution) for execution in executions):
         return
     reached = frozenset().union(*(execution.machine.reached for execution in executions))
     cut = any(execution.cut for execution in executions)
@@ -108,6 +108,11 @@ def unreached(executions: Sequence[Execution]) -> Iterator[Replacement]:
         if id(operation) not in reached:
             words = "reading stopped before" if cut else "no path that headcheck followed comes here"
             yield Replacement(operation, "", name, Reason("limit" if cut else "unreached", words))
+
+
+def stopped(execution: Execution) -> bool:
+    """Whether a path fails for sure on something that is reported."""
+    return any(True for _ in execution.of(events.Missing, events.UnknownName))
 
 
 # -- reasons ---------------------------------------------------------------------------------------------------------
