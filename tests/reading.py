@@ -92,10 +92,10 @@ def variable(execution: Execution, name: str):
 
 
 def found(script: str, preamble: str = PREAMBLE) -> list[tuple[int, str]]:
-    """(row in the script without its preamble, code) of every finding, remarks on style left out."""
+    """(row in the script without its preamble, code) of every finding, remarks on style and blind spots left out."""
     above = preamble.count("\n")
     findings = read(script, preamble).findings
-    return [(f.location.row - above, f.code) for f in findings if f.code != "HC501"]
+    return [(f.location.row - above, f.code) for f in findings if f.code not in ("HC501", "HC902")]
 
 
 def read(script: str, preamble: str = PREAMBLE):
