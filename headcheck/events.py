@@ -153,6 +153,36 @@ class Called(NamedTuple):
     module: Address
 
 
+class Mismatched(NamedTuple):
+    """A layer met a tensor that it does not take. `module` is None for a layer that was never read on its own; `model`
+    is the library model that was called, where its first layer refuses the input."""
+
+    site: Site
+    module: Address | None
+    mismatch: Any
+    given: Any
+    model: Address | None = None
+
+
+class LossTaken(NamedTuple):
+    """A loss was computed: `kind` is its class under `torch.nn`, whether it was called as that or as a function."""
+
+    site: Site
+    kind: str
+    module: Address | None
+    output: Any
+    target: Any
+    keywords: Mapping[str, Any] = {}
+
+
+class TopTaken(NamedTuple):
+    """The `number` largest of the last size of a tensor were asked for."""
+
+    site: Site
+    number: int
+    tensor: Any
+
+
 class OutputRead(NamedTuple):
     """One output of a model that answers several was read, by key, attribute or position."""
 
@@ -189,5 +219,6 @@ class UnknownName(NamedTuple):
 
 Event: TypeAlias = (
     "Built | Created | Taken | Copied | ChildSet | ChildDeleted | FieldSet | Missing | Flagged | FlagMissed"
+    " | Mismatched | LossTaken | TopTaken"
     " | NameTested | Moved | ModeSet | Optimized | Loaded | Called | OutputRead | Unresolved | Escaped | UnknownName"
 )

@@ -28,10 +28,12 @@ from headcheck.interpreter.values import (
     Slice,
     Super,
     Symbol,
+    Tensor,
     Tuple,
     Value,
     is_plain,
     label,
+    size_of,
     symbol,
 )
 from headcheck.ir import UNKNOWN, Operation
@@ -64,6 +66,8 @@ def get_attribute(machine: Machine, state: State, of: Value, name: str, site: Op
     if kind is Own:
         return modules.namespace(state, of, site) if name == "__dict__" else modules.member(state, of, name)
     if kind is Symbol:
+        if name == "shape":
+            return symbol("shape", f"{of.label}.shape", of)
         log_output_read(state, of, name, site)
         return symbol("attribute", f"{of.label}.{name}", of, name)
     if kind is Class:
@@ -75,6 +79,11 @@ def get_attribute(machine: Machine, state: State, of: Value, name: str, site: Op
         return super_attribute(of, name)
     if kind is Parameter:
         return parameter_attribute(state, of, name)
+    if kind is Tensor:
+        from headcheck.semantics.tensors import attribute_of
+
+        value = attribute_of(of, name)
+        return Method(of, name) if value is None else value
     if kind is Tuple or kind is str or kind in METHODICAL or isinstance(of, str):
         return Method(of, name)
     if kind is Partial and name in ("func", "args", "keywords"):
@@ -355,8 +364,13 @@ def get_item(machine: Machine, state: State, of: Value, index: Value, site: Oper
         return UNKNOWN if index is UNKNOWN else symbol("item", f"{label(of)}[{label(index)}]", of, index)
     if isinstance(of, str):
         return text_item(of, index)
+    if kind is Tensor:
+        return tensor_item(of, index)
     if kind is Symbol:
         log_output_read(state, of, index, site)
+        shape = of.key
+        if type(index) is int and isinstance(shape, tuple) and shape[0] == "shape":
+            return size_of(shape[1], index)
         return symbol("item", f"{of.label}[{label(index)}]", of, index)
     return UNKNOWN
 
@@ -366,6 +380,26 @@ def log_output_read(state: State, of: Symbol, key: Value, site: Operation) -> No
     parts = of.key
     if isinstance(parts, tuple) and parts[0] == "output" and type(parts[1]) is Ref and isinstance(key, (str, int)):
         state.log(events.OutputRead(site, parts[1].address, key))
+
+
+def tensor_item(of: Tensor, index: Value) -> Value:
+    """``x[:, 0]``: whole dimensions stay, a number takes one away, None adds one."""
+    if of.shape is None or isinstance(index, str):
+        return symbol("item", f"tensor[{label(index)}]", of, index)
+    sizes: list[Value] = []
+    rest = list(of.shape)
+    for part in index.items if type(index) is Tuple else (index,):
+        if part is None:
+            sizes.append(1)
+            continue
+        if not rest or type(part) not in (int, Slice):
+            return symbol("item", f"tensor[{label(index)}]", of, index)
+        size = rest.pop(0)
+        if type(part) is Slice:
+            whole = (part.start, part.stop, part.step) == (None, None, None)
+            bounds = as_slice(part) if type(size) is int else None
+            sizes.append(size if whole else len(range(size)[bounds]) if bounds is not None else None)
+    return of._replace(shape=(*sizes, *rest))
 
 
 def as_slice(index: Slice) -> slice | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from headcheck import events
 from headcheck.interpreter import access, heap
+from headcheck.interpreter.forward import call_module
 from headcheck.interpreter.heap import Dictionary, Instance, Module, Sequence
 from headcheck.interpreter.state import Frame, State, go_back
 from headcheck.interpreter.values import (
@@ -29,6 +30,7 @@ from headcheck.interpreter.values import (
     Tuple,
     Value,
     label,
+    size_of,
     symbol,
 )
 from headcheck.ir import UNKNOWN, Define, Operation
@@ -235,6 +237,8 @@ def call_method(
         if bound.name in ("__init__", "__post_init__"):
             return answer(state, None)
     thing = state.object(receiver) if type(receiver) is Ref else receiver
+    if type(thing) is Module and bound.name in ("forward", "__call__"):
+        return call_object(machine, state, receiver, arguments, keywords, site)
     kind = str if isinstance(thing, str) else type(thing)
     effect = registry.METHODS.get((kind, bound.name)) or registry.METHODS.get((kind, "*"))
     if effect is None:
@@ -249,9 +253,10 @@ def call_object(
     """``model(x)`` or an object with `__call__`."""
     thing = state.heap[ref.address]
     if type(thing) is Module:
-        if not thing.kind.endswith("Loss"):
+        if state.frame.depth >= DEEPEST:
             state.log(events.Called(site, ref.address))
-        return answer(state, symbol("output", "output", ref, *arguments[:1]))
+            return answer(state, symbol("output", "output", ref, *arguments[:1]))
+        return call_module(machine, state, ref, arguments, keywords, site)
     if type(thing) is Instance and thing.cls is not None:
         found = access.class_attribute(thing.cls, "__call__")
         if found and type(found[0]) is Function:
@@ -311,6 +316,13 @@ def symbol_method(
     if name == "requires_grad_":
         state.log(events.FlagMissed(site, "unknown", owner, name, arguments[0] if arguments else True))
         return owner
+    if name == "size" and len(arguments) + len(keywords) <= 1:
+        dimension = arguments[0] if arguments else keywords.get("dim")
+        if type(dimension) is int:
+            return size_of(owner, dimension)
+        return symbol("shape", f"{label(owner)}.shape", owner) if dimension is None else None
+    if name in ("to", "cuda", "cpu", "float", "contiguous") and type(owner) is Symbol:
+        return owner  # the same tensor, elsewhere or in another type
     return None
 
 

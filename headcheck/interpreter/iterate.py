@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from headcheck import events
@@ -113,8 +114,15 @@ def filtered(machine: Machine, state: State, value: Filtered, site: Operation) -
     return tuple(kept)
 
 
+# What one item of an object of a library is, by the class that stands for it.
+ELEMENTS: dict[type, Callable[[State, Ref], Value]] = {}
+
+
 def element_of(state: State, value: Value) -> Value:
     """What one item of an iterable of unknown length is."""
+    maker = ELEMENTS.get(type(state.object(value)))
+    if maker is not None:
+        return maker(state, value)
     if type(value) is Parameters and not value.own:
         parameter = Parameter(value.owner, "*")
         if value.named:

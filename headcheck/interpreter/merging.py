@@ -12,7 +12,17 @@ from headcheck.interpreter.values import Parameter, Tuple, Value, is_plain, symb
 MOST_STATES = 32
 LONGEST_TAIL = 12
 # Events that may have happened on one path only: a path that has them all stands for those that have some.
-SOFT = (events.Moved, events.ModeSet, events.Loaded, events.Escaped, events.Called, events.OutputRead)
+SOFT = (
+    events.Moved,
+    events.ModeSet,
+    events.Loaded,
+    events.Escaped,
+    events.Called,
+    events.OutputRead,
+    events.Mismatched,
+    events.LossTaken,
+    events.TopTaken,
+)
 
 
 def merge(states: list[State], relevant: frozenset[str]) -> list[State]:

@@ -25,6 +25,7 @@ from headcheck.interpreter.values import (
     Pattern,
     Ref,
     Symbol,
+    Tensor,
     Tuple,
     Value,
     is_plain,
@@ -71,6 +72,11 @@ def binary(state: State, name: str, left: Value, right: Value, site: Operation) 
         joined = combine(state, name, left, right, site)
         if joined is not None:
             return joined
+    if type(left) is Tensor or type(right) is Tensor:
+        from headcheck.semantics import tensors
+
+        result = tensors.combine(left, right)
+        return symbol("binary", "…", name, left, right) if result is None else result
     if is_unknown(left) or is_unknown(right):
         return symbol("binary", f"{label(left)} {SIGNS.get(name, '?')} {label(right)}", name, left, right)
     return UNKNOWN
@@ -189,7 +195,7 @@ def equal(state: State, left: Value, right: Value, site: Operation) -> bool | No
 
 
 IDENTITY = frozenset({Ref, Library, Own, Function, Class, Bound, Method, Partial})
-NEVER_NONE = IDENTITY | {Parameter, Pattern}
+NEVER_NONE = IDENTITY | {Parameter, Pattern, Tensor}
 
 
 def _same_parameter(state: State, left: Parameter, right: Parameter) -> bool | None:

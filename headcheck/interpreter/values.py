@@ -161,6 +161,25 @@ class Pattern(NamedTuple):
     text: str
 
 
+class Tensor(NamedTuple):
+    """A tensor that came out of a module or of torch.
+
+    `shape` has every size, the batch's first: an int, a `Symbol`, or None where nothing is known; it is None where even
+    the rank is unknown, and `features` is then the last size, if that is known. `maker` is the module that fixed the
+    last size, `source` the library model that it came out of; `activations` are the element-wise functions it went
+    through since; `dtype` is "", "float" or "long"; `labels` are the class counts that targets speak of: (at least so
+    many classes, whether it is exactly so many).
+    """
+
+    shape: tuple[Value, ...] | None
+    maker: Address | None = None
+    source: Address | None = None
+    activations: tuple[str, ...] = ()
+    dtype: str = ""
+    labels: tuple[int, bool] | None = None
+    features: int | None = None
+
+
 class Condition(NamedTuple):
     """A comparison with an unknown in it."""
 
@@ -203,6 +222,30 @@ def symbol(kind: str, label: str, *parts: Value) -> Symbol:
     if depth > MAX_DEPTH or len(label) > 200:
         return Symbol((kind, "deep", label[:200], len(parts)), label[:200], MAX_DEPTH)
     return Symbol((kind, *parts), label, depth)
+
+
+def size_of(tensor: Value, dimension: int) -> Value:
+    """One size of a tensor: an int, or an unknown that is the same each time it is asked for."""
+    if type(tensor) is Tensor and tensor.shape is not None:
+        if not -len(tensor.shape) <= dimension < len(tensor.shape):
+            return UNKNOWN
+        dimension %= len(tensor.shape)
+        size = tensor.shape[dimension]
+        return size if size is not None else symbol("size", f"size({dimension})", tensor, dimension)
+    if type(tensor) is Tensor and dimension == -1 and tensor.features is not None:
+        return tensor.features
+    return symbol("size", f"{label(tensor)}.size({dimension})", tensor, dimension)
+
+
+def batch_of(value: Value) -> Value:
+    """The size of the first dimension, None if nothing can be said of it."""
+    return size_of(value, 0) if type(value) in (Symbol, Tensor) else None
+
+
+def last_size(tensor: Value) -> Value:
+    """The size of the last dimension (features, classes): an int, or None if it is not known."""
+    size = size_of(tensor, -1) if type(tensor) is Tensor else None
+    return size if type(size) is int else None
 
 
 def label(value: Value) -> str:

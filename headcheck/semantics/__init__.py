@@ -5,4 +5,14 @@ from __future__ import annotations
 
 def load_effects() -> None:
     """Register the effects of every library."""
-    from headcheck.semantics import argparse, methods, python, regex, torch, torchvision  # noqa: F401
+    from headcheck.semantics import (  # noqa: F401
+        argparse,
+        datasets,
+        losses,
+        methods,
+        python,
+        regex,
+        tensors,
+        torch,
+        torchvision,
+    )

@@ -265,12 +265,6 @@ def get_parameter(call: CallSite) -> Value:
     return Parameter(call.receiver, str(target)) if isinstance(target, str) else unknown(call)
 
 
-@method(Module, "forward", "__call__")
-def forward(call: CallSite) -> Value:
-    call.state.log(events.Called(call.site, call.receiver.address))
-    return symbol("output", "output", call.receiver, *call.arguments[:1])
-
-
 @method(Module, "apply", "register_forward_hook", "register_forward_pre_hook", "register_full_backward_hook")
 def hand_over(call: CallSite) -> Value:
     escape(call)

@@ -1,0 +1,317 @@
+"""What calling a module answers: tensors are followed by shape through layers, containers, the script's own modules and
+the library's models. What is not known is a symbol, as everywhere.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from headcheck import events
+from headcheck.catalog.entry import Entry, Node, Shape
+from headcheck.interpreter import access, heap, parts, shapes
+from headcheck.interpreter.heap import Module
+from headcheck.interpreter.parts import Part
+from headcheck.interpreter.values import Address, Function, Ref, Symbol, Tensor, Value, batch_of, symbol
+from headcheck.ir import Operation
+from headcheck.semantics import layers
+from headcheck.semantics.layers import Mismatch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from headcheck.interpreter.machine import Machine
+    from headcheck.interpreter.state import State
+
+ACTIVATIONS = {
+    "torch.nn.Softmax": "softmax",
+    "torch.nn.Softmax2d": "softmax",
+    "torch.nn.LogSoftmax": "log_softmax",
+    "torch.nn.Sigmoid": "sigmoid",
+    "torch.nn.LogSigmoid": "logsigmoid",
+}
+# Layers with a weight of their own: what comes out of one has been through no activation yet.
+PLAIN = frozenset({"torch.nn.Identity", "torch.nn.Dropout", "torch.nn.Flatten", "torch.nn.Unflatten"})
+
+
+def call_module(
+    machine: Machine,
+    state: State,
+    ref: Ref,
+    arguments: tuple[Value, ...],
+    keywords: Mapping[str, Value],
+    site: Operation,
+) -> list[State]:
+    """``model(x)``: the states that come back hold what it answers as their `result`."""
+    thing: Module = state.heap[ref.address]
+    if thing.kind.startswith("torch.nn.") and thing.kind.endswith("Loss"):
+        from headcheck.semantics.losses import module_loss
+
+        state.result = module_loss(state, ref, thing, arguments, keywords, site)
+        return [state]
+    state.log(events.Called(site, ref.address))
+    own = own_forward(thing)
+    if own is not None:
+        from headcheck.interpreter.calls import enter
+
+        return enter(machine, state, own[0], (ref, *arguments), keywords, site, ref, own[1])
+    given = arguments[0] if arguments else next(iter(keywords.values()), None)
+    return run(machine, state, ref, given, site)
+
+
+def own_forward(module: Module) -> tuple[Function, Any] | None:
+    """The forward that the script's own class of a module defines, with the class it stands in."""
+    if module.cls is None or "forward" in module.values:
+        return None
+    found = access.class_attribute(module.cls, "forward")
+    return found if found is not None and type(found[0]) is Function else None
+
+
+def run(machine: Machine, state: State, part: Part, given: Value, site: Operation) -> list[State]:
+    """Run one part on what reaches it."""
+    module = None if isinstance(part, Node) else parts.module_of(state, part)
+    if module is not None and "forward" not in module.values:
+        own = own_forward(module)
+        if own is not None:
+            from headcheck.interpreter.calls import enter
+
+            return enter(machine, state, own[0], (part, given), {}, site, part, own[1])
+        if module.kind == "torch.nn.DataParallel" and type(module.children.get("module")) is Ref:
+            return run(machine, state, module.children["module"], given, site)
+        if module.build is not None:
+            return run_library_model(machine, state, part, module, given, site)  # type: ignore[arg-type]
+        if module.cls is None and module.home is not None and module.node is not None:
+            return run_library_part(machine, state, part, module, given, site)
+    if (module is None or "forward" not in module.values) and is_stack(state, part):
+        return run_stack(machine, state, part, given, site)
+    state.result = run_layer(state, part, given, site)
+    return [state]
+
+
+def is_stack(state: State, part: Part) -> bool:
+    module = None if isinstance(part, Node) else parts.module_of(state, part)
+    if module is not None and module.cls is not None:
+        return heap.is_sequential(module)
+    return parts.kind_of(state, part) in shapes.SEQUENTIAL
+
+
+def run_stack(machine: Machine, state: State, part: Part, given: Value, site: Operation) -> list[State]:
+    """A Sequential: its children in order."""
+    children = parts.children_of(state, part)
+    if children is None:
+        state.result = unknown_output(part, given)
+        return [state]
+    state.result = given
+    states, ended = [state], []
+    for _, child in children:
+        after = [after for one in states for after in run(machine, one, child, one.result, site)]
+        states = [one for one in after if not one.ended]
+        ended += [one for one in after if one.ended]
+    return states + ended
+
+
+def unknown_output(part: Part, given: Value) -> Value:
+    return symbol("output", "output", part if type(part) is Ref else id(part), given)
+
+
+# -- layers ----------------------------------------------------------------------------------------------------------
+
+
+def run_layer(state: State, part: Part, given: Value, site: Operation) -> Value:
+    """One layer of `torch.nn`, or something of which no more than its class is known."""
+    kind = parts.kind_of(state, part)
+    if kind not in layers.RULES:
+        return unknown_output(part, given)
+
+    def get(name: str) -> Any:
+        return parts.field_of(state, part, name)
+
+    address = part.address if type(part) is Ref else None
+    tensor = given if type(given) is Tensor else None
+    if tensor is None or tensor.shape is None:
+        return run_on_unknown(state, kind, get, address, given, site)
+    head = tensor.shape[:1]
+    if len(tensor.shape) < 2:
+        if not kind.endswith("Linear"):
+            return unknown_output(part, given) if layers.RULES[kind] is not layers.same else tensor
+        head = ()
+    result = layers.infer(kind, get, plain_shape(tensor.shape[len(head) :]))
+    if isinstance(result, Mismatch):
+        state.log(events.Mismatched(site, address, result, tensor))
+        return unknown_output(part, given)
+    if result is None:
+        return unknown_output(part, given)
+    if layers.RULES[kind] is layers.same:
+        return activated(tensor, kind)
+    shape = (*head, *kept_symbols(tensor.shape[len(head) :], result))
+    if kind in shapes.SIZED:
+        return Tensor(shape, address, tensor.source)
+    return tensor._replace(shape=shape)
+
+
+def kept_symbols(before: tuple[Any, ...], after: Shape) -> tuple[Any, ...]:
+    """The sizes of `after`; an unknown one that the layer leaves as it was keeps its identity."""
+    if len(before) != len(after):
+        return after
+    return tuple(b if a is None and type(b) is Symbol else a for b, a in zip(before, after, strict=True))
+
+
+def plain_shape(shape: tuple[Any, ...]) -> Shape:
+    """A shape in which every unknown size is None."""
+    return tuple(size if type(size) is int else None for size in shape)
+
+
+def run_on_unknown(state: State, kind: str, get: Any, address: Address | None, given: Value, site: Operation) -> Value:
+    """A layer on a tensor of which at most the last size is known."""
+    last = given.features if type(given) is Tensor else None
+    if kind.endswith("Linear"):
+        takes, gives = get("in_features"), get("out_features")
+        if type(takes) is int and last is not None and takes != last:
+            state.log(events.Mismatched(site, address, Mismatch(kind, "in_features", takes, (last,), "size"), given))
+            return unknown_output(Ref(address) if address else Node, given)  # type: ignore[arg-type]
+        source = given.source if type(given) is Tensor else None
+        return Tensor(None, address, source, features=gives if type(gives) is int else None)
+    if kind in shapes.SIZED and kind[-2:] in ("1d", "2d", "3d"):
+        channels = get("out_channels")
+        sizes = (None,) * int(kind[-2])
+        known = channels if type(channels) is int else None
+        return Tensor((batch_of(given), known, *sizes), address, given.source if type(given) is Tensor else None)
+    if layers.RULES[kind] is layers.same or kind in layers.AFFINE:
+        return activated(given, kind) if type(given) is Tensor else given
+    return unknown_output(Ref(address) if address else Node, given)  # type: ignore[arg-type]
+
+
+def activated(tensor: Tensor, kind: str) -> Tensor:
+    """A tensor after an element-wise layer; what matters of those it went through is remembered."""
+    if kind in PLAIN:
+        return tensor
+    name = ACTIVATIONS.get(kind, kind.rsplit(".", 1)[-1].lower())
+    return tensor._replace(activations=(*tensor.activations[-7:], name))
+
+
+# -- models of the library -------------------------------------------------------------------------------------------
+
+
+def run_library_model(
+    machine: Machine, state: State, ref: Ref, module: Module, given: Value, site: Operation
+) -> list[State]:
+    """A library model: what leaves its head, as the catalog and the script's changes have it."""
+    entry = module.build.entry if module.build is not None else None
+    if entry is None or not module.known:
+        state.result = unknown_output(ref, given)
+        return [state]
+    check_stem(state, ref, given, site)
+    heads = [head for head in entry.heads if not head.auxiliary]
+    if (
+        len(heads) != 1
+        or entry.task not in ("classification", "video")
+        or has_auxiliary_output(state, ref, module, entry)
+    ):
+        state.result = unknown_output(ref, given)
+        return [state]
+    head, batch = heads[0], batch_of(given)
+    place = next(shapes.edited_places(state, ref, head.path), None)
+    if place is None:
+        intact = shapes.trunk_is_intact(state, ref, entry, head.path)
+        missing = parts.part_at(state, ref, head.path) is None
+        known = intact and not missing
+        out = (batch, head.out_features) if known and head.out_features != UNKNOWN_CLASSES else (batch, None)
+        state.result = Tensor(out, ref.address, ref.address) if known else unknown_output(ref, given)
+        return [state]
+    shape = shapes.arriving(state, ref, entry, place)
+    part = parts.part_at(state, ref, place)
+    if shape is None or part is None:
+        state.result = unknown_output(ref, given)
+        return [state]
+    after = run(machine, state, part, Tensor((batch, *shape), ref.address, ref.address), site)
+    for one in after:
+        if not one.ended:
+            one.result = finished(entry, place, one.result, ref, given)
+    return after
+
+
+UNKNOWN_CLASSES = 911_911
+
+
+def finished(entry: Entry, place: str, result: Value, ref: Ref, given: Value) -> Value:
+    """What a model answers when its changed head answered `result`: some flatten the head's map at the end."""
+    if type(result) is not Tensor or result.shape is None:
+        return result if type(result) is Tensor else unknown_output(ref, given)
+    was = entry.outputs.get(place)
+    if was is None or len(was) != len(result.shape) - 1:
+        return unknown_output(ref, given)
+    if len(was) == 1:
+        return result
+    sizes = result.shape[2:]
+    return result._replace(shape=result.shape[:2]) if all(s == 1 for s in sizes) else unknown_output(ref, given)
+
+
+def has_auxiliary_output(state: State, ref: Ref, module: Module, entry: Entry) -> bool:
+    """Whether the model answers more than its main output in the mode it is in."""
+    return any(
+        head.auxiliary
+        and (head.train if module.training else head.eval)
+        and parts.part_at(state, ref, head.path) is not None
+        for head in entry.heads
+    )
+
+
+def check_stem(state: State, ref: Ref, given: Value, site: Operation) -> None:
+    """Log a picture whose channels the model's first convolution does not take."""
+    if type(given) is not Tensor or given.shape is None or len(given.shape) != 4 or type(given.shape[1]) is not int:
+        return
+    first = first_convolution(state, ref)
+    takes = parts.field_of(state, first, "in_channels") if first is not None else None
+    if type(takes) is int and takes != given.shape[1]:
+        kind, address = parts.kind_of(state, first), first.address if type(first) is Ref else None  # type: ignore[arg-type]
+        mismatch = Mismatch(kind, "in_channels", takes, plain_shape(given.shape[1:]), "size")
+        state.log(events.Mismatched(site, address, mismatch, given, ref.address))
+
+
+def first_convolution(state: State, part: Part) -> Part | None:
+    """The first convolution in the order of the children: every classifier of the library begins with it."""
+    if parts.kind_of(state, part).startswith("torch.nn.Conv"):
+        return part
+    for _, child in parts.children_of(state, part) or []:
+        found = first_convolution(state, child)
+        if found is not None:
+            return found
+    return None
+
+
+def run_library_part(
+    machine: Machine, state: State, part: Part, module: Module, given: Value, site: Operation
+) -> list[State]:
+    """A part of a library model called on its own, wherever it lives now."""
+    assert module.home is not None and module.node is not None
+    root, path = module.home
+    owner = state.heap.get(root)
+    entry = owner.build.entry if type(owner) is Module and owner.build is not None else None
+    known = type(given) is Tensor and given.shape is not None
+    if is_stack(state, part) and known and all_plain(state, part):
+        return run_stack(machine, state, part, given, site)
+    if module.kind in layers.RULES and (known or not module.node.total):
+        state.result = run_layer(state, part, given, site)
+        return [state]
+    shape = entry.outputs.get(path) if entry is not None and not parts.is_edited(state, part) else None
+    if shape is not None and module.node.total and fits(entry.inputs.get(path), given):  # type: ignore[union-attr]
+        state.result = Tensor((batch_of(given), *shape), root, root)
+        return [state]
+    if is_stack(state, part):
+        return run_stack(machine, state, part, given, site)
+    state.result = run_layer(state, part, given, site)
+    return [state]
+
+
+def all_plain(state: State, part: Part) -> bool:
+    """Whether a stack holds only layers whose effect on shapes is known."""
+    children = parts.children_of(state, part)
+    return children is not None and all(parts.kind_of(state, child) in layers.RULES for _, child in children)
+
+
+def fits(shape: Shape | None, given: Value) -> bool:
+    """Whether what reaches a part can be what reached it in the library's own forward."""
+    if type(given) is not Tensor or given.shape is None:
+        return True
+    if shape is None or len(shape) != len(given.shape) - 1:
+        return False
+    return all(w is None or type(g) is not int or w == g for w, g in zip(shape, given.shape[1:], strict=True))

@@ -1,0 +1,528 @@
+"""Tensors: what their methods and the functions of `torch` and `torch.nn.functional` do to shapes.
+
+A function and the method of the same name are one entry here: `Use` has the tensor apart from the other arguments.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from math import prod
+from typing import Any, NamedTuple
+
+from headcheck import events
+from headcheck.interpreter.heap import Sequence
+from headcheck.interpreter.iterate import items_of
+from headcheck.interpreter.values import Symbol, Tensor, Tuple, Value, size_of, symbol
+from headcheck.ir import UNKNOWN
+from headcheck.semantics import layers
+from headcheck.semantics.python import unknown
+from headcheck.semantics.registry import CallSite, effect, method
+
+
+class Use(NamedTuple):
+    """A function of tensors in use: what it is given beside the tensor."""
+
+    call: CallSite
+    tensor: Value
+    arguments: tuple[Value, ...]
+    keywords: Mapping[str, Value]
+
+    def argument(self, position: int, *names: str, default: Value = UNKNOWN) -> Value:
+        if position < len(self.arguments):
+            return self.arguments[position]
+        for name in names:
+            if name in self.keywords:
+                return self.keywords[name]
+        return UNKNOWN if "**" in self.keywords else default
+
+    def shape(self) -> tuple[Value, ...] | None:
+        return self.tensor.shape if type(self.tensor) is Tensor else None
+
+    def items(self, value: Value) -> tuple[Value, ...] | None:
+        """The items of a tuple or list of sizes or dimensions; a number alone is one."""
+        if type(value) is int:
+            return (value,)
+        if type(value) is Tuple:
+            return value.items
+        thing = self.call.state.object(value)
+        return thing.items if type(thing) is Sequence else None
+
+    def unknown(self) -> Value:
+        return unknown(self.call)
+
+
+Rule = Callable[[Use], Value]
+RULES: dict[str, Rule] = {}
+
+
+def rule(*names: str) -> Callable[[Rule], Rule]:
+    """Register what functions and methods of these names do."""
+
+    def register(function: Rule) -> Rule:
+        for name in names:
+            RULES[name] = function
+        return function
+
+    return register
+
+
+# -- the same shape --------------------------------------------------------------------------------------------------
+
+
+@rule(
+    "to", "cuda", "cpu", "contiguous", "clone", "detach", "requires_grad_", "float", "half", "double", "bfloat16",
+    "type", "type_as", "dropout", "dropout2d", "alpha_dropout", "feature_dropout", "data", "retain_grad",
+)  # fmt: skip
+def same(use: Use) -> Value:
+    """Neither shape nor order of the numbers changes."""
+    tensor = use.tensor
+    dtype = {"float": "float", "half": "float", "double": "float", "bfloat16": "float"}.get(use.call.name)
+    return tensor._replace(dtype=dtype, labels=None) if dtype and type(tensor) is Tensor and tensor.labels else tensor
+
+
+@rule("long", "int")
+def to_long(use: Use) -> Value:
+    return use.tensor._replace(dtype="long") if type(use.tensor) is Tensor else use.tensor
+
+
+@rule(
+    "relu", "relu_", "relu6", "leaky_relu", "leaky_relu_", "elu", "selu", "gelu", "silu", "mish", "hardswish",
+    "hardsigmoid", "hardtanh", "tanh", "sigmoid", "sigmoid_", "softmax", "log_softmax", "logsigmoid", "softplus",
+    "softsign", "normalize", "exp", "log", "abs", "neg", "sqrt", "square", "clamp", "clamp_", "round", "pow", "sign",
+    "layer_norm", "batch_norm", "group_norm", "softmin", "erf", "sin", "cos", "rsqrt", "reciprocal", "nan_to_num",
+)  # fmt: skip
+def element_wise(use: Use) -> Value:
+    if type(use.tensor) is not Tensor:
+        return use.unknown()
+    return use.tensor._replace(activations=(*use.tensor.activations[-7:], use.call.name.rsplit(".", 1)[-1].rstrip("_")))
+
+
+# -- another shape ---------------------------------------------------------------------------------------------------
+
+
+def dims_of(tensor: Value) -> tuple[Value, ...] | None:
+    """Every size of a tensor, the unknown ones as symbols with an identity; None if the rank is unknown."""
+    if type(tensor) is not Tensor or tensor.shape is None:
+        return None
+    return tuple(size_of(tensor, index) for index in range(len(tensor.shape)))
+
+
+def product_of(sizes: tuple[Value, ...]) -> tuple[int, Counter[Value]] | None:
+    """A product of sizes: (the known part, the unknown ones)."""
+    known = prod(size for size in sizes if type(size) is int)
+    unknown_ones = [size for size in sizes if type(size) is not int]
+    return (known, Counter(unknown_ones)) if all(type(size) is Symbol for size in unknown_ones) else None
+
+
+def quotient(whole: tuple[Value, ...], part: tuple[Value, ...]) -> Value:
+    """How often a product of sizes goes into another: an int, one of the unknown sizes, or None."""
+    above, below = product_of(whole), product_of(part)
+    if above is None or below is None or not below[0]:
+        return None
+    left = above[1] - below[1]
+    if below[1] - above[1] or above[0] % below[0]:
+        return None
+    known, symbols = above[0] // below[0], list(left.elements())
+    if not symbols:
+        return known
+    return symbols[0] if len(symbols) == 1 and known == 1 else None
+
+
+@rule("view", "reshape", "unflatten_view")
+def view(use: Use) -> Value:
+    whole = dims_of(use.tensor)
+    given = use.arguments if len(use.arguments) != 1 else use.items(use.arguments[0])
+    if "shape" in use.keywords:
+        given = use.items(use.keywords["shape"])
+    if whole is None or given is None or not given:
+        return use.unknown()
+    rest = tuple(size for size in given if size != -1 or type(size) is not int)
+    if len(given) - len(rest) > 1 or not all(type(size) in (int, Symbol) for size in rest):
+        return use.unknown()
+    filled = quotient(whole, rest) if len(rest) < len(given) else None
+    shape = tuple(filled if type(size) is int and size == -1 else size for size in given)
+    return use.tensor._replace(shape=tuple(size if type(size) in (int, Symbol) else None for size in shape))
+
+
+@rule("flatten")
+def flatten(use: Use) -> Value:
+    sizes = dims_of(use.tensor)
+    start, end = use.argument(0, "start_dim", default=0), use.argument(1, "end_dim", default=-1)
+    if sizes is None or type(start) is not int or type(end) is not int or not sizes:
+        return use.unknown()
+    first, last = start % len(sizes), end % len(sizes)
+    if first > last:
+        return use.unknown()
+    merged = quotient(sizes[first : last + 1], ())
+    return use.tensor._replace(shape=(*sizes[:first], merged, *sizes[last + 1 :]))
+
+
+@rule("squeeze", "squeeze_")
+def squeeze(use: Use) -> Value:
+    sizes = dims_of(use.tensor)
+    if sizes is None:
+        return use.unknown()
+    if not use.arguments and "dim" not in use.keywords:
+        if any(type(size) is not int for size in sizes[1:]):
+            return use.unknown()
+        return use.tensor._replace(shape=tuple(size for size in sizes if size != 1))
+    dims = use.items(use.argument(0, "dim"))
+    if dims is None or not all(type(d) is int and -len(sizes) <= d < len(sizes) for d in dims):
+        return use.unknown()
+    chosen = {d % len(sizes) for d in dims}
+    if any(type(sizes[d]) is not int for d in chosen):
+        return use.unknown()
+    return use.tensor._replace(shape=tuple(s for i, s in enumerate(sizes) if i not in chosen or s != 1))
+
+
+@rule("unsqueeze", "unsqueeze_")
+def unsqueeze(use: Use) -> Value:
+    sizes, dim = dims_of(use.tensor), use.argument(0, "dim")
+    if sizes is None or type(dim) is not int or not -len(sizes) - 1 <= dim <= len(sizes):
+        return use.unknown()
+    place = dim % (len(sizes) + 1)
+    return use.tensor._replace(shape=(*sizes[:place], 1, *sizes[place:]))
+
+
+@rule("mean", "sum", "amax", "amin", "std", "var", "prod", "logsumexp", "norm", "all", "any")
+def reduce(use: Use) -> Value:
+    sizes = dims_of(use.tensor)
+    name = use.call.name.rsplit(".", 1)[-1]
+    given = use.argument(1 if name == "norm" else 0, "dim", "axis", default=None)
+    if sizes is None:
+        return use.unknown()
+    if given is None:
+        return Tensor((), use.tensor.maker, use.tensor.source, (*use.tensor.activations[-7:], name))
+    dims = use.items(given)
+    keep = use.argument(1, "keepdim", default=False)
+    if (
+        dims is None
+        or type(keep) is not bool
+        or not all(type(d) is int and -len(sizes) <= d < len(sizes) for d in dims)
+    ):
+        return use.unknown()
+    chosen = {d % len(sizes) for d in dims}
+    if keep:
+        shape = tuple(1 if i in chosen else s for i, s in enumerate(sizes))
+    else:
+        shape = tuple(s for i, s in enumerate(sizes) if i not in chosen)
+    return use.tensor._replace(shape=shape, activations=(*use.tensor.activations[-7:], name))
+
+
+@rule("max", "min", "median", "mode", "cummax")
+def reduce_with_places(use: Use) -> Value:
+    if not use.arguments and "dim" not in use.keywords:
+        return use.unknown()
+    values = reduce(use)
+    places = values._replace(dtype="long", activations=()) if type(values) is Tensor else UNKNOWN
+    return Tuple((values, places)) if type(values) is Tensor else use.unknown()
+
+
+@rule("argmax", "argmin")
+def places(use: Use) -> Value:
+    found = reduce(use)
+    return Tensor(found.shape, dtype="long") if type(found) is Tensor else found
+
+
+@rule("permute")
+def permute(use: Use) -> Value:
+    sizes = dims_of(use.tensor)
+    given = use.arguments if len(use.arguments) != 1 else use.items(use.arguments[0])
+    if "dims" in use.keywords:
+        given = use.items(use.keywords["dims"])
+    if sizes is None or given is None or len(given) != len(sizes):
+        return use.unknown()
+    if not all(type(d) is int for d in given) or sorted(d % len(sizes) for d in given) != list(range(len(sizes))):
+        return use.unknown()
+    return use.tensor._replace(shape=tuple(sizes[d] for d in given))
+
+
+@rule("transpose", "swapaxes", "swapdims")
+def transpose(use: Use) -> Value:
+    sizes, one, other = dims_of(use.tensor), use.argument(0, "dim0"), use.argument(1, "dim1")
+    if sizes is None or type(one) is not int or type(other) is not int:
+        return use.unknown()
+    if not all(-len(sizes) <= d < len(sizes) for d in (one, other)):
+        return use.unknown()
+    changed = list(sizes)
+    changed[one], changed[other] = sizes[other], sizes[one]
+    return use.tensor._replace(shape=tuple(changed))
+
+
+@rule("t")
+def t(use: Use) -> Value:
+    sizes = dims_of(use.tensor)
+    return use.unknown() if sizes is None else use.tensor._replace(shape=sizes[::-1])
+
+
+@rule("adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool1d",
+      "adaptive_max_pool2d", "adaptive_max_pool3d")  # fmt: skip
+def adaptive_pool(use: Use) -> Value:
+    sizes, dimensions = dims_of(use.tensor), int(use.call.name[-2])
+    wanted = use.argument(0, "output_size")
+    if sizes is None or len(sizes) != dimensions + 2:
+        return use.unknown()
+    asked = (wanted,) * dimensions if type(wanted) is int else use.items(wanted)
+    if asked is None or len(asked) != dimensions:
+        return use.unknown()
+    new = tuple(a if type(a) is int else s if a is None else None for a, s in zip(asked, sizes[2:], strict=True))
+    return use.tensor._replace(shape=(*sizes[:2], *new))
+
+
+@rule("avg_pool1d", "avg_pool2d", "avg_pool3d", "max_pool1d", "max_pool2d", "max_pool3d")
+def pool(use: Use) -> Value:
+    sizes, dimensions = dims_of(use.tensor), int(use.call.name[-2])
+    kernel = use.argument(0, "kernel_size")
+    if sizes is None or len(sizes) != dimensions + 2:
+        return use.unknown()
+    window = (kernel,) * dimensions if type(kernel) is int else use.items(kernel)
+    if window is not None and tuple(window) == sizes[2:]:  # as large as the map itself
+        return use.tensor._replace(shape=(*sizes[:2], *(1,) * dimensions))
+    average = "avg" in use.call.name
+    names = ("kernel_size", "stride", "padding", *(() if average else ("dilation",)), "ceil_mode")
+    defaults = {"stride": None, "padding": 0, "dilation": 1, "ceil_mode": False}
+    given = {name: use.argument(i, name, default=defaults.get(name, UNKNOWN)) for i, name in enumerate(names)}
+    kind = f"torch.nn.{'Avg' if average else 'Max'}Pool{dimensions}d"
+    plain = tuple(s if type(s) is int else None for s in sizes[1:])
+    result = layers.infer(kind, lambda name: settled(use, given.get(name)), plain)
+    return (
+        use.tensor._replace(shape=(sizes[0], *result))
+        if isinstance(result, tuple) and len(result) == len(plain) and not isinstance(result, layers.Mismatch)
+        else use.unknown()
+    )
+
+
+def settled(use: Use, value: Value) -> Any:
+    """A list of the script as the tuple that the layers' formulas take."""
+    items = use.items(value) if value is not None and type(value) is not int else None
+    return items if items is not None else value
+
+
+@rule("interpolate", "upsample")
+def interpolate(use: Use) -> Value:
+    sizes, size = dims_of(use.tensor), use.argument(0, "size", default=None)
+    if sizes is None or len(sizes) < 3:
+        return use.unknown()
+    asked = (size,) * (len(sizes) - 2) if type(size) is int else use.items(size) if size is not None else None
+    new = tuple(a if type(a) is int else None for a in asked) if asked is not None else (None,) * (len(sizes) - 2)
+    return use.tensor._replace(shape=(*sizes[:2], *new)) if len(new) == len(sizes) - 2 else use.unknown()
+
+
+@rule("expand_as", "view_as", "reshape_as")
+def as_other(use: Use) -> Value:
+    other = use.argument(0, "other")
+    if type(other) is Tensor and type(use.tensor) is Tensor and other.shape is not None:
+        return use.tensor._replace(shape=other.shape)
+    return use.unknown()
+
+
+@rule("topk")
+def topk(use: Use) -> Value:
+    count, dim = use.argument(0, "k"), use.argument(1, "dim", default=-1)
+    sizes = dims_of(use.tensor)
+    if type(count) is not int:
+        return use.unknown()
+    last = type(dim) is int and (dim == -1 or (sizes is not None and dim == len(sizes) - 1))
+    if type(use.tensor) is Tensor and (last or (sizes is None and dim == 1)):
+        use.call.state.log(events.TopTaken(use.call.site, count, use.tensor))
+    if sizes is None or not last:
+        return use.unknown()
+    values = use.tensor._replace(shape=(*sizes[:-1], count))
+    return Tuple((values, values._replace(dtype="long", activations=())))
+
+
+@rule("size")
+def size(use: Use) -> Value:
+    if not use.arguments and "dim" not in use.keywords:
+        sizes = dims_of(use.tensor)
+        return Tuple(sizes) if sizes is not None else symbol("shape", "shape", use.tensor)
+    dim = use.argument(0, "dim")
+    return size_of(use.tensor, dim) if type(dim) is int else use.unknown()
+
+
+@rule("dim", "ndimension")
+def rank(use: Use) -> Value:
+    shape = use.shape()
+    return use.unknown() if shape is None else len(shape)
+
+
+@rule("chunk", "split")
+def parts_of(use: Use) -> Value:
+    return use.unknown()
+
+
+# -- several tensors -------------------------------------------------------------------------------------------------
+
+
+@effect("torch.cat", "torch.concat", "torch.concatenate", "torch.hstack")
+def concatenate(call: CallSite) -> Value:
+    found = items_of(call.machine, call.state, call.argument(0, "tensors"), call.site)
+    dim = 1 if call.name.endswith("hstack") else call.argument(1, "dim", call.keywords.get("axis", 0))
+    if not found or type(dim) is not int or not all(type(t) is Tensor and t.shape is not None for t in found):
+        return joined_last(call, found, dim)
+    ranks = {len(t.shape) for t in found}
+    if len(ranks) != 1 or not -min(ranks) <= dim < min(ranks):
+        return unknown(call)
+    place = dim % min(ranks)
+    sizes = [t.shape[place] for t in found]
+    total = sum(sizes) if all(type(s) is int for s in sizes) else None
+    return found[0]._replace(
+        shape=(*found[0].shape[:place], total, *found[0].shape[place + 1 :]), activations=(), maker=mutual(found)
+    )
+
+
+def joined_last(call: CallSite, found: tuple[Value, ...] | None, dim: Value) -> Value:
+    return unknown(call)
+
+
+def mutual(tensors: tuple[Value, ...]) -> Any:
+    """The last module that fixed a size of several joined tensors."""
+    return next((t.maker for t in reversed(tensors) if t.maker is not None), None)
+
+
+@effect("torch.stack")
+def stack(call: CallSite) -> Value:
+    found = items_of(call.machine, call.state, call.argument(0, "tensors"), call.site)
+    dim = call.argument(1, "dim", 0)
+    if not found or type(dim) is not int or not all(type(t) is Tensor and t.shape is not None for t in found):
+        return unknown(call)
+    shape = found[0].shape
+    place = dim % (len(shape) + 1)
+    return found[0]._replace(shape=(*shape[:place], len(found), *shape[place:]))
+
+
+def combine(one: Value, other: Value) -> Value | None:
+    """Arithmetic on a tensor: the shape as broadcasting gives it, None where it is not known."""
+    tensor, second = (one, other) if type(one) is Tensor else (other, one)
+    changed = tensor._replace(activations=(*tensor.activations[-7:], "arithmetic"), labels=None)
+    if isinstance(second, (int, float)):
+        return changed
+    if type(second) is not Tensor or tensor.shape is None or second.shape is None:
+        return None
+    shape = broadcast(tensor.shape, second.shape)
+    return None if shape is None else changed._replace(shape=shape)
+
+
+def broadcast(one: tuple[Value, ...], other: tuple[Value, ...]) -> tuple[Value, ...] | None:
+    longer, shorter = (one, other) if len(one) >= len(other) else (other, one)
+    padded = (*(1,) * (len(longer) - len(shorter)), *shorter)
+    sizes: list[Value] = []
+    for first, second in zip(longer, padded, strict=True):
+        if first == second or second == 1:
+            sizes.append(first)
+        elif first == 1:
+            sizes.append(second)
+        elif type(first) is int and type(second) is int:
+            return None
+        else:
+            sizes.append(first if type(first) is int else second if type(second) is int else None)
+    return tuple(sizes)
+
+
+# -- new tensors -----------------------------------------------------------------------------------------------------
+
+
+@effect("torch.rand", "torch.randn", "torch.zeros", "torch.ones", "torch.empty", "torch.full")
+def made(call: CallSite) -> Value:
+    given = call.arguments[:1] if call.name.endswith("full") else call.arguments
+    if len(given) == 1 and type(given[0]) is not int:
+        items = items_of(call.machine, call.state, given[0], call.site)
+        given = items if items is not None else (UNKNOWN,)
+    if "size" in call.keywords:
+        given = items_of(call.machine, call.state, call.keywords["size"], call.site) or (UNKNOWN,)
+    if not given or not all(type(size) in (int, Symbol) for size in given):
+        return unknown(call)
+    return Tensor(tuple(given), dtype=dtype_of(call, "float"))
+
+
+@effect("torch.randint")
+def random_integers(call: CallSite) -> Value:
+    bounds = [a for a in call.arguments if type(a) is int]
+    shape = call.keywords.get("size", call.arguments[-1] if call.arguments else UNKNOWN)
+    sizes = items_of(call.machine, call.state, shape, call.site)
+    if sizes is None or not all(type(size) in (int, Symbol) for size in sizes):
+        return unknown(call)
+    high = bounds[1] if len(bounds) > 1 else bounds[0] if bounds else call.keywords.get("high")
+    labels = (high, False) if type(high) is int else None
+    return Tensor(tuple(sizes), dtype=dtype_of(call, "long"), labels=None if labels is None else (1, False))
+
+
+@effect("torch.tensor", "torch.as_tensor", "torch.LongTensor", "torch.FloatTensor", "torch.Tensor")
+def from_data(call: CallSite) -> Value:
+    data = call.argument(0, "data")
+    if isinstance(data, (bool, int, float)) and call.name in ("torch.tensor", "torch.as_tensor"):
+        return Tensor((), dtype=dtype_of(call, "float" if isinstance(data, float) else "long"))
+    rows = items_of(call.machine, call.state, data, call.site) if not isinstance(data, (int, float, str)) else None
+    if not rows:
+        return unknown(call)
+    dtype = {"torch.LongTensor": "long", "torch.FloatTensor": "float", "torch.Tensor": "float"}.get(call.name, "")
+    if all(isinstance(row, (bool, int, float)) for row in rows):
+        whole = all(isinstance(row, int) for row in rows)
+        dtype = dtype or dtype_of(call, "long" if whole else "float")
+        labels = (max(rows) + 1, False) if whole and dtype == "long" and min(rows) >= 0 else None
+        return Tensor((len(rows),), dtype=dtype, labels=labels)
+    inner = [items_of(call.machine, call.state, row, call.site) for row in rows]
+    lengths = {len(row) if row is not None else -1 for row in inner}
+    if len(lengths) != 1 or -1 in lengths or not all(isinstance(x, (int, float)) for row in inner for x in row or ()):
+        return unknown(call)
+    fraction = any(isinstance(x, float) for row in inner for x in row or ())
+    return Tensor((len(rows), lengths.pop()), dtype=dtype or dtype_of(call, "float" if fraction else "long"))
+
+
+def dtype_of(call: CallSite, default: str) -> str:
+    given = call.keywords.get("dtype")
+    if given is None:
+        return default if "dtype" not in call.keywords else ""
+    name = getattr(given, "name", "")
+    if not isinstance(name, str):
+        return ""
+    last = name.rsplit(".", 1)[-1]
+    floats = ("float", "float32", "float16", "half", "bfloat16", "double", "float64")
+    return "float" if last in floats else "long" if last in ("long", "int64") else last if name else ""
+
+
+# -- where they are looked up ----------------------------------------------------------------------------------------
+
+
+@method(Tensor, "*")
+def tensor_method(call: CallSite) -> Value:
+    function = RULES.get(call.name)
+    return unknown(call) if function is None else function(Use(call, call.receiver, call.arguments, call.keywords))
+
+
+def function_of(call: CallSite) -> Value:
+    """``torch.flatten(x, 1)``: the tensor is the first argument."""
+    tensor = call.argument(0, "input", call.keywords.get("x", UNKNOWN))
+    if type(tensor) is not Tensor:
+        return unknown(call)
+    rest = {name: value for name, value in call.keywords.items() if name != "input"}
+    short = call._replace(name=call.name.rsplit(".", 1)[-1])
+    return RULES[short.name](Use(short, tensor, call.arguments[1:], rest))
+
+
+METHODS_ONLY = frozenset({
+    "to", "cuda", "cpu", "float", "half", "double", "bfloat16", "type", "type_as", "long", "int", "view", "size",
+    "dim", "ndimension", "contiguous", "requires_grad_", "retain_grad", "data", "expand_as", "view_as", "reshape_as",
+})  # fmt: skip
+for _name in RULES.keys() - METHODS_ONLY:
+    for _namespace in ("torch.", "torch.nn.functional."):
+        effect(_namespace + _name)(function_of)
+effect("torch.special.softmax", "torch.special.log_softmax")(function_of)
+
+
+def attribute_of(tensor: Tensor, name: str) -> Value | None:
+    """An attribute of a tensor that is no method; None for everything else."""
+    if name == "shape":
+        sizes = dims_of(tensor)
+        return Tuple(sizes) if sizes is not None else symbol("shape", "shape", tensor)
+    if name in ("data", "real"):
+        return tensor
+    if name == "T":
+        sizes = dims_of(tensor)
+        return tensor._replace(shape=sizes[::-1]) if sizes is not None else UNKNOWN
+    if name == "ndim":
+        return UNKNOWN if tensor.shape is None else len(tensor.shape)
+    if name in ("device", "dtype", "grad", "grad_fn", "requires_grad", "is_cuda", "layout", "names"):
+        return symbol("attribute", f"tensor.{name}", tensor, name)
+    return None
