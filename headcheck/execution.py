@@ -8,16 +8,16 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headcheck import events
-from headcheck.catalog.entry import Entry, Shape
-from headcheck.interpreter import access, heap, parts, shapes
+from headcheck.catalog.entry import Entry, Node, Shape
+from headcheck.interpreter import access, forward, heap, parts, shapes
 from headcheck.interpreter.heap import Module, Optimizer
 from headcheck.interpreter.parts import Part
 from headcheck.interpreter.shapes import SIZED as SIZED
 from headcheck.interpreter.shapes import Flow as Flow
 from headcheck.interpreter.shapes import Placed as Placed
 from headcheck.interpreter.state import State, events_of
-from headcheck.interpreter.values import Address, Parameter, Ref, Value
-from headcheck.ir import UNKNOWN, GetItem
+from headcheck.interpreter.values import Address, Class, Parameter, Ref, Value
+from headcheck.ir import UNKNOWN, DefineClass, GetItem, walk
 from headcheck.semantics import layers
 
 if TYPE_CHECKING:
@@ -166,6 +166,19 @@ class Execution:
         """Whether a part, or anything below it, is not as the library built it."""
         return parts.is_edited(self.state, part)
 
+    def only_its_own_forward(self, module: Module) -> bool:
+        """Whether the script's class of a module says all about what its forward uses."""
+        return module.known and forward.own_forward(module) is not None
+
+    def inside(self, cls: Class, site: Any) -> bool:
+        """Whether an operation stands in the body of a class."""
+        define = self.machine.definitions.get(cls.code)
+        return isinstance(define, DefineClass) and any(operation is site for operation in walk(define.body))
+
+    def owner_of_value(self, value: Value) -> Model | None:
+        """The library model that a value is, or is a part of."""
+        return self.owner_of(value.address) if self.module(value) is not None else None
+
     # -- forward -----------------------------------------------------------------------------------------------------
 
     @cached_property
@@ -219,6 +232,25 @@ class Execution:
     def chained(self, stack: Part, path: str) -> Flow:
         """The first Linear of a Sequential that does not take what the one before it gives, whatever reaches them."""
         return shapes.chained(self.state, stack, path)
+
+    def original(self, model: Model, path: str) -> Node | None:
+        """What the library itself put at a place."""
+        return parts.node_at(model.entry.root, path)
+
+    def sized_after(self, model: Model, path: str) -> tuple[str, int] | None:
+        """The next unchanged layer beside a place that takes a fixed number of channels: (its path, the channels)."""
+        above, _, last = path.rpartition(".")
+        owner = self.part(model, above)
+        siblings = (self.children(owner) if owner is not None else None) or []
+        names = [name for name, _ in siblings]
+        for name, part in siblings[names.index(last) + 1 :] if last in names else ():
+            kind = self.kind(part)
+            takes = self.field(part, "num_features" if "Norm" in kind else "in_channels")
+            if type(takes) is int:
+                return (f"{above}.{name}" if above else name, takes) if not self.is_edited(part) else None
+            if layers.RULES.get(kind) is not layers.same:
+                return None
+        return None
 
     # -- words -------------------------------------------------------------------------------------------------------
 

@@ -16,6 +16,8 @@ The vocabulary of `proof`:
 - `trainable PARAMETER`: that parameter requires a gradient and gets one, though it was meant to be frozen;
 - `no-grad PARAMETER`: that parameter requires a gradient and gets none: the output does not depend on it;
 - `not-in-optimizer PARAMETER`: that parameter is in no parameter group of `optimizer`;
+- `probabilities`: the variable `output`, which goes into the loss, holds nothing but numbers between 0 and 1;
+- `zero-loss`: the variable `loss` is 0, though nothing was learnt;
 - `warns TYPE`: nothing is raised, and the script gives exactly that warning;
 - `unreadable`: Python itself cannot parse the script;
 - `none`: nothing that running the script could show.
@@ -184,6 +186,20 @@ def _warns(seen: Observed, kind: str) -> str | None:
     return None if held else "no such warning"
 
 
+def _probabilities(seen: Observed, _: str) -> str | None:
+    if seen.error is not None:
+        return f"raised in the {seen.at}: {seen.said}"
+    output = seen.names["output"]
+    held = bool(((output >= 0) & (output <= 1)).all())
+    return None if held else f"the output runs from {output.min():.2f} to {output.max():.2f}"
+
+
+def _zero_loss(seen: Observed, _: str) -> str | None:
+    if seen.error is not None:
+        return f"raised in the {seen.at}: {seen.said}"
+    return None if seen.names["loss"].item() == 0 else f"the loss is {seen.names['loss'].item()}"
+
+
 def _unreadable(seen: Observed, _: str) -> str | None:
     return None if isinstance(seen.error, SyntaxError) else "Python parsed it"
 
@@ -200,6 +216,8 @@ PROOFS: dict[str, Proof] = {
     "trainable": _trainable,
     "no-grad": _no_grad,
     "not-in-optimizer": _not_in_optimizer,
+    "probabilities": _probabilities,
+    "zero-loss": _zero_loss,
     "warns": _warns,
     "unreadable": _unreadable,
     "none": lambda seen, _: None,
@@ -211,6 +229,8 @@ OPPOSITES: dict[str, Proof] = {
     "frozen": lambda seen, path: _trainable(seen, path),
     "trainable": lambda seen, path: _frozen(seen, path),
     "not-in-optimizer": lambda seen, path: None if _in_optimizer(seen, path) else f"{path} is not in the optimizer",
+    "probabilities": lambda seen, _: None if _probabilities(seen, "") else "the output holds probabilities",
+    "zero-loss": lambda seen, _: None if _zero_loss(seen, "") else "the loss is 0",
     "warns": lambda seen, kind: None if _warns(seen, kind) else f"it warns: {seen.said}",
 }
 

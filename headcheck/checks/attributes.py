@@ -56,6 +56,28 @@ def unused_head(execution: Execution) -> Iterator[Report]:
         )
 
 
+@check("HC201")
+def unused_in_own_network(execution: Execution) -> Iterator[Report]:
+    """A new head put on a network of the script from outside, under a name that none of its code reads."""
+    for event in execution.of(events.ChildSet):
+        module = execution.module(Ref(event.owner))
+        if module is None or module.cls is None or event.how != "attribute" or not execution.is_new(event.new):
+            continue
+        if event.name in execution.facts.used_attributes or module.children.get(event.name) != event.new:
+            continue
+        if not execution.only_its_own_forward(module) or execution.inside(module.cls, event.site):
+            continue
+        if not execution.kinds_in(event.new) & SIZED:
+            continue
+        message = (
+            f"no forward of {module.cls.name} ({execution.where(module.site)}) reads `{event.name}`: "
+            "the new layer is never used"
+        )
+        inner = [name for name, value in module.children.items() if execution.owner_of_value(value) is not None]
+        help_ = f"put it into `{inner[0]}`, which holds the library's model" if len(inner) == 1 else ""
+        yield Report("HC201", event.site, message, help_)
+
+
 def could_be_head(kinds: frozenset[str], model: Model) -> Severity | None:
     """A remark only (info) where the layer cannot have been meant as the head: a convolution meant for a stem."""
     wanted = {head.kind for head in model.entry.heads}

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from headcheck import events
 from headcheck.checks import Report, check
-from headcheck.checks.words import argument, built, dotted, layer_name, new_head, outputs_of, shape_words
+from headcheck.checks.words import argument, built, dotted, layer_name, maker_words, new_head, outputs_of, shape_words
 from headcheck.execution import Execution, Flow, Model
 from headcheck.findings import Expectation
 from headcheck.interpreter.values import UNKNOWN, Ref
@@ -69,6 +69,87 @@ def describe(execution: Execution, model: Model, flow: Flow, place: str) -> Repo
     if head.path == flow.at.path and layer == "Linear" and head.in_features == got:
         help_ = f"nn.Linear({execution.name_of(model.ref)}.{dotted(head.path)}.in_features, {argument(out)})"
     return Report("HC101", site, message, help_, expectation, model.ref.address)
+
+
+@check("HC101", "HC102", "HC105", "HC108")
+def refused(execution: Execution) -> Iterator[Report]:
+    """A layer of the script's own network meets a tensor that it does not take."""
+    for event in execution.of(events.Mismatched):
+        if event.model is not None:
+            yield from wrong_picture(execution, event)
+            continue
+        part = Ref(event.module) if event.module is not None else None
+        model = execution.owner_of(event.module) if event.module is not None else None
+        if model is not None and event.module in execution.places and execution.forward_is_the_librarys(model):
+            continue  # `broken_head` follows what the library's forward does
+        yield from met(execution, event, execution.site_of(part) or event.site)
+
+
+def met(execution: Execution, event: events.Mismatched, site: object) -> Iterator[Report]:
+    mismatch, given = event.mismatch, event.given
+    layer, expectation = layer_name(mismatch.kind), Expectation("raises")
+    feeder = next((m for m in execution.models if m.ref.address in (given.maker, given.source)), None)
+    here = f" ({execution.where(event.site)})" if site is not event.site else ""
+    by = maker_words(execution, given).removeprefix(" of ")
+    if not by and feeder is not None:
+        by = built(execution, feeder)
+    if not by:
+        return
+    out = outputs_of(execution, Ref(event.module)) if event.module is not None else UNKNOWN
+    if mismatch.reason != "size":
+        wants, gets = ("a vector", "a feature map") if mismatch.reason == "map" else ("a feature map", "a vector")
+        made = f" ({execution.where(site)})" if site is not event.site else ""
+        message = f"{layer}{made} takes {wants}, but {by} feeds {gets} of {shape_words(mismatch.gets)} into it"
+        help_ = "torch.flatten(x, 1) before it" if mismatch.reason == "map" else ""
+        yield Report("HC102", event.site, message, help_, expectation)  # it is what comes before that must change
+        return
+    channels = mismatch.kind[-2:] in ("1d", "2d", "3d")
+    got = mismatch.gets[0] if channels else mismatch.gets[-1]
+    unit = "channels" if mismatch.argument == "in_channels" else "features"
+    own = given.maker is not None and execution.is_new(Ref(given.maker))
+    message = f"{layer} takes {mismatch.takes} {unit}, but {by} feeds {got} into it{here}"
+    yield Report("HC105" if own else "HC101", site, message, fitting(layer, got, out), expectation)
+
+
+def wrong_picture(execution: Execution, event: events.Mismatched) -> Iterator[Report]:
+    """Pictures whose channels the model's first convolution does not take."""
+    model = next((m for m in execution.models if m.ref.address == event.model), None)
+    if model is None:
+        return
+    site = execution.site_of(Ref(event.module)) if event.module is not None else None
+    message = (
+        f"the first convolution of {built(execution, model)} takes {event.mismatch.takes} channels, "
+        f"but the pictures have {event.mismatch.gets[0]}"
+    )
+    yield Report("HC108", site or event.site, message, "", Expectation())
+
+
+@check("HC108")
+def stem_does_not_fit(execution: Execution) -> Iterator[Report]:
+    """A new convolution in a library model that answers other channels than the layer after it takes."""
+    for model in execution.models:
+        if not execution.forward_is_the_librarys(model):
+            continue
+        for event in execution.of(events.ChildSet):
+            place = execution.places.get(event.owner)
+            if place is None or place[0] is not model or not execution.is_new(event.new):
+                continue
+            path = f"{place[1]}.{event.name}" if place[1] else event.name
+            original = execution.original(model, path)
+            if original is None or not original.kind.startswith("torch.nn.Conv"):
+                continue
+            if execution.part(model, path) != event.new or any(h.path == path for h in model.entry.heads):
+                continue
+            following = execution.sized_after(model, path)
+            gives, was = execution.field(event.new, "out_channels"), original.values.get("out_channels")
+            if following is None or type(gives) is not int or gives == was or following[1] != was:
+                continue
+            message = (
+                f"this convolution answers {gives} channels, but `{dotted(following[0])}` of "
+                f"{built(execution, model)} takes {following[1]}"
+            )
+            site = execution.site_of(event.new) or event.site
+            yield Report("HC108", site, message, f"out_channels={was}", Expectation("raises"), model.ref.address)
 
 
 def fitting(layer: str, size: int | None, out: object) -> str:

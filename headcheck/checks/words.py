@@ -6,7 +6,7 @@ from typing import Any
 
 from headcheck.catalog.entry import Head, Shape
 from headcheck.execution import Execution, Model
-from headcheck.interpreter.values import UNKNOWN
+from headcheck.interpreter.values import UNKNOWN, Ref
 
 
 def model_name(model: Model) -> str:
@@ -17,6 +17,16 @@ def model_name(model: Model) -> str:
 def built(execution: Execution, model: Model) -> str:
     """``resnet50 (line 9)``."""
     return f"{model_name(model)} ({execution.where(model.built.site)})"
+
+
+def maker_words(execution: Execution, tensor: Any) -> str:
+    """Where a tensor's last size came from: `` of the Linear (line 9)``; nothing where that is not known."""
+    maker = tensor.maker
+    model = next((m for m in execution.models if m.ref.address == maker), None)
+    if model is not None:
+        return f" of {built(execution, model)}"
+    site = execution.site_of(Ref(maker)) if maker is not None else None
+    return f" of the {layer_name(execution.kind(Ref(maker)))} ({execution.where(site)})" if site is not None else ""
 
 
 def dotted(path: str) -> str:

@@ -4,6 +4,7 @@ the library's models. What is not known is a symbol, as everywhere.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from headcheck import events
@@ -11,6 +12,7 @@ from headcheck.catalog.entry import Entry, Node, Shape
 from headcheck.interpreter import access, heap, parts, shapes
 from headcheck.interpreter.heap import Module
 from headcheck.interpreter.parts import Part
+from headcheck.interpreter.state import State
 from headcheck.interpreter.values import Address, Function, Ref, Symbol, Tensor, Value, batch_of, symbol
 from headcheck.ir import Operation
 from headcheck.semantics import layers
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from headcheck.interpreter.machine import Machine
-    from headcheck.interpreter.state import State
 
 ACTIVATIONS = {
     "torch.nn.Softmax": "softmax",
@@ -31,6 +32,10 @@ ACTIVATIONS = {
 }
 # Layers with a weight of their own: what comes out of one has been through no activation yet.
 PLAIN = frozenset({"torch.nn.Identity", "torch.nn.Dropout", "torch.nn.Flatten", "torch.nn.Unflatten"})
+
+
+# Modules of a library that answer something of their own, by kind.
+SPECIAL: dict[str, Callable[[State, Ref, Module, Value, Operation], Value]] = {}
 
 
 def call_module(
@@ -77,6 +82,10 @@ def run(machine: Machine, state: State, part: Part, given: Value, site: Operatio
             return enter(machine, state, own[0], (part, given), {}, site, part, own[1])
         if module.kind == "torch.nn.DataParallel" and type(module.children.get("module")) is Ref:
             return run(machine, state, module.children["module"], given, site)
+        special = SPECIAL.get(module.kind)
+        if special is not None:
+            state.result = special(state, part, module, given, site)  # type: ignore[arg-type]
+            return [state]
         if module.build is not None:
             return run_library_model(machine, state, part, module, given, site)  # type: ignore[arg-type]
         if module.cls is None and module.home is not None and module.node is not None:
@@ -137,6 +146,9 @@ def run_layer(state: State, part: Part, given: Value, site: Operation) -> Value:
     result = layers.infer(kind, get, plain_shape(tensor.shape[len(head) :]))
     if isinstance(result, Mismatch):
         state.log(events.Mismatched(site, address, result, tensor))
+        gives = get("out_features")
+        if result.reason == "size" and kind.endswith("Linear") and type(gives) is int:
+            return Tensor((*tensor.shape[:-1], gives), address, tensor.source)  # what comes after is judged on its own
         return unknown_output(part, given)
     if result is None:
         return unknown_output(part, given)
@@ -200,12 +212,11 @@ def run_library_model(
         state.result = unknown_output(ref, given)
         return [state]
     check_stem(state, ref, given, site)
+    if entry.task == "segmentation" or has_auxiliary_output(state, ref, module, entry):
+        state.result = symbol("output", "output", ref, given, "several")
+        return [state]
     heads = [head for head in entry.heads if not head.auxiliary]
-    if (
-        len(heads) != 1
-        or entry.task not in ("classification", "video")
-        or has_auxiliary_output(state, ref, module, entry)
-    ):
+    if len(heads) != 1 or entry.task not in ("classification", "video"):
         state.result = unknown_output(ref, given)
         return [state]
     head, batch = heads[0], batch_of(given)

@@ -60,6 +60,7 @@ KNOWN: dict[str, tuple[int | None, int | None]] = {
     "ImageNet": (1000, 3),
     "ImageFolder": (None, 3),
     "DatasetFolder": (None, None),
+    "FakeData": (10, 3),
     "EMNIST": (None, 1),
     "Caltech101": (None, None),
     "Caltech256": (None, None),
@@ -79,9 +80,19 @@ def dataset(call: CallSite) -> Value:
     classes, channels = KNOWN[name]
     if "target_transform" in call.keywords or "target_type" in call.keywords or "**" in call.keywords:
         classes = None
+    if name == "FakeData":
+        classes, channels = fake(call)
     transform = call.keywords.get("transform")
     kept = transform is not None and keeps_channels(call, transform)
     return call.state.allocate(Dataset(name, classes, channels if kept else None, call.site), call.site)
+
+
+def fake(call: CallSite) -> tuple[int | None, int | None]:
+    """(classes, channels) of `FakeData`, which is told both."""
+    count = call.argument(2, "num_classes", 10)
+    sizes = items_of(call.machine, call.state, call.argument(1, "image_size", Tuple((3, 224, 224))), call.site)
+    channels = sizes[0] if sizes and type(sizes[0]) is int else None
+    return (count if type(count) is int else None), channels
 
 
 def keeps_channels(call: CallSite, transform: Value) -> bool:

@@ -1,0 +1,160 @@
+"""Losses and metrics: what a model answers against what the loss and the targets want."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from headcheck import events
+from headcheck.checks import Report, check
+from headcheck.checks.words import maker_words, shape_words
+from headcheck.execution import Execution
+from headcheck.findings import Severity
+from headcheck.interpreter.values import Ref, Symbol, Tensor, Value, last_size
+
+# (loss, the function before it): what the loss makes of it, and how bad that is.
+DOUBLED: dict[tuple[str, str], tuple[str, str, Severity | None]] = {
+    ("CrossEntropyLoss", "softmax"): ("applies log_softmax itself", "leave the softmax out", None),
+    ("CrossEntropyLoss", "log_softmax"): ("applies log_softmax itself", "use NLLLoss or leave it out", "info"),
+    ("BCEWithLogitsLoss", "sigmoid"): ("applies the sigmoid itself", "leave the sigmoid out, or use BCELoss", None),
+    ("NLLLoss", "softmax"): ("wants log-probabilities", "use log_softmax", None),
+}
+
+
+@check("HC107")
+def activation_before_loss(execution: Execution) -> Iterator[Report]:
+    """The loss does itself what an activation did to the output before."""
+    for event in execution.of(events.LossTaken):
+        output = event.output
+        if type(output) is not Tensor:
+            continue
+        last = output.activations[-1] if output.activations else ""
+        doubled = DOUBLED.get((event.kind, last))
+        if doubled is not None:
+            why, help_, severity = doubled
+            message = f"the output{maker_words(execution, output)} went through {last} already, and {event.kind} {why}"
+            yield Report("HC107", event.site, message, help_, severity=severity)
+        elif event.kind == "CrossEntropyLoss" and last_size(output) == 1 and len(output.shape or ((),) * 2) == 2:
+            message = (
+                f"CrossEntropyLoss over a single logit{maker_words(execution, output)} is always 0: nothing is learnt"
+            )
+            yield Report("HC107", event.site, message, "give the head one output per class, or use BCEWithLogitsLoss")
+
+
+@check("HC104")
+def class_count_mismatch(execution: Execution) -> Iterator[Report]:
+    """Labels of a known number of classes against the outputs that the model has for them."""
+    for event in execution.of(events.LossTaken):
+        if event.kind not in LABELLED or ignores_labels(event):
+            continue
+        labels = event.target.labels if type(event.target) is Tensor else None
+        outputs = class_outputs(event.output)
+        if labels is None or outputs is None:
+            continue
+        classes, exact = labels
+        words = f"the labels speak of {'' if exact else 'at least '}{classes} classes"
+        made = maker_words(execution, event.output)
+        if outputs < classes:
+            message = f"{words}, but the output{made} has {outputs}: a label beyond them raises an error"
+            yield Report("HC104", event.site, message, f"give the head {classes} outputs")
+        elif exact and outputs > classes:
+            message = f"{words}, but the output{made} has {outputs}"
+            yield Report("HC104", event.site, message, f"give the head {classes} outputs", severity="warning")
+
+
+def ignores_labels(event: events.LossTaken) -> bool:
+    """Whether some label is left out of the loss: it need not be a class."""
+    ignored = event.keywords.get("ignore_index", -100)
+    return type(ignored) is not int or ignored != -100
+
+
+def class_outputs(output: Value) -> int | None:
+    """The number of classes that an output tells apart."""
+    if type(output) is not Tensor:
+        return None
+    if output.shape is None:
+        return output.features
+    if len(output.shape) < 2:
+        return None
+    size = output.shape[1]
+    return size if type(size) is int else None
+
+
+@check("HC109")
+def loss_target_shape(execution: Execution) -> Iterator[Report]:
+    """A loss that wants its target in the output's shape, or labels in one dimension, and gets another."""
+    for event in execution.of(events.LossTaken):
+        output, target = event.output, event.target
+        if type(output) is not Tensor or type(target) is not Tensor or output.shape is None or target.shape is None:
+            continue
+        made = maker_words(execution, output)
+        if event.kind in ("BCEWithLogitsLoss", "BCELoss") and differ(output.shape, target.shape):
+            message = (
+                f"{event.kind} wants output and target of one shape: the output{made} is "
+                f"{batch_words(output.shape)}, the target {batch_words(target.shape)}"
+            )
+            yield Report("HC109", event.site, message, alike(output.shape, target.shape))
+        elif event.kind in LABELLED and len(output.shape) == len(target.shape) == 2 and target.dtype == "long":
+            message = f"{event.kind} wants class labels in one dimension, the target is {batch_words(target.shape)}"
+            yield Report("HC109", event.site, message, "target.squeeze(1)")
+
+
+LABELLED = frozenset({"CrossEntropyLoss", "NLLLoss"})
+
+
+def differ(one: tuple[Value, ...], other: tuple[Value, ...]) -> bool:
+    """Whether two shapes surely differ."""
+    if len(one) != len(other):
+        return True
+    return any(type(a) is int and type(b) is int and a != b for a, b in zip(one, other, strict=True))
+
+
+def alike(output: tuple[Value, ...], target: tuple[Value, ...]) -> str:
+    if len(output) == len(target) + 1 and output[-1] == 1:
+        return "output.squeeze(1), or target.unsqueeze(1)"
+    if len(output) == 2 and len(target) == 1 and type(output[-1]) is int:
+        return "use CrossEntropyLoss with class labels, or give the head 1 output"
+    return ""
+
+
+def batch_words(shape: tuple[Value, ...]) -> str:
+    words = ["N" if i == 0 and type(size) is not int else shape_words((plain(size),)) for i, size in enumerate(shape)]
+    return f"({', '.join(words)}{',' if len(words) == 1 else ''})"
+
+
+def plain(size: Value) -> int | None:
+    return size if type(size) is int else None
+
+
+@check("HC110")
+def topk_exceeds_classes(execution: Execution) -> Iterator[Report]:
+    """More of the largest outputs are asked for than there are."""
+    for event in execution.of(events.TopTaken):
+        classes = last_size(event.tensor)
+        if classes is not None and event.number > classes:
+            made = maker_words(execution, event.tensor)
+            message = f"topk({event.number}) of {classes} outputs{made} raises an error"
+            yield Report("HC110", event.site, message, f"min({event.number}, {classes})")
+
+
+@check("HC207")
+def auxiliary_output_into_loss(execution: Execution) -> Iterator[Report]:
+    """A model's several outputs are handed to the loss as if they were one tensor."""
+    for event in execution.of(events.LossTaken):
+        output: Any = event.output
+        if type(output) is not Symbol or not isinstance(output.key, tuple) or output.key[-1] != "several":
+            continue
+        model = next((m for m in execution.models if m.ref == Ref(output.key[1].address)), None)
+        if model is None or not execution.forward_is_the_librarys(model):
+            continue
+        name = model.entry.builder.rsplit(".", 1)[-1]
+        main = next(h for h in model.entry.heads if not h.auxiliary)
+        if model.entry.task == "segmentation":
+            what, help_ = "a dict", f'output["{main.outputs[0]}"]'
+        else:
+            what, help_ = "a tuple with its auxiliary outputs", "output.logits"
+        message = (
+            f"{name} ({execution.where(model.built.site)}) answers {what} in train mode, "
+            f"and {event.kind} takes one tensor"
+        )
+        yield Report("HC207", event.site, message, help_)
