@@ -1,5 +1,6 @@
-"""What reading costs on real code: for every file of a folder that may matter, the processor time of everything headcheck
-does after parsing, against the time libcst takes to parse it. Both are taken in one process, one file after another.
+"""What reading costs on real code: for every file of a folder that may matter, the processor time of everything that
+headcheck does after parsing, against the time libcst takes to parse it. Both are taken in one process, one file after
+another.
 """
 
 from __future__ import annotations
