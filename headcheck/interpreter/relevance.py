@@ -211,7 +211,7 @@ class Index:
 
     def _note_early_end(self, above: tuple[Operation, ...]) -> None:
         """A branch that ends the turn of a loop decides on the rest of it."""
-        branches: list[If] = []
+        branches: list[Branch] = []
         for parent in reversed(above):
             if isinstance(parent, (Loop, While)):
                 for branch in branches:
