@@ -23,7 +23,6 @@ def broken_head(execution: Execution) -> Iterator[Report]:
             for place in execution.edited_places(model, head.path):
                 if place in done:
                     break
-                done.add(place)
                 part = execution.part(model, place)
                 flow = execution.flow(part, execution.arriving(model, place), place) if part is not None else Flow(None)
                 if flow.mismatch is None and flow.shape is None and part is not None:
@@ -31,6 +30,7 @@ def broken_head(execution: Execution) -> Iterator[Report]:
                 if flow.mismatch is not None:
                     yield describe(execution, model, flow, place)
                 if flow.mismatch is not None or flow.shape is not None:
+                    done.add(place)
                     break
 
 
@@ -54,7 +54,7 @@ def describe(execution: Execution, model: Model, flow: Flow, place: str) -> Repo
             f"into `{dotted(flow.at.path)}`"
         )
         return Report("HC102", site, message, new_head(execution, model, head, out), expectation, model.ref.address)
-    channels = mismatch.kind[-2:] in ("1d", "2d", "3d")
+    channels = mismatch.kind[-2:] in ("1d", "2d", "3d") or mismatch.argument == "in_channels"
     got = mismatch.gets[0] if channels else mismatch.gets[-1]
     unit = "channels" if mismatch.argument == "in_channels" else "features"
     if after_new:
@@ -155,7 +155,7 @@ def stem_does_not_fit(execution: Execution) -> Iterator[Report]:
 def fitting(layer: str, size: int | None, out: object) -> str:
     if layer == "Linear" or layer.startswith("Conv"):
         return f"nn.{layer}({size}, {argument(out)}{', kernel_size=1' if layer != 'Linear' else ''})"
-    if layer.endswith("Predictor"):
+    if layer.endswith(("Predictor", "Head")):
         return f"{layer}({size}, {argument(out)})"
     return f"nn.{layer}({size})"
 

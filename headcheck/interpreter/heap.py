@@ -16,7 +16,7 @@ from headcheck.catalog.entry import Entry, Node
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import Address, Class, Library, Parameter, Ref, Tuple, Value
 from headcheck.ir import UNKNOWN, Operation
-from headcheck.semantics.layers import own_parameters
+from headcheck.semantics.layers import STACKS, own_parameters
 
 EMPTY: Mapping[str, Any] = MappingProxyType({})
 MAX_PARAMETERS = 6000
@@ -182,7 +182,11 @@ def index_name(module: Module, index: int) -> str | None:
 
 
 def is_sequential(module: Module) -> bool:
-    return module.kind in CONTAINERS or bool(module.cls and "torch.nn.Sequential" in library_bases(module.cls))
+    return (
+        module.kind in CONTAINERS
+        or module.kind in STACKS
+        or bool(module.cls and "torch.nn.Sequential" in library_bases(module.cls))
+    )
 
 
 def library_bases(cls: Class) -> set[str]:

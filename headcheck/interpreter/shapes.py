@@ -65,7 +65,8 @@ def flow(state: State, part: Part, shape: Shape | None, path: str = "", sized: P
     here = Placed(part, path)
     if isinstance(result, Mismatch):
         return Flow(None, result, here, sized)
-    fixes = result is not None and kind in SIZED
+    averages = result is not None and len(shape) == len(result) == 1 and shape != result
+    fixes = result is not None and (kind in SIZED or averages)
     return Flow(result, sized=here if fixes else sized)
 
 

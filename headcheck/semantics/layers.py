@@ -77,6 +77,27 @@ def convolution(kind: str, get: Get, shape: Shape) -> Result:
     return fitting((_int(get("out_channels")), *_windows(get, shape[1:])))
 
 
+def transposed_convolution(kind: str, get: Get, shape: Shape) -> Result:
+    dimensions = int(kind[-2])
+    takes = _int(get("in_channels"))
+    if len(shape) < dimensions:
+        return Mismatch(kind, "in_channels", takes, shape, "vector")
+    if len(shape) != dimensions + 1:
+        return None
+    if takes is not None and shape[0] is not None and shape[0] != takes:
+        return Mismatch(kind, "in_channels", takes, shape, "size")
+    names = ("kernel_size", "stride", "padding", "output_padding", "dilation")
+    each = zip(shape[1:], *(_pair(get(name), dimensions) for name in names), strict=False)
+    return fitting((_int(get("out_channels")), *(_widened(*sizes) for sizes in each)))
+
+
+def _widened(size: int | None, *parts: int | None) -> int | None:
+    if size is None or any(part is None for part in parts):
+        return None
+    kernel, step, padding, more, dilation = (part or 0 for part in parts)
+    return (size - 1) * step - 2 * padding + dilation * (kernel - 1) + more + 1
+
+
 def fitting(shape: Shape) -> Shape | None:
     """A shape, None where a window is larger than what it slides over: PyTorch refuses that."""
     return None if any(size is not None and size < 1 for size in shape) else shape
@@ -113,6 +134,8 @@ def pooling(kind: str, get: Get, shape: Shape) -> Result:
 
 def adaptive_pooling(kind: str, get: Get, shape: Shape) -> Result:
     dimensions = int(kind[-2])
+    if len(shape) == dimensions - 1 and "Avg" in kind and set(_pair(get("output_size"), dimensions)) == {1}:
+        return (1,) * len(shape)  # PyTorch takes the batch for a single sample, and averages over it
     if len(shape) < dimensions:
         return Mismatch(kind, "", None, shape, "vector")
     if len(shape) != dimensions + 1 or get("return_indices") is True:
@@ -162,6 +185,18 @@ def predictor(kind: str, get: Get, shape: Shape) -> Result:
     return None
 
 
+def segmentation_head(kind: str, get: Get, shape: Shape) -> Result:
+    """A head that answers a map as large as what it gets; the library's own has no argument to read."""
+    takes = _int(get("in_channels"))
+    if len(shape) < 2:
+        return Mismatch(kind, "in_channels", takes, shape, "vector")
+    if takes is None:
+        return None
+    if len(shape) == 3 and shape[0] is not None and shape[0] != takes:
+        return Mismatch(kind, "in_channels", takes, shape, "size")
+    return (_int(get("channels" if kind.endswith("FCNHead") else "num_classes")), *shape[1:])
+
+
 def flatten(kind: str, get: Get, shape: Shape) -> Result:
     if get("start_dim") != 1 or get("end_dim") != -1:
         return None
@@ -184,10 +219,13 @@ RULES: dict[str, Callable[[str, Get, Shape], Result]] = {
     "torchvision.models.detection.faster_rcnn.FastRCNNPredictor": predictor,
     "torchvision.models.detection.mask_rcnn.MaskRCNNPredictor": predictor,
     "torchvision.models.detection.keypoint_rcnn.KeypointRCNNPredictor": predictor,
+    "torchvision.models.segmentation.deeplabv3.DeepLabHead": segmentation_head,
+    "torchvision.models.segmentation.fcn.FCNHead": segmentation_head,
     "torch.nn.LayerNorm": layer_norm,
     "torch.nn.PReLU": prelu,
     **dict.fromkeys(RANKS, ranked),
     **{f"torch.nn.Conv{n}d": convolution for n in (1, 2, 3)},
+    **{f"torch.nn.ConvTranspose{n}d": transposed_convolution for n in (1, 2, 3)},
     **{f"torch.nn.BatchNorm{n}d": batch_norm for n in (1, 2, 3)},
     **{f"torch.nn.{p}Pool{n}d": pooling for p in ("Max", "Avg") for n in (1, 2, 3)},
     **{f"torch.nn.Adaptive{p}Pool{n}d": adaptive_pooling for p in ("Max", "Avg") for n in (1, 2, 3)},
@@ -233,8 +271,7 @@ ACTIVATIONS_WITHOUT_PARAMETERS = frozenset(kind for kind in RULES if kind.starts
     "torch.nn.modules.linear.NonDynamicallyQuantizableLinear",
     "torch.nn.LayerNorm",
     "torch.nn.PReLU",
-    *(f"torch.nn.Conv{n}d" for n in (1, 2, 3)),
-    *(f"torch.nn.BatchNorm{n}d" for n in (1, 2, 3)),
+    *(f"torch.nn.{name}{n}d" for name in ("Conv", "ConvTranspose", "BatchNorm") for n in (1, 2, 3)),
 }
 CONTAINERS = frozenset(
     {
@@ -244,6 +281,34 @@ CONTAINERS = frozenset(
         "torch.nn.DataParallel",
         "torch.nn.parallel.DistributedDataParallel",
     }
+)
+#: Parts of torchvision that own no parameter themselves: its heads (see `semantics.predictors`), and what they hold.
+COMPOSITES = frozenset(
+    [
+        "torchvision.ops.Conv2dNormActivation",
+        *(f"torchvision.models.segmentation.deeplabv3.{name}" for name in ("ASPP", "ASPPConv", "ASPPPooling")),
+        "torchvision.models.segmentation.deeplabv3.DeepLabHead",
+        "torchvision.models.segmentation.fcn.FCNHead",
+        "torchvision.models.segmentation.lraspp.LRASPPHead",
+        "torchvision.models.detection.faster_rcnn.FastRCNNPredictor",
+        "torchvision.models.detection.faster_rcnn.TwoMLPHead",
+        "torchvision.models.detection.mask_rcnn.MaskRCNNPredictor",
+        "torchvision.models.detection.keypoint_rcnn.KeypointRCNNPredictor",
+        "torchvision.models.detection.retinanet.RetinaNetClassificationHead",
+        "torchvision.models.detection.retinanet.RetinaNetRegressionHead",
+        "torchvision.models.detection.fcos.FCOSClassificationHead",
+        "torchvision.models.detection.fcos.FCOSRegressionHead",
+        "torchvision.models.detection.ssd.SSDClassificationHead",
+        "torchvision.models.detection.ssd.SSDRegressionHead",
+        "torchvision.models.detection.ssdlite.SSDLiteClassificationHead",
+        "torchvision.models.detection.ssdlite.SSDLiteRegressionHead",
+    ]
+)
+#: Those of them that derive from Sequential.
+STACKS = frozenset(
+    kind
+    for kind in COMPOSITES
+    if kind.endswith(("NormActivation", "ASPPConv", "ASPPPooling", "DeepLabHead", "FCNHead", "MaskRCNNPredictor"))
 )
 AFFINE = frozenset({"torch.nn.LayerNorm", "torch.nn.GroupNorm", *(f"torch.nn.BatchNorm{n}d" for n in (1, 2, 3))})
 
@@ -257,7 +322,7 @@ def own_parameters(module: Any) -> tuple[str, ...] | None:
         return _parameters_of_script(module.values)
     if kind in LOSSES:
         return ()
-    if kind in ACTIVATIONS_WITHOUT_PARAMETERS or kind in CONTAINERS:
+    if kind in ACTIVATIONS_WITHOUT_PARAMETERS or kind in CONTAINERS or kind in COMPOSITES:
         return ()
     if kind in AFFINE:
         flag = module.arguments.get("elementwise_affine", module.arguments.get("affine", True))
@@ -305,9 +370,10 @@ def parameter_shape(module: Any, name: str) -> tuple[int, ...] | None:
     rule = WEIGHTS.get(module.kind)
     if rule is not None:
         weight = rule(module.arguments.get)
-        if weight is None or any(type(size) is not int for size in weight):
-            return None
-        return weight if name == "weight" else weight[:1] if name == "bias" else None
+        if name == "bias":
+            gives = module.arguments.get("out_features", module.arguments.get("out_channels"))
+            return (gives,) if type(gives) is int else None
+        return weight if name == "weight" and weight and all(type(size) is int for size in weight) else None
     if module.kind in AFFINE:
         size = module.arguments.get(
             "num_features", module.arguments.get("num_channels", module.arguments.get("normalized_shape"))
@@ -332,7 +398,19 @@ def _convolution_weight(dimensions: int) -> Callable[[Get], tuple[int, ...] | No
     return weight
 
 
+def _transposed_weight(dimensions: int) -> Callable[[Get], tuple[int, ...] | None]:
+    def weight(get: Get) -> tuple[int, ...] | None:
+        kernel = _pair(get("kernel_size"), dimensions)
+        groups, gives = get("groups"), _int(get("out_channels"))
+        if gives is None or type(groups) is not int or groups < 1 or None in kernel:
+            return None
+        return (get("in_channels"), gives // groups, *kernel)
+
+    return weight
+
+
 WEIGHTS: dict[str, Callable[[Get], tuple[int, ...] | None]] = {
     "torch.nn.Linear": _linear_weight,
     **{f"torch.nn.Conv{n}d": _convolution_weight(n) for n in (1, 2, 3)},
+    **{f"torch.nn.ConvTranspose{n}d": _transposed_weight(n) for n in (1, 2, 3)},
 }

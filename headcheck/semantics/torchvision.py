@@ -10,6 +10,7 @@ from headcheck.catalog.entry import Entry
 from headcheck.interpreter.heap import Build, Module
 from headcheck.interpreter.values import Choice, Library, Ref, Symbol, Tuple, Value, is_plain
 from headcheck.ir import UNKNOWN, Operation
+from headcheck.semantics import predictors
 from headcheck.semantics.python import unknown
 from headcheck.semantics.registry import CallSite, effect, family
 from headcheck.semantics.torch import make_layer
@@ -35,7 +36,7 @@ def builder(call: CallSite) -> Value:
     namespace, _, name = call.name.rpartition(".")
     signature = catalog.layer(call.name)
     if signature is not None:
-        return make_layer(call, call.name, signature)
+        return predictors.expand(call, make_layer(call, call.name, signature))
     if is_unknown_builder(namespace, name):
         return no_such_builder(call, namespace, name)
     return opaque(call) if name[:1].isupper() and not namespace.endswith("Weights") else unknown(call)
