@@ -295,9 +295,10 @@ def another_model(source: Source) -> Iterator[Edit]:
 FAMILIES = [
     "alexnet", "vgg11", "vgg16", "vgg19_bn", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152",
     "densenet121", "densenet169", "densenet201", "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large",
-    "efficientnet_b0", "efficientnet_b3", "efficientnet_b7", "efficientnet_v2_s", "convnext_tiny", "convnext_base", "swin_t", "swin_b",
-    "vit_b_16", "vit_b_32", "vit_l_16", "regnet_y_400mf", "regnet_y_16gf", "shufflenet_v2_x0_5", "shufflenet_v2_x1_0",
-    "squeezenet1_0", "squeezenet1_1", "mnasnet0_5", "mnasnet1_0", "googlenet", "wide_resnet50_2", "resnext50_32x4d",
+    "efficientnet_b0", "efficientnet_b3", "efficientnet_b7", "efficientnet_v2_s", "convnext_tiny",
+    "convnext_base", "swin_t", "swin_b", "vit_b_16", "vit_b_32", "vit_l_16", "regnet_y_400mf", "regnet_y_16gf",
+    "shufflenet_v2_x0_5", "shufflenet_v2_x1_0", "squeezenet1_0", "squeezenet1_1", "mnasnet0_5", "mnasnet1_0",
+    "googlenet", "wide_resnet50_2", "resnext50_32x4d",
 ]  # fmt: skip
 
 
