@@ -235,6 +235,11 @@ def call_method(
     if type(receiver) is Super:
         receiver = receiver.receiver
         if bound.name in ("__init__", "__post_init__"):
+            thing = state.object(receiver)
+            if type(thing) is Module and arguments and heap.is_sequential(thing):
+                from headcheck.semantics.torch import fill_stack
+
+                fill_stack(CallSite(machine, state, bound.name, receiver, arguments, keywords, site))
             return answer(state, None)
     thing = state.object(receiver) if type(receiver) is Ref else receiver
     if type(thing) is Module and bound.name in ("forward", "__call__"):

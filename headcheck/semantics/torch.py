@@ -81,6 +81,18 @@ def parameter(call: CallSite) -> Value:
 
 @effect("torch.nn.Sequential", "torch.nn.modules.container.Sequential")
 def sequential(call: CallSite) -> Value:
+    return container(call, "torch.nn.Sequential", *stacked(call))
+
+
+def fill_stack(call: CallSite) -> None:
+    """``super().__init__(*layers)`` in a class that derives from Sequential."""
+    children, known = stacked(call)
+    found = module(call)
+    call.state.heap[call.receiver.address] = found._replace(children=children, known=found.known and known)
+
+
+def stacked(call: CallSite) -> tuple[dict[str, Value], bool]:
+    """(the children of a Sequential by name, whether those are all)."""
     children: dict[str, Value] = {}
     known = "**" not in call.keywords
     if len(call.arguments) == 1 and type(call.state.object(call.arguments[0])) is Dictionary:
@@ -90,7 +102,7 @@ def sequential(call: CallSite) -> Value:
     else:
         known = known and not starred_unknown(call)
         children = {str(index): value for index, value in enumerate(call.arguments)}
-    return container(call, "torch.nn.Sequential", children, known)
+    return children, known
 
 
 def starred_unknown(call: CallSite) -> bool:
