@@ -147,8 +147,8 @@ def run_layer(state: State, part: Part, given: Value, site: Operation) -> Value:
     if isinstance(result, Mismatch):
         state.log(events.Mismatched(site, address, result, tensor))
         gives = get("out_features")
-        if result.reason == "size" and kind.endswith("Linear") and type(gives) is int:
-            return Tensor((*tensor.shape[:-1], gives), address, tensor.source)  # what comes after is judged on its own
+        if result.reason == "size" and kind.endswith("Linear"):  # what comes after is judged on its own
+            return Tensor((*tensor.shape[:-1], gives if type(gives) is int else None), address, tensor.source)
         return unknown_output(part, given)
     if result is None:
         return unknown_output(part, given)
@@ -188,7 +188,9 @@ def run_on_unknown(state: State, kind: str, get: Any, address: Address | None, g
         known = channels if type(channels) is int else None
         return Tensor((batch_of(given), known, *sizes), address, given.source if type(given) is Tensor else None)
     if layers.RULES[kind] is layers.same or kind in layers.AFFINE:
-        return activated(given, kind) if type(given) is Tensor else given
+        if type(given) is not Tensor:
+            return activated(Tensor(None), kind) if kind in ACTIVATIONS else given
+        return activated(given, kind)
     return unknown_output(Ref(address) if address else Node, given)  # type: ignore[arg-type]
 
 

@@ -432,9 +432,14 @@ def on_loop(machine: Machine, op: Loop, state: State) -> list[State]:
     iterable = machine.read(state, op.iterable)
     alike = type(iterable) is Parameters and not iterable.own and touches_flags_only(op)
     items = None if alike else items_of(machine, state, iterable, op)
-    if items is None or (items and not over_model(items) and (len(items) > 64 or not op.builds)):
+    if items is None or (items and not over_model(items) and (len(items) > 64 or not worth_unrolling(op, items))):
         return loop_once(machine, op, state, element_of(state, iterable))
     return loop_over(machine, op, state, items, element_of(state, iterable))
+
+
+def worth_unrolling(op: Loop, items: tuple[Value, ...]) -> bool:
+    """Whether each turn makes something of its own: layers, or the items of a short comprehension."""
+    return op.builds or (len(items) <= 3 and any(type(operation) is Append for operation in op.body))
 
 
 def over_model(items: tuple[Value, ...]) -> bool:

@@ -494,6 +494,8 @@ def tensor_method(call: CallSite) -> Value:
 def function_of(call: CallSite) -> Value:
     """``torch.flatten(x, 1)``: the tensor is the first argument."""
     tensor = call.argument(0, "input", call.keywords.get("x", UNKNOWN))
+    if type(tensor) is Symbol and call.name.rsplit(".", 1)[-1] in TELLING:
+        tensor = Tensor(None)
     if type(tensor) is not Tensor:
         return unknown(call)
     rest = {name: value for name, value in call.keywords.items() if name != "input"}
@@ -501,6 +503,8 @@ def function_of(call: CallSite) -> Value:
     return RULES[short.name](Use(short, tensor, call.arguments[1:], rest))
 
 
+# What these did is worth knowing, whatever they were done to.
+TELLING = frozenset({"softmax", "log_softmax", "sigmoid"})
 METHODS_ONLY = frozenset({
     "to", "cuda", "cpu", "float", "half", "double", "bfloat16", "type", "type_as", "long", "int", "view", "size",
     "dim", "ndimension", "contiguous", "requires_grad_", "retain_grad", "data", "expand_as", "view_as", "reshape_as",
