@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from headcheck import catalog, events
@@ -239,6 +240,8 @@ def set_attribute(machine: Machine, state: State, of: Value, name: str, value: V
             state.heap[of.address] = thing._replace(attributes={**thing.attributes, name: value})
         elif type(thing) is Sequence and name == "requires_grad":
             state.log(events.FlagMissed(site, "list", of, name, value))
+        elif type(thing) in CHANGED:
+            CHANGED[type(thing)](state, of, thing)
     elif kind is Parameter:
         set_parameter_attribute(state, of, name, value, site)
     elif kind in (Parameters, Method) and name == "requires_grad":
@@ -249,6 +252,10 @@ def set_attribute(machine: Machine, state: State, of: Value, name: str, value: V
         remember(state, symbol("attribute", f"{of.label}.{name}", of, name), value)
     elif kind is Own and of.key in state.globals:
         state.set_global(of.key, name, value)
+
+
+# What writing to any attribute of an object of a library changes, by the class that stands for it.
+CHANGED: dict[type, Callable[[State, Ref, Any], None]] = {}
 
 
 def remember(state: State, unknown: Symbol, value: Value) -> None:

@@ -213,6 +213,9 @@ def run_library_model(
     if entry is None or not module.known:
         state.result = unknown_output(ref, given)
         return [state]
+    if not entry.used.isdisjoint(module.values):  # a switch of its forward was set: ``model.aux_logits = False``
+        state.result = unknown_output(ref, given)
+        return [state]
     check_stem(state, ref, given, site)
     if entry.task == "segmentation" or has_auxiliary_output(state, ref, module, entry):
         state.result = symbol("output", "output", ref, given, "several")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from headcheck.interpreter.access import CHANGED
 from headcheck.interpreter.iterate import ELEMENTS, items_of
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import Ref, Tensor, Tuple, Value, symbol
@@ -78,6 +79,9 @@ KEEPING = frozenset(
 def dataset(call: CallSite) -> Value:
     name = call.name.rsplit(".", 1)[-1]
     classes, channels = KNOWN[name]
+    split = call.keywords.get("split", "")
+    if not isinstance(split, str) or "unlabeled" in split:
+        classes = None
     if "target_transform" in call.keywords or "target_type" in call.keywords or "**" in call.keywords:
         classes = None
     if name == "FakeData":
@@ -147,7 +151,7 @@ def dataset_attribute(ref: Ref, thing: Dataset, name: str) -> Value:
 
 @effect("torch.utils.data.DataLoader", "torch.utils.data.dataloader.DataLoader")
 def loader(call: CallSite) -> Value:
-    plain = "collate_fn" not in call.keywords and "**" not in call.keywords
+    plain = not call.keywords.keys() & {"collate_fn", "sampler", "batch_sampler", "**"} and len(call.arguments) <= 3
     made = Loader(call.argument(0, "dataset"), call.argument(1, "batch_size", 1), call.site, plain)
     ref: Ref = call.state.allocate(made, call.site)
     return ref
@@ -155,10 +159,19 @@ def loader(call: CallSite) -> Value:
 
 @effect("torch.utils.data.Subset", "torch.utils.data.dataset.Subset")
 def subset(call: CallSite) -> Value:
-    """Some of the items of a dataset, with the same labels."""
-    value = call.argument(0, "dataset")
-    thing = call.state.object(value)
-    return call.state.allocate(thing, call.site) if type(thing) is Dataset else unknown(call)
+    """Some of the items of a dataset: often those of some classes."""
+    thing = call.state.object(call.argument(0, "dataset"))
+    if type(thing) is not Dataset:
+        return unknown(call)
+    return call.state.allocate(thing._replace(classes=None), call.site)
+
+
+def written(state: State, ref: Ref, thing: Dataset) -> None:
+    """Whatever is written to a dataset (``targets``) may change its labels."""
+    state.heap[ref.address] = thing._replace(classes=None)
+
+
+CHANGED[Dataset] = written
 
 
 @effect("torch.utils.data.random_split")

@@ -7,7 +7,7 @@ import itertools
 from headcheck import catalog
 from headcheck.interpreter import access, heap
 from headcheck.interpreter.heap import DELETED, Dictionary, Instance, Module, Sequence
-from headcheck.interpreter.iterate import items_of
+from headcheck.interpreter.iterate import ELEMENTS, element_of, items_of
 from headcheck.interpreter.operators import truth
 from headcheck.interpreter.values import (
     Choice,
@@ -85,6 +85,8 @@ def length(call: CallSite) -> Value:
 @effect("builtins.list", "builtins.tuple", "builtins.set", "builtins.frozenset", "builtins.iter")
 def collect(call: CallSite) -> Value:
     kind = call.name.rsplit(".", 1)[-1]
+    if kind == "iter" and call.arguments and type(call.state.object(call.arguments[0])) in ELEMENTS:
+        return call.arguments[0]
     found = items(call, call.arguments[0]) if call.arguments else ()
     if kind == "tuple":
         return unknown(call) if found is None else Tuple(found)
@@ -208,7 +210,10 @@ def islice(call: CallSite) -> Value:
 
 @effect("builtins.next")
 def next_(call: CallSite) -> Value:
-    found = items(call, call.argument(0, "iterator"))
+    iterator = call.argument(0, "iterator")
+    if type(call.state.object(iterator)) in ELEMENTS:
+        return element_of(call.state, iterator)
+    found = items(call, iterator)
     return found[0] if found else unknown(call)
 
 

@@ -1,0 +1,139 @@
+"""What the loss and the metrics get: found where it is sure to be wrong, silent where the script may be right."""
+
+import textwrap
+
+import pytest
+
+from headcheck import pipeline
+
+PREAMBLE = """
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.utils.data import DataLoader, Subset, random_split
+from torchvision import datasets, models, transforms
+images = torch.rand(2, 3, 64, 64)
+labels = torch.tensor([0, 1])
+def model_of(n):
+    m = models.resnet18(weights="DEFAULT")
+    m.fc = nn.Linear(512, n)
+    return m
+def loop(data, model, criterion):
+    for x, y in DataLoader(data, batch_size=4, shuffle=True):
+        loss = criterion(model(x), y)
+        loss.backward()
+cifar = datasets.CIFAR10("data", transform=transforms.ToTensor())
+"""
+
+
+def codes(script, preamble=PREAMBLE):
+    found = pipeline.check_text(preamble + textwrap.dedent(script), "script.py")
+    return sorted({finding.code for finding in found})
+
+
+WRONG = {
+    "fewer outputs than the dataset has classes": ("loop(cifar, model_of(4), nn.CrossEntropyLoss())", "HC104"),
+    "the head was never replaced": ('loop(cifar, models.resnet18(weights="DEFAULT"), nn.CrossEntropyLoss())', "HC104"),
+    "a split keeps the classes": (
+        "one, other = random_split(cifar, [40000, 10000])\nloop(one, model_of(4), nn.CrossEntropyLoss())",
+        "HC104",
+    ),
+    "loaders in a dict": (
+        "loaders = {k: DataLoader(cifar) for k in ['train', 'val']}\nmodel = model_of(4)\n"
+        "for x, y in loaders['train']:\n    F.cross_entropy(model(x.cuda()), y.cuda())",
+        "HC104",
+    ),
+    "the next batch": (
+        "x, y = next(iter(DataLoader(cifar)))\nnn.CrossEntropyLoss()(model_of(4)(x), y)",
+        "HC104",
+    ),
+    "softmax function before the loss": (
+        "nn.CrossEntropyLoss()(torch.softmax(model_of(3)(images), dim=1), labels)",
+        "HC107",
+    ),
+    "softmax of something unknown": (
+        "def step(net, x, y):\n    return F.cross_entropy(F.softmax(net(x), dim=1), y)",
+        "HC107",
+    ),
+    "softmax before nll": ("F.nll_loss(F.softmax(model_of(3)(images), dim=1), labels)", "HC107"),
+    "sigmoid method": (
+        "nn.BCEWithLogitsLoss()(model_of(1)(images).sigmoid().squeeze(1), labels.float())",
+        "HC107",
+    ),
+    "one logit": ("nn.CrossEntropyLoss()(model_of(1)(images), torch.tensor([0, 0]))", "HC107"),
+    "column against row": ("nn.BCEWithLogitsLoss()(model_of(1)(images), labels.float())", "HC109"),
+    "two outputs against one label": (
+        "F.binary_cross_entropy_with_logits(model_of(2)(images), labels.float())",
+        "HC109",
+    ),
+    "labels in a column": ("nn.CrossEntropyLoss()(model_of(2)(images), labels.view(-1, 1))", "HC109"),
+    "top five of three": ("torch.topk(model_of(3)(images), 5)", "HC110"),
+    "top five of three in a function": (
+        "def accuracy(output, ks=(1, 5)):\n    return output.topk(max(ks), 1)\naccuracy(model_of(3)(images))",
+        "HC110",
+    ),
+}
+RIGHT = {
+    "as many outputs as classes": "loop(cifar, model_of(10), nn.CrossEntropyLoss())",
+    "some classes only": "loop(Subset(cifar, [1, 2]), model_of(4), nn.CrossEntropyLoss())",
+    "labels changed": "cifar.targets = [t % 4 for t in cifar.targets]\nloop(cifar, model_of(4), nn.CrossEntropyLoss())",
+    "labels mapped": (
+        "data = datasets.CIFAR10('data', target_transform=lambda t: t % 4)\n"
+        "loop(data, model_of(4), nn.CrossEntropyLoss())"
+    ),
+    "batches collated": ("for x, y in DataLoader(cifar, collate_fn=print):\n    F.cross_entropy(model_of(4)(x), y)"),
+    "labels recomputed": "for x, y in DataLoader(cifar):\n    F.cross_entropy(model_of(2)(x), (y > 4).long())",
+    "labels folded": "for x, y in DataLoader(cifar):\n    F.cross_entropy(model_of(2)(x), y % 2)",
+    "an ignored label": ("nn.CrossEntropyLoss(ignore_index=255)(model_of(3)(images), torch.tensor([0, 255]))"),
+    "softmax for show": "probabilities = model_of(3)(images).softmax(1)\nF.cross_entropy(model_of(3)(images), labels)",
+    "log softmax and nll": "F.nll_loss(F.log_softmax(model_of(3)(images), dim=1), labels)",
+    "log of softmax": "F.nll_loss(torch.log(F.softmax(model_of(3)(images), dim=1)), labels)",
+    "attention inside": (
+        "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.a, self.b = nn.Linear(8, 8), nn.Linear(8, 3)\n"
+        "    def forward(self, x):\n        return self.b(x * torch.softmax(self.a(x), dim=1))\n"
+        "F.cross_entropy(Net()(torch.rand(2, 8)), labels)"
+    ),
+    "sigmoid and plain bce": "nn.BCELoss()(model_of(1)(images).sigmoid().squeeze(1), labels.float())",
+    "column against column": "nn.BCEWithLogitsLoss()(model_of(1)(images), labels.float().unsqueeze(1))",
+    "flattened": "nn.BCEWithLogitsLoss()(model_of(1)(images).view(-1), labels.float())",
+    "multilabel": "nn.BCEWithLogitsLoss()(model_of(3)(images), torch.zeros(2, 3))",
+    "class probabilities": "nn.CrossEntropyLoss()(model_of(3)(images), torch.full((2, 3), 1 / 3))",
+    "top five at most": "torch.topk(model_of(3)(images), min(5, 3))",
+    "inception in eval mode": (
+        "m = models.inception_v3(weights='DEFAULT')\nm.fc = nn.Linear(2048, 2)\nm.eval()\n"
+        "F.cross_entropy(m(torch.rand(2, 3, 299, 299)), labels)"
+    ),
+    "inception without its auxiliary head": (
+        "m = models.inception_v3(weights='DEFAULT')\nm.fc = nn.Linear(2048, 2)\nm.aux_logits = False\n"
+        "m.AuxLogits = None\nF.cross_entropy(m(torch.rand(2, 3, 299, 299)), labels)"
+    ),
+    "inception told to leave it out": (
+        "m = models.inception_v3(weights='DEFAULT')\nm.fc = nn.Linear(2048, 2)\nm.aux_logits = False\n"
+        "F.cross_entropy(m(torch.rand(2, 3, 299, 299)), labels)"
+    ),
+    "the first of several outputs": (
+        "m = models.inception_v3(weights='DEFAULT')\nm.fc = nn.Linear(2048, 2)\nm.AuxLogits.fc = nn.Linear(768, 2)\n"
+        "out, aux = m(torch.rand(2, 3, 299, 299))\nF.cross_entropy(out, labels) + F.cross_entropy(aux, labels)"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_found(name):
+    script, code = WRONG[name]
+    assert code in codes(script)
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_silent(name):
+    assert codes(RIGHT[name]) == []
+
+
+def test_class_counts_are_the_librarys():
+    torchvision = pytest.importorskip("torchvision")
+    from headcheck.semantics.datasets import KNOWN
+
+    for name in ("MNIST", "FashionMNIST", "KMNIST"):
+        assert len(getattr(torchvision.datasets, name).classes) == KNOWN[name][0]
+    assert all(hasattr(torchvision.datasets, name) for name in KNOWN)
