@@ -90,8 +90,8 @@ class Machine:
     `relevant` are the names that can matter to a model (see `relevance`), by module; `assigned_attributes` those that
     any code of the project assigns, and where; `project` knows which modules are the project's own; `defaults` says
     whether the run is one "as started without arguments"; `entry` holds the operations of the function that is followed
-    though nothing calls it; `turns` the conditions at the start of each loop that is followed for one turn
-    that stands for all.
+    though nothing calls it; `turns` the conditions at the start of each loop that is followed for one turn that stands
+    for all; `asked` is set where the script asks for an argument that has a default.
     """
 
     def __init__(
@@ -110,6 +110,7 @@ class Machine:
         self.spent = 0
         self.exhausted = False
         self.entry: frozenset[int] | None = None
+        self.asked = False
         self.turns: list[tuple[Any, ...]] = []
         self.reached: set[int] = set()  # the operations that put something somewhere, as far as paths came by them
 

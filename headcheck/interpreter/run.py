@@ -2,29 +2,50 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from headcheck.execution import Execution, FileFacts
 from headcheck.interpreter import relevance
 from headcheck.interpreter.calls import call_value
 from headcheck.interpreter.heap import Instance, Module
 from headcheck.interpreter.machine import Machine
 from headcheck.interpreter.modules import ROOT, Project
+from headcheck.interpreter.quiet import Quiet
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import Bound, Class, Function, Ref, Value, symbol
 from headcheck.ir import Block, Define, Operation, walk
 from headcheck.semantics import load_effects
 
 MOST_ENTRIES = 200
+SITE = Operation(None)  # where the calls come from that the script does not make
+
+
+class Entry(NamedTuple):
+    """A function or method nothing calls, and where it is called from; `varies`: its defaults can make a difference."""
+
+    home: State
+    function: Value
+    varies: bool
 
 
 def interpret(block: Block, facts: FileFacts, project: Project) -> list[Execution]:
     """Every execution of a file that was followed, those "as started without arguments" last."""
     load_effects()
     relevant = {ROOT: relevance.analyse(block)}
-    executions: list[Execution] = []
-    for defaults in (False, True) if facts.has_defaults else (False,):
-        machine = Machine(relevant, facts.assigned_attributes, project, defaults)
-        for state in run_file(machine, block):
-            executions.append(Execution(state, facts, machine, defaults))
+    machine = Machine(relevant, facts.assigned_attributes, project)
+    states, base = run_module(machine, block)
+    asked = machine.asked
+    entries: list[Entry] = []
+    states += run_entries(machine, base, entries)
+    executions = [Execution(state, facts, machine, defaults=False) for state in states]
+    if asked:
+        machine = Machine(relevant, facts.assigned_attributes, project, defaults=True)
+        again, base = run_module(machine, block)
+        again += run_entries(machine, base, [])
+    else:  # what the module itself does is the same
+        machine.defaults = True
+        again = [state for e in entries if e.varies for state in call_entry(machine, e.home, e.function)]
+    executions += [Execution(state, facts, machine, defaults=True) for state in again]
     apart = frozenset(id(m.built.site) for e in executions for m in e.models if m.ref.address in e.taken_apart)
     for execution in executions:
         execution.apart_elsewhere = apart
@@ -32,37 +53,44 @@ def interpret(block: Block, facts: FileFacts, project: Project) -> list[Executio
     return executions
 
 
-def run_file(machine: Machine, block: Block) -> list[State]:
+def run_module(machine: Machine, block: Block) -> tuple[list[State], State]:
+    """Run a module's body: every path, and the one from whose end its functions are called."""
     start = State(ROOT)
     start.env["__name__"] = ROOT
     start.env["__file__"] = symbol("global", "__file__", "__file__")
     finals = machine.run(block, [start])
-    base = next((state for state in finals if not state.ended), finals[0])
-    followed = list(finals)
-    site = Operation(None)
-    for number, target in enumerate(uncalled(machine, base)):
+    return list(finals), next((state for state in finals if not state.ended), finals[0])
+
+
+def run_entries(machine: Machine, base: State, entries: list[Entry]) -> list[State]:
+    """Follow what no path called so far, unless it is quiet; adds to `entries` what it was."""
+    quiet = Quiet(machine, base)
+    followed: list[State] = []
+    for number, target in enumerate(uncalled(base)):
         if number >= MOST_ENTRIES or machine.exhausted:
             break
-        followed.extend(run_entry(machine, base, target, site))
+        if type(target) is Function:
+            if target.code not in machine.called and not quiet.function(target):
+                followed.extend(run_entry(machine, base, target, entries))
+        elif not quiet.class_(target):
+            followed.extend(run_class(machine, base, target, entries))
     return followed
 
 
-def uncalled(machine: Machine, base: State) -> list[Value]:
-    """The functions and classes of the file, in order, that no path called so far."""
+def uncalled(base: State) -> list[Value]:
+    """The functions and classes of the file, in order."""
     return [value for value in base.globals[ROOT].values() if type(value) in (Function, Class) and value.module == ROOT]
 
 
-def run_entry(machine: Machine, base: State, target: Value, site: Operation) -> list[State]:
-    """Follow one function with unknown arguments; of a class, make an object and follow each of its methods."""
-    if type(target) is Function:
-        return [] if target.code in machine.called else call_entry(machine, base, target, site)
+def run_class(machine: Machine, base: State, target: Class, entries: list[Entry]) -> list[State]:
+    """Make an object of a class, unless the script itself did, and follow each of its methods that nothing called."""
     waiting = [m for m in methods_of(machine, target) if m.code not in machine.called]
     if not waiting and target.code in machine.called:
         return []
     followed: list[State] = []
     home, ref = base, find_object(base, target)
     if ref is None:
-        made = call_value(machine, base.fork(), target, (), {"**": symbol("arguments", "…")}, site)
+        made = call_value(machine, base.fork(), target, (), {"**": symbol("arguments", "…")}, SITE)
         followed.extend(made)
         home = next((state for state in made if not state.ended), made[0])
         ref = home.result if type(home.result) is Ref else None
@@ -70,18 +98,27 @@ def run_entry(machine: Machine, base: State, target: Value, site: Operation) -> 
         if ref is None or function.code in machine.called or machine.exhausted:
             continue
         bound = function if function.wrapper == "staticmethod" else Bound(ref, function, target)
-        followed.extend(call_entry(machine, home, bound, site))
+        followed.extend(run_entry(machine, home, bound, entries))
     return followed
 
 
-def call_entry(machine: Machine, base: State, function: Value, site: Operation) -> list[State]:
+def run_entry(machine: Machine, home: State, function: Value, entries: list[Entry]) -> list[State]:
+    """Follow one function nothing called, and note whether it has to be followed at its defaults, too."""
+    machine.asked = False
+    followed = call_entry(machine, home, function)
+    has_defaults = any(parameter.has_default for parameter in definition(machine, function).parameters)
+    entries.append(Entry(home, function, machine.asked or has_defaults))
+    return followed
+
+
+def call_entry(machine: Machine, home: State, function: Value) -> list[State]:
     """Call with no arguments known; with their defaults only in the run that takes defaults."""
     machine.entry = frozenset(id(operation) for operation in walk(definition(machine, function).body))
-    state = base.fork()
+    state = home.fork()
     state.end("")
     state.result = None
     keywords: dict[str, Value] = {} if machine.defaults else unknown_arguments(machine, function)
-    return call_value(machine, state, function, (), keywords, site)
+    return call_value(machine, state, function, (), keywords, SITE)
 
 
 def definition(machine: Machine, function: Value) -> Define:

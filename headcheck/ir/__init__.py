@@ -357,6 +357,9 @@ class Define(Operation):
     """A function or lambda. `free` are the names its body reads; those in `stores_global` it declares global, those in
     `stores_outer` nonlocal.
 
+    `spoken` are the attributes that it and the functions in it read or set on anything, `imported` the qualified names
+    they import.
+
     Those in `unsteady` belong to a function around it that sets them more than once, so what they hold when it is
     called is not what they hold when it is made.
     """
@@ -366,8 +369,10 @@ class Define(Operation):
         "decorators",
         "free",
         "generator",
+        "imported",
         "name",
         "parameters",
+        "spoken",
         "stores_global",
         "stores_outer",
         "target",
@@ -397,6 +402,8 @@ class Define(Operation):
         self.stores_outer: frozenset[str] = frozenset()
         self.generator = generator
         self.unsteady: frozenset[str] = frozenset()
+        self.spoken: frozenset[str] = frozenset()
+        self.imported: frozenset[str] = frozenset()
 
 
 class DefineClass(Operation):

@@ -568,7 +568,7 @@ class _Lowering:
     def finish(self, operation: Any) -> Any:
         """Fill in what an operation says of its body: the names assigned in it, the names a function leaves free."""
         if isinstance(operation, Define):
-            operation.free, operation.stores_global, operation.stores_outer, operation.generator = _scope_of(operation)
+            _fill_scope(operation)
             _mark_unsteady(operation)
         elif isinstance(operation, (If, Loop, While)):
             operation.assigned = frozenset(_assigned(blocks(operation)))
@@ -610,33 +610,42 @@ def _assigned(inner: Iterable[Block]) -> set[str]:
     return names
 
 
-def _scope_of(define: Define) -> tuple[frozenset[str], frozenset[str], frozenset[str], bool]:
-    """(names the body reads, names it declares global, nonlocal, whether it yields), from the syntax: quick."""
+def _fill_scope(define: Define) -> None:
+    """What the body says of a function: the names it reads, speaks of, imports and declares global; if it yields."""
     reads: set[str] = set()
+    spoken: set[str] = set()
+    imported: set[str] = set()
     stack: list[Block] = [define.body]
     while stack:
         for operation in stack.pop():
             if isinstance(operation, Define):
                 reads |= operation.free
+                spoken |= operation.spoken
+                imported |= operation.imported
                 continue
             reads.update(_variables(operation))
-            if isinstance(operation, DefineClass):
+            if isinstance(operation, (GetAttribute, SetAttribute)):
+                spoken.add(operation.name)
+            elif isinstance(operation, ImportFrom):
+                imported.add(f"{'.' * operation.level}{operation.module}.{operation.name}")
+            elif isinstance(operation, Import):
+                imported.add(operation.module)
+            elif isinstance(operation, DefineClass):
                 stack.append(operation.body)
             else:
                 stack.extend(blocks(operation))
-    own = {parameter.name for parameter in define.parameters}
-    global_names: set[str] = set()
-    outer_names: set[str] = set()
-    generator = False
+    define.free = frozenset(reads.difference([parameter.name for parameter in define.parameters]))
+    define.spoken, define.imported = frozenset(spoken), frozenset(imported)
     if isinstance(define.node, cst.FunctionDef):
-        for node in _own_nodes(define.node.body):
-            if isinstance(node, cst.Global):
-                global_names.update(item.name.value for item in node.names)
-            elif isinstance(node, cst.Nonlocal):
-                outer_names.update(item.name.value for item in node.names)
-            elif isinstance(node, cst.Yield):
-                generator = True
-    return frozenset(reads - own), frozenset(global_names), frozenset(outer_names), generator
+        own = list(_own_nodes(define.node.body))
+        define.generator = any(isinstance(node, cst.Yield) for node in own)
+        define.stores_global = _declared(own, cst.Global)
+        define.stores_outer = _declared(own, cst.Nonlocal)
+
+
+def _declared(nodes: list[cst.CSTNode], kind: type[cst.Global] | type[cst.Nonlocal]) -> frozenset[str]:
+    """The names in the ``global`` or ``nonlocal`` statements among some nodes."""
+    return frozenset(item.name.value for node in nodes if isinstance(node, kind) for item in node.names)
 
 
 def _mark_unsteady(define: Define) -> None:

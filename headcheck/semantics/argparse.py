@@ -61,9 +61,11 @@ def parse_args(call: CallSite) -> Value:
     attributes: dict[str, Value] = {}
     for name, default, choices, has_default in thing.arguments:
         unknown = symbol("argument", f"args.{name}", name, id(call.site))
-        if call.machine.defaults and has_default and is_plain(default):
-            attributes[name] = default
-            continue
+        if has_default and is_plain(default):
+            call.machine.asked = True
+            if call.machine.defaults:
+                attributes[name] = default
+                continue
         attributes[name] = unknown
         if choices:
             call.state.facts["in", unknown] = choices
