@@ -30,7 +30,7 @@ from headcheck.interpreter.values import (
     is_plain,
 )
 from headcheck.ir import UNKNOWN, Define
-from headcheck.semantics import registry
+from headcheck.semantics import losses, registry
 
 # Below these nothing makes a model, a layer or an optimizer.
 QUIET = (
@@ -45,7 +45,8 @@ QUIET = (
     "torchvision.utils.",
     *(f"{name}." for name in sys.stdlib_module_names),
 )
-LOUD = frozenset(["builtins.setattr"])
+# These are to be looked at whatever they are given: what they are may show that it is wrong (a softmax before a loss).
+LOUD = frozenset(["builtins.setattr", *(f"torch.nn.functional.{name}" for name in losses.FUNCTIONS)])
 
 
 class Quiet:
@@ -151,7 +152,7 @@ def library_is_quiet(name: str, spoken: frozenset[str]) -> bool:
     if name in LOUD:
         return False
     if f"{name}.".startswith(QUIET):
-        return True
+        return not any(f"{name}.{part}" in LOUD for part in spoken)
     loud = _loud_names()
     parts = name.split(".")
     if any(loud.get(".".join(parts[:count]), frozenset()) is None for count in range(1, len(parts) + 1)):
