@@ -81,7 +81,7 @@ def put_in(execution: Execution, event: events.ChildSet) -> Iterator[Replacement
     elif owner is not None and owner.cls is not None and type(event.old) is Ref:
         reason = None if owner.known else Reason("builder", f"{owner.cls.name} is more than what stands here")
         yield Replacement(event.site, owner.cls.name, event.name, reason)
-    elif owner is not None and owner.cls is None and not owner.kind.startswith("torch.nn."):
+    elif owner is not None and owner.cls is None and not owner.kind.startswith(("torch.nn.", "torch.jit.")):
         yield Replacement(event.site, owner.kind.rsplit(".", 1)[-1], event.name, why_module(execution, owner))
 
 

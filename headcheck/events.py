@@ -116,9 +116,28 @@ class NameTested(NamedTuple):
 
 
 class Moved(NamedTuple):
+    """A module was moved: `target` is what the script says. `device` is "", cpu, accelerator or unsure (it may name
+    any); `dtype` is "", a dtype's name (``float16``) or unsure."""
+
     site: Site
     module: Address
     target: str
+    device: str = ""
+    dtype: str = ""
+
+
+class Ambient(NamedTuple):
+    """From here on tensors are made or computed with otherwise: a default device or dtype, autocast."""
+
+    site: Site
+    what: str
+
+
+class Entered(NamedTuple):
+    """From here on a function is followed that nothing in the file calls: what it returns is out of sight."""
+
+    site: Site
+    name: str
 
 
 class ModeSet(NamedTuple):
@@ -220,5 +239,6 @@ class UnknownName(NamedTuple):
 Event: TypeAlias = (
     "Built | Created | Taken | Copied | ChildSet | ChildDeleted | FieldSet | Missing | Flagged | FlagMissed"
     " | Mismatched | LossTaken | TopTaken"
-    " | NameTested | Moved | ModeSet | Optimized | Loaded | Called | OutputRead | Unresolved | Escaped | UnknownName"
+    " | NameTested | Moved | Ambient | Entered"
+    " | ModeSet | Optimized | Loaded | Called | OutputRead | Unresolved | Escaped | UnknownName"
 )

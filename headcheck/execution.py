@@ -423,6 +423,68 @@ class Execution:
         holders, limit = self.holders(address), self.order(event)
         return any(e.module in holders for e in self.history[:limit] if isinstance(e, events.Escaped))
 
+    def new_heads(self) -> Iterator[tuple[Model, str, events.ChildSet]]:
+        """The heads that the script put in itself, once each: (the model, where it sits, the event that put it in)."""
+        for model in self.models:
+            seen: set[Address] = set()
+            for head in model.entry.heads:
+                event = self.replacement(model, head.path)
+                if event is None or not self.is_new(event.new) or event.new.address in seen:
+                    continue
+                place = self.places.get(event.new.address)
+                if place is not None and place[0] is model:
+                    seen.add(event.new.address)
+                    yield model, place[1], event
+
+    def moves_before(self, ref: Ref, event: events.Event) -> list[events.Moved]:
+        """The moves of a module, or of what holds it, before an event."""
+        holders = self.holders(ref.address)
+        return [e for e in self.history[: self.order(event)] if type(e) is events.Moved and e.module in holders]
+
+    def moves_reaching(self, ref: Ref, event: events.Event) -> list[events.Moved]:
+        """The moves that reach a new part: its own at any time, those of what holds it after it was put in."""
+        below = {part.address for _, part in heap.subtree(self.state, ref)}
+        own = [e for e in self.of(events.Moved) if e.module in below]
+        holders = self.holders(ref.address)
+        after = self.history[self.order(event) :]
+        return own + [e for e in after if type(e) is events.Moved and e.module in holders]
+
+    def same_elsewhere(self, event: events.ChildSet) -> Iterator[tuple[Execution, events.ChildSet]]:
+        """What an operation put in, on every path of the file that comes by it."""
+        for execution in self.family:
+            for other in execution.of(events.ChildSet):
+                if other.site is event.site and type(other.new) is Ref:
+                    yield execution, other
+
+    def made_with(self, ref: Ref, argument: str) -> bool:
+        """Whether some layer of a part was made with an argument of its own: ``nn.Linear(512, 10, device=device)``."""
+        parts_ = (self.state.heap[part.address] for _, part in heap.subtree(self.state, ref))
+        return any(module.arguments.get(argument) is not None for module in parts_)
+
+    def parts_of(self, ref: Ref) -> set[Address]:
+        """The modules that have an address below (and with) a module."""
+        return {part.address for _, part in heap.subtree(self.state, ref)}
+
+    def ambient(self) -> bool:
+        """Whether code of the file sets how tensors are made or computed with: a default device or dtype, autocast."""
+        return any(True for execution in self.family for _ in execution.of(events.Ambient))
+
+    def runs_after(self, model: Model, event: events.Event) -> bool:
+        """Whether a model is surely used as it is after an event: it is called, or the script itself ends with it.
+
+        A model that a function returns which nothing in the file calls may be changed by whoever does.
+        """
+        holders = self.holders(model.ref.address)
+        place = self.order(event)
+        if any(type(e) is events.Called and e.module in holders for e in self.history[place:]):
+            return True
+        return not any(type(e) is events.Entered for e in self.history[:place])
+
+    def optimized_elsewhere(self, ref: Ref) -> bool:
+        """Whether an optimizer on another path of the file holds, or may hold, a parameter of a module."""
+        others = (e for e in self.family if e is not self and ref.address in e.state.heap)
+        return any(execution.optimized(ref) is not False for execution in others)
+
     def output_used(self, model: Model, outputs: tuple[str, ...]) -> bool:
         """Whether the script reads one of these outputs (or the second of two) of the model."""
         for event in self.of(events.OutputRead):

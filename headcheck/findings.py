@@ -40,6 +40,7 @@ class Expectation(NamedTuple):
 
     `kind` is one of
     - ``raises``: the plan, or the forward pass after it, raises;
+    - ``device``: the same, where a move to another device is one;
     - ``output``: the output keeps `classes` classes although a new head was put in;
     - ``no-grad``: the parameters named (paths from the model's root) get no gradient;
     - ``frozen``: they do not require a gradient;
@@ -48,7 +49,7 @@ class Expectation(NamedTuple):
     - ``none``: nothing that a run could show.
     """
 
-    kind: Literal["raises", "output", "no-grad", "frozen", "trainable", "not-in-optimizer", "none"] = "none"
+    kind: Literal["raises", "device", "output", "no-grad", "frozen", "trainable", "not-in-optimizer", "none"] = "none"
     parameters: tuple[str, ...] = ()
     classes: int | None = None
 

@@ -208,6 +208,22 @@ class _Writer:
         if self.knows(event.module):
             self.step(event, "mode", of=self.number(event.module), train=event.training)
 
+    def moved(self, event: events.Moved) -> None:
+        """What holds the model moves it as well. Where a move aims may be an accelerator, it does."""
+        holder = event.module in self.execution.holders(self.model.ref.address)
+        if not holder and not self.knows(event.module):
+            return
+        address = event.module if self.knows(event.module) else self.model.ref.address
+        if not self.knows(address):
+            return
+        if event.dtype == "unsure" and event.device != "unsure":
+            self.complete = False
+        target = {"device": "cpu" if event.device == "cpu" else "cuda"} if event.device else {}
+        if event.dtype and event.dtype != "unsure":
+            target["dtype"] = event.dtype
+        if target:
+            self.step(event, "move", of=self.number(address), **target)
+
     def optimized(self, event: events.Optimized) -> None:
         held = [(p.owner.address, p.path) for p in event.parameters if type(p.owner) is Ref]
         mine = [[self.number(a), path] for a, path in held if self.knows(a)]
@@ -245,6 +261,7 @@ STEPS: Mapping[type, Callable[[_Writer, Any], None]] = {
     events.FlagMissed: _Writer.flag_missed,
     events.Missing: _Writer.missing,
     events.ModeSet: _Writer.mode,
+    events.Moved: _Writer.moved,
     events.Optimized: _Writer.optimized,
 }
 

@@ -59,14 +59,15 @@ def test_a_fix_leaves_nothing_to_find(code, example):
 def test_pytorch_agrees(code, example):
     pytest.importorskip("torch")
     proof = importlib.import_module("torch_proof")
-    seen = proof.observe(example.wrong) if example.proof != "none" else None
+    accelerator = proof.needs_accelerator(example.proof)
+    seen = proof.observe(example.wrong, accelerator=accelerator) if example.proof != "none" else None
     if seen is not None:
         assert proof.why_not_wrong(seen, example.proof) is None
         assert proof.why_not_right(seen, example.proof) is not None
         assert example.says in seen.said
         if example.proof == "unreadable":
             assert seen.error.lineno == example.expected[0][0]
-    assert proof.why_not_right(proof.observe(example.right), example.proof) is None
+    assert proof.why_not_right(proof.observe(example.right, accelerator=accelerator), example.proof) is None
 
 
 @pytest.mark.parametrize("code", rulebook.codes())

@@ -19,7 +19,8 @@ def each(kind):
 def observe(script):
     pytest.importorskip("torch")
     proof = importlib.import_module("torch_proof")
-    return proof, proof.observe(script.read_text(encoding="utf-8"))
+    accelerator = proof.needs_accelerator(expected(script).get("proof", "none"))
+    return proof, proof.observe(script.read_text(encoding="utf-8"), accelerator=accelerator)
 
 
 @each("")

@@ -16,6 +16,8 @@ The vocabulary of `proof`:
 - `trainable PARAMETER`: that parameter requires a gradient and gets one, though it was meant to be frozen;
 - `no-grad PARAMETER`: that parameter requires a gradient and gets none: the output does not depend on it;
 - `not-in-optimizer PARAMETER`: that parameter is in no parameter group of `optimizer`;
+- `device-mismatch`: on a machine with an accelerator (a simulated one, see `torch_devices`) the pass after the script
+  meets tensors of two devices;
 - `probabilities`: the variable `output`, which goes into the loss, holds nothing but numbers between 0 and 1;
 - `zero-loss`: the variable `loss` is 0, though nothing was learnt;
 - `warns TYPE`: nothing is raised, and the script gives exactly that warning;
@@ -37,6 +39,8 @@ from unittest import mock
 
 import torch
 import torchvision
+
+from tests import torch_devices
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,8 +111,9 @@ def tensors(output: Any) -> list[torch.Tensor]:
     return [tensor for part in parts if part is not None for tensor in tensors(part)]
 
 
-def observe(script: str, batch: int = 2) -> Observed:
-    """Run `script`, then one forward and one backward pass of its `model` on `batch` images.
+def observe(script: str, batch: int = 2, accelerator: bool = False) -> Observed:
+    """Run `script`, then one forward and one backward pass of its `model` on `batch` images, which are on the device
+    and of the dtype of its first parameter. `accelerator`: on a simulated machine that has one.
 
     Whatever is raised is part of the answer.
     """
@@ -118,20 +123,25 @@ def observe(script: str, batch: int = 2) -> Observed:
     names: dict[str, Any] = {"__name__": "__main__"}
     outputs: tuple[tuple[int, ...], ...] = ()
     error: Exception | None = None
-    with without_weights(), warnings.catch_warnings(record=True) as warned:
+    world = torch_devices.simulated() if accelerator else contextlib.nullcontext()
+    with world, without_weights(), warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         try:
             exec(compile(script, "script.py", "exec"), names)
             model = names["model"]
             at = "forward"
             size = image_size(model.train())
-            answers = tensors(model(torch.zeros(batch, 3, size, size)))
+            first = next(model.parameters())
+            answers = tensors(model(torch.zeros(batch, 3, size, size).to(first.device, first.dtype)))
             outputs = tuple(tuple(answer.shape) for answer in answers)
             at = "backward"
             sum(answer.square().mean() for answer in answers).backward()
             at = ""
         except Exception as raised:
             error = raised
+        finally:
+            if torch.distributed.is_initialized():
+                torch.distributed.destroy_process_group()
     return Observed(error, at, names, outputs, tuple(warned))
 
 
@@ -186,6 +196,12 @@ def _warns(seen: Observed, kind: str) -> str | None:
     return None if held else "no such warning"
 
 
+def _device_mismatch(seen: Observed, _: str) -> str | None:
+    if isinstance(seen.error, torch_devices.DeviceMismatch):
+        return None
+    return "nothing was raised" if seen.error is None else f"raised in the {seen.at}: {seen.said}"
+
+
 def _probabilities(seen: Observed, _: str) -> str | None:
     if seen.error is not None:
         return f"raised in the {seen.at}: {seen.said}"
@@ -216,6 +232,7 @@ PROOFS: dict[str, Proof] = {
     "trainable": _trainable,
     "no-grad": _no_grad,
     "not-in-optimizer": _not_in_optimizer,
+    "device-mismatch": _device_mismatch,
     "probabilities": _probabilities,
     "zero-loss": _zero_loss,
     "warns": _warns,
@@ -233,6 +250,11 @@ OPPOSITES: dict[str, Proof] = {
     "zero-loss": lambda seen, _: None if _zero_loss(seen, "") else "the loss is 0",
     "warns": lambda seen, kind: None if _warns(seen, kind) else f"it warns: {seen.said}",
 }
+
+
+def needs_accelerator(proof: str) -> bool:
+    """Whether a proof can be seen only on a machine with an accelerator."""
+    return split(proof)[0] == "device-mismatch"
 
 
 def split(proof: str) -> tuple[str, str]:

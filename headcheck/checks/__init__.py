@@ -49,7 +49,17 @@ def check(*codes: str) -> Callable[[Check], Check]:
 
 def load() -> list[tuple[tuple[str, ...], Check]]:
     """All checks with their codes, in the order of their modules."""
-    from headcheck.checks import attributes, building, detection, freezing, losses, optimizing, resolving, sizes  # noqa: F401
+    from headcheck.checks import (  # noqa: F401
+        attributes,
+        building,
+        detection,
+        freezing,
+        losses,
+        optimizing,
+        resolving,
+        sizes,
+        wiring,
+    )
 
     return _CHECKS
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from headcheck import catalog, events
 from headcheck.checks import Report, check
+from headcheck.checks.wiring import WRAPPERS
 from headcheck.checks.words import built, dotted, layer_name, model_name, new_head, outputs_of
 from headcheck.execution import SIZED, Execution, Model
 from headcheck.findings import Expectation, Severity
@@ -93,6 +94,8 @@ def missing_attribute(execution: Execution) -> Iterator[Report]:
     """Reads, indexes or deletes what is not there; deletes what forward needs."""
     for event in execution.of(events.Missing):
         part = Ref(event.owner)
+        if execution.kind(part) in WRAPPERS:  # HC204's
+            continue
         place = execution.was_at(event.owner)
         owner = f"{built(execution, place[0])}" if place and not place[1] else layer_name(execution.kind(part))
         if place and place[1]:

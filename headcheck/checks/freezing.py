@@ -78,6 +78,8 @@ def nothing_trainable(execution: Execution) -> Iterator[Report]:
                 continue
         if model is not None and execution.escaped_before(model.ref.address, event):
             continue
+        if any(owner is model and not execution.frozen(change.new) for owner, _, change in execution.new_heads()):
+            continue  # HC402's
         where = f" of {built(execution, model)}" if model else ""
         message = (
             f"the optimizer gets no trainable parameter{where}: "

@@ -36,3 +36,30 @@ def optimizer_before_replace(execution: Execution) -> Iterator[Report]:
                     "HC401", event.site, message, help_, Expectation("not-in-optimizer", names), model.ref.address
                 )
                 break
+
+
+@check("HC402")
+def optimizer_misses_head(execution: Execution) -> Iterator[Report]:
+    """A new head that learns, and is in no optimizer although the rest of the model is."""
+    optimizers = list(execution.optimizers())
+    if not optimizers or not all(held.complete for _, held in optimizers) or execution.flags_unseen(False):
+        return
+    for model, path, change in execution.new_heads():
+        holding = [event for event, held in optimizers if any(execution.root_of(p) is model for p in held.parameters)]
+        if not holding or execution.order(holding[0]) < execution.order(change):  # HC401's
+            continue
+        listing = execution.parameters(change.new)
+        if not listing.complete or not any(execution.trainable(parameter) for _, parameter in listing.items):
+            continue
+        if execution.optimized(change.new) is not False or execution.optimized_elsewhere(change.new):
+            continue
+        if not execution.forward_is_the_librarys(model):
+            continue
+        message = (
+            f"the new head `{dotted(path)}` of {built(execution, model)} is in no optimizer: "
+            "it stays as random as it was made"
+        )
+        names = tuple(f"{path}.{n}" for n, _ in listing.items[:2])
+        help_ = f"give it to the optimizer too: {execution.name_of(model.ref)}.{dotted(path)}.parameters()"
+        expectation = Expectation("not-in-optimizer", names)
+        yield Report("HC402", holding[-1].site, message, help_, expectation, model.ref.address)

@@ -59,9 +59,13 @@ def _model(observation: Observation) -> Ruling:
 def _raises(expectation: Expectation, observation: Observation) -> Ruling:
     if observation.status == "raised":
         return "confirmed", observation.error
-    if observation.moves_ignored:
-        return "inconclusive", f"it ran on {observation.device}, where moving a part to another device shows nothing"
     return "refuted", f"forward and backward ran: {_summary(observation)}"
+
+
+def _device(expectation: Expectation, observation: Observation) -> Ruling:
+    if observation.status == "ran" and observation.moves_ignored:
+        return "inconclusive", f"it ran on {observation.device}, where moving a part to another device shows nothing"
+    return _raises(expectation, observation)
 
 
 def _output(expectation: Expectation, observation: Observation) -> Ruling:
@@ -108,6 +112,7 @@ def _none(expectation: Expectation, observation: Observation) -> Ruling:
 
 _KINDS: dict[str, Callable[[Expectation, Observation], Ruling]] = {
     "raises": _raises,
+    "device": _device,
     "output": _output,
     "no-grad": _no_grad,
     "frozen": _frozen,

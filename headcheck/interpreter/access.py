@@ -14,6 +14,7 @@ from headcheck.interpreter.values import (
     Bound,
     Choice,
     Class,
+    Device,
     Function,
     Library,
     Method,
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from headcheck.interpreter.machine import Machine
 
 
-METHODICAL = frozenset({Parameters, Modules, Namespace, Pattern})
+METHODICAL = frozenset({Parameters, Modules, Namespace, Pattern, Device})
 
 
 # -- reading attributes ----------------------------------------------------------------------------------------------
@@ -78,6 +79,8 @@ def get_attribute(machine: Machine, state: State, of: Value, name: str, site: Op
         return found[0] if found else symbol("attribute", f"{of.name}.{name}", of, name)
     if kind is Super:
         return super_attribute(of, name)
+    if kind is Device and name == "type":
+        return of.name.split(":")[0]
     if kind is Parameter:
         return parameter_attribute(state, of, name)
     if kind is Tensor:

@@ -34,6 +34,7 @@ ACTIVATIONS = {
 PLAIN = frozenset({"torch.nn.Identity", "torch.nn.Dropout", "torch.nn.Flatten", "torch.nn.Unflatten"})
 
 
+WRAPPERS = frozenset({"torch.nn.DataParallel", "torch.nn.parallel.DistributedDataParallel"})
 # Modules of a library that answer something of their own, by kind.
 SPECIAL: dict[str, Callable[[State, Ref, Module, Value, Operation], Value]] = {}
 
@@ -80,7 +81,7 @@ def run(machine: Machine, state: State, part: Part, given: Value, site: Operatio
             from headcheck.interpreter.calls import enter
 
             return enter(machine, state, own[0], (part, given), {}, site, part, own[1])
-        if module.kind == "torch.nn.DataParallel" and type(module.children.get("module")) is Ref:
+        if module.kind in WRAPPERS and type(module.children.get("module")) is Ref:
             return run(machine, state, module.children["module"], given, site)
         special = SPECIAL.get(module.kind)
         if special is not None:

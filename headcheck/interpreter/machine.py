@@ -17,6 +17,7 @@ from headcheck.interpreter.state import Cell, State, go_back
 from headcheck.interpreter.values import (
     Class,
     Condition,
+    Device,
     Function,
     Lazy,
     Library,
@@ -561,7 +562,17 @@ def on_while(machine: Machine, op: While, state: State) -> list[State]:
 
 
 def on_with(machine: Machine, op: With, state: State) -> list[State]:
+    if may_be_device(machine.read(state, op.context)):
+        state.log(events.Ambient(op, "with"))
     return machine.run(op.body, [state])
+
+
+def may_be_device(context: Value) -> bool:
+    """Whether entering a context may set the device on which new tensors are made: ``with torch.device("cuda"):``."""
+    if type(context) is not Symbol or not isinstance(context.key, tuple):
+        return context is UNKNOWN or type(context) is Device
+    made = context.key[0] in ("call", "call at")
+    return not made or context.key[1] == "torch.device" or context.label.startswith("device(")
 
 
 def on_try(machine: Machine, op: Try, state: State) -> list[State]:

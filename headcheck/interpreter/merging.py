@@ -14,6 +14,7 @@ LONGEST_TAIL = 12
 # Events that may have happened on one path only: a path that has them all stands for those that have some.
 SOFT = (
     events.Moved,
+    events.Ambient,
     events.ModeSet,
     events.Loaded,
     events.Escaped,

@@ -106,6 +106,8 @@ BUILDERS = frozenset(
 
 # What a turn of a loop that ends early leaves undone.
 TURNED = frozenset(["requires_grad", "requires_grad_", "add_param_group", "load_state_dict", *BUILDERS])
+# Methods that change a model and are too common as those of tensors to say that something is one.
+MOVING = frozenset(["to", "cuda", "cpu", "half", "float", "double", "bfloat16"])
 BUILTINS = frozenset(dir(builtins))
 # Too common, as names of methods, to say anything of what is called in another file.
 COMMON = CHANGING | frozenset(
@@ -248,6 +250,8 @@ class Index:
             if operation.function in BUILTINS:
                 continue
             given = [o for _, o in (*operation.arguments, *operation.keywords) if type(o) is Variable]
+            if method is not None and method.name in MOVING and type(method.of) is Variable:
+                given.append(method.of)
             if given:
                 handed = {*given, *(f".{reads[o].name}" for o in given if o in reads)}
                 for branch in self._around(self.parents[id(operation)]):

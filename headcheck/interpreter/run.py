@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from headcheck import events
 from headcheck.execution import Execution, FileFacts
 from headcheck.interpreter import relevance
 from headcheck.interpreter.calls import call_value
@@ -117,6 +118,7 @@ def call_entry(machine: Machine, home: State, function: Value) -> list[State]:
     state = home.fork()
     state.end("")
     state.result = None
+    state.log(events.Entered(SITE, definition(machine, function).name))
     keywords: dict[str, Value] = {} if machine.defaults else unknown_arguments(machine, function)
     return call_value(machine, state, function, (), keywords, SITE)
 

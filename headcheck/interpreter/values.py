@@ -155,6 +155,12 @@ class Identity(NamedTuple):
     of: Value
 
 
+class Device(NamedTuple):
+    """``torch.device(name)``: ``cpu``, ``cuda:0``."""
+
+    name: str
+
+
 class Pattern(NamedTuple):
     """A compiled regular expression."""
 

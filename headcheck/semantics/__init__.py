@@ -8,6 +8,7 @@ def load_effects() -> None:
     from headcheck.semantics import (  # noqa: F401
         argparse,
         datasets,
+        devices,
         extraction,
         losses,
         methods,

@@ -16,7 +16,6 @@ from headcheck.interpreter.values import (
     Ref,
     Tuple,
     Value,
-    label,
     symbol,
 )
 from headcheck.ir import UNKNOWN
@@ -145,6 +144,21 @@ def distributed(call: CallSite) -> Value:
     return container(call, DISTRIBUTED, {"module": call.argument(0, "module")}, True)
 
 
+SCRIPTED = "torch.jit.ScriptModule"
+
+
+@effect("torch.jit.script", "torch.jit.trace")
+def scripted(call: CallSite) -> Value:
+    """TorchScript: a module that takes no new parts. `obj` is the one it was made from."""
+    source = call.argument(0, "obj", call.keywords.get("func", UNKNOWN))
+    if type(call.state.object(source)) is not Module:
+        return unknown(call)
+    made = Module(SCRIPTED, call.site, arguments={"obj": source})
+    ref: Ref = call.state.allocate(made, call.site)
+    call.state.log(events.Created(call.site, ref.address))
+    return ref
+
+
 @effect("torch.compile")
 def compiled(call: CallSite) -> Value:
     """`torch.compile` hands attribute access through to the module it wraps."""
@@ -182,13 +196,6 @@ def requires_grad(call: CallSite) -> Value:
         call.state.log(events.Flagged(call.site, call.receiver.address, None, value))
     else:
         call.state.log(events.Escaped(call.site, call.receiver.address, "requires_grad_"))
-    return call.receiver
-
-
-@method(Module, "to", "cuda", "cpu", "half", "float", "double", "bfloat16", "type", "xpu")
-def move(call: CallSite) -> Value:
-    target = call.name if call.name != "to" else ", ".join(label(a) for a in (*call.arguments, *call.keywords.values()))
-    call.state.log(events.Moved(call.site, call.receiver.address, target))
     return call.receiver
 
 

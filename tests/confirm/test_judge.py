@@ -48,7 +48,15 @@ FROZEN = replace(
         (Expectation("raises"), RAISED, "confirmed", RAISED.error),
         (Expectation("raises"), STOPPED, "confirmed", STOPPED.error),
         (Expectation("raises"), RAN, "refuted", "forward and backward ran: output (2, 10); trainable param"),
-        (Expectation("raises"), replace(RAN, moves_ignored=True), "inconclusive", "it ran on cpu, where moving"),
+        (
+            Expectation("raises"),
+            replace(RAN, moves_ignored=True),
+            "refuted",
+            "forward and backward ran: output (2, 10)",
+        ),
+        (Expectation("device"), replace(RAN, moves_ignored=True), "inconclusive", "it ran on cpu, where moving"),
+        (Expectation("device"), replace(RAN, device="cuda:0"), "refuted", "forward and backward ran: output (2, 10)"),
+        (Expectation("device"), RAISED, "confirmed", RAISED.error),
         (Expectation("raises"), Observation("refused", error="builder x"), "inconclusive", "builder x"),
         (
             Expectation("output", ("fc2.weight",), 1000),

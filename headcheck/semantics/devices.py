@@ -1,0 +1,90 @@
+"""Where modules live and in what numbers: devices, dtypes, moves, and what sets these for everything made later."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from headcheck import events
+from headcheck.interpreter.heap import Module
+from headcheck.interpreter.values import Device, Library, Value, label
+from headcheck.semantics.python import unknown
+from headcheck.semantics.registry import CallSite, effect, method
+
+ACCELERATOR, CPU, UNSURE = "accelerator", "cpu", "unsure"
+# Names of one dtype each; what is left out (int8, quantized ones) is no dtype that a head could be cast to.
+DTYPES = {
+    "half": "float16", "float16": "float16", "bfloat16": "bfloat16", "float": "float32", "float32": "float32",
+    "double": "float64", "float64": "float64",
+}  # fmt: skip
+
+
+class Target(NamedTuple):
+    """What a move aims at: a `device` ("", cpu, accelerator or unsure) and a `dtype` ("", its name or unsure)."""
+
+    device: str = ""
+    dtype: str = ""
+
+
+def device_of(value: Value) -> str:
+    """The device that a value names."""
+    name = value.name if type(value) is Device else value
+    if isinstance(name, str):
+        return CPU if name.split(":")[0] in ("cpu", "meta") else ACCELERATOR
+    return ACCELERATOR if type(name) is int else "" if name is None else UNSURE
+
+
+def dtype_of(value: Value) -> str:
+    """The dtype that a value names."""
+    if type(value) is Library and value.name.startswith("torch."):
+        return DTYPES.get(value.name.removeprefix("torch."), UNSURE)
+    return "" if value is None else UNSURE
+
+
+def target_of(call: CallSite) -> Target:
+    """What ``module.to(…)`` and its like aim at. An unknown may name a device or a dtype."""
+    if call.name == "cpu":
+        return Target(CPU)
+    if call.name in ("cuda", "xpu", "ipu", "hpu", "mtia"):
+        return Target(ACCELERATOR)
+    if call.name == "type":
+        return Target("", dtype_of(call.argument(0, "dst_type")))
+    if call.name != "to":
+        return Target("", DTYPES[call.name])
+    device = device_of(call.keywords.get("device"))
+    dtype = dtype_of(call.keywords.get("dtype"))
+    for value in call.arguments[:2]:
+        if type(value) is Library:
+            dtype = dtype_of(value)
+        elif isinstance(value, (str, int)) or type(value) is Device:
+            device = device_of(value)
+        elif value is not None:
+            device, dtype = device or UNSURE, dtype or UNSURE
+    return Target(UNSURE, UNSURE) if "**" in call.keywords or call.keywords.get("tensor") else Target(device, dtype)
+
+
+@method(Module, "to", "cuda", "cpu", "half", "float", "double", "bfloat16", "type", "xpu", "ipu", "hpu", "mtia")
+def move(call: CallSite) -> Value:
+    said = call.name if call.name != "to" else ", ".join(label(a) for a in (*call.arguments, *call.keywords.values()))
+    target = target_of(call)
+    call.state.log(events.Moved(call.site, call.receiver.address, said, target.device, target.dtype))
+    return call.receiver
+
+
+@effect("torch.device")
+def device(call: CallSite) -> Value:
+    """``torch.device("cuda", 0)``; one whose name is not known is an unknown."""
+    name, index = call.argument(0, "type"), call.argument(1, "index", None)
+    if call.keywords.keys() - {"type", "index"} or not isinstance(name, (str, int)):
+        return name if type(name) is Device else unknown(call)
+    text = name if isinstance(name, str) else f"cuda:{name}"
+    return Device(text if index is None else f"{text}:{label(index)}")
+
+
+@effect(
+    "torch.set_default_device", "torch.set_default_dtype", "torch.set_default_tensor_type", "torch.autocast",
+    "torch.amp.autocast", "torch.amp.autocast_mode.autocast", "torch.cuda.amp.autocast", "torch.cpu.amp.autocast",
+)  # fmt: skip
+def ambient(call: CallSite) -> Value:
+    """From here on tensors are made, or computed with, in another way than their own code says."""
+    call.state.log(events.Ambient(call.site, call.name))
+    return unknown(call)
