@@ -7,6 +7,7 @@ from typing import NamedTuple
 from headcheck import events
 from headcheck.execution import Execution, FileFacts
 from headcheck.interpreter import relevance
+from headcheck.interpreter.access import class_attribute
 from headcheck.interpreter.calls import call_value
 from headcheck.interpreter.heap import Instance, Module
 from headcheck.interpreter.machine import Machine
@@ -18,6 +19,9 @@ from headcheck.ir import Block, Define, Operation, walk
 from headcheck.semantics import load_effects
 
 MOST_ENTRIES = 200
+MOST_HOMES = 4  # paths through an `__init__` from whose ends the methods are followed
+STAGES = ("configure_model", "setup")  # what Lightning calls before everything else, in this order
+RUNNING = ("forward", "training_step", "configure_optimizers")
 SITE = Operation(None)  # where the calls come from that the script does not make
 
 
@@ -84,22 +88,37 @@ def uncalled(base: State) -> list[Value]:
 
 
 def run_class(machine: Machine, base: State, target: Class, entries: list[Entry]) -> list[State]:
-    """Make an object of a class, unless the script itself did, and follow each of its methods that nothing called."""
-    waiting = [m for m in methods_of(machine, target) if m.code not in machine.called]
-    if not waiting and target.code in machine.called:
+    """Make an object of a class, unless the script itself did, and follow each of its methods that nothing called.
+
+    A network is followed from the end of every path through its `__init__`; Lightning's from the end of its `setup`.
+    """
+    made_by_script = target.code in machine.called
+    waiting = [(f, owner) for f, owner in methods_of(target) if owner is target or not made_by_script]
+    waiting = [(f, owner) for f, owner in waiting if owner is not target or f.code not in machine.called]
+    if not waiting and made_by_script:
         return []
     followed: list[State] = []
-    home, ref = base, find_object(base, target)
+    ref = find_object(base, target)
+    homes = [(base, ref)] if ref is not None else []
     if ref is None:
         made = call_value(machine, base.fork(), target, (), {"**": symbol("arguments", "…")}, SITE)
         followed.extend(made)
-        home = next((state for state in made if not state.ended), made[0])
-        ref = home.result if type(home.result) is Ref else None
-    for function in waiting:
-        if ref is None or function.code in machine.called or machine.exhausted:
+        open_ = [state for state in made if not state.ended and type(state.result) is Ref]
+        several = bool(open_) and type(open_[0].object(open_[0].result)) is Module
+        homes = [(state, state.result) for state in open_[: MOST_HOMES if several else 1]]
+    for stage in STAGES:
+        for function, owner in [pair for pair in waiting if definition(machine, pair[0]).name == stage]:
+            after = [
+                (s, ref) for home, ref in homes for s in run_entry(machine, home, Bound(ref, function, owner), entries)
+            ]
+            followed.extend(state for state, _ in after)
+            homes = [pair for pair in after if not pair[0].ended][:MOST_HOMES] or homes
+    for function, owner in waiting:
+        if (function.code in machine.called and owner is target) or machine.exhausted:
             continue
-        bound = function if function.wrapper == "staticmethod" else Bound(ref, function, target)
-        followed.extend(run_entry(machine, home, bound, entries))
+        for home, ref in homes:
+            bound = function if function.wrapper == "staticmethod" else Bound(ref, function, owner)
+            followed.extend(run_entry(machine, home, bound, entries))
     return followed
 
 
@@ -139,8 +158,14 @@ def unknown_arguments(machine: Machine, function: Value) -> dict[str, Value]:
     return {p.name: symbol("parameter", p.name, plain.code, p.name) for p in skipped}
 
 
-def methods_of(machine: Machine, cls: Class) -> list[Function]:
-    return [v for _, v in cls.attributes if type(v) is Function and v.code in machine.definitions]
+def methods_of(cls: Class) -> list[tuple[Function, Class]]:
+    """The methods that a class defines, and what runs a network if it inherits that, each with where it stands."""
+    own = [(value, cls) for _, value in cls.attributes if type(value) is Function]
+    if not any(name == "__init__" for name, _ in cls.attributes):
+        return own
+    names = {name for name, _ in cls.attributes}
+    inherited = [class_attribute(cls, name) for name in RUNNING if name not in names]
+    return own + [found for found in inherited if found is not None and type(found[0]) is Function]
 
 
 def find_object(base: State, cls: Class) -> Ref | None:

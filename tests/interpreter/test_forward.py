@@ -276,3 +276,98 @@ def agrees(predicted, real):
     return len(predicted) == len(real) and all(
         type(p) is not int or p == r for p, r in zip(predicted, real, strict=True)
     )
+
+
+NETWORKS = {
+    "the second of two ways to build it": (
+        """
+class Net(nn.Module):
+    def __init__(self, arch, n):
+        super().__init__()
+        if arch == "resnet18":
+            self.base = models.resnet18(weights="DEFAULT")
+            size = 512
+        elif arch == "resnet50":
+            self.base = models.resnet50(weights="DEFAULT")
+            size = 512
+        else:
+            raise ValueError(arch)
+        self.base.fc = nn.Identity()
+        self.head = nn.Linear(size, n)
+
+    def forward(self, x):
+        return self.head(self.base(x))
+""",
+        [(17, "HC101")],
+    ),
+    "forward is inherited": (
+        """
+class Base(nn.Module):
+    def forward(self, x):
+        return self.head(self.base(x).flatten(1))
+
+class Net(Base):
+    def __init__(self, n):
+        super().__init__()
+        self.base = nn.Sequential(*list(models.resnet50(weights="DEFAULT").children())[:-1])
+        self.head = nn.Linear(512, n)
+""",
+        [(13, "HC101")],
+    ),
+    "Lightning builds in setup": (
+        """
+import lightning.pytorch as pl
+
+class Net(pl.LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.loss = nn.CrossEntropyLoss()
+
+    def training_step(self, batch, index):
+        x, y = batch
+        return self.loss(self.model(x).softmax(dim=1), y)
+
+    def setup(self, stage=None):
+        self.model = models.resnet18(weights="DEFAULT")
+        self.model.fc = nn.Linear(2048, 5)
+""",
+        [(14, "HC107"), (18, "HC101")],
+    ),
+    "a head beside the backbone, in plain functions": (
+        """
+backbone = models.densenet121(weights="DEFAULT").features
+head = nn.Linear(1000, 5)
+
+def predict(x):
+    return head(backbone(x).mean([2, 3]))
+""",
+        [(6, "HC101")],
+    ),
+    "the backbone is handed in": (
+        """
+class Net(nn.Module):
+    def __init__(self, backbone, n):
+        super().__init__()
+        self.backbone = backbone
+        self.head = nn.Linear(1000, n)
+
+    def forward(self, x):
+        return self.head(self.backbone(x))
+
+base = models.resnet34(weights="DEFAULT")
+base.fc = nn.Identity()
+net = Net(base, 10)
+""",
+        [(9, "HC101")],
+    ),
+}
+PLAIN = "import torch\nfrom torch import nn\nfrom torchvision import models\n"
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_heads_are_checked_wherever_they_sit(name):
+    from headcheck import pipeline
+
+    script, expected = NETWORKS[name]
+    found = pipeline.check_text(PLAIN + script, "script.py")
+    assert [(finding.location.row, finding.code) for finding in found] == expected
