@@ -79,12 +79,11 @@ def analyse_module(
 def gather(block: Block, positions: Positions) -> FileFacts:
     """What the whole file says."""
     return FileFacts(
-        facts.assigned_attributes(block),
-        facts.used_attributes(block),
-        facts.has_defaults(block),
+        lambda: facts.assigned_attributes(block),
+        lambda: facts.used_attributes(block),
+        lambda: facts.head_sites(block),
         positions.line,
         positions.where,
-        facts.head_sites(block),
     )
 
 

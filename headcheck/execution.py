@@ -24,21 +24,40 @@ if TYPE_CHECKING:
     from headcheck.interpreter.machine import Machine
 
 
-class FileFacts(NamedTuple):
-    """What the whole file (and project) says, whatever path is taken.
+class FileFacts:
+    """What the whole file (and project) says, whatever path is taken. A fact is looked up when it is first asked for.
 
-    `assigned_attributes` are set somewhere; `used_attributes` are read for more than their sizes or parameters;
-    `has_defaults`: a run as started without arguments can differ from one with unknown arguments; `line` gives the
-    line of an operation, and `where` the same in words (`headcheck.positions.Positions.where`); `head_sites` look like
-    new heads being put in, each with the name it goes under.
+    `assigned_attributes` are set somewhere, and by which operations; `used_attributes` are read for more than their
+    sizes or parameters; `line` gives the line of an operation, and `where` the same in words
+    (`headcheck.positions.Positions.where`); `head_sites` look like new heads being put in, each with the name it goes
+    under.
     """
 
-    assigned_attributes: Mapping[str, frozenset[int]]
-    used_attributes: frozenset[str]
-    has_defaults: bool
-    line: Callable[[Any], int]
-    where: Callable[[Any], str]
-    head_sites: Sequence[tuple[Any, str]] = ()
+    def __init__(
+        self,
+        assigned_attributes: Callable[[], Mapping[str, frozenset[int]]],
+        used_attributes: Callable[[], frozenset[str]],
+        head_sites: Callable[[], Sequence[tuple[Any, str]]],
+        line: Callable[[Any], int],
+        where: Callable[[Any], str],
+    ) -> None:
+        self._assigned_attributes = assigned_attributes
+        self._used_attributes = used_attributes
+        self._head_sites = head_sites
+        self.line = line
+        self.where = where
+
+    @cached_property
+    def assigned_attributes(self) -> Mapping[str, frozenset[int]]:
+        return self._assigned_attributes()
+
+    @cached_property
+    def used_attributes(self) -> frozenset[str]:
+        return self._used_attributes()
+
+    @cached_property
+    def head_sites(self) -> Sequence[tuple[Any, str]]:
+        return self._head_sites()
 
 
 class Model(NamedTuple):

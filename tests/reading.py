@@ -6,13 +6,13 @@ import textwrap
 
 import libcst as cst
 
-from headcheck.analysis import analyse, only_relative
-from headcheck.execution import Execution, FileFacts
+from headcheck.analysis import analyse, gather, only_relative
+from headcheck.execution import Execution
 from headcheck.interpreter.heap import Dictionary, Instance, Module, Sequence
 from headcheck.interpreter.modules import Alone
 from headcheck.interpreter.run import interpret
 from headcheck.interpreter.values import Class, Library, Symbol, Tuple, is_plain
-from headcheck.ir import UNKNOWN, facts
+from headcheck.ir import UNKNOWN
 from headcheck.ir.lower import lower
 from headcheck.positions import Positions
 
@@ -28,16 +28,7 @@ def follow(script: str, preamble: str = PREAMBLE, local=only_relative) -> list[E
     """Every execution of a script, doubtful ones and those at the defaults included. `local` may be a whole project."""
     module = cst.parse_module(whole(script, preamble))
     block = lower(module)
-    positions = Positions(module)
-    about = FileFacts(
-        facts.assigned_attributes(block),
-        facts.used_attributes(block),
-        facts.has_defaults(block),
-        positions.line,
-        positions.where,
-        facts.head_sites(block),
-    )
-    return interpret(block, about, local if hasattr(local, "find") else Alone(local))
+    return interpret(block, gather(block, Positions(module)), local if hasattr(local, "find") else Alone(local))
 
 
 def paths(script: str, **how) -> list[Execution]:

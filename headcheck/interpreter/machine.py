@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headcheck import catalog, events
 from headcheck.interpreter import access, heap, merging, modules, operators
@@ -73,6 +73,9 @@ from headcheck.ir import (
     With,
 )
 
+if TYPE_CHECKING:
+    from headcheck.execution import FileFacts
+
 BUDGET = 40_000
 # Packages whose members are what their names say; any other module may hold anything.
 PACKAGES = frozenset(
@@ -88,22 +91,22 @@ BUILTINS = frozenset(dir(__builtins__) if not isinstance(__builtins__, dict) els
 class Machine:
     """What all paths of a file share.
 
-    `relevant` are the names that can matter to a model (see `relevance`), by module; `assigned_attributes` those that
-    any code of the project assigns, and where; `project` knows which modules are the project's own; `defaults` says
-    whether the run is one "as started without arguments"; `entry` holds the operations of the function that is followed
-    though nothing calls it; `turns` the conditions at the start of each loop that is followed for one turn that stands
-    for all; `asked` is set where the script asks for an argument that has a default.
+    `names` gives those that can matter to a model (see `relevance`), by module; `facts` what the whole file says, such
+    as the attributes that any code of the project assigns; `project` knows which modules are the project's own;
+    `defaults` says whether the run is one "as started without arguments"; `entry` holds the operations of the function
+    that is followed though nothing calls it; `turns` the conditions at the start of each loop that is followed for one
+    turn that stands for all; `asked` is set where the script asks for an argument that has a default.
     """
 
     def __init__(
         self,
-        relevant: Mapping[str, frozenset[str]],
-        assigned_attributes: Mapping[str, frozenset[int]],
+        names: Callable[[], Mapping[str, frozenset[str]]],
+        facts: FileFacts,
         project: modules.Project,
         defaults: bool = False,
     ) -> None:
-        self.relevant = relevant
-        self.assigned_attributes = assigned_attributes
+        self.names = names
+        self.facts = facts
         self.project = project
         self.defaults = defaults
         self.definitions: dict[int, Define | DefineClass] = {}
@@ -117,12 +120,19 @@ class Machine:
 
     def relevant_in(self, module: str) -> frozenset[str]:
         """The names that can matter, as the code of a module sees them."""
-        return self.relevant.get(module, frozenset())
+        return self.names().get(module, frozenset())
+
+    def matters(self, op: If | Loop) -> bool:
+        """Whether any side of a branch can touch a model, or each turn of a loop can do something else to one."""
+        self.names()  # which marks every branch and loop, too
+        return op.relevant if isinstance(op, If) else op.builds
 
     def may_be_assigned(self, name: str) -> bool:
         """Whether code that did not run on the way to a function nobody calls may have set an attribute."""
-        sites = self.assigned_attributes.get(name)
-        return self.entry is not None and sites is not None and not sites <= self.entry
+        if self.entry is None:
+            return False
+        sites = self.facts.assigned_attributes.get(name)
+        return sites is not None and not sites <= self.entry
 
     # -- blocks ------------------------------------------------------------------------------------------------------
 
@@ -371,7 +381,7 @@ def on_if(machine: Machine, op: If, state: State) -> list[State]:
     known = operators.truth(state, test)
     if known is not None:
         return machine.run(op.body if known else op.orelse, [state])
-    if not op.relevant:
+    if not machine.matters(op):
         return skip(machine, op, test, state)
     other = state.fork()
     take_branch(state, op, test, True)
@@ -434,14 +444,16 @@ def on_loop(machine: Machine, op: Loop, state: State) -> list[State]:
     iterable = machine.read(state, op.iterable)
     alike = type(iterable) is Parameters and not iterable.own and touches_flags_only(op)
     items = None if alike else items_of(machine, state, iterable, op)
-    if items is None or (items and not over_model(items) and (len(items) > 64 or not worth_unrolling(op, items))):
+    if items is None or (
+        items and not over_model(items) and (len(items) > 64 or not worth_unrolling(machine, op, items))
+    ):
         return loop_once(machine, op, state, element_of(state, iterable))
     return loop_over(machine, op, state, items, element_of(state, iterable))
 
 
-def worth_unrolling(op: Loop, items: tuple[Value, ...]) -> bool:
+def worth_unrolling(machine: Machine, op: Loop, items: tuple[Value, ...]) -> bool:
     """Whether each turn makes something of its own: layers, or the items of a short comprehension."""
-    return op.builds or (len(items) <= 3 and any(type(operation) is Append for operation in op.body))
+    return machine.matters(op) or (len(items) <= 3 and any(type(operation) is Append for operation in op.body))
 
 
 def over_model(items: tuple[Value, ...]) -> bool:

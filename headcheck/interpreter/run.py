@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
 from headcheck import events
@@ -36,15 +37,15 @@ class Entry(NamedTuple):
 def interpret(block: Block, facts: FileFacts, project: Project) -> list[Execution]:
     """Every execution of a file that was followed, those "as started without arguments" last."""
     load_effects()
-    relevant = {ROOT: relevance.analyse(block)}
-    machine = Machine(relevant, facts.assigned_attributes, project)
+    names = cache(lambda: {ROOT: relevance.analyse(block)})  # only where paths part does it matter which names do
+    machine = Machine(names, facts, project)
     states, base = run_module(machine, block)
     asked = machine.asked
     entries: list[Entry] = []
     states += run_entries(machine, base, entries)
     executions = [Execution(state, facts, machine, defaults=False) for state in states]
     if asked:
-        machine = Machine(relevant, facts.assigned_attributes, project, defaults=True)
+        machine = Machine(names, facts, project, defaults=True)
         again, base = run_module(machine, block)
         again += run_entries(machine, base, [])
     else:  # what the module itself does is the same

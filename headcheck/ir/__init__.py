@@ -8,7 +8,7 @@ Every operation keeps its libcst node; a position is computed from it only when 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 
@@ -490,18 +490,24 @@ _BLOCKS: dict[type, Callable[[Any], tuple[Block, ...]]] = {
     With: lambda o: (o.body,),
     Try: lambda o: (o.body, *(handler.body for handler in o.handlers), o.orelse, o.final),
 }
+_INSIDE: dict[type, Callable[[Any], tuple[Block, ...]]] = {
+    **_BLOCKS,
+    Define: lambda o: (o.body,),
+    DefineClass: lambda o: (o.body,),
+}
 
 
-def walk(block: Block) -> Iterator[Operation]:
-    """Every operation of a block, those of nested blocks, functions and classes included."""
-    stack = [iter(block)]
-    while stack:
-        operation = next(stack[-1], None)
-        if operation is None:
-            stack.pop()
-            continue
-        yield operation
-        if isinstance(operation, (Define, DefineClass)):
-            stack.append(iter(operation.body))
-        else:
-            stack.extend(iter(inner) for inner in reversed(blocks(operation)) if inner)
+def walk(block: Block) -> list[Operation]:
+    """Every operation of a block in order, those of nested blocks, functions and classes included."""
+    found: list[Operation] = []
+    _walk(block, found)
+    return found
+
+
+def _walk(block: Block, found: list[Operation]) -> None:
+    for operation in block:
+        found.append(operation)
+        inside = _INSIDE.get(type(operation))
+        if inside is not None:
+            for inner in inside(operation):
+                _walk(inner, found)

@@ -7,7 +7,6 @@ from collections import defaultdict
 from headcheck.ir import (
     Block,
     Call,
-    Define,
     GetAttribute,
     GetItem,
     Operation,
@@ -75,16 +74,6 @@ def _named_in_calls(block: Block, function: str) -> set[str]:
         for _, operand in operation.arguments[1:2]
         if isinstance(operand, str) and not isinstance(operand, Variable)
     }
-
-
-def has_defaults(block: Block) -> bool:
-    """Whether a run "as started without arguments" can differ: argparse, or a function with defaults."""
-    for operation in walk(block):
-        if isinstance(operation, Define) and any(p.has_default for p in operation.parameters):
-            return True
-        if isinstance(operation, GetAttribute) and operation.name == "add_argument":
-            return True
-    return False
 
 
 HEAD_LAYERS = frozenset(["Linear", "LazyLinear", "Sequential", "FastRCNNPredictor", "MaskRCNNPredictor"])

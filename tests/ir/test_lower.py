@@ -282,6 +282,3 @@ def test_facts_of_a_file():
     used = facts.used_attributes(block)
     assert {"features", "named", "in_features"} <= used
     assert not {"shown", "kept", "changed"} & used
-    assert not facts.has_defaults(block)
-    assert facts.has_defaults(lowered("def f(a=1): pass"))
-    assert facts.has_defaults(lowered("p.add_argument('--x')"))
