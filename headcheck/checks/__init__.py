@@ -58,6 +58,7 @@ def load() -> list[tuple[tuple[str, ...], Check]]:
         optimizing,
         resolving,
         sizes,
+        structure,
         wiring,
     )
 

@@ -303,6 +303,9 @@ def run_library_part(
     root, path = module.home
     owner = state.heap.get(root)
     entry = owner.build.entry if type(owner) is Module and owner.build is not None else None
+    if type(given) is Symbol and isinstance(given.key, tuple) and given.key[0] == "unfit":
+        state.result = given
+        return [state]
     known = type(given) is Tensor and given.shape is not None
     if is_stack(state, part) and known and all_plain(state, part):
         return run_stack(machine, state, part, given, site)
@@ -315,6 +318,9 @@ def run_library_part(
         return [state]
     if is_stack(state, part):
         return run_stack(machine, state, part, given, site)
+    if shape is not None and module.node.total:  # what it answers to something else, if anything, nobody knows
+        state.result = symbol("unfit", "output", part, given)
+        return [state]
     state.result = run_layer(state, part, given, site)
     return [state]
 
