@@ -12,14 +12,26 @@ from headcheck import checks, settle
 from headcheck.blindspots import Replacement, survey
 from headcheck.checks import Report
 from headcheck.execution import Execution, FileFacts, Model
-from headcheck.findings import BlindSpot, Edit, Expectation, FileResult, Finding, Fix, Location, ModelReport, Statistics
+from headcheck.findings import (
+    BlindSpot,
+    Cell,
+    Edit,
+    Expectation,
+    FileResult,
+    Finding,
+    Fix,
+    Location,
+    ModelReport,
+    Severity,
+    Statistics,
+)
 from headcheck.interpreter.modules import Alone
 from headcheck.interpreter.run import interpret
 from headcheck.interpreter.values import Address
 from headcheck.ir import Block, facts
 from headcheck.ir.lower import lower
 from headcheck.positions import Positions
-from headcheck.source import guard
+from headcheck.source import guard, ipython
 from headcheck.source.reading import Unreadable
 
 LocalModules = Callable[[str, int], bool]
@@ -31,32 +43,58 @@ def only_relative(module: str, level: int) -> bool:
     return level > 0
 
 
-def analyse(text: str, filename: str, local_modules: LocalModules = only_relative, models: bool = True) -> FileResult:
-    """Read a script. A text that cannot be parsed gives one HC901 finding; `models` asks for reports and plans."""
+def analyse(
+    text: str,
+    filename: str,
+    local_modules: LocalModules = only_relative,
+    models: bool = True,
+    cells: tuple[Cell, ...] = (),
+) -> FileResult:
+    """Read a script, or the text of a notebook whose parts are `cells`; the result has its places in this text.
+
+    A text that cannot be parsed gives one HC901 finding; `models` asks for reports and plans. A script that is no
+    Python because of IPython's syntax in it (one that Colab saved) is read without that.
+    """
     checked = guard.check(text, filename)
+    if isinstance(checked, Unreadable) and not cells:
+        plain = ipython.plain(text)
+        again = guard.check(plain.text, filename) if plain.text != text else checked
+        if not isinstance(again, Unreadable):
+            cells = (Cell(None, 1, text, plain.shifts),)
+            text = plain.text
+        checked = again
     if isinstance(checked, Unreadable):
-        return unreadable(checked, text)
+        return unreadable(checked, text, cells)
     module = guard.parse(text, filename)
     if isinstance(module, Unreadable):
-        return unreadable(module, text)
-    return guard.on_large_stack(lambda: analyse_module(module, text, filename, local_modules, models))
+        return unreadable(module, text, cells)
+    return guard.on_large_stack(lambda: analyse_module(module, text, filename, local_modules, models, cells))
 
 
-def unreadable(what: Unreadable, text: str = "") -> FileResult:
+def unreadable(what: Unreadable, text: str = "", cells: tuple[Cell, ...] = ()) -> FileResult:
     """The result for a file that could not be read: one finding that says why and where."""
+    return FileResult(what.filename, text, (not_read(what),), relevant=True, cells=cells)
+
+
+def not_read(what: Unreadable, severity: Severity | None = None) -> Finding:
+    """The finding on what could not be read."""
     from headcheck import rulebook
 
     rule = rulebook.rule("HC901")
     place = Location(what.row, what.column)
-    found = Finding(what.filename, rule.code, rule.name, rule.severity, what.reason, place, place)
-    return FileResult(what.filename, text, (found,), relevant=True)
+    return Finding(what.filename, rule.code, rule.name, severity or rule.severity, what.reason, place, place)
 
 
 def analyse_module(
-    module: cst.Module, text: str, filename: str, local_modules: LocalModules, models: bool = True
+    module: cst.Module,
+    text: str,
+    filename: str,
+    local_modules: LocalModules,
+    models: bool = True,
+    cells: tuple[Cell, ...] = (),
 ) -> FileResult:
     """Read a parsed script."""
-    positions = Positions(module)
+    positions = Positions(module, cells)
     block = lower(module)
     file_facts = gather(block, positions)
     executions = interpret(block, file_facts, Alone(local_modules))
@@ -73,6 +111,7 @@ def analyse_module(
         tuple(book.plans()) if models else (),
         relevant=True,
         blind_spots=blind_spots(heads, positions) if models else (),
+        cells=cells,
     )
 
 

@@ -208,7 +208,7 @@ def _read(options: Namespace, paths: list[str], stdin: bytes | None, models: boo
     with progress.bar("headcheck", sys.stderr) as update:
         run = pipeline.run(paths, settings, stdin, update, models)
     if not run.files and not run.failures:
-        print(f"headcheck: no Python files found under {', '.join(paths)}", file=sys.stderr)
+        print(f"headcheck: no Python files or notebooks found under {', '.join(paths)}", file=sys.stderr)
     for note in run.notes:
         print(f"headcheck: {note}", file=sys.stderr)
     for filename, error in run.failures:

@@ -78,7 +78,8 @@ class Finding(NamedTuple):
 
     `message` is one sentence with both numbers and where the model was built; `help` is the code to write instead;
     `conditions` are the assumptions under which it holds, as source text (``size == 50``); `plan` indexes the plans of
-    the file.
+    the file. In a notebook the locations count in the cell number `cell`, and `file_row` is the row of the file itself
+    (of its JSON), None where that could not be found.
     """
 
     filename: str
@@ -95,6 +96,7 @@ class Finding(NamedTuple):
     expectation: Expectation = Expectation()
     plan: int | None = None
     verdict: Verdict | None = None
+    file_row: int | None = None
 
 
 class TimelineStep(NamedTuple):
@@ -157,11 +159,26 @@ class Statistics(NamedTuple):
     reasons: tuple[tuple[str, int], ...] = ()
 
 
+class Cell(NamedTuple):
+    """A code cell, or a whole script.
+
+    `number` counts all cells of the notebook from 1, those of text too, as ruff does; None for a script. `first` is the
+    row of the joined text where the cell starts, `text` what the cell holds as it was written, `shifts` how many
+    characters its lines stand further to the left in the joined text, by row in the cell.
+    """
+
+    number: int | None
+    first: int
+    text: str
+    shifts: Mapping[int, int] = {}
+
+
 class FileResult(NamedTuple):
     """All that a run says of one file.
 
-    `text` is what was read ("" when it could not be), for excerpts; `plans` are what findings and models point to, as
-    the plain data that the worker takes; `relevant` is False for a file that cannot matter and was not parsed.
+    `text` is what was read ("" when it could not be), for excerpts; of a notebook it is all code, and what the user
+    wrote is in `cells`. `plans` are what findings and models point to, as the plain data that the worker takes;
+    `relevant` is False for a file that cannot matter and was not parsed.
     """
 
     filename: str
@@ -172,6 +189,7 @@ class FileResult(NamedTuple):
     plans: tuple[Mapping[str, Any], ...] = ()
     relevant: bool = False
     blind_spots: tuple[BlindSpot, ...] = ()
+    cells: tuple[Cell, ...] = ()
 
 
 class Run(NamedTuple):

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int], None]
 STDIN = "-"
-NOTEBOOK = ".ipynb"
 FILES_BETWEEN_COLLECTIONS = 50
 
 
@@ -33,9 +32,7 @@ def run(
     from headcheck.source import files
 
     models = models or settings.confirm is not False
-    found = list(files.discover([path for path in paths if path != STDIN], settings))
-    filenames = [filename for filename in found if not filename.endswith(NOTEBOOK)]
-    unread = [f"not checked: {name} (notebooks are not read yet)" for name in found if name.endswith(NOTEBOOK)]
+    filenames = list(files.discover([path for path in paths if path != STDIN], settings))
     results: list[FileResult] = []
     failures: list[tuple[str, Exception]] = []
     for number, filename in enumerate(filenames):
@@ -49,7 +46,7 @@ def run(
     if progress is not None:
         progress(len(filenames), len(filenames))
     done = Run(tuple(results)) if settings.confirm is False else confirmed(results, settings, progress)
-    return done._replace(notes=(*unread, *done.notes), failures=tuple(failures))
+    return done._replace(failures=tuple(failures))
 
 
 def check_next(
@@ -69,7 +66,7 @@ def check_next(
 
 def check_file(filename: str, data: bytes | None, settings: Settings, models: bool = True) -> FileResult:
     """Check one file, read from disk unless `data` is given."""
-    from headcheck.source import load, screen
+    from headcheck.source import NOTEBOOK, load, screen
     from headcheck.source.reading import Unreadable, decode
 
     loaded = load(filename) if data is None else data
@@ -77,14 +74,34 @@ def check_file(filename: str, data: bytes | None, settings: Settings, models: bo
         return refused(loaded, settings)
     if not screen.may_matter(loaded):
         return FileResult(filename, "")
+    if filename.endswith(NOTEBOOK):
+        return check_notebook(filename, loaded, settings, models)
     source = decode(filename, loaded)
     if isinstance(source, Unreadable):
         return refused(source, settings)
     from headcheck.analysis import analyse
     from headcheck.source.project import local_modules
 
-    result = analyse(source.text, filename, local_modules(filename), models)
-    return filtered(result, settings)
+    return filtered(analyse(source.text, filename, local_modules(filename), models), settings)
+
+
+def check_notebook(filename: str, data: bytes, settings: Settings, models: bool) -> FileResult:
+    """Check the cells of a notebook, in their order. One that cannot be read is a remark, and is left out."""
+    from headcheck.source import notebook, screen
+    from headcheck.source.reading import Unreadable
+
+    source = notebook.decode(filename, data)
+    if isinstance(source, Unreadable):
+        return refused(source, settings)
+    if not screen.may_matter(source.text.encode()):  # what may matter stood in its outputs
+        return FileResult(filename, "")
+    from headcheck.analysis import analyse, not_read
+    from headcheck.source.project import local_modules
+
+    result = analyse(source.text, filename, local_modules(filename), models, source.cells)
+    unread = [not_read(what, "info") for what in source.unread]
+    findings = sorted([*unread, *result.findings], key=lambda finding: (finding.location, finding.code))
+    return filtered(result._replace(findings=tuple(findings)), settings, data)
 
 
 def refused(what: object, settings: Settings) -> FileResult:
@@ -95,15 +112,19 @@ def refused(what: object, settings: Settings) -> FileResult:
     return filtered(unreadable(what), settings)
 
 
-def filtered(result: FileResult, settings: Settings) -> FileResult:
-    """Only the findings whose rule is on and that no comment suppresses."""
-    if not result.findings:
-        return result
-    from headcheck import rulebook
-    from headcheck.source import suppressions
+def filtered(result: FileResult, settings: Settings, data: bytes = b"") -> FileResult:
+    """Only the findings whose rule is on and that no comment suppresses; those of a notebook (`data`) in its cells."""
+    if result.findings:
+        from headcheck import rulebook
+        from headcheck.source import suppressions
 
-    chosen = [f for f in result.findings if settings.enabled(f.code, rulebook.rule(f.code).default == "on")]
-    return result._replace(findings=suppressions.apply(chosen, result.text))
+        chosen = [f for f in result.findings if settings.enabled(f.code, rulebook.rule(f.code).default == "on")]
+        result = result._replace(findings=suppressions.apply(chosen, result.text))
+    if not result.cells:
+        return result
+    from headcheck.source import cells
+
+    return cells.located(result, data)
 
 
 def check_text(text: str, filename: str, select: Iterable[str] = (), ignore: Iterable[str] = ()) -> tuple[Finding, ...]:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from itertools import accumulate
 from typing import Any
 
 import libcst as cst
 
-from headcheck.findings import Location
+from headcheck.findings import Cell, Location
 from headcheck.ir import Operation
+from headcheck.source import cells
 
 
 class Positions:
-    """The places of a parsed file's nodes."""
+    """The places of a parsed file's nodes; `cells` if it is a notebook."""
 
-    def __init__(self, module: cst.Module) -> None:
+    def __init__(self, module: cst.Module, cells: Sequence[Cell] = ()) -> None:
         self.module = module
+        self.cells = cells
 
     @cached_property
     def ranges(self) -> Any:
@@ -36,8 +39,9 @@ class Positions:
         return self.span(site)[0].row
 
     def where(self, site: Operation | None) -> str:
-        """The place of an operation in words that fit in brackets: ``line 9``."""
-        return f"line {self.line(site)}"
+        """The place of an operation in words that fit in brackets: ``line 9``, ``cell 2, line 9``."""
+        number, start = cells.place(self.cells, self.span(site)[0])
+        return f"line {start.row}" if number is None else f"cell {number}, line {start.row}"
 
     def keyword(self, site: Operation, name: str) -> tuple[int, int] | None:
         """Where a keyword argument of a call stands, with its value, in characters of the text: (start, end)."""

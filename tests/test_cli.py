@@ -189,7 +189,7 @@ def test_no_files(stub, capsys):
     stub.run = Run(())
     assert main(["some", "where"]) == 0
     said = capsys.readouterr()
-    assert said.err == "headcheck: no Python files found under some, where\n"
+    assert said.err == "headcheck: no Python files or notebooks found under some, where\n"
     assert said.out == "All checks passed: no models in 0 files.\n"
 
 

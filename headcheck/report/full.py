@@ -15,9 +15,8 @@ _VERDICT_STYLES = {"confirmed": "red", "refuted": "green", "inconclusive": "yell
 def render(run: Run, out: TextIO, colour: bool) -> None:
     """Every finding, an empty line after each, and the summary."""
     for result in run.files:
-        lines = result.text.split("\n") if result.findings else []
         for finding in result.findings:
-            out.writelines(f"{line}\n" for line in _finding(finding, lines, colour))
+            out.writelines(f"{line}\n" for line in _finding(finding, words.lines(result, finding), colour))
             out.write("\n")
     out.writelines(f"{line}\n" for line in summary.lines(run))
 

@@ -19,13 +19,14 @@ def render(run: Run, out: TextIO, colour: bool) -> None:
 
 
 def _properties(finding: Finding) -> dict[str, object]:
+    first, last = words.in_file(finding)
     properties: dict[str, object] = {
         "title": f"headcheck {finding.code} {finding.name}",
         "file": finding.filename,
-        "line": finding.location.row,
-        "endLine": finding.end_location.row,
+        "line": first,
+        "endLine": last,
     }
-    if finding.location.row == finding.end_location.row:  # GitHub refuses columns on different lines
+    if first == last and finding.cell is None:  # GitHub refuses columns on different lines; those of JSON are others
         properties |= {"col": finding.location.column, "endColumn": finding.end_location.column}
     return properties
 

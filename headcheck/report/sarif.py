@@ -71,7 +71,8 @@ def _result(finding: Finding, index: int, fingerprint: str) -> dict[str, Any]:
     properties: dict[str, Any] = {"conditions": list(finding.conditions), "help": finding.help}
     if finding.verdict is not None:
         properties["verdict"] = {"status": finding.verdict.status, "detail": finding.verdict.detail}
-    lines = (finding.message, words.conditions(finding), finding.help and f"Write instead: {finding.help}")
+    cell = "" if finding.cell is None else f"In cell {finding.cell}, line {finding.location.row}:"
+    lines = (cell, finding.message, words.conditions(finding), finding.help and f"Write instead: {finding.help}")
     return {
         "ruleId": finding.code,
         "ruleIndex": index,
@@ -85,6 +86,9 @@ def _result(finding: Finding, index: int, fingerprint: str) -> dict[str, Any]:
 
 def _place(finding: Finding) -> dict[str, Any]:
     start, end = finding.location, finding.end_location
+    if finding.cell is not None:  # the file's lines are those of its JSON, where the columns are others
+        first, last = words.in_file(finding)
+        return {"artifactLocation": {"uri": uri(finding.filename)}, "region": {"startLine": first, "endLine": last}}
     region = {
         "startLine": start.row,
         "startColumn": start.column,
@@ -107,7 +111,7 @@ class _Fingerprints:
         self._seen: dict[tuple[str, str, str], int] = {}
 
     def of(self, result: FileResult, finding: Finding) -> str:
-        lines = result.text.split("\n")
+        lines = words.lines(result, finding)
         row = finding.location.row
         line = "".join(lines[row - 1].split()) if row <= len(lines) else ""
         key = (finding.code, uri(finding.filename), line)

@@ -53,8 +53,13 @@ def _timeline(model: ModelReport, colour: bool) -> list[str]:
     if not model.timeline:
         return []
     width = max(len(str(step.location.row)) for step in model.timeline)
-    rows = (paint(f"line {step.location.row:>{width}}", "bold blue", colour) for step in model.timeline)
-    return [f"    {row}  {harmless(step.text)}" for row, step in zip(rows, model.timeline, strict=True)]
+    cells = max(len(str(step.cell or "")) for step in model.timeline)
+    said = []
+    for step in model.timeline:
+        cell = "" if step.cell is None else f"cell {step.cell:>{cells}}, "
+        row = paint(f"{cell}line {step.location.row:>{width}}", "bold blue", colour)
+        said.append(f"    {row}  {harmless(step.text)}")
+    return said
 
 
 def _heads(model: ModelReport, colour: bool) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from headcheck.findings import Finding, Verdict
+from headcheck.findings import FileResult, Finding, Verdict
 from headcheck.report.colour import harmless
 
 STYLES: Final = {"error": "bold red", "warning": "bold yellow", "info": "bold blue"}
@@ -19,6 +19,20 @@ def place(finding: Finding) -> str:
     """``train.py:14:12``; with the number of its cell in a notebook: ``train.ipynb:cell 3:14:12``."""
     cell = "" if finding.cell is None else f"cell {finding.cell}:"
     return f"{harmless(finding.filename)}:{cell}{finding.location.row}:{finding.location.column}"
+
+
+def lines(result: FileResult, finding: Finding) -> list[str]:
+    """The lines that a finding's rows count: those of its cell, or of the file."""
+    texts = (cell.text for cell in result.cells if cell.number == finding.cell)
+    return (result.text if finding.cell is None else next(texts, "")).split("\n")
+
+
+def in_file(finding: Finding) -> tuple[int, int]:
+    """First and last row in the file itself; of a notebook, of its JSON (1 if nothing better is known)."""
+    first, last = finding.location.row, finding.end_location.row
+    if finding.cell is None:
+        return first, last
+    return (1, 1) if finding.file_row is None else (finding.file_row, finding.file_row + max(last - first, 0))
 
 
 def conditions(finding: Finding) -> str:

@@ -7,6 +7,14 @@ up when first used, because a run that finds nothing to read ends before it need
 from __future__ import annotations
 
 MAX_BYTES = 16 * 2**20  # a larger file is not read
+MAX_NOTEBOOK_BYTES = 100 * 2**20  # most of a large notebook is the pictures that its cells gave
+NOTEBOOK = ".ipynb"
+
+
+def most_bytes(filename: str) -> int:
+    """How large a file may be to be read."""
+    return MAX_NOTEBOOK_BYTES if filename.endswith(NOTEBOOK) else MAX_BYTES
+
 
 TYPE_CHECKING = False  # as typing's, without importing typing
 if TYPE_CHECKING:

@@ -8,13 +8,14 @@ from fnmatch import fnmatch
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from headcheck.configuration import UsageError
+from headcheck.source import NOTEBOOK
 
 if TYPE_CHECKING:
     from headcheck.settings import Settings
     from headcheck.source.gitignore import Pattern
 
 STDIN: Final = "-"
-SUFFIXES: Final = (".py",)
+SUFFIXES: Final = (".py", NOTEBOOK)
 IGNORE_FILE: Final = ".gitignore"
 
 #: The patterns of a .gitignore and the folder it stands in.
@@ -24,9 +25,10 @@ _Rules: TypeAlias = "tuple[str, tuple[Pattern, ...]]"
 def discover(paths: Iterable[str], settings: Settings) -> Iterator[str]:
     """The files to check, each once and by the name to show it under: as given, or below the folder as given.
 
-    A file named explicitly is always taken. A folder is walked in the order of its names for Python files, without what
-    `settings.excludes` or a .gitignore (in the folder, below it, or above it up to the top of its repository) names,
-    and without following links. A folder that cannot be listed is given out like a file, for reading it to say why.
+    A file named explicitly is always taken. A folder is walked in the order of its names for Python files and
+    notebooks, without what `settings.excludes` or a .gitignore (in the folder, below it, or above it up to the top of
+    its repository) names, and without following links. A folder that cannot be listed is given out like a file, for
+    reading it to say why.
 
     Raises UsageError for a path that does not exist.
     """

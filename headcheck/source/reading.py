@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from headcheck.findings import Edit
-from headcheck.source import MAX_BYTES
+from headcheck.findings import Cell, Edit
+from headcheck.source import most_bytes
 
 # Codecs that Python would take for a source file but that are slow on purpose-made input, or decode nothing.
 _REFUSED: Final = frozenset({"idna", "punycode", "undefined"})
@@ -24,22 +24,6 @@ _BLANK: Final = re.compile(rb"[ \t\f]*(?:#|$)")
 _LINE_END: Final = re.compile(r"\r\n|\r|\n")
 
 
-class Source(NamedTuple):
-    r"""One file as text.
-
-    `filename` is what messages show. `text` has ``\n`` at the end of every line and no byte-order mark; `encoding`,
-    `bom` and `newline` (the commonest line ending) say what the file has instead. `newlines` holds the ending of each
-    line where a file mixes them, and is empty otherwise.
-    """
-
-    filename: str
-    text: str
-    encoding: str = "utf-8"
-    bom: bool = False
-    newline: str = "\n"
-    newlines: tuple[str, ...] = ()
-
-
 class Unreadable(NamedTuple):
     """Why a file cannot be read, and where. Row and column start at 1; the column counts characters."""
 
@@ -49,6 +33,25 @@ class Unreadable(NamedTuple):
     column: int = 1
 
 
+class Source(NamedTuple):
+    r"""One file as text.
+
+    `filename` is what messages show. `text` has ``\n`` at the end of every line and no byte-order mark; `encoding`,
+    `bom` and `newline` (the commonest line ending) say what the file has instead. `newlines` holds the ending of each
+    line where a file mixes them, and is empty otherwise. `cells` say where a row of a notebook's text comes from, and
+    `unread` which of them could not be read.
+    """
+
+    filename: str
+    text: str
+    encoding: str = "utf-8"
+    bom: bool = False
+    newline: str = "\n"
+    newlines: tuple[str, ...] = ()
+    cells: tuple[Cell, ...] = ()
+    unread: tuple[Unreadable, ...] = ()
+
+
 def read(filename: str) -> Source | Unreadable:
     """The text of a file. Never raises for what the file or the disk holds."""
     data = load(filename)
@@ -56,15 +59,16 @@ def read(filename: str) -> Source | Unreadable:
 
 
 def load(filename: str) -> bytes | Unreadable:
-    """The bytes of a file of at most `MAX_BYTES`."""
+    """The bytes of a file of at most `MAX_BYTES`; of a notebook, `MAX_NOTEBOOK_BYTES`."""
+    most = most_bytes(filename)
     try:
         with open(filename, "rb") as file:
-            data = file.read(MAX_BYTES + 1)
+            data = file.read(most + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         return Unreadable(filename, f"cannot be opened: {reason}")
-    if len(data) > MAX_BYTES:
-        return Unreadable(filename, f"larger than {MAX_BYTES // 2**20} MiB")
+    if len(data) > most:
+        return Unreadable(filename, f"larger than {most // 2**20} MiB")
     return data
 
 
@@ -90,7 +94,7 @@ def decode(filename: str, data: bytes) -> Source | Unreadable:
     except UnicodeError as error:
         return Unreadable(filename, f"not valid {encoding}: {error}", row)
     newline, newlines = _endings(text)
-    return Source(filename, _universal(text), encoding, bom, newline, newlines)
+    return Source(filename, universal(text), encoding, bom, newline, newlines)
 
 
 def rewrite(source: Source, edits: Iterable[Edit]) -> bytes:
@@ -144,7 +148,7 @@ def _endings(text: str) -> tuple[str, tuple[str, ...]]:
     return max(sorted(kinds), key=endings.count), endings if len(kinds) > 1 else ()
 
 
-def _universal(text: str) -> str:
+def universal(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
@@ -158,5 +162,5 @@ def _restored(source: Source, text: str, line: int) -> str:
 
 def _place(before: bytes, encoding: str) -> tuple[int, int]:
     """Row and column of what comes after `before`."""
-    text = _universal(before.decode(encoding, "replace"))
+    text = universal(before.decode(encoding, "replace"))
     return text.count("\n") + 1, len(text) - text.rfind("\n")

@@ -5,13 +5,13 @@ script has one of a few words in it, so the absence of all of them is proof, and
 words are conservative: a file that has them may still turn out not to matter.
 
 A file that does not matter is not parsed, so a syntax error in it is not reported either: it is no business of
-headcheck's. (Words are looked for in the bytes as they are. An encoding that writes ASCII letters otherwise, such as
-UTF-7, hides them.)
+headcheck's. A notebook is judged by the same words, first in all its JSON, then in its code. (Words are looked for in
+the bytes as they are. An encoding that writes ASCII letters otherwise, such as UTF-7, hides them.)
 """
 
 from __future__ import annotations
 
-from headcheck.source import MAX_BYTES
+from headcheck.source import most_bytes
 
 TYPE_CHECKING = False  # as typing's, without importing typing
 if TYPE_CHECKING:
@@ -55,13 +55,12 @@ def may_matter(data: bytes) -> bool:
 def none_matters(filenames: Iterable[str]) -> bool:
     """Whether every one of these is a file that could be read and cannot matter. Stops at the first that may."""
     for filename in filenames:
-        if filename.endswith(".ipynb"):
-            return False
+        most = most_bytes(filename)
         try:
             with open(filename, "rb") as file:
-                data = file.read(MAX_BYTES + 1)
+                data = file.read(most + 1)
         except (OSError, ValueError):
             return False
-        if len(data) > MAX_BYTES or may_matter(data):
+        if len(data) > most or may_matter(data):
             return False
     return True
