@@ -123,6 +123,7 @@ def gather(block: Block, positions: Positions) -> FileFacts:
         lambda: facts.head_sites(block),
         positions.line,
         positions.where,
+        any(cell.number is not None for cell in positions.cells),
     )
 
 

@@ -30,7 +30,7 @@ class FileFacts:
     `assigned_attributes` are set somewhere, and by which operations; `used_attributes` are read for more than their
     sizes or parameters; `line` gives the line of an operation, and `where` the same in words
     (`headcheck.positions.Positions.where`); `head_sites` look like new heads being put in, each with the name it goes
-    under.
+    under; `in_cells`: the file is a notebook.
     """
 
     def __init__(
@@ -40,12 +40,14 @@ class FileFacts:
         head_sites: Callable[[], Sequence[tuple[Any, str]]],
         line: Callable[[Any], int],
         where: Callable[[Any], str],
+        in_cells: bool = False,
     ) -> None:
         self._assigned_attributes = assigned_attributes
         self._used_attributes = used_attributes
         self._head_sites = head_sites
         self.line = line
         self.where = where
+        self.in_cells = in_cells
 
     @cached_property
     def assigned_attributes(self) -> Mapping[str, frozenset[int]]:
@@ -81,7 +83,8 @@ class Execution:
         self.facts = facts
         self.machine = machine
         self.defaults = defaults
-        self.cut = state.cut or machine.exhausted
+        # What is raised in a notebook ends its cell: nobody knows if the user goes on with the next.
+        self.cut = state.cut or machine.exhausted or (facts.in_cells and bool(state.ended))
         self.doubtful = state.doubtful
         self.conditions = state.conditions
         self.apart_elsewhere: frozenset[int] = frozenset()

@@ -20,7 +20,6 @@ UNREADABLE = {
     "syntax_error": ("x = 1\ny = (\n", 4, 5),
     "indentation": ("def f():\nreturn 1\n", 4, 1),
     "python_2": ("print 'a'\n", 3, 1),
-    "magic": ("%matplotlib inline\n", 3, 1),
     "parentheses": (f"x = {'(' * 3000}1{')' * 3000}\n", 3, None),
     "elifs": ("if a:\n    pass\n" + "elif b:\n    pass\n" * 20_000, None, None),
     "operators": (f"x = {' + '.join(['1'] * 5000)}\n", None, None),
@@ -33,6 +32,7 @@ UNREADABLE = {
     "surrogate_escape": ("x = '\\ud800\n", 3, 5),
 }
 READABLE = {
+    "magic": "%matplotlib inline\n!ls\n",
     "long": "def f(a, b=1):\n    return a.b(c)[0]\n" * 10_000,
     "huge_number": f"x = 0x{'f' * 100_000}\n",
     "huge_string": f"x = '{'a' * 5_000_000}'\n",
@@ -133,10 +133,22 @@ def test_permission_denied(tmp_path):
     assert headcheck(tmp_path, ".") == [("a", "HC901", 1, 1), ("b", "HC101", 4, 12)]
 
 
-def test_a_notebook_is_not_passed_over_in_silence(tmp_path, capsys):
-    notebook = tmp_path / "train.ipynb"
-    notebook.write_text('{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}')
-    assert cli.main(["--no-confirm", str(notebook)]) == 0
+@pytest.mark.parametrize(
+    "notebook",
+    [
+        b'{"cells": [], "metadata": {}, "torch": "nn"}',
+        b'{"torch nn": [' + b"[" * 100_000,
+        b'{"cells": [{"cell_type": "code", "source": "import torch.nn\\n((((((((("}]}',
+        b"\xff\xfetorch nn",
+        b'{"cells": "torch nn"}',
+        b'{"cells": [{"cell_type": "code", "source": "import torch.nn\\nx = ' + b"(" * 3000 + b'"}]}',
+        b'{"cells": [{"cell_type": "code", "source": "import torch.nn\\nx = ' + b"-" * 3000 + b'1"}]}',
+    ],
+)
+def test_a_bad_notebook_is_one_file(tmp_path, capsys, notebook):
+    (tmp_path / "a.ipynb").write_bytes(notebook)
+    (tmp_path / "b.py").write_text(BAD)
+    assert cli.main(["--no-confirm", "--output-format", "concise", str(tmp_path)]) == 1
     said = capsys.readouterr()
-    assert f"not checked: {notebook} (notebooks are not read yet)" in said.err
-    assert "no models in 0 files" in said.out
+    assert "b.py:4:12 HC101" in said.out
+    assert "internal error" not in said.err

@@ -80,12 +80,14 @@ BUDGET = 40_000
 # Packages whose members are what their names say; any other module may hold anything.
 PACKAGES = frozenset(
     [
-        *sys.stdlib_module_names, "PIL", "accelerate", "apex", "cv2", "fastai", "ignite", "lightning", "matplotlib",
-        "numpy", "pandas", "peft", "pytorch_lightning", "sklearn", "timm", "torch", "torchaudio", "torchmetrics",
-        "torchvision", "tqdm", "transformers", "wandb",
+        *sys.stdlib_module_names, "IPython", "PIL", "accelerate", "apex", "cv2", "fastai", "ignite", "lightning",
+        "matplotlib", "numpy", "pandas", "peft", "pytorch_lightning", "sklearn", "timm", "torch", "torchaudio",
+        "torchinfo", "torchmetrics", "torchsummary", "torchvision", "tqdm", "transformers", "wandb",
     ]
 )  # fmt: skip
-BUILTINS = frozenset(dir(__builtins__) if not isinstance(__builtins__, dict) else __builtins__)
+BUILTINS = frozenset(dir(__builtins__) if not isinstance(__builtins__, dict) else __builtins__) | {
+    "display"  # of every notebook
+}
 
 
 class Machine:

@@ -29,13 +29,21 @@ def located(result: FileResult, data: bytes = b"") -> FileResult:
         return result
     findings = [_finding(finding, cells) for finding in result.findings]
     wanted = {finding.cell for finding in findings} - {None}
-    rows = _file_rows(data, cells, wanted) if wanted and data else {}
+    rows = file_rows(data, cells, wanted) if wanted and data else {}
     found = tuple(
         each._replace(file_row=_at(rows.get(each.cell), each.location.row)) if each.cell is not None else each
         for each in findings
     )
-    text = result.text if cells[0].number is not None else cells[0].text
-    return result._replace(text=text, findings=found, models=tuple(_model(model, cells) for model in result.models))
+    spots = []
+    for spot in result.blind_spots:
+        number, location = place(cells, spot.location)
+        spots.append(spot._replace(cell=number, location=location))
+    return result._replace(
+        text=result.text if cells[0].number is not None else cells[0].text,
+        findings=found,
+        models=tuple(_model(model, cells) for model in result.models),
+        blind_spots=tuple(spots),
+    )
 
 
 def _finding(finding: Finding, cells: Sequence[Cell]) -> Finding:
@@ -60,7 +68,7 @@ def _at(rows: Sequence[int] | None, row: int) -> int | None:
     return rows[min(row, len(rows)) - 1] if rows else None
 
 
-def _file_rows(data: bytes, cells: Iterable[Cell], wanted: set[int | None]) -> dict[int | None, list[int]]:
+def file_rows(data: bytes, cells: Iterable[Cell], wanted: set[int | None]) -> dict[int | None, list[int]]:
     """For each of the wanted cells that is found, the row of the notebook's file that each of its lines stands on."""
     text = data.decode("utf-8", "replace")
     found: dict[int | None, list[int]] = {}
