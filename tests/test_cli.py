@@ -85,7 +85,7 @@ def test_every_command_has_help(command, capsys):
         (["a.py", "--device", "cuda"], "--device: the device cuda is not supported yet"),
         (["a.py", "--output-file", "no/such/folder/x"], "--output-file: no/such/folder/x"),
         (["rule", "HC999"], "no rule HC999"),
-        (["rule", "hc10"], "the nearest: HC10"),
+        (["rule", "hc10"], "the nearest: HC1"),
         (["trace"], "--library"),
         (["trace", "a:b", "--library", "torch"], "either a TARGET or --library"),
         (["trace", "a:b", "--input", "3,x"], "--input"),
