@@ -7,6 +7,7 @@ def load_effects() -> None:
     """Register the effects of every library."""
     from headcheck.semantics import (  # noqa: F401
         argparse,
+        creation,
         datasets,
         devices,
         extraction,

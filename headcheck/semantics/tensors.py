@@ -420,68 +420,6 @@ def broadcast(one: tuple[Value, ...], other: tuple[Value, ...]) -> tuple[Value, 
     return tuple(sizes)
 
 
-# -- new tensors -----------------------------------------------------------------------------------------------------
-
-
-@effect("torch.rand", "torch.randn", "torch.zeros", "torch.ones", "torch.empty", "torch.full")
-def made(call: CallSite) -> Value:
-    given = call.arguments[:1] if call.name.endswith("full") else call.arguments
-    if len(given) == 1 and type(given[0]) is not int:
-        items = items_of(call.machine, call.state, given[0], call.site)
-        given = items if items is not None else (UNKNOWN,)
-    if "size" in call.keywords:
-        given = items_of(call.machine, call.state, call.keywords["size"], call.site) or (UNKNOWN,)
-    if not given or not all(type(size) in (int, Symbol) for size in given):
-        return unknown(call)
-    return Tensor(tuple(given), dtype=dtype_of(call, "float"))
-
-
-@effect("torch.randint")
-def random_integers(call: CallSite) -> Value:
-    bounds = [a for a in call.arguments if type(a) is int]
-    shape = call.keywords.get("size", call.arguments[-1] if call.arguments else UNKNOWN)
-    sizes = items_of(call.machine, call.state, shape, call.site)
-    if sizes is None or not all(type(size) in (int, Symbol) for size in sizes):
-        return unknown(call)
-    high = bounds[1] if len(bounds) > 1 else bounds[0] if bounds else call.keywords.get("high")
-    labels = (high, False) if type(high) is int else None
-    return Tensor(tuple(sizes), dtype=dtype_of(call, "long"), labels=None if labels is None else (1, False))
-
-
-@effect("torch.tensor", "torch.as_tensor", "torch.LongTensor", "torch.FloatTensor", "torch.Tensor")
-def from_data(call: CallSite) -> Value:
-    data = call.argument(0, "data")
-    if isinstance(data, (bool, int, float)) and call.name in ("torch.tensor", "torch.as_tensor"):
-        return Tensor((), dtype=dtype_of(call, "float" if isinstance(data, float) else "long"))
-    rows = items_of(call.machine, call.state, data, call.site) if not isinstance(data, (int, float, str)) else None
-    if not rows:
-        return unknown(call)
-    dtype = {"torch.LongTensor": "long", "torch.FloatTensor": "float", "torch.Tensor": "float"}.get(call.name, "")
-    if all(isinstance(row, (bool, int, float)) for row in rows):
-        whole = all(isinstance(row, int) for row in rows)
-        dtype = dtype or dtype_of(call, "long" if whole else "float")
-        labels = (max(rows) + 1, False) if whole and dtype == "long" and min(rows) >= 0 else None
-        return Tensor((len(rows),), dtype=dtype, labels=labels)
-    inner = [items_of(call.machine, call.state, row, call.site) for row in rows]
-    lengths = {len(row) if row is not None else -1 for row in inner}
-    if len(lengths) != 1 or -1 in lengths or not all(isinstance(x, (int, float)) for row in inner for x in row or ()):
-        return unknown(call)
-    fraction = any(isinstance(x, float) for row in inner for x in row or ())
-    return Tensor((len(rows), lengths.pop()), dtype=dtype or dtype_of(call, "float" if fraction else "long"))
-
-
-def dtype_of(call: CallSite, default: str) -> str:
-    given = call.keywords.get("dtype")
-    if given is None:
-        return default if "dtype" not in call.keywords else ""
-    name = getattr(given, "name", "")
-    if not isinstance(name, str):
-        return ""
-    last = name.rsplit(".", 1)[-1]
-    floats = ("float", "float32", "float16", "half", "bfloat16", "double", "float64")
-    return "float" if last in floats else "long" if last in ("long", "int64") else last if name else ""
-
-
 # -- where they are looked up ----------------------------------------------------------------------------------------
 
 
