@@ -159,7 +159,31 @@ class Optimized(NamedTuple):
 
 
 class Loaded(NamedTuple):
-    """A state dict was loaded into a module."""
+    """A state dict was loaded into a module.
+
+    Where both are known: `differing` are the parameters that have another shape in the module (name, shape in the dict,
+    shape in the module), `missing` those that only the module has, `unexpected` those that only the dict has; `total`
+    is how many the dict has.
+    """
+
+    site: Site
+    module: Address
+    strict: Any = True
+    differing: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...] = ()
+    missing: tuple[str, ...] = ()
+    unexpected: tuple[str, ...] = ()
+    total: int = 0
+
+
+class StateTaken(NamedTuple):
+    """``state_dict()`` of a module was asked for."""
+
+    site: Site
+    module: Address
+
+
+class StateChanged(NamedTuple):
+    """A dict that ``state_dict()`` of a module answered was changed, nobody knows how."""
 
     site: Site
     module: Address
@@ -238,7 +262,7 @@ class UnknownName(NamedTuple):
 
 Event: TypeAlias = (
     "Built | Created | Taken | Copied | ChildSet | ChildDeleted | FieldSet | Missing | Flagged | FlagMissed"
-    " | Mismatched | LossTaken | TopTaken"
+    " | Mismatched | LossTaken | TopTaken | StateTaken | StateChanged"
     " | NameTested | Moved | Ambient | Entered"
     " | ModeSet | Optimized | Loaded | Called | OutputRead | Unresolved | Escaped | UnknownName"
 )

@@ -32,12 +32,15 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import re
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
 
 import torch
+import torch.utils.model_zoo
 import torchvision
 
 from tests import torch_devices
@@ -78,9 +81,34 @@ def _refuse(*args: Any, **kwargs: Any) -> Any:
     raise AssertionError("a test must not fetch weights")
 
 
+def _asked_for(member: Any, *args: Any, **kwargs: Any) -> Any:
+    """What `get_state_dict` answers: nothing to the library, the right names and shapes to a script."""
+    library = sys._getframe(1).f_globals["__name__"].startswith("torchvision.")
+    return _NoWeights() if library else _stand_ins(member)
+
+
+def _from_url(url: str, *args: Any, **kwargs: Any) -> Any:
+    """What lies at one of the library's URLs: the right names and shapes."""
+    enums = {torchvision.models.get_model_weights(name) for name in torchvision.models.list_models()}
+    member = next((m for enum in enums for m in enum if m.url == url), None)
+    return _stand_ins(member) if member is not None else _refuse()
+
+
+def _stand_ins(member: Any) -> dict[str, torch.Tensor]:
+    """A state dict with the names and shapes of some weights."""
+    models = torchvision.models
+    name = next(name for name in models.list_models() if models.get_model_weights(name) is type(member))
+    # The file has the auxiliary heads, which the builder drops.
+    keywords = {"aux_logits": True} if name == "googlenet" else {"weights": member}
+    made = models.get_model(name, **keywords).state_dict()
+    # The files of DenseNets have older names for the layers inside a block.
+    return {re.sub(r"(denselayer\d+\.(?:norm|conv))(\d)\.", r"\1.\2.", key): value for key, value in made.items()}
+
+
 @contextlib.contextmanager
 def without_weights() -> Iterator[None]:
-    """Library models take the structure that their weights ask for; loading these does nothing, fetching them fails."""
+    """Library models take the structure that their weights ask for; loading these does nothing. A script that asks for
+    the library's weights itself gets tensors of the right names and shapes."""
     load = torch.nn.Module.load_state_dict
 
     def load_unless_absent(module: torch.nn.Module, state_dict: Any, *args: Any, **kwargs: Any) -> Any:
@@ -88,9 +116,10 @@ def without_weights() -> Iterator[None]:
 
     api = torchvision.models._api
     with (
-        mock.patch.object(api.WeightsEnum, "get_state_dict", lambda *args, **kwargs: _NoWeights()),
+        mock.patch.object(api.WeightsEnum, "get_state_dict", _asked_for),
         mock.patch.object(api, "load_state_dict_from_url", _refuse),
-        mock.patch.object(torch.hub, "load_state_dict_from_url", _refuse),
+        mock.patch.object(torch.hub, "load_state_dict_from_url", _from_url),
+        mock.patch.object(torch.utils.model_zoo, "load_url", _from_url),
         mock.patch.object(torch.nn.Module, "load_state_dict", load_unless_absent),
     ):
         yield

@@ -54,6 +54,7 @@ def load() -> list[tuple[tuple[str, ...], Check]]:
         building,
         detection,
         freezing,
+        loading,
         losses,
         optimizing,
         resolving,

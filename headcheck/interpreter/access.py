@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from headcheck import catalog, events
 from headcheck.interpreter import heap, modules
-from headcheck.interpreter.heap import DELETED, Dictionary, Instance, Module, Optimizer, Sequence
+from headcheck.interpreter.heap import DELETED, Dictionary, Instance, Module, Optimizer, Sequence, StateDict
 from headcheck.interpreter.operators import equal
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import (
@@ -379,6 +379,8 @@ def get_item(machine: Machine, state: State, of: Value, index: Value, site: Oper
     if kind is Symbol:
         log_output_read(state, of, index, site)
         shape = of.key
+        if isinstance(shape, tuple) and shape[0] == "state dict":
+            return state_dict_item(state, of, None, index, site)
         if type(index) is int and isinstance(shape, tuple) and shape[0] == "shape":
             return size_of(shape[1], index)
         return symbol("item", f"{of.label}[{label(index)}]", of, index)
@@ -453,6 +455,13 @@ def dictionary_item(state: State, ref: Ref, thing: Dictionary, index: Value, sit
     return symbol("item", f"…[{label(index)}]", ref, index)
 
 
+def state_dict_item(state: State, of: Value, thing: object, index: Value, site: Operation) -> Value:
+    from headcheck.semantics import statedicts
+
+    found = statedicts.item(state, of, index)
+    return symbol("item", f"…[{label(index)}]", of, index) if found is None else found
+
+
 def module_item(state: State, ref: Ref, thing: Module, index: Value, site: Operation) -> Value:
     if type(index) is Slice:
         return sliced_module(state, ref, thing, index, site)
@@ -509,6 +518,7 @@ def sliced_module(state: State, ref: Ref, thing: Module, index: Slice, site: Ope
 ITEMS: dict[type, Any] = {
     Sequence: sequence_item,
     Dictionary: dictionary_item,
+    StateDict: state_dict_item,
     Module: module_item,
 }
 
@@ -527,6 +537,10 @@ def set_item(state: State, of: Value, index: Value, value: Value, site: Operatio
             state.heap[of.address] = thing._replace(items=None)
     elif type(thing) is Dictionary:
         set_dictionary_item(state, of, thing, index, value, site)
+    elif heap.is_state_dict(state, of):
+        from headcheck.semantics import statedicts
+
+        statedicts.put(state, of, index, value, site)
     else:
         log_unresolved(state, of, index, value, site)
 
@@ -580,8 +594,13 @@ def delete_item(state: State, of: Value, index: Value, site: Operation) -> None:
             state.heap[of.address] = thing._replace(items=items[:position] + items[position + 1 :])
         else:
             state.heap[of.address] = thing._replace(items=None)
-    elif type(thing) is Dictionary and thing.items is not None and is_plain(index):
-        state.heap[of.address] = thing._replace(items=tuple((k, v) for k, v in thing.items if k != index))
+    elif type(thing) is Dictionary and thing.items is not None:
+        kept = tuple((k, v) for k, v in thing.items if k != index) if is_plain(index) else None
+        state.heap[of.address] = thing._replace(items=kept)
+    elif heap.is_state_dict(state, of):
+        from headcheck.semantics import statedicts
+
+        statedicts.without(state, of, index, site)
 
 
 def delete_slice(state: State, ref: Ref, thing: Module, index: Slice, site: Operation) -> None:

@@ -294,8 +294,14 @@ def call_unknown(
     for module in modules_in(state, given):
         state.log(events.Escaped(site, module, where))
     for value in given:
-        if type(state.object(value)) in (Sequence, Dictionary) and type(function) is not Library:
+        if type(function) is Library:
+            continue
+        if type(state.object(value)) in (Sequence, Dictionary):
             forget(state, value)
+        elif heap.is_state_dict(state, value):
+            from headcheck.semantics import statedicts
+
+            statedicts.changed(state, value, site)
     if any(value is UNKNOWN for value in (function, *given)):
         return answer(state, symbol("call at", f"{where}(…)", id(site), function))
     return answer(state, symbol("call", f"{where}(…)", function, *arguments, *sorted(keywords)))
@@ -314,6 +320,8 @@ def symbol_method(
     if not (isinstance(key, tuple) and key[0] == "attribute" and len(key) == 3):
         return None
     owner, name = key[1], key[2]
+    if heap.is_state_dict(state, owner):
+        return state_dict_method(state, owner, name, arguments, site)
     if name in ("parameters", "named_parameters") and not arguments and not keywords:
         return Parameters(owner, name == "named_parameters")
     if name in ("add_module", "register_module") and len(arguments) == 2:
@@ -329,6 +337,20 @@ def symbol_method(
     if name in ("to", "cuda", "cpu", "float", "contiguous") and type(owner) is Symbol:
         return owner  # the same tensor, elsewhere or in another type
     return None
+
+
+def state_dict_method(state: State, owner: Symbol, name: str, arguments: Arguments, site: Operation) -> Value | None:
+    """A method of what `state_dict()` answered."""
+    from headcheck.semantics import statedicts
+
+    if name in ("items", "keys", "values"):
+        return statedicts.view(state, owner, name, site)
+    if name == "get":
+        return statedicts.item(state, owner, arguments[0]) if arguments else None
+    if name != "copy":
+        statedicts.changed(state, owner, site)
+        return None
+    return owner
 
 
 def modules_in(state: State, values: list[Value]) -> set[Address]:

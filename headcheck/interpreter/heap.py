@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from headcheck import events
 from headcheck.catalog.entry import Entry, Node
 from headcheck.interpreter.state import State
-from headcheck.interpreter.values import Address, Class, Library, Parameter, Ref, Tuple, Value
+from headcheck.interpreter.values import Address, Class, Library, Parameter, Ref, Symbol, Tuple, Value
 from headcheck.ir import UNKNOWN, Operation
 from headcheck.semantics.layers import STACKS, own_parameters
 
@@ -76,6 +76,14 @@ class Dictionary(NamedTuple):
     view: Address | None = None
 
 
+class StateDict(NamedTuple):
+    """The library's own weights, maybe with keys taken out: the shape of each parameter by its name, None where nothing
+    more is known; `exact` says that those are all parameters, under the names that the model has for them."""
+
+    shapes: Mapping[str, tuple[int, ...] | None] | None
+    exact: bool
+
+
 class Instance(NamedTuple):
     """An object of one of the script's classes that is no module."""
 
@@ -95,6 +103,13 @@ class Parser(NamedTuple):
     """An `argparse.ArgumentParser`: (destination, default, choices, has a default) of each argument."""
 
     arguments: tuple[tuple[str, Value, tuple[Value, ...], bool], ...]
+
+
+def is_state_dict(state: State, of: Value) -> bool:
+    """Whether a value is what `state_dict()` answers, or the library's own weights."""
+    if type(of) is Symbol:
+        return isinstance(of.key, tuple) and of.key[0] == "state dict"
+    return type(state.object(of)) is StateDict
 
 
 # -- children --------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from headcheck import events
 from headcheck.interpreter import heap
-from headcheck.interpreter.heap import DELETED, Dictionary, Module, Sequence
+from headcheck.interpreter.heap import DELETED, Dictionary, Module, Sequence, StateDict
 from headcheck.interpreter.operators import truth
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import (
@@ -19,6 +19,7 @@ from headcheck.interpreter.values import (
     ParameterName,
     Parameters,
     Ref,
+    Symbol,
     Tuple,
     Value,
     symbol,
@@ -49,15 +50,25 @@ def items_of(machine: Machine, state: State, value: Value, site: Operation) -> t
     if kind is Method and value.name in ("parameters", "named_parameters"):
         state.log(events.FlagMissed(site, "uncalled", value.receiver, value.name, None))
         return None
+    if kind is Symbol and isinstance(value.key, tuple) and value.key[0] == "state dict":
+        return state_keys(state, value)
     if kind is Ref:
         thing = state.heap[value.address]
         if type(thing) is Sequence:
             return thing.items
         if type(thing) is Dictionary:
             return None if thing.items is None else tuple(key for key, _ in thing.items)
+        if type(thing) is StateDict:
+            return state_keys(state, value)
         if type(thing) is Module and heap.is_sequential(thing) and thing.known:
             return tuple(heap.get_child(state, value, name, site) for name in heap.child_names(thing))
     return None
+
+
+def state_keys(state: State, value: Value) -> tuple[Value, ...] | None:
+    from headcheck.semantics import statedicts
+
+    return statedicts.keys(state, value)
 
 
 def parameters_of(state: State, value: Parameters) -> tuple[Value, ...] | None:

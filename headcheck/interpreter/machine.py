@@ -27,7 +27,9 @@ from headcheck.interpreter.values import (
     Parameters,
     Ref,
     Slice,
+    StateKey,
     Symbol,
+    Tensor,
     Tuple,
     Value,
     is_plain,
@@ -463,7 +465,9 @@ def over_model(items: tuple[Value, ...]) -> bool:
     first = items[0].items[-1] if type(items[0]) is Tuple and items[0].items else items[0]
     if type(first) is Tuple and first.items:
         first = first.items[-1]
-    return type(first) in (Parameter, Ref)
+    if type(first) is Tensor:
+        first = items[0].items[0]
+    return type(first) in (Parameter, Ref, StateKey)
 
 
 def touches_flags_only(op: Loop) -> bool:
@@ -612,7 +616,10 @@ def on_try(machine: Machine, op: Try, state: State) -> list[State]:
 
 
 ATTRIBUTE_CATCHERS = frozenset(
-    ["AttributeError", "IndexError", "TypeError", "LookupError", "ImportError", "Exception", "BaseException", "?"]
+    [
+        *("AttributeError", "IndexError", "TypeError", "LookupError", "ImportError", "RuntimeError"),
+        *("Exception", "BaseException", "?"),
+    ]
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from headcheck import events
-from headcheck.interpreter.heap import Dictionary, Instance, Module, Sequence
+from headcheck.interpreter.heap import Dictionary, Instance, Module, Sequence, StateDict
 from headcheck.interpreter.state import State, tails
 from headcheck.interpreter.values import Parameter, Tuple, Value, is_plain, symbol
 
@@ -17,6 +17,8 @@ SOFT = (
     events.Ambient,
     events.ModeSet,
     events.Loaded,
+    events.StateTaken,
+    events.StateChanged,
     events.Escaped,
     events.Called,
     events.OutputRead,
@@ -139,6 +141,8 @@ def _joined_heap(one: State, other: State, relevant: frozenset[str]) -> dict[Any
             if values is None or match._replace(values=thing.values, training=thing.training) != thing:
                 return None
             changed[address] = thing._replace(values=values, training=thing.training or match.training)
+        elif kind is StateDict:
+            changed[address] = thing._replace(shapes=None)
         elif kind in (Sequence, Dictionary) and _is_data(one, thing) and _is_data(other, match):
             changed[address] = thing._replace(items=None)
         else:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from headcheck import events
-from headcheck.interpreter.heap import Dictionary, Instance, Module, Sequence, settle
+from headcheck.interpreter.heap import Dictionary, Instance, Module, Sequence, is_state_dict, settle
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import (
     Bound,
@@ -231,6 +231,11 @@ def contains(state: State, item: Value, container: Value, site: Operation) -> bo
         return result
     if isinstance(container, str) and isinstance(item, str):
         return item in container
+    if is_state_dict(state, container):
+        from headcheck.semantics import statedicts
+
+        held = statedicts.holds(state, container, item)
+        return state.facts.get(Condition("In", item, container)) if held is None else held
     items = known_items(state, container)
     if items is not None:
         if type(item) in (Identity, Parameter) and item in items:

@@ -214,6 +214,12 @@ class ParameterName(str):
         return ParameterName(text, self.parameter) if type(text) is str else text
 
 
+class StateKey(str):
+    """A key of a state dict."""
+
+    __slots__ = ()
+
+
 def is_plain(value: Value) -> bool:
     return isinstance(value, PLAIN)
 

@@ -6,7 +6,7 @@ import itertools
 
 from headcheck import catalog
 from headcheck.interpreter import access, heap
-from headcheck.interpreter.heap import DELETED, Dictionary, Instance, Module, Sequence
+from headcheck.interpreter.heap import DELETED, Dictionary, Instance, Module, Sequence, StateDict
 from headcheck.interpreter.iterate import ELEMENTS, element_of, items_of
 from headcheck.interpreter.operators import truth
 from headcheck.interpreter.values import (
@@ -101,6 +101,8 @@ def dictionary(call: CallSite) -> Value:
     pairs: dict[Value, Value] = {}
     if call.arguments:
         thing = call.state.object(call.arguments[0])
+        if type(thing) is StateDict and not call.keywords:
+            return call.state.allocate(thing, call.site)
         if type(thing) is Dictionary and thing.view is None:
             if thing.items is None:
                 return call.state.allocate(Dictionary(None), call.site)
@@ -438,6 +440,6 @@ def deepcopy(call: CallSite) -> Value:
     thing = call.state.object(value)
     if type(thing) is Module:
         return heap.copy_module(call.state, value, call.site)
-    if type(thing) in (Sequence, Dictionary):
+    if type(thing) in (Sequence, Dictionary, StateDict):
         return call.state.allocate(thing, call.site)
     return value

@@ -19,6 +19,7 @@ from headcheck.interpreter.values import (
     symbol,
 )
 from headcheck.ir import UNKNOWN
+from headcheck.semantics import statedicts
 from headcheck.semantics.python import unknown
 from headcheck.semantics.registry import METHODS, CallSite, effect, family, method
 
@@ -261,8 +262,12 @@ def rearrange(call: CallSite) -> Value:
 
 @method(Module, "load_state_dict")
 def load_state_dict(call: CallSite) -> Value:
-    call.state.log(events.Loaded(call.site, call.receiver.address))
-    return unknown(call)
+    return statedicts.load(call)
+
+
+@method(Module, "state_dict")
+def state_dict(call: CallSite) -> Value:
+    return unknown(call) if call.arguments or call.keywords else statedicts.taken(call.state, call.receiver, call.site)
 
 
 @method(Module, "get_submodule")
@@ -305,7 +310,7 @@ def register(call: CallSite) -> Value:
 
 @method(
     Module,
-    "state_dict", "zero_grad", "buffers", "named_buffers", "share_memory", "extra_repr", "__len__", "__repr__",
+    "zero_grad", "buffers", "named_buffers", "share_memory", "extra_repr", "__len__", "__repr__",
     "get_buffer", "__init__",
 )  # fmt: skip
 def no_change(call: CallSite) -> Value:

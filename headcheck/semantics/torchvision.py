@@ -10,7 +10,7 @@ from headcheck.catalog.entry import Entry
 from headcheck.interpreter.heap import Build, Module
 from headcheck.interpreter.values import Choice, Library, Ref, Symbol, Tuple, Value, is_plain
 from headcheck.ir import UNKNOWN, Operation
-from headcheck.semantics import predictors
+from headcheck.semantics import predictors, statedicts
 from headcheck.semantics.python import unknown
 from headcheck.semantics.registry import CallSite, effect, family
 from headcheck.semantics.torch import make_layer
@@ -33,6 +33,8 @@ def builder(call: CallSite) -> Value:
     canonical = catalog.canonical(call.name)
     if canonical is not None:
         return build(call, canonical)
+    if call.name.endswith(".get_state_dict"):
+        return statedicts.of_weights(call)
     namespace, _, name = call.name.rpartition(".")
     signature = catalog.layer(call.name)
     if signature is not None:

@@ -1,0 +1,322 @@
+"""State dicts: the library's own weights, and what `state_dict()` of a model gives, by key and shape.
+
+The library's weights are an object of their own (`heap.StateDict`), from which keys can be taken out. What a model's
+`state_dict()` gives is a symbol that names the model: its content is looked up where it is asked for, as long as
+nothing changed the model or the dict in between. Only parameters are in it: the catalog does not keep buffers, and they
+have no part in a new head. Anything else a script loads (its own checkpoints) is unknown.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple, TypeAlias
+
+from headcheck import catalog, events
+from headcheck.catalog.entry import Node
+from headcheck.interpreter import access, heap
+from headcheck.interpreter.heap import Dictionary, Module, Sequence, StateDict
+from headcheck.interpreter.state import State, events_of
+from headcheck.interpreter.values import Library, Parameter, Ref, StateKey, Symbol, Tensor, Tuple, Value, symbol
+from headcheck.ir import Operation
+from headcheck.semantics.python import unknown
+from headcheck.semantics.registry import CallSite, effect, method
+
+Shapes: TypeAlias = "Mapping[str, tuple[int, ...] | None]"
+#: A size above this one stands for a number of classes that is not known (see `semantics.torchvision`).
+LARGEST_SIZE = 900_000
+
+
+class Content(NamedTuple):
+    """Keys with the shapes of what stands under them (None: not known); `exact`: all parameters, under their names."""
+
+    shapes: Shapes
+    exact: bool
+
+
+# -- where they come from --------------------------------------------------------------------------------------------
+
+
+def taken(state: State, ref: Ref, site: Operation) -> Value:
+    """What `state_dict()` of a module answers."""
+    state.log(events.StateTaken(site, ref.address))
+    return symbol("state dict", "state_dict()", ref)
+
+
+def of_module(state: State, ref: Ref) -> Content | None:
+    """The parameters of a module as it stands."""
+    listing = heap.list_parameters(state, ref)
+    shapes = {path: plain(access.shape_of(state, parameter)) for path, parameter in listing.items}
+    return Content(shapes, listing.complete) if shapes else None
+
+
+def plain(shape: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    """A shape, None where a size of it is not known."""
+    known = shape is not None and all(type(size) is int and size < LARGEST_SIZE for size in shape)
+    return shape if known else None
+
+
+@functools.lru_cache(maxsize=64)
+def of_builder(builder: str, member: str) -> Content | None:
+    """The library's own weights of a builder; `member` of its weights, "" where only the builder is known."""
+    if ".quantization." in builder:
+        return None  # packed
+    if builder.endswith(".googlenet"):  # the file has the auxiliary heads, which building with weights drops
+        entry = catalog.find(builder, {"aux_logits": True, "transform_input": True}, False)
+    else:
+        entry = catalog.find(builder, {}, member or True)
+    if entry is None:
+        return None
+    # Some files have older names for some parts, which the models' own loading code knows.
+    exact = entry.task == "classification" and not builder.rpartition(".")[2].startswith(OLDER_NAMES)
+    return Content(dict(walk(entry.root, "")), exact)
+
+
+OLDER_NAMES = ("densenet", "googlenet", "inception", "mnasnet")
+
+
+def walk(node: Node, prefix: str) -> Iterator[tuple[str, tuple[int, ...]]]:
+    for name, shape in node.parameters.items():
+        yield prefix + name, shape
+    for name, child in node.children.items():
+        yield from walk(child, f"{prefix}{name}.")
+
+
+@functools.cache
+def builders_of_weights() -> Mapping[str, str]:
+    """The builder of each weights enum."""
+    names = [catalog.model_builder(name) for name in catalog.registered()]
+    return {str(catalog.weights_of(name)): name for name in names if name is not None}
+
+
+def of_weights(call: CallSite) -> Value:
+    """``ResNet50_Weights.DEFAULT.get_state_dict()``."""
+    enum, _, member = call.name.removesuffix(".get_state_dict").rpartition(".")
+    enum = f"torchvision.models.{enum.rpartition('.')[2]}" if ".models." in enum else enum
+    builder = next((b for e, b in builders_of_weights().items() if e.rpartition(".")[2] == enum.rpartition(".")[2]), "")
+    members = catalog.weights(enum) or {}
+    return made(call, of_builder(builder, member) if builder and member in members else None)
+
+
+def made(call: CallSite, content: Content | None) -> Value:
+    if content is None:
+        return unknown(call)
+    return call.state.allocate(StateDict(content.shapes, content.exact), call.site)
+
+
+@effect(
+    "torch.hub.load_state_dict_from_url",
+    "torch.utils.model_zoo.load_url",
+    "torchvision.models.utils.load_state_dict_from_url",
+    "torchvision._internally_replaced_utils.load_state_dict_from_url",
+)
+def from_url(call: CallSite) -> Value:
+    builder = builder_of_url(call.argument(0, "url"))
+    return made(call, of_builder(builder, "") if builder is not None else None)
+
+
+HOME = "download.pytorch.org/models/"
+
+
+def builder_of_url(url: Value) -> str | None:
+    """The builder whose weights lie at a URL of the library, by the file's name; None for any other URL."""
+    if type(url) is Library and ".model_urls." in url.name:
+        return catalog.model_builder(url.name.rpartition(".")[2])
+    if not isinstance(url, str) or HOME not in url:
+        return None
+    path = url.partition(HOME)[2]
+    if "/" in path:
+        return None
+    stem = path.rpartition("-")[0].replace(".", "_")
+    while stem:
+        builder = catalog.model_builder(stem)
+        if builder is not None:
+            return builder
+        if stem.startswith("vit_"):
+            return None  # some of them are for larger pictures
+        shorter = max(stem.rfind("_"), stem.rfind("-"))
+        stem = stem[:shorter] if shorter > 0 else ""
+    return None
+
+
+# -- what is in them -------------------------------------------------------------------------------------------------
+
+
+def content(state: State, value: Value) -> Content | None:
+    """What a state dict holds, None where that is not known."""
+    if type(value) is Symbol:
+        return of_symbol(state, value)
+    thing = state.object(value)
+    if type(thing) is StateDict:
+        return None if thing.shapes is None else Content(thing.shapes, thing.exact)
+    if type(thing) is Dictionary and thing.items and thing.view is None:
+        shapes = {}
+        for key, item in thing.items:
+            if type(key) is not StateKey:
+                return None
+            shapes[str(key)] = shape_of(state, item)
+        return Content(shapes, False)
+    return None
+
+
+def is_taken(value: Value) -> bool:
+    return type(value) is Symbol and isinstance(value.key, tuple) and value.key[0] == "state dict"
+
+
+def of_symbol(state: State, value: Symbol) -> Content | None:
+    if not is_taken(value):
+        return None
+    ref = value.key[1]  # type: ignore[index]
+    if type(state.object(ref)) is not Module:
+        return None
+    inside = {part.address for _, part in heap.subtree(state, ref)}
+    since = False
+    for event in events_of(state):
+        since = since or (type(event) is events.StateTaken and event.module == ref.address)
+        if since and isinstance(event, (events.ChildSet, events.ChildDeleted)) and event.owner in inside:
+            return None
+        if type(event) is events.StateChanged and event.module == ref.address:
+            return None
+    return of_module(state, ref)
+
+
+def shape_of(state: State, value: Value) -> tuple[int, ...] | None:
+    """The shape of what stands under a key."""
+    if type(value) is Tensor:
+        return plain(value.shape)
+    return plain(access.shape_of(state, value)) if type(value) is Parameter and value.path != "*" else None
+
+
+def pairs(found: Content) -> tuple[tuple[StateKey, Tensor], ...]:
+    return tuple((StateKey(key), Tensor(shape)) for key, shape in found.shapes.items())
+
+
+def view(state: State, value: Value, name: str, site: Operation) -> Value | None:
+    """``items()``, ``keys()`` or ``values()``."""
+    found = content(state, value)
+    if found is None:
+        return None
+    each = pairs(found)
+    chosen: dict[str, list[Value]] = {
+        "items": [Tuple(p) for p in each],
+        "keys": [k for k, _ in each],
+        "values": [v for _, v in each],
+    }
+    return state.allocate(Sequence(tuple(chosen[name])), site)
+
+
+def keys(state: State, value: Value) -> tuple[Value, ...] | None:
+    found = content(state, value)
+    return None if found is None else tuple(StateKey(key) for key in found.shapes)
+
+
+def item(state: State, value: Value, key: Value) -> Value | None:
+    """What stands under a key."""
+    found = content(state, value) if isinstance(key, str) else None
+    return Tensor(found.shapes[key]) if found is not None and key in found.shapes else None
+
+
+def holds(state: State, value: Value, key: Value) -> bool | None:
+    """Whether a key is in a state dict, if that is sure: of buffers nobody knows."""
+    found = content(state, value) if isinstance(key, str) else None
+    if found is None:
+        return None
+    if key in found.shapes:
+        return True
+    return False if found.exact and str(key).rpartition(".")[2] in ("weight", "bias") else None
+
+
+# -- changing them ---------------------------------------------------------------------------------------------------
+
+
+def changed(state: State, value: Value, site: Operation) -> None:
+    """A state dict was changed in a way that is not followed."""
+    if is_taken(value):
+        state.log(events.StateChanged(site, value.key[1].address))
+    elif type(thing := state.object(value)) is StateDict:
+        state.heap[value.address] = thing._replace(shapes=None)
+
+
+def without(state: State, value: Value, key: Value, site: Operation) -> None:
+    """A key is taken out."""
+    thing = state.object(value)
+    if type(thing) is not StateDict or thing.shapes is None or not isinstance(key, str):
+        changed(state, value, site)
+        return
+    kept = {k: s for k, s in thing.shapes.items() if k != key}
+    state.heap[value.address] = thing._replace(shapes=kept)
+
+
+def put(state: State, value: Value, key: Value, new: Value, site: Operation) -> None:
+    """Something is put under a key."""
+    thing = state.object(value)
+    if type(thing) is not StateDict or thing.shapes is None or not isinstance(key, str):
+        changed(state, value, site)
+        return
+    state.heap[value.address] = thing._replace(shapes={**thing.shapes, str(key): shape_of(state, new)})
+
+
+@method(StateDict, "items", "keys", "values")
+def look(call: CallSite) -> Value:
+    found = view(call.state, call.receiver, call.name, call.site)
+    return unknown(call) if found is None else found
+
+
+@method(StateDict, "pop")
+def pop(call: CallSite) -> Value:
+    found = item(call.state, call.receiver, call.argument(0, "key"))
+    without(call.state, call.receiver, call.argument(0, "key"), call.site)
+    return unknown(call) if found is None else found
+
+
+@method(StateDict, "get")
+def get(call: CallSite) -> Value:
+    found = item(call.state, call.receiver, call.argument(0, "key"))
+    return unknown(call) if found is None else found
+
+
+@method(StateDict, "copy")
+def copy(call: CallSite) -> Value:
+    return call.state.allocate(call.state.heap[call.receiver.address], call.site)
+
+
+@method(StateDict, "update")
+def update(call: CallSite) -> Value:
+    thing, more = call.state.heap[call.receiver.address], content(call.state, call.argument(0, "other"))
+    if thing.shapes is None or more is None or call.keywords:
+        changed(call.state, call.receiver, call.site)
+    else:
+        call.state.heap[call.receiver.address] = thing._replace(shapes={**thing.shapes, **more.shapes})
+    return None
+
+
+@method(StateDict, "*")
+def other(call: CallSite) -> Value:
+    changed(call.state, call.receiver, call.site)
+    return unknown(call)
+
+
+# -- loading them ----------------------------------------------------------------------------------------------------
+
+
+def load(call: CallSite) -> Value:
+    """``load_state_dict``: what of the dict the model does not take is remembered."""
+    given = content(call.state, call.argument(0, "state_dict"))
+    into = of_module(call.state, call.receiver) if given is not None and not call.state.guards else None
+    strict = call.argument(1, "strict", True)
+    differing: list[tuple[str, tuple[int, ...], tuple[int, ...]]] = []
+    missing: tuple[str, ...] = ()
+    unexpected: tuple[str, ...] = ()
+    if given is not None and into is not None:
+        for key, shape in given.shapes.items():
+            takes = into.shapes.get(key)
+            if shape is not None and takes is not None and shape != takes:
+                differing.append((key, shape, takes))
+        if into.exact:
+            unexpected = tuple(key for key in given.shapes if key not in into.shapes)
+            if given.exact:
+                missing = tuple(key for key in into.shapes if key not in given.shapes)
+    total = len(given.shapes) if given is not None else 0
+    module = call.receiver.address
+    call.state.log(events.Loaded(call.site, module, strict, tuple(differing), missing, unexpected, total))
+    return unknown(call)

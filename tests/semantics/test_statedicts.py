@@ -1,0 +1,127 @@
+"""State dicts of the library's weights and of models: what is known of them, and what of them is loaded."""
+
+from __future__ import annotations
+
+import pytest
+
+from headcheck import catalog
+from headcheck.semantics import statedicts
+from tests.reading import PREAMBLE, found
+
+HEAD = """
+model = models.resnet18()
+model.fc = nn.Linear(512, 5)
+state = models.ResNet18_Weights.DEFAULT.get_state_dict(progress=False)
+"""
+IN_STEPS = PREAMBLE + "import copy\nfrom collections import OrderedDict\n"
+
+
+def codes(script, head=HEAD):
+    return [code for _, code in found(head + script, IN_STEPS)]
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "model.load_state_dict(state)",
+        "model.load_state_dict(state, strict=False)",
+        "model.load_state_dict(state, strict=args.strict)",
+        "model.load_state_dict(copy.deepcopy(state), False)",
+        "model.load_state_dict(dict(state))",
+        "state.pop('fc.bias')\nmodel.load_state_dict(state, strict=False)",
+        "del state['fc.bias']\nmodel.load_state_dict(state, strict=False)",
+        "state = {k: v for k, v in state.items() if k != 'fc.bias'}\nmodel.load_state_dict(state, strict=False)",
+        "own = model.state_dict()\nmodel.load_state_dict({k: v for k, v in state.items() if k in own}, strict=False)",
+        "kept = OrderedDict()\n"
+        "for key in state:\n"
+        "    if 'classifier' not in key:\n"
+        "        kept[key] = state[key]\n"
+        "model.load_state_dict(kept, strict=False)",
+        "for key in list(state.keys()):\n"
+        "    if key.startswith('head.'):\n"
+        "        del state[key]\n"
+        "model.load_state_dict(state, strict=False)",
+        "del state['fc.weight'], state['fc.bias']\nmodel.load_state_dict(state)",  # all names must be there
+        "model.load_state_dict(models.resnet18(weights='DEFAULT').state_dict(), strict=False)",
+        "other = models.resnet18()\nother.fc = nn.Linear(512, 4)\nother.load_state_dict(model.state_dict())",
+        "net = nn.Sequential(model)\nnet.load_state_dict(state, strict=False)",  # names that nothing has
+    ],
+)
+def test_what_does_not_fit_is_found(script):
+    assert codes(script) == ["HC405"]
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "state.pop('fc.weight')\nstate.pop('fc.bias')\nmodel.load_state_dict(state, strict=False)",
+        "del state['fc.weight'], state['fc.bias']\nmodel.load_state_dict(state, strict=args.strict)",
+        "state = {k: v for k, v in state.items() if not k.startswith('fc.')}\n"
+        "model.load_state_dict(state, strict=False)",
+        "state = {k: v for k, v in state.items() if 'fc' not in k}\nmodel.load_state_dict(state, False)",
+        "own = model.state_dict()\n"
+        "fits = {k: v for k, v in state.items() if k in own and v.shape == own[k].shape}\n"
+        "model.load_state_dict(fits, strict=False)",
+        "own = model.state_dict()\n"
+        "fits = {k: v for k, v in state.items() if k in own and v.size() == own[k].size()}\n"
+        "own.update(fits)\n"
+        "model.load_state_dict(own)",
+        "for key in list(state.keys()):\n"
+        "    if key.startswith('fc.'):\n"
+        "        del state[key]\n"
+        "model.load_state_dict(state, strict=False)",
+        "for key in unwanted:\n    del state[key]\nmodel.load_state_dict(state, strict=False)",
+        "for key in unwanted:\n    state.pop(key)\nmodel.load_state_dict(state, strict=False)",
+        "state['fc.weight'], state['fc.bias'] = model.fc.weight, model.fc.bias\nmodel.load_state_dict(state)",
+        "state['fc.weight'] = state['fc.weight'][:5]\nstate['fc.bias'] = state['fc.bias'][:5]\n"
+        "model.load_state_dict(state)",
+        "adapt(state)\nmodel.load_state_dict(state)",
+        "state = adapt(state)\nmodel.load_state_dict(state)",
+        "state = {k.replace('fc.', 'head.'): v for k, v in state.items()}\nmodel.load_state_dict(state, strict=False)",
+        "try:\n    model.load_state_dict(state)\nexcept RuntimeError:\n    print('no weights')",
+        "model.load_state_dict(torch.load('mine.pth'))",
+        "model.load_state_dict(torch.load('mine.pth')['model'], strict=False)",
+        "model.load_state_dict(model.state_dict())",
+        "best = copy.deepcopy(model.state_dict())\nmodel.load_state_dict(best)",
+        "before = model.state_dict()\nmodel.fc = nn.Linear(512, 6)\nmodel.load_state_dict(before)",  # taken when?
+        "model.fc = nn.Linear(512, n)\nmodel.load_state_dict(state)",
+        "model.fc = nn.Linear(512, 1000)\nmodel.load_state_dict(state)",
+        "model = models.resnet18(num_classes=n)\nmodel.load_state_dict(state)",
+        "state.clear()\nmodel.load_state_dict(state, strict=False)",
+        "own = model.state_dict()\nfor k in own:\n    own[k] = state[k]\nmodel.load_state_dict(own)",
+        "model.layer4.load_state_dict(models.resnet18(weights='DEFAULT').layer4.state_dict())",
+    ],
+)
+def test_what_fits_or_is_not_known_is_left_alone(script):
+    assert codes(script) == []
+
+
+@pytest.mark.parametrize(
+    "url, builder",
+    [
+        ("https://download.pytorch.org/models/resnet50-19c8e357.pth", "resnet50"),
+        ("https://download.pytorch.org/models/vgg16_bn-6c64b313.pth", "vgg16_bn"),
+        ("https://download.pytorch.org/models/inception_v3_google-0cc3c7bd.pth", "inception_v3"),
+        ("https://download.pytorch.org/models/alexnet-owt-7be5be79.pth", "alexnet"),
+        ("https://download.pytorch.org/models/mnasnet1.0_top1_73.512-f206786ef8.pth", "mnasnet1_0"),
+        ("https://download.pytorch.org/models/fasterrcnn_resnet50_fpn_coco-258fb6c6.pth", "fasterrcnn_resnet50_fpn"),
+        ("https://download.pytorch.org/models/vit_b_16_swag-9ac1b537.pth", None),
+        ("https://download.pytorch.org/models/quantized/resnet18_fbgemm_16fa66dd.pth", None),
+        ("https://example.org/models/resnet50-19c8e357.pth", None),
+        ("https://download.pytorch.org/models/other-19c8e357.pth", None),
+    ],
+)
+def test_a_url_of_the_library_names_its_builder(url, builder):
+    answer = statedicts.builder_of_url(url)
+    assert answer == (None if builder is None else catalog.model_builder(builder))
+
+
+def test_the_names_and_shapes_of_every_builders_weights_are_those_of_its_model():
+    torchvision = pytest.importorskip("torchvision")
+    torch = pytest.importorskip("torch")
+    for builder in ("resnet18", "vgg11_bn", "vit_b_32", "efficientnet_b0", "googlenet", "inception_v3", "swin_t"):
+        content = statedicts.of_builder(f"torchvision.models.{builder}", "")
+        keywords = {"aux_logits": True, "init_weights": False} if builder in ("googlenet", "inception_v3") else {}
+        with torch.device("meta"):
+            model = torchvision.models.get_model(builder, **keywords)
+        assert dict(content.shapes) == {name: tuple(p.shape) for name, p in model.named_parameters()}
