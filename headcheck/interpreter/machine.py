@@ -597,12 +597,15 @@ def on_try(machine: Machine, op: Try, state: State) -> list[State]:
     """The body; then the handlers for what it raised for sure, and once for a failure that cannot be ruled out."""
     failing = state.fork()
     catches = any(not h.names or set(h.names) & ATTRIBUTE_CATCHERS for h in op.handlers)
+    refusals = any(not h.names or set(h.names) & REFUSAL_CATCHERS for h in op.handlers)
     state.guards += catches
+    state.caught += refusals
     after = machine.run(op.body, [state])
     out: list[State] = []
     normal = [one for one in after if not one.ended]
     for one in after:
         one.guards -= catches
+        one.caught -= refusals
         if one.ended == "raise" and op.handlers:
             out.extend(handle(machine, op, one))
         elif one.ended:
@@ -615,11 +618,9 @@ def on_try(machine: Machine, op: Try, state: State) -> list[State]:
     return run_final(machine, op, out) if op.final else out
 
 
+REFUSAL_CATCHERS = frozenset(["RuntimeError", "Exception", "BaseException", "?"])
 ATTRIBUTE_CATCHERS = frozenset(
-    [
-        *("AttributeError", "IndexError", "TypeError", "LookupError", "ImportError", "RuntimeError"),
-        *("Exception", "BaseException", "?"),
-    ]
+    ["AttributeError", "IndexError", "TypeError", "LookupError", "ImportError", "Exception", "BaseException", "?"]
 )
 
 

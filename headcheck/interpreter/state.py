@@ -32,11 +32,13 @@ class State:
     module's default. `conditions` are the branches taken on something unknown, as (libcst node of the test, truth,
     whether the test is on something that is only unknown because paths met or a loop ran).
     `doubtful` marks a path that assumed a failure inside `try`; `cut` one that lost something to a limit.
+    `guards` and `caught` count the handlers around that catch a missing attribute, and a RuntimeError.
     `globals` holds the variables of every module that was imported so far; those of modules that are not in `owned` may
     be shared with other paths, and are copied before they are written to.
     """
 
     __slots__ = (
+        "caught",
         "conditions",
         "cut",
         "doubtful",
@@ -68,6 +70,7 @@ class State:
         self.raised = ""
         self.result: Value = None
         self.guards = 0
+        self.caught = 0
         self.doubtful = False
         self.cut = False
 
@@ -88,6 +91,7 @@ class State:
         other.conditions = self.conditions
         other.ended, other.raised, other.result = self.ended, self.raised, self.result
         other.guards, other.doubtful, other.cut = self.guards, self.doubtful, self.cut
+        other.caught = self.caught
         return other
 
     def at_home(self) -> bool:

@@ -302,7 +302,7 @@ def other(call: CallSite) -> Value:
 def load(call: CallSite) -> Value:
     """``load_state_dict``: what of the dict the model does not take is remembered."""
     given = content(call.state, call.argument(0, "state_dict"))
-    into = of_module(call.state, call.receiver) if given is not None and not call.state.guards else None
+    into = of_module(call.state, call.receiver) if given is not None and not call.state.caught else None
     strict = call.argument(1, "strict", True)
     differing: list[tuple[str, tuple[int, ...], tuple[int, ...]]] = []
     missing: tuple[str, ...] = ()
