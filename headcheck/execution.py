@@ -471,6 +471,14 @@ class Execution:
         after = self.history[self.order(event) :]
         return own + [e for e in after if type(e) is events.Moved and e.module in holders]
 
+    def untouched_by(self, move: events.Moved, ref: Ref) -> bool:
+        """Whether a part holds layers with parameters that the script made, and none was in a model before a move."""
+        below = [part for _, part in heap.subtree(self.state, ref)]
+        if not any(self.is_new(p) and heap.list_parameters(self.state, p, own=True).items for p in below):
+            return False
+        sets = (e for e in self.history[: self.order(move)] if type(e) is events.ChildSet)
+        return not {e.new for e in sets if type(e.new) is Ref}.intersection(below)
+
     def same_elsewhere(self, event: events.ChildSet) -> Iterator[tuple[Execution, events.ChildSet]]:
         """What an operation put in, on every path of the file that comes by it."""
         for execution in self.family:

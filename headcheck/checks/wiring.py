@@ -58,13 +58,17 @@ def left_behind(execution: Execution) -> Iterator[Report]:
         before = execution.moves_before(model.ref, event)
         device, dtype = last(before, "device", "cpu"), last(before, "dtype", "float32")
         name, head = execution.name_of(model.ref), f"the new head `{dotted(path)}` of {built(execution, model)}"
-        if device is not None and not_on_the_cpu(execution, event, device) and stays(execution, event, "device"):
+        if (
+            device is not None
+            and not_on_the_cpu(execution, event, device)
+            and stays(execution, event, device, "device")
+        ):
             message = (
                 f"{head} stays on the CPU: the model was moved before it was put in ({execution.where(device.site)})"
             )
             help_ = f"move the model after its head is replaced: {name}.to(device)"
             yield Report("HC403", event.site, message, help_, Expectation("device"), model.ref.address)
-        if dtype is not None and dtype.dtype in OTHER_DTYPES and stays(execution, event, "dtype"):
+        if dtype is not None and dtype.dtype in OTHER_DTYPES and stays(execution, event, dtype, "dtype"):
             message = (
                 f"{head} is float32: the model was cast to {dtype.dtype} before it was put in "
                 f"({execution.where(dtype.site)})"
@@ -93,9 +97,11 @@ def not_on_the_cpu(execution: Execution, event: events.ChildSet, move: events.Mo
     return True
 
 
-def stays(execution: Execution, event: events.ChildSet, what: str) -> bool:
-    """Whether on no path anything moves a new head, which was made as layers are made."""
+def stays(execution: Execution, event: events.ChildSet, move: events.Moved, what: str) -> bool:
+    """Whether a new head was outside the model when that was moved, and on no path anything moves it."""
     if execution.cut or execution.ambient() or execution.made_with(event.new, what):
+        return False
+    if not execution.untouched_by(move, event.new):
         return False
     for other, same in execution.same_elsewhere(event):
         moved = any(getattr(move, what) for move in other.moves_reaching(same.new, same))
