@@ -94,7 +94,7 @@ class Flagged(NamedTuple):
 class FlagMissed(NamedTuple):
     """Something that was meant to set ``requires_grad`` and does not, or of which it is not known what it set.
 
-    `receiver` is module, parameter, list, call, uncalled or comparison; unknown: it may be any parameter.
+    `receiver` is module, parameter, list, call, uncalled, comparison or loss; unknown: it may be any parameter.
     """
 
     site: Site
@@ -159,7 +159,8 @@ class Optimized(NamedTuple):
 
 
 class Loaded(NamedTuple):
-    """A state dict was loaded into a module.
+    """A state dict was loaded into a module, or numbers were written into its parameters; `module` is None where they
+    are those of an unknown model.
 
     Where both are known: `differing` are the parameters that have another shape in the module (name, shape in the dict,
     shape in the module), `missing` those that only the module has, `unexpected` those that only the dict has; `total`
@@ -167,7 +168,7 @@ class Loaded(NamedTuple):
     """
 
     site: Site
-    module: Address
+    module: Address | None
     strict: Any = True
     differing: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...] = ()
     missing: tuple[str, ...] = ()
@@ -218,6 +219,13 @@ class LossTaken(NamedTuple):
     keywords: Mapping[str, Any] = {}
 
 
+class Backward(NamedTuple):
+    """A backward pass from a value."""
+
+    site: Site
+    of: Any
+
+
 class TopTaken(NamedTuple):
     """The `number` largest of the last size of a tensor were asked for."""
 
@@ -262,7 +270,7 @@ class UnknownName(NamedTuple):
 
 Event: TypeAlias = (
     "Built | Created | Taken | Copied | ChildSet | ChildDeleted | FieldSet | Missing | Flagged | FlagMissed"
-    " | Mismatched | LossTaken | TopTaken | StateTaken | StateChanged"
+    " | Mismatched | LossTaken | Backward | TopTaken | StateTaken | StateChanged"
     " | NameTested | Moved | Ambient | Entered"
     " | ModeSet | Optimized | Loaded | Called | OutputRead | Unresolved | Escaped | UnknownName"
 )

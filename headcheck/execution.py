@@ -16,9 +16,9 @@ from headcheck.interpreter.shapes import SIZED as SIZED
 from headcheck.interpreter.shapes import Flow as Flow
 from headcheck.interpreter.shapes import Placed as Placed
 from headcheck.interpreter.state import State, events_of
-from headcheck.interpreter.values import Address, Class, Parameter, Ref, Value
+from headcheck.interpreter.values import Address, Class, Parameter, Ref, Symbol, Tensor, Value
 from headcheck.ir import UNKNOWN, DefineClass, GetItem, walk
-from headcheck.semantics import layers
+from headcheck.semantics import gradients, layers
 
 if TYPE_CHECKING:
     from headcheck.interpreter.machine import Machine
@@ -69,6 +69,15 @@ class Model(NamedTuple):
     module: Module
     entry: Entry
     built: events.Built
+
+
+class Norm(NamedTuple):
+    """A BatchNorm layer of a model: where it sits, whether its weight is frozen, and whether it was called in train
+    mode."""
+
+    path: str
+    frozen: bool
+    trained: bool
 
 
 class Execution:
@@ -419,7 +428,9 @@ class Execution:
         return found.owner.address, found.path
 
     def meant_to_learn(self, model: Model) -> bool:
-        """Whether nothing says that the model is frozen on purpose: a copy, loaded weights, eval mode."""
+        """Whether nothing says that the model is frozen on purpose: a copy, loaded weights, an average, eval mode."""
+        if any(event.module is None for execution in self.family for event in execution.of(events.Loaded)):
+            return False
         holders = self.holders(model.ref.address)
         if any(event.module in holders for event in self.of(events.Copied, events.Loaded)):
             return False
@@ -509,6 +520,72 @@ class Execution:
         if any(type(e) is events.Called and e.module in holders for e in self.history[place:]):
             return True
         return not any(type(e) is events.Entered for e in self.history[:place])
+
+    def library_parameters(self, model: Model) -> list[Parameter] | None:
+        """The parameters that the library itself gave a model and that are still in it; None if they are not known."""
+        listing = self.parameters(model.ref)
+        if not listing.complete:
+            return None
+        return [p for _, p in listing.items if self.state.heap[p.owner.address].node is not None]
+
+    def last_freeze(self, model: Model) -> events.Flagged | None:
+        """The last event that froze something of a model."""
+        frozen = (event for event in self.of(events.Flagged) if not event.value and self.covers(event, model.ref))
+        return next(iter(list(frozen)[::-1]), None)
+
+    def batch_norms(self, model: Model) -> Iterator[Norm]:
+        """The BatchNorm layers of a model that keep statistics."""
+        trained: dict[Address, bool] = {}
+        for path, parameter in self.parameters(model.ref).items:
+            above, _, name = path.rpartition(".")
+            part = self.part(model, above) if above and name == "weight" else None
+            if part is None or not self.kind(part).startswith("torch.nn.BatchNorm"):
+                continue
+            holder = heap.settle(self.state, parameter).owner.address
+            if self.field(part, "track_running_stats") is not False:
+                if holder not in trained:
+                    trained[holder] = self._called_in_train_mode(model, holder)
+                yield Norm(above, not self.trainable(parameter), trained[holder])
+
+    def _called_in_train_mode(self, model: Model, part: Address) -> bool:
+        """Whether a model was called while a part of it was in train mode."""
+        holders, above = self.holders(model.ref.address), self.holders(part)
+        training = True
+        for event in self.history:
+            if type(event) is events.ModeSet and event.module in above:
+                training = event.training
+            elif type(event) is events.Called and event.module in holders and training:
+                return True
+        return False
+
+    def overrides(self, method: str) -> bool:
+        """Whether a module of one of the script's classes has a method of its own in place of `torch.nn.Module`'s."""
+        modules = (thing for thing in self.state.heap.values() if type(thing) is Module)
+        classes = {module.cls.code: module.cls for module in modules if module.cls is not None}
+        return any(access.class_attribute(cls, method) is not None for cls in classes.values())
+
+    def loads(self, words: Sequence[str]) -> bool:
+        """Whether code of the file loads weights: a path does, or it uses an attribute whose name speaks of that."""
+        if any(True for execution in self.family for _ in execution.of(events.Loaded)):
+            return True
+        return any(word in name for name in self.facts.used_attributes for word in words)
+
+    def sent_backward(self, value: Value) -> bool:
+        """Whether a backward pass starts at a value, or at what came of it."""
+        return any(gradients.comes_of(event.of, value) for event in self.of(events.Backward))
+
+    def cut_off(self, value: Value) -> bool:
+        """Whether a loss surely has no graph: it was detached, or the model it came of has nothing trainable."""
+        while type(value) is Symbol and isinstance(value.key, tuple):
+            kind, *parts_ = value.key
+            if kind == "attribute" and parts_[1] in ("detach", "data", "item"):
+                return True
+            if kind == "output":
+                tensor = parts_[1] if len(parts_) > 1 else None
+                source = tensor.source if type(tensor) is Tensor else None
+                return source is not None and self.frozen(Ref(source))
+            value = parts_[-1] if kind == "unary" else parts_[0] if kind in ("call", "attribute") else None
+        return False
 
     def optimized_elsewhere(self, ref: Ref) -> bool:
         """Whether an optimizer on another path of the file holds, or may hold, a parameter of a module."""

@@ -15,6 +15,9 @@ The vocabulary of `proof`:
 - `frozen PARAMETER`: that parameter (`fc.weight`) does not require a gradient at the end, though it was meant to learn;
 - `trainable PARAMETER`: that parameter requires a gradient and gets one, though it was meant to be frozen;
 - `no-grad PARAMETER`: that parameter requires a gradient and gets none: the output does not depend on it;
+- `untrained PARAMETER`: that parameter requires a gradient, and the script's own backward pass gave it none;
+- `random PARAMETER`: that parameter is frozen, and no pretrained weights were loaded into it;
+- `statistics LAYER`: the running statistics of that BatchNorm moved while the script ran, though it is frozen;
 - `not-in-optimizer PARAMETER`: that parameter is in no parameter group of `optimizer`;
 - `device-mismatch`: on a machine with an accelerator (a simulated one, see `torch_devices`) the pass after the script
   meets tensors of two devices;
@@ -51,7 +54,9 @@ class Observed:
     """What one run showed. `at` is where `error` came up: `script`, `forward` or `backward` ("" if nowhere).
 
     `outputs` are the shapes of the tensors that the training forward answered, the main one first; `names` are the
-    script's variables; `warned` holds its warnings.
+    script's variables; `warned` holds its warnings. `loaded` are the ids of the parameters that were given pretrained
+    weights; of `model`, by name: `learnt` are the parameters that had a gradient when the script ended, `moved` the
+    BatchNorm layers whose statistics had been updated.
     """
 
     error: Exception | None
@@ -59,6 +64,9 @@ class Observed:
     names: dict[str, Any]
     outputs: tuple[tuple[int, ...], ...]
     warned: tuple[warnings.WarningMessage, ...]
+    loaded: frozenset[int]
+    learnt: frozenset[str]
+    moved: frozenset[str]
 
     @property
     def said(self) -> str:
@@ -106,12 +114,17 @@ def _stand_ins(member: Any) -> dict[str, torch.Tensor]:
 
 
 @contextlib.contextmanager
-def without_weights() -> Iterator[None]:
+def without_weights() -> Iterator[set[int]]:
     """Library models take the structure that their weights ask for; loading these does nothing. A script that asks for
-    the library's weights itself gets tensors of the right names and shapes."""
+    the library's weights itself gets tensors of the right names and shapes.
+
+    Yields the ids of the parameters that weights were, or would have been, loaded into.
+    """
     load = torch.nn.Module.load_state_dict
+    loaded: set[int] = set()
 
     def load_unless_absent(module: torch.nn.Module, state_dict: Any, *args: Any, **kwargs: Any) -> Any:
+        loaded.update(id(parameter) for parameter in module.parameters())
         return None if isinstance(state_dict, _NoWeights) else load(module, state_dict, *args, **kwargs)
 
     api = torchvision.models._api
@@ -122,7 +135,7 @@ def without_weights() -> Iterator[None]:
         mock.patch.object(torch.utils.model_zoo, "load_url", _from_url),
         mock.patch.object(torch.nn.Module, "load_state_dict", load_unless_absent),
     ):
-        yield
+        yield loaded
 
 
 def image_size(model: torch.nn.Module) -> int:
@@ -152,12 +165,16 @@ def observe(script: str, batch: int = 2, accelerator: bool = False) -> Observed:
     names: dict[str, Any] = {"__name__": "__main__"}
     outputs: tuple[tuple[int, ...], ...] = ()
     error: Exception | None = None
+    learnt, moved = frozenset[str](), frozenset[str]()
     world = torch_devices.simulated() if accelerator else contextlib.nullcontext()
-    with world, without_weights(), warnings.catch_warnings(record=True) as warned:
+    with world, without_weights() as loaded, warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         try:
             exec(compile(script, "script.py", "exec"), names)
             model = names["model"]
+            learnt = frozenset(name for name, p in model.named_parameters() if p.grad is not None)
+            counters = (pair for pair in model.named_buffers() if pair[0].endswith(".num_batches_tracked"))
+            moved = frozenset(name.rpartition(".")[0] for name, counter in counters if counter.is_cpu and counter > 0)
             at = "forward"
             size = image_size(model.train())
             first = next(model.parameters())
@@ -171,7 +188,7 @@ def observe(script: str, batch: int = 2, accelerator: bool = False) -> Observed:
         finally:
             if torch.distributed.is_initialized():
                 torch.distributed.destroy_process_group()
-    return Observed(error, at, names, outputs, tuple(warned))
+    return Observed(error, at, names, outputs, tuple(warned), frozenset(loaded), learnt, moved)
 
 
 # Each answers None when the proof holds, else what was seen instead, in words for the test report.
@@ -210,6 +227,28 @@ def _no_grad(seen: Observed, path: str) -> str | None:
         return f"raised in the {seen.at}: {seen.said}"
     parameter = seen.parameters[path]
     return None if parameter.requires_grad and parameter.grad is None else f"{path} is frozen or got a gradient"
+
+
+def _untrained(seen: Observed, path: str) -> str | None:
+    if seen.at == "script":
+        return f"raised in the script: {seen.said}"
+    held = seen.parameters[path].requires_grad and path not in seen.learnt
+    return None if held else f"{path} is frozen or got a gradient"
+
+
+def _random(seen: Observed, path: str) -> str | None:
+    if seen.error is not None:
+        return f"raised in the {seen.at}: {seen.said}"
+    parameter = seen.parameters[path]
+    held = not parameter.requires_grad and id(parameter) not in seen.loaded
+    return None if held else f"{path} is trainable or was loaded"
+
+
+def _statistics(seen: Observed, path: str) -> str | None:
+    if seen.error is not None:
+        return f"raised in the {seen.at}: {seen.said}"
+    held = path in seen.moved and not seen.parameters[f"{path}.weight"].requires_grad
+    return None if held else f"{path} is not frozen, or its statistics are as they were"
 
 
 def _not_in_optimizer(seen: Observed, path: str) -> str | None:
@@ -260,6 +299,9 @@ PROOFS: dict[str, Proof] = {
     "frozen": _frozen,
     "trainable": _trainable,
     "no-grad": _no_grad,
+    "untrained": _untrained,
+    "random": _random,
+    "statistics": _statistics,
     "not-in-optimizer": _not_in_optimizer,
     "device-mismatch": _device_mismatch,
     "probabilities": _probabilities,
@@ -274,6 +316,9 @@ OPPOSITES: dict[str, Proof] = {
     "silent output": lambda seen, classes: None if _silent_output(seen, classes) else f"outputs {seen.outputs}",
     "frozen": lambda seen, path: _trainable(seen, path),
     "trainable": lambda seen, path: _frozen(seen, path),
+    "untrained": lambda seen, path: None if path in seen.learnt else f"{path} got no gradient",
+    "random": lambda seen, path: None if _random(seen, path) else f"{path} is frozen at random",
+    "statistics": lambda seen, path: None if _statistics(seen, path) else f"the statistics of {path} moved",
     "not-in-optimizer": lambda seen, path: None if _in_optimizer(seen, path) else f"{path} is not in the optimizer",
     "probabilities": lambda seen, _: None if _probabilities(seen, "") else "the output holds probabilities",
     "zero-loss": lambda seen, _: None if _zero_loss(seen, "") else "the loss is 0",

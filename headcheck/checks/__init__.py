@@ -51,9 +51,11 @@ def load() -> list[tuple[tuple[str, ...], Check]]:
     """All checks with their codes, in the order of their modules."""
     from headcheck.checks import (  # noqa: F401
         attributes,
+        backbones,
         building,
         detection,
         freezing,
+        gradients,
         loading,
         losses,
         optimizing,

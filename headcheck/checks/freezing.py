@@ -155,6 +155,11 @@ def misspelt(
     return Report("HC303", site, message, "requires_grad", expectation, model.ref.address if model else None)
 
 
+def flag_on_data(execution: Execution, event: events.FlagMissed) -> Iterator[Report]:
+    message = "`requires_grad` set on `.data`, which is a new tensor each time, does not reach the parameter"
+    yield Report("HC303", event.site, message, f"parameter.requires_grad = {event.value}")
+
+
 def flag_on_call(execution: Execution, event: events.FlagMissed) -> Iterator[Report]:
     call = "parameters()" if type(event.owner) is Parameters and not event.owner.named else "named_parameters()"
     message = f"`requires_grad` set on the result of `{call}` does not reach the parameters"
@@ -175,6 +180,7 @@ def flag_compared(execution: Execution, event: events.FlagMissed) -> Iterator[Re
 MISSES = {
     "module": flag_on_module,
     "parameter": flag_on_parameter,
+    "data": flag_on_data,
     "call": flag_on_call,
     "uncalled": flag_on_uncalled,
     "comparison": flag_compared,

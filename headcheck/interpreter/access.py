@@ -94,6 +94,8 @@ def get_attribute(machine: Machine, state: State, of: Value, name: str, site: Op
         return of.function if name == "func" else UNKNOWN
     if kind is Choice:
         return symbol("attribute", f"{label(of.key)}.{name}", of, name)
+    if kind is Method and of.name == "data" and type(of.receiver) is Parameter:
+        return Method(of.receiver, name)
     return UNKNOWN
 
 
@@ -234,7 +236,9 @@ def set_attribute(machine: Machine, state: State, of: Value, name: str, value: V
         settled(machine, state, of, site)
     log_unresolved(state, of, name, value, site)
     if name == "requires_grad" and (kind is Symbol or of is UNKNOWN):
-        state.log(events.FlagMissed(site, "unknown", of, name, value))
+        from headcheck.semantics.gradients import is_loss
+
+        state.log(events.FlagMissed(site, "loss" if is_loss(state, of) else "unknown", of, name, value))
     if kind is Ref:
         thing = state.heap[of.address]
         if type(thing) is Module:
@@ -249,9 +253,13 @@ def set_attribute(machine: Machine, state: State, of: Value, name: str, value: V
         set_parameter_attribute(state, of, name, value, site)
     elif kind in (Parameters, Method) and name == "requires_grad":
         called = kind is Parameters or of.name in ("parameters", "named_parameters")
-        if called:
+        if kind is Method and of.name == "data" and type(of.receiver) is Parameter:
+            state.log(events.FlagMissed(site, "data", of.receiver.owner, name, value, of.receiver.path))
+        elif called:
             state.log(events.FlagMissed(site, "call" if kind is Parameters else "uncalled", of, name, value))
     elif kind is Symbol:
+        if name == "data":
+            state.log(events.Loaded(site, None))
         remember(state, symbol("attribute", f"{of.label}.{name}", of, name), value)
     elif kind is Own and of.key in state.globals:
         state.set_global(of.key, name, value)
@@ -323,8 +331,16 @@ def _property(cls: Class, name: str) -> bool:
 def set_parameter_attribute(state: State, of: Parameter, name: str, value: Value, site: Operation) -> None:
     if name == "requires_grad":
         flag_parameter(state, of, value, site)
-    elif name not in ("data", "grad", "__class__"):
+    elif name == "data":
+        overwritten(state, of, site)
+    elif name not in ("grad", "__class__"):
         state.log(events.FlagMissed(site, "parameter", of.owner, name, value, of.path))
+
+
+def overwritten(state: State, of: Parameter, site: Operation) -> None:
+    """The numbers of a parameter are others from here on: those of another model, or an average of both."""
+    known = type(state.object(of.owner)) is Module
+    state.log(events.Loaded(site, heap.settle(state, of).owner.address if known else None))
 
 
 def flag_parameter(state: State, of: Parameter, value: Value, site: Operation) -> None:

@@ -327,8 +327,13 @@ def symbol_method(
     if name in ("add_module", "register_module") and len(arguments) == 2:
         access.log_unresolved(state, owner, arguments[0], arguments[1], site)
     if name == "requires_grad_":
-        state.log(events.FlagMissed(site, "unknown", owner, name, arguments[0] if arguments else True))
+        from headcheck.semantics.gradients import is_loss
+
+        receiver = "loss" if is_loss(state, owner) else "unknown"
+        state.log(events.FlagMissed(site, receiver, owner, name, arguments[0] if arguments else True))
         return owner
+    if name == "backward":
+        state.log(events.Backward(site, owner))
     if name == "size" and len(arguments) + len(keywords) <= 1:
         dimension = arguments[0] if arguments else keywords.get("dim")
         if type(dimension) is int:

@@ -15,6 +15,7 @@ LONGEST_TAIL = 12
 SOFT = (
     events.Moved,
     events.Ambient,
+    events.Backward,
     events.ModeSet,
     events.Loaded,
     events.StateTaken,

@@ -45,6 +45,7 @@ QUIET = (
     "torchvision.utils.",
     *(f"{name}." for name in sys.stdlib_module_names),
 )
+WRITTEN = frozenset(["data", "copy_", "lerp_"])
 # These are to be looked at whatever they are given: what they are may show that it is wrong (a softmax before a loss).
 LOUD = frozenset(["builtins.setattr", *(f"torch.nn.functional.{name}" for name in losses.FUNCTIONS)])
 
@@ -70,6 +71,8 @@ class Quiet:
 
     def _body(self, define: Define, function: Function) -> bool:
         if any("requir" in name for name in define.spoken):  # the one thing whose misuse shows on an unknown, too
+            return False
+        if "parameters" in define.spoken and not WRITTEN.isdisjoint(define.spoken):  # an average of models
             return False
         if any(is_foreign(name) or not library_is_quiet(name, define.spoken) for name in define.imported):
             return False

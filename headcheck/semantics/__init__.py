@@ -11,6 +11,7 @@ def load_effects() -> None:
         datasets,
         devices,
         extraction,
+        gradients,
         losses,
         methods,
         python,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from headcheck.interpreter.iterate import items_of
 from headcheck.interpreter.values import Symbol, Tensor, Value
 from headcheck.ir import UNKNOWN
+from headcheck.semantics.gradients import forced, is_loss
 from headcheck.semantics.python import unknown
 from headcheck.semantics.registry import CallSite, effect
 
@@ -37,6 +38,8 @@ def random_integers(call: CallSite) -> Value:
 @effect("torch.tensor", "torch.as_tensor", "torch.LongTensor", "torch.FloatTensor", "torch.Tensor")
 def from_data(call: CallSite) -> Value:
     data = call.argument(0, "data")
+    if call.keywords.get("requires_grad") is True and is_loss(call.state, data):
+        return forced(call, data)
     if isinstance(data, (bool, int, float)) and call.name in ("torch.tensor", "torch.as_tensor"):
         return Tensor((), dtype=dtype_of(call, "float" if isinstance(data, float) else "long"))
     rows = items_of(call.machine, call.state, data, call.site) if not isinstance(data, (int, float, str)) else None

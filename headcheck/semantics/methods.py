@@ -238,6 +238,12 @@ def parameter_requires_grad(call: CallSite) -> Value:
     return call.receiver
 
 
+@method(Parameter, "copy_", "lerp_", "mul_", "add_", "set_")
+def parameter_overwritten(call: CallSite) -> Value:
+    access.overwritten(call.state, call.receiver, call.site)
+    return call.receiver
+
+
 @method(Parameter, "numel", "nelement")
 def parameter_numel(call: CallSite) -> Value:
     shape = access.shape_of(call.state, call.receiver)
