@@ -159,8 +159,7 @@ class Optimized(NamedTuple):
 
 
 class Loaded(NamedTuple):
-    """A state dict was loaded into a module, or numbers were written into its parameters; `module` is None where they
-    are those of an unknown model.
+    """A state dict was loaded into a module.
 
     Where both are known: `differing` are the parameters that have another shape in the module (name, shape in the dict,
     shape in the module), `missing` those that only the module has, `unexpected` those that only the dict has; `total`
@@ -168,12 +167,19 @@ class Loaded(NamedTuple):
     """
 
     site: Site
-    module: Address | None
+    module: Address
     strict: Any = True
     differing: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...] = ()
     missing: tuple[str, ...] = ()
     unexpected: tuple[str, ...] = ()
     total: int = 0
+
+
+class Overwritten(NamedTuple):
+    """Other numbers were written into parameters of a module, or (None) of a model that is not known."""
+
+    site: Site
+    module: Address | None
 
 
 class StateTaken(NamedTuple):
@@ -272,5 +278,5 @@ Event: TypeAlias = (
     "Built | Created | Taken | Copied | ChildSet | ChildDeleted | FieldSet | Missing | Flagged | FlagMissed"
     " | Mismatched | LossTaken | Backward | TopTaken | StateTaken | StateChanged"
     " | NameTested | Moved | Ambient | Entered"
-    " | ModeSet | Optimized | Loaded | Called | OutputRead | Unresolved | Escaped | UnknownName"
+    " | ModeSet | Optimized | Loaded | Overwritten | Called | OutputRead | Unresolved | Escaped | UnknownName"
 )

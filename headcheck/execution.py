@@ -429,10 +429,10 @@ class Execution:
 
     def meant_to_learn(self, model: Model) -> bool:
         """Whether nothing says that the model is frozen on purpose: a copy, loaded weights, an average, eval mode."""
-        if any(event.module is None for execution in self.family for event in execution.of(events.Loaded)):
+        if any(event.module is None for execution in self.family for event in execution.of(events.Overwritten)):
             return False
         holders = self.holders(model.ref.address)
-        if any(event.module in holders for event in self.of(events.Copied, events.Loaded)):
+        if any(event.module in holders for event in self.of(events.Copied, events.Loaded, events.Overwritten)):
             return False
         modes = [event.training for event in self.of(events.ModeSet) if event.module in holders]
         return not modes or True in modes
@@ -566,7 +566,7 @@ class Execution:
 
     def loads(self, words: Sequence[str]) -> bool:
         """Whether code of the file loads weights: a path does, or it uses an attribute whose name speaks of that."""
-        if any(True for execution in self.family for _ in execution.of(events.Loaded)):
+        if any(True for execution in self.family for _ in execution.of(events.Loaded, events.Overwritten)):
             return True
         return any(word in name for name in self.facts.used_attributes for word in words)
 

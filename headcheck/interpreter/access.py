@@ -259,7 +259,7 @@ def set_attribute(machine: Machine, state: State, of: Value, name: str, value: V
             state.log(events.FlagMissed(site, "call" if kind is Parameters else "uncalled", of, name, value))
     elif kind is Symbol:
         if name == "data":
-            state.log(events.Loaded(site, None))
+            state.log(events.Overwritten(site, None))
         remember(state, symbol("attribute", f"{of.label}.{name}", of, name), value)
     elif kind is Own and of.key in state.globals:
         state.set_global(of.key, name, value)
@@ -340,7 +340,7 @@ def set_parameter_attribute(state: State, of: Parameter, name: str, value: Value
 def overwritten(state: State, of: Parameter, site: Operation) -> None:
     """The numbers of a parameter are others from here on: those of another model, or an average of both."""
     known = type(state.object(of.owner)) is Module
-    state.log(events.Loaded(site, heap.settle(state, of).owner.address if known else None))
+    state.log(events.Overwritten(site, heap.settle(state, of).owner.address if known else None))
 
 
 def flag_parameter(state: State, of: Parameter, value: Value, site: Operation) -> None:

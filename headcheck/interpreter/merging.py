@@ -18,6 +18,7 @@ SOFT = (
     events.Backward,
     events.ModeSet,
     events.Loaded,
+    events.Overwritten,
     events.StateTaken,
     events.StateChanged,
     events.Escaped,
