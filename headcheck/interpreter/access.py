@@ -70,6 +70,9 @@ def get_attribute(machine: Machine, state: State, of: Value, name: str, site: Op
     if kind is Symbol:
         if name == "shape":
             return symbol("shape", f"{of.label}.shape", of)
+        written = state.facts.get(("written", of, name))
+        if written is not None:
+            return written
         log_output_read(state, of, name, site)
         return symbol("attribute", f"{of.label}.{name}", of, name)
     if kind is Class:
@@ -260,7 +263,7 @@ def set_attribute(machine: Machine, state: State, of: Value, name: str, value: V
     elif kind is Symbol:
         if name == "data":
             state.log(events.Overwritten(site, None))
-        remember(state, symbol("attribute", f"{of.label}.{name}", of, name), value)
+        remember(state, of, name, value)
     elif kind is Own and of.key in state.globals:
         state.set_global(of.key, name, value)
 
@@ -269,12 +272,18 @@ def set_attribute(machine: Machine, state: State, of: Value, name: str, value: V
 CHANGED: dict[type, Callable[[State, Ref, Any], None]] = {}
 
 
-def remember(state: State, unknown: Symbol, value: Value) -> None:
-    """What was written to an attribute of something unknown is read from it again; another unknown is not followed."""
-    for key in (("truth", unknown), ("not", unknown), ("in", unknown), unknown):
+def remember(state: State, of: Symbol, name: str, value: Value) -> None:
+    """What was written to an attribute of something unknown is read from it again; another unknown is not followed.
+
+    What was read before stays what it was: ``encoder.fc = nn.Sequential(encoder.fc, …)`` holds the old one.
+    """
+    before = symbol("attribute", f"{of.label}.{name}", of, name)
+    for key in (("truth", before), ("not", before), ("in", before), before):
         state.facts.pop(key, None)
     if type(value) is not Symbol and value is not UNKNOWN:
-        state.facts[unknown] = value
+        state.facts["written", of, name] = value
+    else:
+        state.facts.pop(("written", of, name), None)
 
 
 def log_unresolved(state: State, of: Value, name: Any, value: Value, site: Operation) -> None:

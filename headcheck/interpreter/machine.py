@@ -13,6 +13,7 @@ from headcheck.interpreter.calls import call_value
 from headcheck.interpreter.heap import Dictionary, Module, Sequence
 from headcheck.interpreter.iterate import element_of, items_of
 from headcheck.interpreter.merging import same
+from headcheck.interpreter.relevance import CHANGING
 from headcheck.interpreter.state import Cell, State, go_back
 from headcheck.interpreter.values import (
     Class,
@@ -73,6 +74,7 @@ from headcheck.ir import (
     Variable,
     While,
     With,
+    walk,
 )
 
 if TYPE_CHECKING:
@@ -114,6 +116,7 @@ class Machine:
         self.project = project
         self.defaults = defaults
         self.definitions: dict[int, Define | DefineClass] = {}
+        self.changed_in: dict[int, tuple[tuple[Variable, str], ...]] = {}
         self.called: set[int] = set()
         self.spent = 0
         self.exhausted = False
@@ -398,6 +401,11 @@ def take_branch(state: State, op: If, test: Value, wanted: bool) -> None:
     state.conditions = (*state.conditions, (op.node, wanted, is_invented(test)))
 
 
+# What a value is called that paths that met, a loop, or one turn of a loop of unknown length left behind: other turns
+# take the other branch.
+INVENTED = frozenset({"merged", "looped", "element"})
+
+
 def is_invented(test: Value) -> bool:
     """Whether a test is on something that is unknown only because paths met or a loop ran: not every value it could
     have is one that it can have."""
@@ -406,7 +414,7 @@ def is_invented(test: Value) -> bool:
     if type(test) is Condition:
         return is_invented(test.left) or is_invented(test.right)
     if type(test) is Symbol and isinstance(test.key, tuple):
-        return test.key[0] in ("merged", "looped") or any(is_invented(part) for part in test.key[1:])
+        return test.key[0] in INVENTED or any(is_invented(part) for part in test.key[1:])
     return False
 
 
@@ -415,10 +423,38 @@ def skip(machine: Machine, op: If, test: Value, state: State) -> list[State]:
     for name in op.assigned:
         if name[0] != "%" or not op.statement:
             state.env[name] = symbol("merged", name, name, id(op))
+    for owner, attribute in changed_in(machine, op):
+        forget_items(state, machine.read(state, owner), attribute)
     for side, wanted in ((op.body, False), (op.orelse, True)):
         if ends(machine, state, side):
             operators.assume(state, test, wanted)
     return [state]
+
+
+def changed_in(machine: Machine, op: If) -> tuple[tuple[Variable, str], ...]:
+    """The lists and stacks that a branch may change, as (variable, its attribute or ""): ``self.layers.append(…)``."""
+    known = machine.changed_in.get(id(op))
+    if known is None:
+        inside = [operation for side in (op.body, op.orelse) for operation in walk(side)]
+        reads = {o.target: o for o in inside if type(o) is GetAttribute}
+        calls = (reads.get(o.function) for o in inside if type(o) is Call and type(o.function) is Variable)
+        owners = [read.of for read in calls if read is not None and read.name in CHANGING]
+        found = [(reads[o].of, reads[o].name) if o in reads else (o, "") for o in owners if type(o) is Variable]
+        known = machine.changed_in[id(op)] = tuple(pair for pair in found if type(pair[0]) is Variable)
+    return known
+
+
+def forget_items(state: State, owner: Value, attribute: str) -> None:
+    """Nobody knows any more how many items a list or a stack of layers has."""
+    thing = state.object(owner)
+    if attribute:
+        held = thing.children if type(thing) is Module else thing.attributes if type(thing) is heap.Instance else {}
+        owner = held.get(attribute)
+        thing = state.object(owner)
+    if type(thing) in (Sequence, Dictionary):
+        state.heap[owner.address] = thing._replace(items=None)
+    elif type(thing) is Module and heap.is_sequential(thing):
+        state.heap[owner.address] = thing._replace(known=False)
 
 
 def ends(machine: Machine, state: State, block: Block) -> bool:
@@ -465,7 +501,7 @@ def over_model(items: tuple[Value, ...]) -> bool:
     first = items[0].items[-1] if type(items[0]) is Tuple and items[0].items else items[0]
     if type(first) is Tuple and first.items:
         first = first.items[-1]
-    if type(first) is Tensor:
+    if type(first) is Tensor and type(items[0]) is Tuple:
         first = items[0].items[0]
     return type(first) in (Parameter, Ref, StateKey)
 
@@ -542,7 +578,7 @@ def loop_once(machine: Machine, op: Loop | While, state: State, element: Value) 
             one.env[name] = symbol("looped", name, name, id(op))
         if changed and flags_one_by_one(one, events_before):
             one.log(events.FlagMissed(op, "unknown", UNKNOWN, "requires_grad", UNKNOWN))
-        forget_grown(one, heap_before)
+    forget_grown(states + broken, heap_before)
     states = machine.run(op.orelse, states) if op.orelse else states
     return [s for s in left if s.ended != "break"] + states + resume(broken)
 
@@ -557,16 +593,24 @@ def flags_one_by_one(state: State, before: Cell) -> bool:
     return False
 
 
-def forget_grown(state: State, before: Mapping[Any, Any]) -> None:
-    """A list, dict or Sequential that a loop of unknown length changed holds nobody knows how many items."""
-    for address, old in before.items():
-        new = state.heap[address]
-        if new is old:
-            continue
-        if type(new) in (Sequence, Dictionary):
-            state.heap[address] = new._replace(items=None)
-        elif type(new) is Module and heap.is_sequential(new) and len(new.children) != len(old.children):
-            state.heap[address] = new._replace(known=False)
+def forget_grown(states: list[State], before: Mapping[Any, Any]) -> None:
+    """A list, dict or Sequential that a loop of unknown length changed holds nobody knows how many items.
+
+    Also where the one turn that was followed did not change it: another turn did.
+    """
+    grown: set[Any] = set()
+    for state in states:
+        for address, old in before.items():
+            new = state.heap[address]
+            if new is not old and (
+                type(new) in (Sequence, Dictionary)
+                or (type(new) is Module and heap.is_sequential(new) and len(new.children) != len(old.children))
+            ):
+                grown.add(address)
+    for state in states:
+        for address in grown:
+            thing = state.heap[address]
+            state.heap[address] = thing._replace(known=False) if type(thing) is Module else thing._replace(items=None)
 
 
 def on_while(machine: Machine, op: While, state: State) -> list[State]:

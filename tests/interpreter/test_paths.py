@@ -364,3 +364,46 @@ def test_what_escapes():
 
 def test_the_preamble_is_what_rows_are_counted_from():
     assert PREAMBLE.count("\n") == 3
+
+
+def test_a_list_that_another_turn_of_the_loop_grows_is_not_empty():
+    script = """
+        class Stages(nn.Module):
+            def __init__(self, depths, size):
+                super().__init__()
+                self.first = nn.ModuleList()
+                self.second = nn.ModuleList()
+                for i in range(len(depths)):
+                    layer = nn.Conv2d(3, size, 1)
+                    if i == 0:
+                        self.first.append(layer)
+                    elif i == 1:
+                        self.second.append(layer)
+
+            def forward(self, x):
+                return self.second[0](self.first[0](x))
+    """
+    assert found(script) == []
+
+
+def test_an_attribute_may_come_from_code_that_is_not_followed():
+    script = """
+        from engines import compile_for
+        net = nn.Sequential(nn.PReLU(), nn.PReLU())
+        compile_for(net)
+        print(net._compiled.engine)
+    """
+    assert found(script) == []
+
+
+def test_what_was_read_of_something_unknown_stays_what_it_was():
+    script = """
+        class SimSiam(nn.Module):
+            def __init__(self, encoder):
+                super().__init__()
+                self.encoder = encoder
+                size = self.encoder.fc.weight.shape[1]
+                self.encoder.fc = nn.Sequential(nn.Linear(size, size), nn.ReLU(), self.encoder.fc)
+                self.encoder.fc[2].bias.requires_grad = False
+    """
+    assert found(script) == []
