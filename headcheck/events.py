@@ -94,7 +94,7 @@ class Flagged(NamedTuple):
 class FlagMissed(NamedTuple):
     """Something that was meant to set ``requires_grad`` and does not, or of which it is not known what it set.
 
-    `receiver` is module, parameter, list, call, uncalled, comparison or loss; unknown: it may be any parameter.
+    `receiver` is module, parameter, list, call, uncalled, comparison, loss or read; unknown: it may be any parameter.
     """
 
     site: Site
@@ -103,6 +103,14 @@ class FlagMissed(NamedTuple):
     name: str
     value: Any
     path: str = ""
+
+
+class Uncalled(NamedTuple):
+    """Something that only does its work when it is called, and is not: `kind` is method, layer or init."""
+
+    site: Site
+    name: str
+    kind: str
 
 
 class NameTested(NamedTuple):
@@ -276,7 +284,7 @@ class UnknownName(NamedTuple):
 
 Event: TypeAlias = (
     "Built | Created | Taken | Copied | ChildSet | ChildDeleted | FieldSet | Missing | Flagged | FlagMissed"
-    " | Mismatched | LossTaken | Backward | TopTaken | StateTaken | StateChanged"
+    " | Mismatched | LossTaken | Backward | TopTaken | StateTaken | StateChanged | Uncalled"
     " | NameTested | Moved | Ambient | Entered"
     " | ModeSet | Optimized | Loaded | Overwritten | Called | OutputRead | Unresolved | Escaped | UnknownName"
 )

@@ -140,6 +140,12 @@ def flag_on_parameter(execution: Execution, event: events.FlagMissed) -> Iterato
         yield misspelt(execution, event.site, event.name, "a parameter", event)
 
 
+def flag_read(execution: Execution, event: events.FlagMissed) -> Iterator[Report]:
+    if is_misspelt(event.name):
+        message = f"a parameter has no `{event.name}`: its flag is `requires_grad`"
+        yield Report("HC303", event.site, message, "requires_grad", Expectation())
+
+
 def misspelt(
     execution: Execution, site: object, name: str, what: str, event: events.FlagMissed | None = None
 ) -> Report:
@@ -184,4 +190,5 @@ MISSES = {
     "call": flag_on_call,
     "uncalled": flag_on_uncalled,
     "comparison": flag_compared,
+    "read": flag_read,
 }

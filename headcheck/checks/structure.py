@@ -119,3 +119,16 @@ def instead(execution: Execution, model: Model) -> str:
         return ""
     name = execution.name_of(model.ref)
     return f"{name}.{dotted(main[0].path.split('.')[0])} = nn.Identity() leaves the rest of its forward as it is"
+
+
+@check("HC208")
+def missing_call(execution: Execution) -> Iterator[Report]:
+    """Something that does its work only when it is called: a layer's class, a method, `super().__init__`."""
+    for event in execution.of(events.Uncalled):
+        if event.kind == "init":
+            message = f"`super().__init__()` was not called before `{event.name}` is set: a module cannot hold it yet"
+            yield Report("HC208", event.site, message, "call super().__init__() first", Expectation())
+        else:
+            what = "a class, not a layer" if event.kind == "layer" else "a method, not what it answers"
+            message = f"`{event.name}` is not called here: it is {what}"
+            yield Report("HC208", event.site, message, f"write {event.name}()", Expectation())

@@ -85,7 +85,7 @@ def get_attribute(machine: Machine, state: State, of: Value, name: str, site: Op
     if kind is Device and name == "type":
         return of.name.split(":")[0]
     if kind is Parameter:
-        return parameter_attribute(state, of, name)
+        return parameter_attribute(state, of, name, site)
     if kind is Tensor:
         from headcheck.semantics.tensors import attribute_of
 
@@ -146,13 +146,15 @@ def instance_attribute(machine: Machine, state: State, ref: Ref, thing: Instance
     return symbol("attribute", f"{owner}.{name}", ref, name)
 
 
-def parameter_attribute(state: State, of: Parameter, name: str) -> Value:
+def parameter_attribute(state: State, of: Parameter, name: str, site: Operation) -> Value:
     if name == "requires_grad":
         known = heap.is_trainable(state, of)
         return symbol("requires_grad", f"{of.path}.requires_grad", of) if known is None else known
     if name == "shape":
         shape = shape_of(state, of)
         return symbol("shape", f"{of.path}.shape", of) if shape is None else Tuple(shape)
+    if name.startswith("requir") and name != "requires_grad_" and not state.guards:
+        state.log(events.FlagMissed(site, "read", of.owner, name, None, of.path))
     return Method(of, name)
 
 
@@ -310,12 +312,27 @@ def settled(machine: Machine, state: State, ref: Ref, site: Operation) -> Any:
     return thing
 
 
+def is_layer_class(value: Value) -> bool:
+    """Whether a value is a class of layers itself, and not a layer."""
+    return type(value) is Library and value.name.startswith("torch.nn.") and catalog.layer(value.name) is not None
+
+
+def initialised(state: State, ref: Value) -> None:
+    """`Module.__init__` ran on an object of the script's class."""
+    if type(ref) is Ref:
+        state.facts.pop(("bare", ref.address), None)
+
+
 def set_module_attribute(machine: Machine, state: State, ref: Ref, name: str, value: Value, site: Operation) -> None:
     module: Module = state.heap[ref.address]
     if type(state.object(value)) is Module:
+        if state.facts.pop(("bare", ref.address), None):
+            state.log(events.Uncalled(site, name, "init"))
         heap.set_child(state, ref, name, value, site)
         return
     child = heap.get_child(state, ref, name, site)
+    if child is not DELETED and is_layer_class(value):
+        state.log(events.Uncalled(site, value.name.rsplit(".", 1)[-1], "layer"))
     if child is not DELETED and (value is None or not is_plain(value)):
         heap.set_child(state, ref, name, value, site)
         return

@@ -152,8 +152,11 @@ def call_class(
     if init is None or type(init[0]) is not Function:
         fill_fields(state, ref, cls, arguments, keywords)
         return answer(state, ref)
+    if cls.bases == (Library("torch.nn.Module"),):
+        state.facts["bare", ref.address] = True
     after = enter(machine, state, init[0], (ref, *arguments), keywords, site, ref, init[1])
     for one in after:
+        access.initialised(one, ref)
         one.result = ref
     return after
 
@@ -235,6 +238,7 @@ def call_method(
     if type(receiver) is Super:
         receiver = receiver.receiver
         if bound.name in ("__init__", "__post_init__"):
+            access.initialised(state, receiver)
             thing = state.object(receiver)
             if type(thing) is Module and arguments and heap.is_sequential(thing):
                 from headcheck.semantics.torch import fill_stack

@@ -276,12 +276,21 @@ def check_stem(state: State, ref: Ref, given: Value, site: Operation) -> None:
     """Log a picture whose channels the model's first convolution does not take."""
     if type(given) is not Tensor or given.shape is None or len(given.shape) != 4 or type(given.shape[1]) is not int:
         return
+    if takes_channels_apart(state, ref):
+        return
     first = first_convolution(state, ref)
     takes = parts.field_of(state, first, "in_channels") if first is not None else None
     if type(takes) is int and takes != given.shape[1]:
         kind, address = parts.kind_of(state, first), first.address if type(first) is Ref else None  # type: ignore[arg-type]
         mismatch = Mismatch(kind, "in_channels", takes, plain_shape(given.shape[1:]), "size")
         state.log(events.Mismatched(site, address, mismatch, given, ref.address))
+
+
+def takes_channels_apart(state: State, ref: Ref) -> bool:
+    """Whether a model may read the first three channels of its pictures itself, as Inception does with its weights."""
+    node = state.heap[ref.address].node
+    known = node is not None and ("transform_input" in node.values or "transform_input" in node.attributes)
+    return known and parts.field_of(state, ref, "transform_input") is not False
 
 
 def first_convolution(state: State, part: Part) -> Part | None:

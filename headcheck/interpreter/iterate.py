@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from headcheck.interpreter.machine import Machine
 
 LONGEST = 64
+UNCALLED = frozenset(["children", "named_children", "modules", "named_modules"])
 
 
 def items_of(machine: Machine, state: State, value: Value, site: Operation) -> tuple[Value, ...] | None:
@@ -49,6 +50,9 @@ def items_of(machine: Machine, state: State, value: Value, site: Operation) -> t
         return items_of(machine, state, machine.call_quietly(state, value.function, (), {}, site), site)
     if kind is Method and value.name in ("parameters", "named_parameters"):
         state.log(events.FlagMissed(site, "uncalled", value.receiver, value.name, None))
+        return None
+    if kind is Method and value.name in UNCALLED and type(state.object(value.receiver)) is Module:
+        state.log(events.Uncalled(site, value.name, "method"))
         return None
     if kind is Symbol and isinstance(value.key, tuple) and value.key[0] == "state dict":
         return state_keys(state, value)

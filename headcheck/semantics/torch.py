@@ -10,6 +10,7 @@ from headcheck.interpreter.iterate import items_of
 from headcheck.interpreter.values import (
     Filtered,
     Lazy,
+    Method,
     Modules,
     Parameter,
     Parameters,
@@ -35,6 +36,12 @@ def public_name(name: str) -> str:
 def harmless(call: CallSite) -> Value:
     """Functions of torch read models and tensors; none puts a head in or thaws one."""
     return unknown(call)
+
+
+@effect("torch.nn.Module.__init__")
+def module_init(call: CallSite) -> Value:
+    access.initialised(call.state, call.argument(0, "self"))
+    return None
 
 
 @family("torch.nn.")
@@ -113,6 +120,9 @@ def starred_unknown(call: CallSite) -> bool:
 def container(call: CallSite, kind: str, children: dict[str, Value], known: bool) -> Value:
     made = call.state.allocate(Module(kind, call.site, children=children, known=known), call.site)
     call.state.log(events.Created(call.site, made.address, children))
+    for value in children.values():
+        if access.is_layer_class(value):
+            call.state.log(events.Uncalled(call.site, value.name.rsplit(".", 1)[-1], "layer"))
     return made
 
 
@@ -365,6 +375,10 @@ def gather(
         return gather_module(call, value)
     if type(value) is Parameter:
         return ((value,), True) if value.path != "*" else ((), False)
+    if type(value) is Method and value.name in ("parameters", "named_parameters"):
+        if type(call.state.object(value.receiver)) is Module:
+            call.state.log(events.Uncalled(call.site, value.name, "method"))
+        return (), False
     thing = call.state.object(value)
     if type(thing) is Dictionary and thing.view is None:
         pairs = dict(thing.items or ())

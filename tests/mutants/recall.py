@@ -13,18 +13,21 @@ from tests.mutants.judge import Verdict, clean, judge
 
 @dataclass(frozen=True)
 class Answer:
-    """What PyTorch and headcheck say of a mutant."""
+    """What PyTorch and headcheck say of a mutant. `ran`: PyTorch came by a line that headcheck points at."""
 
     mutant: Mutant
     verdict: Verdict
     found: tuple[str, ...]
+    ran: bool = True
 
     @property
     def kind(self) -> str:
         """found, miss, false alarm, right, open or left out."""
         if self.verdict.word == "wrong":
             return "found" if self.found else "miss"
-        return "false alarm" if self.verdict.word == "right" and self.found else self.verdict.word
+        if self.verdict.word == "right" and self.found:
+            return "false alarm" if self.ran else "open"
+        return self.verdict.word
 
     @property
     def disagrees(self) -> bool:
@@ -32,6 +35,10 @@ class Answer:
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.mutant.name}\n    {self.verdict.why}{'; '.join(self.found)}"
+
+
+def rows_of(found: tuple[str, ...]) -> set[int]:
+    return {int(words.split(":")[0].rpartition(" ")[2]) for words in found}
 
 
 def findings(text: str) -> tuple[str, ...]:
@@ -53,4 +60,6 @@ def by_name() -> dict[str, Clean]:
 
 def answer(mutant: Mutant) -> Answer:
     verdict = judge(by_name()[mutant.script], mutant.text, mutant.kind, mutant.before, mutant.after)
-    return Answer(mutant, verdict, () if verdict.word == "left out" else findings(mutant.text))
+    found = () if verdict.word == "left out" else findings(mutant.text)
+    run = {row for shown in clean(by_name()[mutant.script]) for row in shown.rows}
+    return Answer(mutant, verdict, found, bool(rows_of(found) & run))
