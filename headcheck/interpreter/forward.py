@@ -287,10 +287,13 @@ def check_stem(state: State, ref: Ref, given: Value, site: Operation) -> None:
 
 
 def takes_channels_apart(state: State, ref: Ref) -> bool:
-    """Whether a model may read the first three channels of its pictures itself, as Inception does with its weights."""
-    node = state.heap[ref.address].node
-    known = node is not None and ("transform_input" in node.values or "transform_input" in node.attributes)
-    return known and parts.field_of(state, ref, "transform_input") is not False
+    """Whether a model may read the first three channels of its pictures itself, as Inception and GoogLeNet do with
+    their weights: these set `transform_input`, which the catalog's entry has as it is without them."""
+    module: Module = state.heap[ref.address]
+    if module.node is None or "transform_input" not in module.node.values:
+        return False
+    weights = module.build.weights if module.build is not None else False
+    return weights is not False or parts.field_of(state, ref, "transform_input") is not False
 
 
 def first_convolution(state: State, part: Part) -> Part | None:
