@@ -195,12 +195,14 @@ def chain_from(call: CallSite) -> Value:
 
 
 def chained(call: CallSite, parts: tuple[Value, ...]) -> Value:
-    lists = [items(call, part) for part in parts]
-    if "**" in call.keywords:
-        return unknown(call)
-    if any(found is None for found in lists):
-        return Tuple(parts) if all(type(part) in (Parameters, Filtered, Ref) for part in parts) else unknown(call)
-    return make_list(call, tuple(item for found in lists for item in found or ()), "iterator")
+    """All items, one after another; parameters that are not all known are one that stands for any of them."""
+    found: list[Value] = []
+    for part in parts:
+        known = items(call, part)
+        if known is None and type(part) not in (Parameters, Filtered):
+            return unknown(call)
+        found.extend((element_of(call.state, part),) if known is None else known)
+    return unknown(call) if "**" in call.keywords else make_list(call, tuple(found), "iterator")
 
 
 @effect("itertools.islice")

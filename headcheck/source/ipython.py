@@ -28,12 +28,19 @@ NOTHING: Final = "pass"
 
 _CELL_MAGIC: Final = re.compile(r"%%(!|[\w.-]+)")
 _COMMAND: Final = re.compile(r"[%!?,;/](?![=])|\?")
+# Commands that IPython takes without a mark where the line is no Python.
+_UNMARKED: Final = re.compile(
+    r"""(?:apt|apt-get|autoreload|cat|cd|clear|conda|config|cp|env|git|less|load_ext|ls|mamba|matplotlib|mkdir|more|mv|pip
+    |pip3|pwd|reload_ext|rm|rmdir|unzip|uv|wget|who|whos)(?:[ \t]+(?![-+*/|&%^@<>!]*=).*)?$""",
+    re.VERBOSE,
+)
 _ASSIGNED: Final = re.compile(r"(?P<targets>[A-Za-z_][\w.,\s*()\[\]]*?)=\s*(?P<command>%[A-Za-z]|!)")
 _HELP: Final = re.compile(r"[^#'\"]*[\w*\])]\?{1,2}\s*(?:#.*)?$")
 _TIMED: Final = re.compile(r"%time[ \t]+(?=\S)")
 _RUN: Final = re.compile(r"%run\s+(?:-\w\s+)*['\"]?(?:\./)?(?P<module>[A-Za-z_]\w*)(?:\.py)?['\"]?\s*$")
 _PRINTED: Final = re.compile(r"print[ \t]+(?![=(\s]|>>)")
 _CAUGHT: Final = re.compile(r"(?P<head>except\s+[\w.]+|except\s*\([^()]*\))\s*,\s*(?P<name>\w+)\s*:")
+_PROMPTS: Final = (re.compile(r"(?:>>>|\.\.\.)(?: |$)"), re.compile(r"(?:In \[\d+\]| *\.\.\.+):(?: |$)"))
 # What tells where a statement ends: comments, strings, brackets, and a backslash before the end of a line.
 _MARKS: Final = re.compile(
     r"""#[^\n]*|[rRbBuUfFtT]{0,2}(?P<triple>\"{3}|'{3})|"(?:\\.|[^"\\])*"?|'(?:\\.|[^'\\])*'?|[()\[\]{}]|\\$"""
@@ -68,7 +75,7 @@ def plain(text: str) -> Plain:
     r"""`text` (with ``\n`` line ends) with Python in the place of IPython's own lines."""
     lines = text.split("\n")
     shifts: dict[int, int] = {}
-    _dedent(lines, shifts)
+    _cut(lines, _starts(lines), shifts)
     row = 0
     while row < len(lines):
         bare = lines[row].lstrip()
@@ -92,20 +99,24 @@ def python3(text: str) -> str:
     return "\n".join(lines)
 
 
-def _dedent(lines: list[str], shifts: dict[int, int]) -> None:
-    """Take the first line's indentation off all lines, as IPython does."""
+def _starts(lines: list[str]) -> re.Pattern[str] | None:
+    """What IPython takes off the left of every line: the first one's indentation, or prompts."""
     first = next((line for line in lines if line.strip()), "")
+    prompted = next((each for each in _PROMPTS if each.match(first)), None)
     indentation = first[: len(first) - len(first.lstrip())]
-    if not indentation:
-        return
+    return prompted or (re.compile(re.escape(indentation)) if indentation else None)
+
+
+def _cut(lines: list[str], start: re.Pattern[str] | None, shifts: dict[int, int]) -> None:
     for row, line in enumerate(lines):
-        if line.startswith(indentation):
-            lines[row] = line[len(indentation) :]
-            shifts[row + 1] = len(indentation)
+        found = start.match(line) if start is not None else None
+        if found:
+            lines[row] = line[found.end() :]
+            shifts[row + 1] = found.end()
 
 
 def _is_command(bare: str) -> bool:
-    return _COMMAND.match(bare) is not None or _ASSIGNED.match(bare) is not None or _HELP.match(bare) is not None
+    return any(each.match(bare) is not None for each in (_COMMAND, _ASSIGNED, _HELP, _UNMARKED))
 
 
 def _replace_command(lines: list[str], row: int, shifts: dict[int, int]) -> int:

@@ -21,6 +21,9 @@ REPLACED = [
     (",f a b", "pass"),
     (";f a b", "pass"),
     ("/f a", "pass"),
+    ("pip install -q torch", "pass"),
+    ("cd ..", "pass"),
+    ("if colab:\n    cp -r a b", "if colab:\n    pass"),
     ("%run helpers.py", "from helpers import *"),
     ("%run -i ./helpers", "from helpers import *"),
     ("%run ../other/helpers.py", "pass"),
@@ -55,6 +58,7 @@ def test_a_command_leaves_one_statement_on_its_line(text, plain):
         "x = y['?']\ny = 'a?'",
         "assert x != 3, 'what?'",
         "print(x,\n      !=)",
+        "cd = 1\nenv: str = x\nls += 1\ncat.x = 1\nrm(x)\nls, env = 1, 2\npipes in x",
     ],
 )
 def test_python_stays_as_it_is(text):
@@ -73,6 +77,11 @@ def test_an_indented_cell_is_taken_to_the_left():
         "\nx = 1\nif x:\n    pass\n  \n",
         {2: 4, 3: 4, 4: 4},
     )
+
+
+def test_prompts_are_taken_off():
+    assert ipython.plain(">>> if x:\n...     y = 1\n...\n1") == ("if x:\n    y = 1\n\n1", {1: 4, 2: 4, 3: 3})
+    assert ipython.plain("In [12]: x = (1,\n    ...: 2)\nIn [13]: %who") == ("x = (1,\n2)\npass", {1: 9, 2: 9, 3: 9})
 
 
 @pytest.mark.parametrize(
