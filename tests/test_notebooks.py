@@ -81,9 +81,9 @@ def test_a_wrong_notebook_is_confirmed(path):
 
 
 def test_a_model_that_a_later_cell_builds_anew_is_another():
-    first = "model = models.resnet18()\nmodel.requires_grad_(False)\nmodel.fc = nn.Linear(512, 3)"
+    first = "model = models.resnet18(weights='DEFAULT')\nmodel.requires_grad_(False)\nmodel.fc = nn.Linear(512, 3)"
     adam = "optimizer = optim.Adam(model.parameters())"
-    again = "model = models.resnet18()"
+    again = "model = models.resnet18(weights='DEFAULT')"
     head = "model.fc = nn.Linear(512, 3)"
     assert check(notebook(IMPORTS, first, adam, again, head)) == []
     assert check(notebook(IMPORTS, first, again, adam, head)) == [(4, 1, "HC401")]
@@ -93,7 +93,7 @@ def test_a_model_that_a_later_cell_builds_anew_is_another():
 
 
 def test_a_cell_that_nobody_can_follow_may_have_done_anything():
-    build = "model = models.resnet18()\nmodel.fc = nn.Linear(512, 3)"
+    build = "model = models.resnet18(weights='DEFAULT')\nmodel.fc = nn.Linear(512, 3)"
     freeze = "for p in model.parameters():\n    p.requires_grad = False"
     thaw = "for p in model.fc.parameters():\n    p.requires_grad = True"
     assert check(notebook(IMPORTS, build, freeze)) == [(3, 2, "HC301")]
@@ -103,14 +103,14 @@ def test_a_cell_that_nobody_can_follow_may_have_done_anything():
 
 
 def test_what_is_raised_ends_a_cell_and_not_the_notebook():
-    build = "model = models.resnet18()\nmodel.fc = nn.Linear(512, 3)\nmodel.requires_grad_(False)"
+    build = "model = models.resnet18(weights='DEFAULT')\nmodel.fc = nn.Linear(512, 3)\nmodel.requires_grad_(False)"
     assert check(notebook(IMPORTS, build, "import sys", "sys.exit()")) == []
     assert check(notebook(IMPORTS, build, "model.classifier")) == [(3, 1, "HC202")]
     assert check(notebook(IMPORTS, build)) == [(2, 3, "HC301")]
 
 
 def test_looking_at_a_model_changes_nothing():
-    build = "model = models.resnet18()\nmodel.fc = nn.Linear(512, 3)\nmodel.requires_grad_(False)"
+    build = "model = models.resnet18(weights='DEFAULT')\nmodel.fc = nn.Linear(512, 3)\nmodel.requires_grad_(False)"
     look = "from torchinfo import summary\nsummary(model, (1, 3, 224, 224))"
     assert check(notebook(IMPORTS, build, "display(model)", "model", "print(model)", look)) == [(2, 3, "HC301")]
 

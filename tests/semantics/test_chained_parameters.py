@@ -10,7 +10,7 @@ from torch import nn, optim
 from torchvision import models
 from elsewhere import encoder
 
-model = models.resnet18()
+model = models.resnet18(weights="DEFAULT")
 chained = {}
 for parameter in chained:
     parameter.requires_grad = False
