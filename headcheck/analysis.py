@@ -225,7 +225,7 @@ def report_models(
 
     by_site: dict[int, dict[Any, tuple[Execution, Model, ModelReport]]] = {}
     for execution in sorted(executions, key=lambda e: (e.doubtful, len(e.conditions))):
-        if execution.doubtful:
+        if execution.doubtful or any(g.kind != "listed" and not g.first for g in execution.guesses):
             continue
         for model in execution.models:
             report = timeline.report(execution, model, positions, filename, ())

@@ -96,6 +96,7 @@ class Execution:
         self.cut = state.cut or machine.exhausted or (facts.in_cells and bool(state.ended))
         self.doubtful = state.doubtful
         self.conditions = state.conditions
+        self.guesses = state.guesses
         self.apart_elsewhere: frozenset[int] = frozenset()
         self.family: Sequence[Execution] = (self,)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from headcheck.findings import FileResult, Verdict
 
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from headcheck.checks import Report
     from headcheck.confirm.observation import Observation
     from headcheck.execution import Execution
+    from headcheck.interpreter.state import Guess
 
+Seen: TypeAlias = "list[tuple[Execution, Report]]"
 AT_DEFAULTS = "its arguments are at their defaults"
 
 
-def over_paths(
-    code: str, seen: list[tuple[Execution, Report]], executions: list[Execution]
-) -> tuple[Execution, Report, list[Any]] | None:
+def over_paths(code: str, seen: Seen, executions: list[Execution]) -> tuple[Execution, Report, list[Any]] | None:
     """One report out of all made at one place, with its execution and conditions, if the rule's `holds` is kept.
 
     ``some-path``: one path that can really be taken is enough. ``every-path``: every path that comes by the place must
@@ -28,7 +28,14 @@ def over_paths(
     sure = [(execution, report) for execution, report in seen if not execution.doubtful]
     if not sure:
         return None
-    passing = [e for e in executions if not e.doubtful and e.passes(sure[0][1].site)]
+    sure = [(e, report) for e, report in sure if all(holds_for_all(g, e, report, sure, executions) for g in e.guesses)]
+    if not sure:
+        return None
+    # Where a report holds for all candidates that have a path, nothing else is known of those that have none.
+    groups = {guess.group for execution, _ in sure for guess in execution.guesses if guess.kind != "listed"}
+    rest = {id(e) for e in executions if any(g.name is None and g.group in groups for g in e.guesses)}
+    known = [e for e in executions if not e.doubtful and id(e) not in rest]
+    passing = [e for e in known if e.passes(sure[0][1].site)]
     showing = {id(execution) for execution, _ in sure}
     if rulebook.rule(code).holds == "every-path":
         for execution in passing:
@@ -36,9 +43,9 @@ def over_paths(
                 return None
         if any(report.model is not None and execution.escaped(report.model) for execution, report in sure):
             return None
-    others = [e for e in passing if id(e) not in showing]
+    others = [e for e in [*passing, *beside(sure, known)] if id(e) not in showing]
     for execution, report in sorted(sure, key=lambda pair: (pair[0].defaults, len(pair[0].conditions))):
-        conditions: list[Any] = [c for c in execution.conditions if any(c not in e.conditions for e in others)]
+        conditions = needed(execution, [e for e, _ in sure], others)
         if any(invented for _, _, invented in conditions):
             continue  # nobody knows if the path that shows it can be taken
         if others and execution.defaults and all(not e.defaults for e in others):
@@ -47,11 +54,50 @@ def over_paths(
     return None
 
 
+def beside(sure: Seen, executions: list[Execution]) -> list[Execution]:
+    """Of a failure, the paths that build the same model and do not end so: where they came by leaves nothing behind."""
+    execution, report = sure[0]
+    thing = execution.state.heap.get(report.model) if report.model is not None else None
+    if execution.state.ended != "raise" or thing is None:
+        return []
+    return [e for e in executions if e.defaults == execution.defaults and e.passes(thing.site)]
+
+
+def needed(execution: Execution, showing: list[Execution], others: list[Execution]) -> list[Any]:
+    """The conditions that tell a path from those on which a report does not hold; if they do, those alone that all
+    paths with the report share."""
+    # A guess at what the script leaves open is not one of its conditions.
+    guessed = {guess.condition for guess in execution.guesses if guess.kind != "listed"}
+    telling = [
+        c for c in execution.conditions if c not in guessed and any(c not in other.conditions for other in others)
+    ]
+    shared = [c for c in telling if all(c in other.conditions for other in showing)]
+    return shared if all(any(c not in other.conditions for c in shared) for other in others) else telling
+
+
+def holds_for_all(guess: Guess, execution: Execution, report: Report, sure: Seen, executions: list[Execution]) -> bool:
+    """Whether a report does not rest on a guess: each candidate that comes by the place shows it.
+
+    Of a failure, each candidate there is; of candidates that only stand for others, two.
+    """
+    if guess.kind == "listed":
+        return True
+    shown = {g.name for e, _ in sure for g in e.guesses if g.group == guess.group}
+    if execution.state.ended == "raise":
+        return len(shown) == guess.of
+    passing = (e for e in executions if not e.doubtful and e.passes(report.site))
+    coming = {g.name for e in passing for g in e.guesses if g.group == guess.group} - {None}
+    return coming <= shown and (guess.kind == "all" or len(shown) > 1)
+
+
 def condition_words(conditions: Iterable[Any], code: Callable[[Any], str]) -> tuple[str, ...]:
     """Conditions as source text; what is only ruled out is left away where something is required."""
     wanted = [c for c in conditions if c == AT_DEFAULTS or c[1]]
-    chosen = wanted or list(conditions)
-    texts = [c if c == AT_DEFAULTS else code(c[0]) if c[1] else f"not ({code(c[0])})" for c in chosen]
+    texts = []
+    for condition in wanted or list(conditions):
+        text = condition if condition == AT_DEFAULTS else condition[0]
+        said = text if isinstance(text, str) else code(text)
+        texts.append(said if condition == AT_DEFAULTS or condition[1] else f"not ({said})")
     return tuple(dict.fromkeys(texts))
 
 

@@ -30,8 +30,10 @@ def reasons(script):
         ("m = torch.load('m.pt')", "function"),
         ("m = models.resnet18(block=nowhere)", "builder"),
         ("m = models.resnet.ResNet(nowhere, [2, 2, 2, 2])", "builder"),
-        ("import sys\nm = models.__dict__[sys.argv[1]]()", "name"),
-        ("import sys\nm = {'a': models.resnet18, 'b': models.vgg11}[sys.argv[1]]()", "name"),
+        ("import sys\nm = models.__dict__[sys.argv[1]]()", None),
+        ("import sys\nm = models.__dict__[sys.argv[1]](block=nowhere)", "name"),
+        ("import sys\nm = {'a': models.resnet18, 'b': models.vgg11}[sys.argv[1]]()", None),
+        ("import sys\nm = {'a': nowhere, 'b': somewhere}[sys.argv[1]]()", "name"),
         ("m = [models.resnet18(), 1][int(input())]", "value"),
     ],
 )

@@ -7,7 +7,7 @@ No torch is needed, and only the data file of the library asked for is read. The
 from __future__ import annotations
 
 from headcheck.catalog.entry import REQUIRED, Entry, Head, Node, Plain, Shape, Signature
-from headcheck.catalog.models import canonical, find, model_builder, registered, signature, worker_keywords
+from headcheck.catalog.models import canonical, find, model_builder, part_names, registered, signature, worker_keywords
 from headcheck.catalog.namespaces import (
     layer,
     layer_attributes,
@@ -34,6 +34,7 @@ __all__ = [
     "module_attributes",
     "names",
     "nearest",
+    "part_names",
     "registered",
     "signature",
     "weights",

@@ -9,7 +9,7 @@ from typing import Any
 
 from headcheck.catalog.entry import Entry, Head, Node, Plain, Shape, Signature
 from headcheck.catalog.files import library_of, load, name_list, name_set
-from headcheck.catalog.nodes import Decoder
+from headcheck.catalog.nodes import CHILDREN, Decoder
 
 #: Keywords that choose weights or say how to fetch them; what they do to the model comes in as `weights`.
 _WEIGHTS = frozenset({"weights", "weights_backbone", "pretrained", "pretrained_backbone", "progress"})
@@ -32,6 +32,14 @@ def registered(library: str = "torchvision") -> tuple[str, ...]:
 def model_builder(name: str) -> str | None:
     """Return the builder that torchvision registers under `name`, whatever its case, or None."""
     return _registry().get(name.lower())
+
+
+@functools.cache
+def part_names(library: str = "torchvision") -> frozenset[str]:
+    """Return the names that the models of a library give to their parts: ``fc``, ``features``, ``layer4``."""
+    data = load(library)
+    layouts = [data["layouts"][data["nodes"][entry["root"]][0]] for entry in data["entries"].values()]
+    return frozenset(child for layout in layouts for child in name_list(library, layout[CHILDREN]))
 
 
 def signature(builder: str) -> Signature:

@@ -9,6 +9,8 @@ from typing import Any
 from headcheck.catalog.entry import Node, Plain
 from headcheck.catalog.files import load, name_list, name_set
 
+CHILDREN = 4  # where a layout says which names its children have
+
 
 class Decoder:
     """Makes the nodes of a library's models for given counts (``{"num_classes": 10}``).

@@ -14,6 +14,7 @@ from headcheck.interpreter.values import (
     Bound,
     Choice,
     Class,
+    Condition,
     Device,
     Function,
     Library,
@@ -55,7 +56,7 @@ def get_attribute(machine: Machine, state: State, of: Value, name: str, site: Op
     """``of.name``. A part that is missing for sure ends the path as PyTorch would, after it was logged."""
     kind = type(of)
     if kind is Ref:
-        thing = settled(machine, state, of, site)
+        thing = state.heap[of.address]
         if type(thing) is Module:
             return module_attribute(machine, state, of, name, site)
         if type(thing) is Instance:
@@ -176,8 +177,18 @@ def module_attribute(machine: Machine, state: State, ref: Ref, name: str, site: 
     found = probe(machine, state, ref, name, site)
     if found is not DELETED:
         return found
+    if added_elsewhere(state, ref, name):
+        return symbol("attribute", name, ref, name)
     missing(state, ref, name, "read", site)
     return UNKNOWN
+
+
+def added_elsewhere(state: State, ref: Ref, name: str) -> bool:
+    """Whether code that is not followed may have added an attribute: it was handed the module, and the name is not that
+    of a part of some model, which it would be if one model were taken for another."""
+    if name in catalog.part_names():
+        return False
+    return any(type(event) is events.Escaped and event.module == ref.address for event in state.happened())
 
 
 def probe(machine: Machine, state: State, ref: Ref, name: str, site: Operation) -> Value:
@@ -218,7 +229,9 @@ def _beyond(machine: Machine, module: Module, ref: Ref, name: str) -> Value:
         # Only of a layer whose parameters are known by name can one be missing.
         signature = catalog.layer(module.kind)
         known = signature is None or name in signature.parameters or name in catalog.layer_attributes(module.kind)
-    if known is False and not machine.may_be_assigned(name) and not name.startswith("__"):
+    # A name with an underscore is somebody's own, but `_fc` and its like are what other libraries call their heads.
+    private = known is False and name[0] == "_" and name.lstrip("_") not in catalog.part_names()
+    if known is False and not private and not machine.may_be_assigned(name):
         return DELETED
     if known and module.kind.startswith("torch.nn."):
         return Method(ref, name)
@@ -226,10 +239,38 @@ def _beyond(machine: Machine, module: Module, ref: Ref, name: str) -> Value:
 
 
 def missing(state: State, ref: Ref, name: Any, action: str, site: Operation, error: str = "") -> None:
-    """Log what a module does not have, unless the script catches it, and end the path."""
-    if not state.guards:
+    """Log what a module does not have, unless the script catches it or has tested the module, and end the path."""
+    if not state.guards and not is_tested(state, ref):
         state.log(events.Missing(site, ref.address, name, action))
     state.end("raise", error or ("IndexError" if action == "index" else "AttributeError"))
+
+
+def type_of(state: State, value: Value) -> Value:
+    """The class of a value, None where it is not known or has several names."""
+    thing = state.object(value)
+    if type(thing) is Module:
+        return thing.cls or (Library(thing.kind) if thing.kind.startswith("torch.nn.") else None)
+    if type(thing) is Instance:
+        return thing.cls
+    if type(thing) is Sequence and thing.kind in ("list", "set"):
+        return Library(f"builtins.{thing.kind}")
+    plain = next((kind for kind in (bool, int, float, str, bytes) if isinstance(value, kind)), None)
+    name = "tuple" if type(value) is Tuple else plain.__name__ if plain is not None else ""
+    return Library(f"builtins.{name}") if name else None
+
+
+def is_tested(state: State, ref: Ref) -> bool:
+    """Whether a path has assumed something of a module, which may be that it has what is asked of it."""
+    return any(type(fact) in (tuple, Condition) and _is_of(fact, ref) for fact in state.facts)
+
+
+def _is_of(value: Value, ref: Ref) -> bool:
+    if type(value) is Symbol:
+        parts = value.key
+        return isinstance(parts, tuple) and parts[0] != "output" and any(_is_of(part, ref) for part in parts)
+    if type(value) in (tuple, Condition, Method):
+        return any(_is_of(part, ref) for part in value)
+    return bool(value == ref)
 
 
 # -- writing attributes ----------------------------------------------------------------------------------------------
@@ -237,8 +278,6 @@ def missing(state: State, ref: Ref, name: Any, action: str, site: Operation, err
 
 def set_attribute(machine: Machine, state: State, of: Value, name: str, value: Value, site: Operation) -> None:
     kind = type(of)
-    if kind is Ref:
-        settled(machine, state, of, site)
     log_unresolved(state, of, name, value, site)
     if name == "requires_grad" and (kind is Symbol or of is UNKNOWN):
         from headcheck.semantics.gradients import is_loss
@@ -299,17 +338,6 @@ def log_unresolved(state: State, of: Value, name: Any, value: Value, site: Opera
         owner = state.object(of)
         if type(owner) is Module and not owner.known and owner.cls is None:
             state.log(events.Unresolved(site, name, owner.kind.rsplit(".", 1)[-1], value, of))
-
-
-def settled(machine: Machine, state: State, ref: Ref, site: Operation) -> Any:
-    """The object behind a reference; a model chosen by a name that has become known by now is looked up first."""
-    thing = state.heap[ref.address]
-    if type(thing) is Module and thing.kind.endswith(".?"):
-        from headcheck.semantics.torchvision import build_chosen
-
-        build_chosen(machine, state, ref, site)
-        return state.heap[ref.address]
-    return thing
 
 
 def is_layer_class(value: Value) -> bool:
@@ -401,7 +429,7 @@ def delete_attribute(state: State, of: Value, name: str, site: Operation) -> Non
 def get_item(machine: Machine, state: State, of: Value, index: Value, site: Operation) -> Value:
     kind = type(of)
     if kind is Ref:
-        thing = settled(machine, state, of, site)
+        thing = state.heap[of.address]
         handler = ITEMS.get(type(thing))
         return handler(state, of, thing, index, site) if handler else UNKNOWN
     if kind is Tuple:
@@ -409,6 +437,8 @@ def get_item(machine: Machine, state: State, of: Value, index: Value, site: Oper
     if kind is Namespace:
         if isinstance(index, str):
             return Library(f"{of.name}.{index}")
+        if is_plain(index):
+            state.end("raise", "KeyError")
         return Choice(of.name, index) if type(index) is Symbol else UNKNOWN
     if kind is Library:
         if isinstance(index, str) and of.name.startswith("torchvision."):

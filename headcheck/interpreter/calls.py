@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from headcheck import events
-from headcheck.interpreter import access, heap
+from headcheck.interpreter import access, choosing, heap
 from headcheck.interpreter.forward import call_module
 from headcheck.interpreter.heap import Dictionary, Instance, Module, Sequence
 from headcheck.interpreter.state import Frame, State, go_back
@@ -25,6 +25,7 @@ from headcheck.interpreter.values import (
     Parameters,
     Partial,
     Ref,
+    Split,
     Super,
     Symbol,
     Tuple,
@@ -54,6 +55,10 @@ def call_value(
 
 
 def answer(state: State, value: Value) -> list[State]:
+    if type(value) is Split:
+        for path, result in value.paths:
+            path.result = result
+        return [path for path, _ in value.paths]
     state.result = value
     return [state]
 
@@ -227,8 +232,19 @@ def call_library(
     effect = registry.find_effect(library.name)
     if effect is None:
         return call_unknown(machine, state, library, arguments, keywords, site)
-    result = effect(CallSite(machine, state, library.name, None, arguments, keywords, site))
-    return answer(state, result)
+    if library.name in ASKING and arguments and choosing.is_open(state, arguments[0]):
+        asked = arguments[1] if len(arguments) > 1 and library.name == "builtins.getattr" else ""
+        paths = choosing.settle(machine, state, arguments[0], asked if isinstance(asked, str) else "")
+    else:
+        paths = [state]
+    done: list[State] = []
+    for path in paths:
+        done += answer(path, effect(CallSite(machine, path, library.name, None, arguments, keywords, site)))
+    return done
+
+
+# Builtins whose answer depends on which model it is.
+ASKING = frozenset(f"builtins.{name}" for name in ("delattr", "getattr", "hasattr", "isinstance", "setattr"))
 
 
 def call_method(

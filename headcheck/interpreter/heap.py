@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from headcheck import events
 from headcheck.catalog.entry import Entry, Node
 from headcheck.interpreter.state import State
-from headcheck.interpreter.values import Address, Class, Library, Parameter, Ref, Symbol, Tuple, Value
+from headcheck.interpreter.values import Address, Chosen, Class, Library, Parameter, Ref, Symbol, Tuple, Value
 from headcheck.ir import UNKNOWN, Operation
 from headcheck.semantics.layers import STACKS, own_parameters
 
@@ -45,7 +45,8 @@ class Module(NamedTuple):
     `kind` is its class's public name; `node` what the catalog knows of it; `build` is there on the root of a library
     model; `home` is (root, dotted path) on a part of one; `arguments` are a layer's, bound to their parameters' names;
     `children` and `values` are what the script set, over what `node` says; `trainable` is ``requires_grad`` of all
-    parameters below that have no flag of their own; `known`: `children` and `node` are all there is.
+    parameters below that have no flag of their own; `known`: `children` and `node` are all there is; `chosen` is there
+    while it is open which builder of a library made the model.
     """
 
     kind: str
@@ -60,6 +61,7 @@ class Module(NamedTuple):
     trainable: bool = True
     training: bool = True
     known: bool = True
+    chosen: Chosen | None = None
 
 
 class Sequence(NamedTuple):

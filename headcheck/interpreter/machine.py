@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from headcheck import catalog, events
-from headcheck.interpreter import access, heap, merging, modules, operators
+from headcheck.interpreter import access, choosing, heap, merging, modules, operators
 from headcheck.interpreter.calls import call_value
 from headcheck.interpreter.heap import Dictionary, Module, Sequence
 from headcheck.interpreter.iterate import element_of, items_of
@@ -17,13 +17,11 @@ from headcheck.interpreter.relevance import CHANGING
 from headcheck.interpreter.state import Cell, State, go_back
 from headcheck.interpreter.values import (
     Class,
-    Condition,
     Device,
     Function,
     Lazy,
     Library,
     Method,
-    Not,
     Parameter,
     Parameters,
     Ref,
@@ -123,6 +121,7 @@ class Machine:
         self.entry: frozenset[int] | None = None
         self.asked = False
         self.turns: list[tuple[Any, ...]] = []
+        self.speaking: dict[int, bool] = {}  # whether the body of a function speaks of models
         self.reached: set[int] = set()  # the operations that put something somewhere, as far as paths came by them
 
     def relevant_in(self, module: str) -> frozenset[str]:
@@ -225,6 +224,7 @@ def restore(state: State, after: State) -> None:
         state.go_home()
     state.heap, state.facts, state.flags = after.heap, after.facts, after.flags
     state.events, state.conditions, state.cut = after.events, after.conditions, after.cut
+    state.guesses = after.guesses
 
 
 def drop_temporaries(state: State) -> None:
@@ -248,19 +248,35 @@ def on_move(machine: Machine, op: Move, state: State) -> None:
         state.env[op.target] = value
 
 
-def on_get_attribute(machine: Machine, op: GetAttribute, state: State) -> None:
+def on_get_attribute(machine: Machine, op: GetAttribute, state: State) -> list[State] | None:
     of = machine.read(state, op.of)
+    if type(of) is Ref and op.name not in choosing.COMMON and choosing.is_open(state, of):
+        paths = choosing.settle(machine, state, of, op.name)
+        for path in paths:
+            get_attribute(machine, op, path, of)
+        return paths
+    get_attribute(machine, op, state, of)
+    return None
+
+
+def get_attribute(machine: Machine, op: GetAttribute, state: State, of: Value) -> None:
     value = access.get_attribute(machine, state, of, op.name, op)
     state.env[op.target] = state.resolve(value) if type(value) is Symbol else value
 
 
-def on_set_attribute(machine: Machine, op: SetAttribute, state: State) -> None:
+def on_set_attribute(machine: Machine, op: SetAttribute, state: State) -> list[State] | None:
     machine.reached.add(id(op))
     of, value = machine.read(state, op.of), machine.read(state, op.value)
+    if type(of) is Ref and (value is None or type(value) is Ref) and choosing.is_open(state, of):
+        paths = choosing.settle(machine, state, of, op.name)
+        for path in paths:
+            access.set_attribute(machine, path, of, op.name, value, op)
+        return paths
     if type(of) is Parameter and of.path == "*" and op.name == "requires_grad":
         flag_everything(machine, state, of, value, op)
     else:
         access.set_attribute(machine, state, of, op.name, value, op)
+    return None
 
 
 def flag_everything(machine: Machine, state: State, of: Parameter, value: Value, site: Operation) -> None:
@@ -277,10 +293,20 @@ def on_delete_attribute(machine: Machine, op: DeleteAttribute, state: State) -> 
     access.delete_attribute(state, machine.read(state, op.of), op.name, op)
 
 
-def on_get_item(machine: Machine, op: GetItem, state: State) -> None:
+def on_get_item(machine: Machine, op: GetItem, state: State) -> list[State] | None:
     of, index = machine.read(state, op.of), machine.read(state, op.index)
-    value = access.get_item(machine, state, of, index, op)
-    state.env[op.target] = state.resolve(value) if type(value) is Symbol else value
+    thing = state.object(of)
+    if type(thing) is Dictionary and type(index) is Symbol:
+        split = choosing.pick(machine, state, of, thing, index)
+        if split is not None:
+            for path, value in split.paths:
+                path.env[op.target] = value
+            return [path for path, _ in split.paths]
+    paths = choosing.settle(machine, state, of, "") if choosing.is_open(state, of) else [state]
+    for path in paths:
+        value = access.get_item(machine, path, of, index, op)
+        path.env[op.target] = path.resolve(value) if type(value) is Symbol else value
+    return paths
 
 
 def on_set_item(machine: Machine, op: SetItem, state: State) -> None:
@@ -398,24 +424,7 @@ def on_if(machine: Machine, op: If, state: State) -> list[State]:
 
 def take_branch(state: State, op: If, test: Value, wanted: bool) -> None:
     operators.assume(state, test, wanted)
-    state.conditions = (*state.conditions, (op.node, wanted, is_invented(test)))
-
-
-# What a value is called that paths that met, a loop, or one turn of a loop of unknown length left behind: other turns
-# take the other branch.
-INVENTED = frozenset({"merged", "looped", "element"})
-
-
-def is_invented(test: Value) -> bool:
-    """Whether a test is on something that is unknown only because paths met or a loop ran: not every value it could
-    have is one that it can have."""
-    if type(test) is Not:
-        return is_invented(test.of)
-    if type(test) is Condition:
-        return is_invented(test.left) or is_invented(test.right)
-    if type(test) is Symbol and isinstance(test.key, tuple):
-        return test.key[0] in INVENTED or any(is_invented(part) for part in test.key[1:])
-    return False
+    state.conditions = (*state.conditions, (op.node, wanted, operators.is_invented(test)))
 
 
 def skip(machine: Machine, op: If, test: Value, state: State) -> list[State]:

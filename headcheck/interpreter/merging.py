@@ -78,6 +78,7 @@ def join(one: State, other: State, relevant: frozenset[str]) -> bool:
         one.log(event)
     one.facts = {k: v for k, v in one.facts.items() if k in other.facts and same(v, other.facts[k])}
     one.conditions = tuple(c for c in one.conditions if c in other.conditions)
+    one.guesses = tuple(g for g in one.guesses if g in other.guesses)
     one.cut = one.cut or other.cut
     return True
 

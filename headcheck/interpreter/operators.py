@@ -177,6 +177,8 @@ def equal(state: State, left: Value, right: Value, site: Operation) -> bool | No
     if type(left) in IDENTITY and type(right) in IDENTITY:
         if type(left) is Ref and type(right) is Ref:
             return True if left == right else _equal_objects(state, left, right)
+        if type(left) is Library and type(right) is Library:
+            return public_name(left.name) == public_name(right.name)
         return bool(left == right) if type(left) is type(right) else False
     if type(left) is Tuple and type(right) is Tuple:
         if len(left.items) != len(right.items):
@@ -192,6 +194,11 @@ def equal(state: State, left: Value, right: Value, site: Operation) -> bool | No
     if (left is None or right is None) and (type(left) in NEVER_NONE or type(right) in NEVER_NONE):
         return False
     return None
+
+
+def public_name(name: str) -> str:
+    """``torch.nn.modules.linear.Linear`` is ``torch.nn.Linear``."""
+    return "torch.nn." + name.rsplit(".", 1)[-1] if name.startswith("torch.nn.modules.") else name
 
 
 IDENTITY = frozenset({Ref, Library, Own, Function, Class, Bound, Method, Partial})
@@ -349,6 +356,23 @@ def _pin_last(state: State, unknown: Symbol) -> None:
     left = [item for item in allowed if item not in state.facts.get(("not", unknown), ())]
     if len(left) == 1:
         state.facts[unknown] = left[0]
+
+
+# What a value is called that paths that met, a loop, or one turn of a loop of unknown length left behind: other turns
+# take the other branch.
+INVENTED = frozenset({"merged", "looped", "element"})
+
+
+def is_invented(test: Value) -> bool:
+    """Whether a test is on something that is unknown only because paths met or a loop ran: not every value it could
+    have is one that it can have."""
+    if type(test) is Not:
+        return is_invented(test.of)
+    if type(test) is Condition:
+        return is_invented(test.left) or is_invented(test.right)
+    if type(test) is Symbol and isinstance(test.key, tuple):
+        return test.key[0] in INVENTED or any(is_invented(part) for part in test.key[1:])
+    return False
 
 
 def unary(state: State, name: str, operand: Value) -> Value:

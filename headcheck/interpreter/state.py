@@ -24,13 +24,29 @@ class Frame(NamedTuple):
     global_names: frozenset[str] = frozenset()
 
 
+class Guess(NamedTuple):
+    """That a path took one candidate of a choice the script leaves open.
+
+    `kind`: the script lists the candidates (listed), each kind of candidate has a path (all), some have one (some).
+    `of` is how many candidates the group has paths for; `condition` says the guess among the path's conditions. The
+    path of the candidates that have none has no name.
+    """
+
+    group: int
+    name: Any
+    kind: str
+    of: int
+    condition: tuple[Any, bool, bool] | None
+    first: bool = False
+
+
 class State:
     """Everything in the dicts is immutable, so a shallow copy of each is a copy of the state.
 
     `ended` is why the current block stops: "", return, raise, break, continue or exit. `events` is a cons list, newest
     first, of (event, rest, count). `flags` holds ``requires_grad`` by (address, dotted path) where it differs from the
-    module's default. `conditions` are the branches taken on something unknown, as (libcst node of the test, truth,
-    whether the test is on something that is only unknown because paths met or a loop ran).
+    module's default. `conditions` are the branches taken on something unknown, as (libcst node or text of the test,
+    truth, whether the test is on something that is only unknown because paths met or a loop ran).
     `doubtful` marks a path that assumed a failure inside `try`; `cut` one that lost something to a limit.
     `guards` and `caught` count the handlers around that catch a missing attribute, and a RuntimeError.
     `globals` holds the variables of every module that was imported so far; those of modules that are not in `owned` may
@@ -50,6 +66,7 @@ class State:
         "frame",
         "globals",
         "guards",
+        "guesses",
         "heap",
         "owned",
         "raised",
@@ -66,6 +83,7 @@ class State:
         self.flags: dict[tuple[Address, str], bool] = {}
         self.events: Cell = None
         self.conditions: tuple[tuple[Any, bool, bool], ...] = ()
+        self.guesses: tuple[Guess, ...] = ()
         self.ended = ""
         self.raised = ""
         self.result: Value = None
@@ -89,6 +107,7 @@ class State:
         other.flags = self.flags.copy()
         other.events = self.events
         other.conditions = self.conditions
+        other.guesses = self.guesses
         other.ended, other.raised, other.result = self.ended, self.raised, self.result
         other.guards, other.doubtful, other.cut = self.guards, self.doubtful, self.cut
         other.caught = self.caught
@@ -116,6 +135,10 @@ class State:
     def log(self, event: Event) -> None:
         count = self.events[2] + 1 if self.events is not None else 1
         self.events = (event, self.events, count)
+
+    def happened(self) -> Iterator[Event]:
+        """The events of the path, newest first."""
+        return _newest_first(self.events)
 
     def allocate(self, thing: Any, site: Operation) -> Ref:
         """Put an object on the heap. Addresses come from the site, so that paths which do the same agree on them."""

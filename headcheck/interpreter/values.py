@@ -50,6 +50,25 @@ class Choice(NamedTuple):
     key: Symbol
 
 
+class Chosen(NamedTuple):
+    """How a model was built by a name that is not known, so that it can be built when it is.
+
+    `known` is how many facts the path had when this was last tried in vain.
+    """
+
+    choice: Choice
+    arguments: tuple[Value, ...]
+    keywords: tuple[tuple[str, Value], ...]
+    site: Any
+    known: int = -1
+
+
+class Split(NamedTuple):
+    """The result of a call or a look-up that is another one on each of several paths: (state, value) pairs."""
+
+    paths: tuple[tuple[Any, Value], ...]
+
+
 class Namespace(NamedTuple):
     """The ``__dict__`` of a library's module."""
 

@@ -385,6 +385,8 @@ def getattr_(call: CallSite) -> Value:
         return access.get_attribute(call.machine, call.state, value, str(name), call.site)
     if type(value) is Library and type(name) is Symbol:
         return Choice(value.name, name)
+    if is_plain(name):  # an argument without a default, in the run as started
+        call.state.end("raise", "TypeError")
     return unknown(call)
 
 
@@ -421,6 +423,14 @@ def super_(call: CallSite) -> Value:
     if call.arguments and type(call.arguments[0]) is Class:
         return Super(call.argument(1, "object"), call.arguments[0])
     return Super(frame.receiver, frame.owner) if frame.owner is not None else UNKNOWN
+
+
+@effect("builtins.type")
+def type_(call: CallSite) -> Value:
+    if len(call.arguments) != 1:
+        return unknown(call)
+    found = access.type_of(call.state, call.arguments[0])
+    return unknown(call) if found is None else found
 
 
 @effect("builtins.vars")

@@ -7,6 +7,7 @@ from headcheck.catalog.entry import REQUIRED, Signature
 from headcheck.interpreter import access, heap
 from headcheck.interpreter.heap import DELETED, Dictionary, Module, Optimizer
 from headcheck.interpreter.iterate import items_of
+from headcheck.interpreter.operators import public_name
 from headcheck.interpreter.values import (
     Filtered,
     Lazy,
@@ -25,11 +26,6 @@ from headcheck.semantics.python import unknown
 from headcheck.semantics.registry import METHODS, CallSite, effect, family, method
 
 # -- layers ----------------------------------------------------------------------------------------------------------
-
-
-def public_name(name: str) -> str:
-    """``torch.nn.modules.linear.Linear`` is ``torch.nn.Linear``."""
-    return "torch.nn." + name.rsplit(".", 1)[-1] if name.startswith("torch.nn.modules.") else name
 
 
 @family("torch.")

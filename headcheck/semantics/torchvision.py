@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from headcheck import catalog, events
 from headcheck.catalog.entry import Entry
+from headcheck.interpreter import choosing
 from headcheck.interpreter.heap import Build, Module
-from headcheck.interpreter.values import Choice, Library, Ref, Symbol, Tuple, Value, is_plain
-from headcheck.ir import UNKNOWN, Operation
+from headcheck.interpreter.values import Choice, Chosen, Library, Ref, Symbol, Tuple, Value, is_plain
+from headcheck.ir import UNKNOWN
 from headcheck.semantics import predictors, statedicts
 from headcheck.semantics.python import unknown
 from headcheck.semantics.registry import CallSite, effect, family
@@ -151,28 +153,55 @@ def weights_value(value: Value) -> Value:
 
 def build_by_choice(call: CallSite, choice: Choice) -> Value:
     """A model of the library whose name is not known; when the name becomes known later, so does the model."""
-    made = Module(f"{choice.namespace}.?", call.site, known=False)
+    chosen = Chosen(choice, call.arguments, tuple(call.keywords.items()), call.site)
+    made = Module(f"{choice.namespace}.?", call.site, known=False, chosen=chosen)
     ref: Ref = call.state.allocate(made, call.site)
     call.state.log(events.Created(call.site, ref.address))
-    call.state.facts["chosen", ref.address] = (choice, call.arguments, dict(call.keywords), call.site)
     return ref
 
 
-def build_chosen(machine: Machine, state: State, ref: Ref, site: Operation) -> None:
-    """Settle a model chosen by name, if the path knows the name by now and nothing was put into the model before."""
-    chosen = state.facts.get(("chosen", ref.address))
-    if chosen is None or state.heap[ref.address].children:
-        return
-    choice, arguments, keywords, made_at = chosen
-    name = state.resolve(choice.key)
-    canonical = catalog.canonical(f"{choice.namespace}.{name}") if isinstance(name, str) else None
-    if canonical is None:
-        return
-    call = CallSite(machine, state, choice.namespace, None, arguments, keywords, made_at)
-    before = state.heap[ref.address]
-    made = make(call, canonical)._replace(trainable=before.trainable, training=before.training)
-    state.heap[ref.address] = made
-    log_built(call, ref, made)
+# The models that most scripts mean come first: they stand for the others where not each can be tried.
+POPULAR = (
+    "resnet50", "resnet18", "vgg16", "densenet121", "mobilenet_v2", "efficientnet_b0", "vit_b_16", "swin_t", "alexnet",
+    "convnext_tiny", "inception_v3", "googlenet", "resnet34", "resnet101", "resnet152",
+)  # fmt: skip
+
+
+@functools.cache
+def builders(namespace: str) -> tuple[choosing.Builder, ...]:
+    """The builders of a namespace of torchvision, or those that its registry knows (`get_model`)."""
+    if namespace == REGISTRY:
+        named = {name: catalog.model_builder(name) for name in catalog.registered()}
+    else:
+        named = {name: catalog.canonical(f"{namespace}.{name}") for name in sorted(catalog.names(namespace))}
+    order = {name: place for place, name in enumerate(POPULAR)}
+    found = [one_builder(name, canonical) for name, canonical in named.items() if canonical is not None]
+    return tuple(sorted(found, key=lambda builder: order.get(builder.name, len(order))))
+
+
+REGISTRY = "torchvision.models.get_model"
+
+
+def one_builder(name: str, canonical: str) -> choosing.Builder:
+    entry = catalog.find(canonical, {}, False)
+    heads = tuple((h.path, h.kind, h.in_features) for h in entry.heads) if entry is not None else ()
+    root = entry.root if entry is not None else None
+    attributes = frozenset((*root.children, *root.values, *root.attributes)) if root is not None else frozenset()
+
+    def build(machine: Machine, state: State, ref: Ref, chosen: Chosen) -> bool:
+        call = CallSite(machine, state, canonical, None, chosen.arguments, dict(chosen.keywords), chosen.site)
+        made, before = make(call, canonical), state.heap[ref.address]
+        if made.node is None:
+            return False
+        made = made._replace(trainable=before.trainable, training=before.training)
+        state.heap[ref.address] = made
+        log_built(call, ref, made)
+        return True
+
+    return choosing.Builder(name, heads, attributes, build)
+
+
+choosing.LIBRARIES["torchvision"] = builders
 
 
 @effect("torchvision.models.get_model", "torchvision.models._api.get_model")
@@ -185,9 +214,7 @@ def get_model(call: CallSite) -> Value:
             return no_such_builder(call, "torchvision.models.get_model", str(name))
         return build(call._replace(arguments=(), keywords=rest), canonical)
     return (
-        build_by_choice(call._replace(keywords=rest), Choice("torchvision.models", name))
-        if type(name) is Symbol
-        else opaque(call)
+        build_by_choice(call._replace(keywords=rest), Choice(REGISTRY, name)) if type(name) is Symbol else opaque(call)
     )
 
 

@@ -100,7 +100,7 @@ def test_a_model_chosen_by_name_is_known_once_the_name_is():
             elif arch.startswith("vgg"):
                 m.classifier[6] = nn.Linear(512, 2)
             """
-        assert found(ARCH + script.replace("            ", "")) == [(6, "HC101")], build
+        assert found(ARCH + script.replace("            ", "")) == [(6, "HC101"), (8, "HC101")], build
 
 
 # -- the run as started ----------------------------------------------------------------------------------------------

@@ -1,0 +1,431 @@
+"""Models chosen by a name that is not known: which builders are left, and one path for each of them.
+
+A model built by such a name stays open until something is asked of it that depends on which one it is. Then the path
+splits: by the names that the script itself lists (a dict of builders, the choices of an argument), or by what is left
+of the library's builders, narrowed by what the path has tested and by what it asks for.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import operator
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from headcheck import catalog
+from headcheck.interpreter.heap import Dictionary, Module, Sequence
+from headcheck.interpreter.operators import BINARY, ORDER, is_invented
+from headcheck.interpreter.state import Guess, State
+from headcheck.interpreter.values import (
+    Bound,
+    Chosen,
+    Class,
+    Condition,
+    Function,
+    Library,
+    Not,
+    Partial,
+    Ref,
+    Split,
+    Symbol,
+    Tuple,
+    Value,
+    is_plain,
+    label,
+    symbol,
+)
+from headcheck.ir import UNKNOWN, Call, GetAttribute, SetAttribute, walk
+
+if TYPE_CHECKING:
+    from headcheck.interpreter.machine import Machine
+
+MOST_LISTED = 12
+MOST_LEFT = 6
+MOST_SAMPLED = 4
+# What every model has: asking for it does not depend on which one it is.
+COMMON = frozenset(
+    [
+        "apply", "bfloat16", "buffers", "cpu", "cuda", "double", "eval", "float", "forward", "half",
+        "load_state_dict", "parameters", "requires_grad_", "share_memory", "state_dict", "to", "train", "training",
+        "zero_grad",
+    ]
+)  # fmt: skip
+
+_groups = itertools.count()
+
+
+# -- what a path knows of a name -------------------------------------------------------------------------------------
+
+
+def consistent(state: State, key: Value, names: Iterable[Any]) -> list[Any]:
+    """Those of some names that a value may be on a path, by all that the path has tested about it."""
+    if type(key) is not Symbol:
+        return [name for name in names if name == key] if is_plain(key) else list(names)
+    leaf = leaf_of(key)
+    about = [(fact, known) for fact, known in state.facts.items() if leaf is not None and mentions(fact, leaf)]
+    return [name for name in names if fits(key, leaf, name, about)]
+
+
+def fits(key: Symbol, leaf: Symbol | None, name: Any, about: list[tuple[Any, Any]]) -> bool:
+    found = solve(key, name)
+    if found is None:
+        return False
+    symbol, text = found
+    if leaf is None or symbol != leaf:
+        return True
+    # Of a text that an f-string or ``str()`` made, the part may have been a number.
+    values = [text, int(text)] if isinstance(text, str) and text.isdigit() and symbol != key else [text]
+    return any(all(agrees(fact, known, leaf, value) for fact, known in about) for value in values)
+
+
+def agrees(fact: Any, known: Any, leaf: Symbol, text: Any) -> bool:
+    """Whether a fact of a path can be true if `leaf` is `text`."""
+    if type(fact) is tuple:
+        if len(fact) != 2:
+            return True
+        kind, of = fact
+        value = evaluate(of, leaf, text)
+        if value is UNKNOWN:
+            return True
+        if kind == "truth":
+            return bool(value) is known
+        return bool((value in known) == (kind == "in")) if kind in ("in", "not") else True
+    value = evaluate(fact, leaf, text)
+    if value is UNKNOWN or type(known) is Symbol:
+        return True
+    return bool(value == known)
+
+
+def mentions(value: Any, leaf: Symbol) -> bool:
+    """Whether a value is made of an unknown."""
+    if value == leaf:
+        return True
+    kind = type(value)
+    if kind is Symbol:
+        return isinstance(value.key, tuple) and any(mentions(part, leaf) for part in value.key)
+    return kind in (tuple, Condition, Not) and any(mentions(part, leaf) for part in value)
+
+
+def leaf_of(key: Value) -> Symbol | None:
+    """The one unknown that a text is made of: ``arch`` of ``"resnet" + arch.lower()``."""
+    leaves = {*_leaves(key)}
+    return leaves.pop() if len(leaves) == 1 else None
+
+
+def _leaves(key: Value) -> Iterator[Symbol]:
+    if type(key) is not Symbol:
+        return
+    parts = inner(key)
+    if parts is None:
+        yield key
+    else:
+        for part in parts:
+            yield from _leaves(part)
+
+
+def inner(key: Symbol) -> tuple[Value, ...] | None:
+    """What a derived text is made of; None if the unknown is not a derived text."""
+    made = key.key
+    if not isinstance(made, tuple) or made[1:2] == ("deep",):
+        return None
+    if made[0] == "format":
+        return made[1:]
+    if made[0] == "binary" and made[1] == "Add":
+        return made[2:]
+    method = text_method(key)
+    return (method[0],) if method is not None else None
+
+
+def text_method(key: Symbol) -> tuple[Value, str, tuple[Value, ...]] | None:
+    """(text, method, arguments) if an unknown is what a method of a text answered: ``arch.lower()``."""
+    from headcheck.semantics.methods import TEXT_METHODS
+
+    made = key.key
+    if not isinstance(made, tuple) or made[0] != "call" or type(made[1]) is not Symbol:
+        return None
+    function = made[1].key
+    if not isinstance(function, tuple) or function[0] != "attribute" or len(function) != 3:
+        return None
+    return (function[1], function[2], made[2:]) if function[2] in TEXT_METHODS else None
+
+
+def solve(key: Value, text: Any) -> tuple[Symbol | None, Any] | None:
+    """What the unknown in a derived text must be for the text to be `text`; None if it cannot be that.
+
+    (None, …) stands for no unknown, or for one that is not told from others.
+    """
+    if type(key) is not Symbol:
+        return (None, text) if key == text else None
+    parts = inner(key)
+    if parts is None or not isinstance(text, str):
+        return key, text
+    if text_method(key) is not None:
+        leaf = leaf_of(key)
+        value = evaluate(key, leaf, text) if leaf is not None else UNKNOWN
+        return (leaf, text) if value == text else (None, text) if value is UNKNOWN else None
+    unknowns = [part for part in parts if not is_plain(part)]
+    if len(unknowns) != 1:
+        pieces = [str(part) for part in parts if is_plain(part)]
+        return (None, text) if all(piece in text for piece in pieces) else None
+    place = parts.index(unknowns[0])
+    before, after = ("".join(map(str, side)) for side in (parts[:place], parts[place + 1 :]))
+    if not text.startswith(before) or not text.endswith(after) or len(text) < len(before) + len(after):
+        return None
+    return solve(unknowns[0], text[len(before) : len(text) - len(after)])
+
+
+def evaluate(value: Any, leaf: Symbol, text: Any) -> Any:
+    """A value with an unknown taken for `text`, as plain data; UNKNOWN if something else in it is not known."""
+    if value == leaf:
+        return text
+    kind = type(value)
+    if is_plain(value) or value is UNKNOWN:
+        return value
+    if kind is Tuple:
+        items = tuple(evaluate(item, leaf, text) for item in value.items)
+        return UNKNOWN if any(item is UNKNOWN for item in items) else items
+    if kind is Not:
+        inside = evaluate(value.of, leaf, text)
+        return UNKNOWN if inside is UNKNOWN else not inside
+    if kind is Condition:
+        return _compare(value.operator, *(evaluate(side, leaf, text) for side in (value.left, value.right)))
+    if kind is not Symbol or not isinstance(value.key, tuple):
+        return UNKNOWN
+    method = text_method(value)
+    if method is not None:
+        of, name, arguments = method
+        return _call(*(evaluate(part, leaf, text) for part in (of, name, *arguments)))
+    rule = EVALUATED.get(value.key[0])
+    if rule is None:
+        return UNKNOWN
+    parts = [evaluate(part, leaf, text) for part in value.key[1:]]
+    return UNKNOWN if any(part is UNKNOWN for part in parts) else _try(rule, *parts)
+
+
+def _try(function: Callable[..., Any], *arguments: Any) -> Any:
+    """What a function answers; UNKNOWN if it does not take these arguments, as the script's own call would not."""
+    try:
+        return function(*arguments)
+    except (TypeError, ValueError, LookupError, AttributeError, ZeroDivisionError):
+        return UNKNOWN
+
+
+def _call(of: Any, name: str, *arguments: Any) -> Any:
+    if not isinstance(of, str) or any(argument is UNKNOWN for argument in arguments):
+        return UNKNOWN
+    return _try(getattr(of, name), *arguments)
+
+
+def _compare(name: str, left: Any, right: Any) -> Any:
+    if left is UNKNOWN or right is UNKNOWN:
+        return UNKNOWN
+    if name == "Equal":
+        return left == right
+    rule = ORDER.get(name, (lambda one, other: one in other) if name == "In" else None)
+    return UNKNOWN if rule is None else _try(rule, left, right)
+
+
+def _binary(name: str, left: Any, right: Any) -> Any:
+    return BINARY[name](left, right) if isinstance(left, str) and len(left) < 1000 else UNKNOWN
+
+
+EVALUATED: dict[Any, Callable[..., Any]] = {
+    "format": lambda *parts: "".join(map(str, parts)),
+    "binary": _binary,
+    "item": operator.getitem,
+}
+
+
+# -- splitting a path ------------------------------------------------------------------------------------------------
+
+
+class Builder(NamedTuple):
+    """A builder that a name may stand for.
+
+    `heads` are (path, layer, input features) of its model's heads, `attributes` all that its model has; `build` puts
+    the model on a path in the place of the open one, and answers whether its structure is known.
+    """
+
+    name: str
+    heads: tuple[tuple[str, str, int], ...]
+    attributes: frozenset[str]
+    build: Callable[[Machine, State, Ref, Chosen], bool]
+
+
+#: For each library, what lists the builders of one of its namespaces, the best known first.
+LIBRARIES: dict[str, Callable[[str], tuple[Builder, ...]]] = {}
+
+
+def is_open(state: State, value: Value) -> bool:
+    """Whether a value is a model of which it is not known yet which builder made it."""
+    thing = state.heap.get(value.address) if type(value) is Ref else None
+    return type(thing) is Module and thing.chosen is not None
+
+
+def settle(machine: Machine, state: State, ref: Ref, asked: str) -> list[State]:
+    """Paths on each of which an open model is that of one builder, and one more for those that were left out, if any.
+
+    `asked` is the attribute that is read or set: where the script lists no names, those are meant that have it.
+    """
+    chosen: Chosen = state.heap[ref.address].chosen
+    again = chosen.known >= 0
+    if chosen.known == len(state.facts) or state.heap[ref.address].children:
+        return [state]
+    key = chosen.choice.key
+    every = LIBRARIES[chosen.choice.namespace.split(".", 1)[0]](chosen.choice.namespace)
+    names = set(consistent(state, key, [builder.name for builder in every]))
+    builders = [builder for builder in every if builder.name in names]
+    if len(builders) == 1 and builders[0].build(machine, state, ref, chosen):
+        pin(state, key, builders[0].name)
+        return [state]
+    if again or not builders:
+        return [left_open(state, ref)]
+    return one_each(machine, state, ref, builders, asked)
+
+
+def one_each(machine: Machine, state: State, ref: Ref, builders: list[Builder], asked: str) -> list[State]:
+    chosen: Chosen = state.heap[ref.address].chosen
+    key = chosen.choice.key
+    listed = is_listed(state, key)
+    if not listed and asked:
+        builders = [builder for builder in builders if asked in builder.attributes] or builders
+    taken, whole = representatives(builders, MOST_LISTED if listed else MOST_LEFT)
+    kind = "listed" if listed else "all" if whole else "some"
+    group = next(_groups)
+    paths: list[State] = []
+    for builder in taken:
+        path = state.fork()
+        if builder.build(machine, path, ref, chosen):
+            take(path, key, builder.name, (group, kind, len(taken), not paths))
+            paths.append(path)
+    if len(paths) < len(builders):
+        if paths:
+            rule_out(state, key, [builder.name for builder in taken])
+            state.guesses = (*state.guesses, Guess(group, None, kind, len(taken), None))
+        paths.append(left_open(state, ref))
+    return paths
+
+
+def take(state: State, key: Value, name: Any, group: tuple[int, str, int, bool]) -> None:
+    """Go on with one of the names that a value may be. `group`: its number, kind and size, and if this is its first."""
+    pin(state, key, name)
+    number, kind, size, first = group
+    condition = (f"{label(key)} == {name!r}", True, is_invented(key))
+    state.conditions = (*state.conditions, condition)
+    state.guesses = (*state.guesses, Guess(number, name, kind, size, condition, first))
+
+
+def pin(state: State, key: Value, name: Any) -> None:
+    if type(key) is not Symbol or key in state.facts:
+        return
+    state.facts[key] = name
+    leaf, text = solve(key, name) or (None, None)
+    if text_method(key) is not None and leaf is not None and leaf not in state.facts:
+        state.facts[leaf] = text
+
+
+def rule_out(state: State, key: Value, names: list[Any]) -> None:
+    if type(key) is Symbol:
+        state.facts["not", key] = (*state.facts.get(("not", key), ()), *names)
+
+
+def left_open(state: State, ref: Ref) -> State:
+    """The path on which a model is not known, until more is known of its name."""
+    thing: Module = state.heap[ref.address]
+    assert thing.chosen is not None
+    state.heap[ref.address] = thing._replace(chosen=thing.chosen._replace(known=len(state.facts)))
+    return state
+
+
+def is_listed(state: State, key: Value) -> bool:
+    """Whether the script itself lists what a value may be."""
+    leaf = leaf_of(key)
+    return leaf is not None and ("in", leaf) in state.facts
+
+
+def representatives(builders: list[Builder], most: int) -> tuple[list[Builder], bool]:
+    """At most so many builders that stand for all; whether each kind of head among them is there."""
+    if len(builders) <= most:
+        return builders, True
+    kinds: dict[Any, Builder] = {}
+    for builder in builders:
+        kinds.setdefault(builder.heads, builder)
+    if len(kinds) <= most:
+        return list(kinds.values()), True
+    places: dict[Any, Builder] = {}
+    for builder in kinds.values():
+        places.setdefault(tuple(head[:2] for head in builder.heads), builder)
+    first = list(places.values())
+    return [*first, *(b for b in kinds.values() if b not in first)][:MOST_SAMPLED], False
+
+
+# -- dicts of builders -----------------------------------------------------------------------------------------------
+
+
+def pick(
+    machine: Machine, state: State, of: Value, thing: Dictionary, key: Value, default: Value = UNKNOWN
+) -> Split | None:
+    """What a dict of builders or models holds under a name that is not known: each of its entries on a path of its own.
+
+    None if the dict is not one of these.
+    """
+    if type(key) is not Symbol or not thing.items or not all(is_plain(name) for name, _ in thing.items):
+        return None
+    if not any(makes_model(machine, state, value) for _, value in thing.items):
+        return None
+    entries = dict(thing.items)
+    names = consistent(state, key, entries)
+    group = next(_groups)
+    paths: list[tuple[State, Value]] = []
+    for name in names[:MOST_LISTED]:
+        path = state.fork()
+        take(path, key, name, (group, "listed", len(names), not paths))
+        paths.append((path, entries[name]))
+    if default is not UNKNOWN or len(names) > MOST_LISTED:
+        rule_out(state, key, names[:MOST_LISTED])
+        rest = symbol("item", f"…[{label(key)}]", of, key) if default is UNKNOWN else default
+        paths.append((state, rest))
+    return Split(tuple(paths)) if paths else None
+
+
+def makes_model(machine: Machine, state: State, value: Value, depth: int = 3) -> bool:
+    """Whether a value is a model or makes one, or holds what does."""
+    kind = type(value)
+    if kind is Library:
+        return catalog.canonical(value.name) is not None
+    if kind in (Function, Class):
+        return speaks_of_models(machine, value.code)
+    if kind is Bound:
+        return speaks_of_models(machine, value.function.code)
+    if kind is Partial:
+        return makes_model(machine, state, value.function)
+    if kind is Tuple:
+        return depth > 0 and any(makes_model(machine, state, item, depth - 1) for item in value.items)
+    thing = state.object(value)
+    if type(thing) is Module:
+        return thing.build is not None or thing.cls is not None or thing.chosen is not None
+    if type(thing) is Sequence:
+        return depth > 0 and any(makes_model(machine, state, item, depth - 1) for item in thing.items or ())
+    if type(thing) is Dictionary:
+        return depth > 0 and any(makes_model(machine, state, item, depth - 1) for _, item in thing.items or ())
+    return False
+
+
+def speaks_of_models(machine: Machine, code: int) -> bool:
+    """Whether the body of a function or class names a builder or a head."""
+    known = machine.speaking.get(code)
+    if known is None:
+        define = machine.definitions.get(code)
+        words = {o.name for o in walk(define.body) if isinstance(o, (GetAttribute, SetAttribute))} if define else set()
+        words |= {str(o.function) for o in walk(define.body) if isinstance(o, Call)} if define else set()
+        known = machine.speaking[code] = not words.isdisjoint(model_words())
+    return known
+
+
+@functools.cache
+def model_words() -> frozenset[str]:
+    return frozenset([*catalog.registered(), *HEAD_WORDS])
+
+
+HEAD_WORDS = ("classifier", "create_model", "fc", "from_pretrained", "get_model", "heads")

@@ -1,0 +1,281 @@
+"""Models chosen by a name that is not known: the candidates that are left, and what must hold for all of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from headcheck.interpreter import choosing
+from headcheck.interpreter.values import Condition, symbol
+from tests.reading import follow, found, paths, read, variable
+
+ARCH = """
+    import argparse
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--arch"{more})
+    arch = parser.parse_args().arch
+"""
+
+
+def script(body, more=""):
+    return ARCH.format(more=more) + body
+
+
+def row(line):
+    return line + ARCH.count("\n") - 1
+
+
+def builders(text, name="m"):
+    return {variable(e, name).rsplit(".", 1)[-1] for e in paths(text)} - {"?"}
+
+
+def messages(text):
+    return [(f.code, f.conditions) for f in read(text).findings if f.code not in ("HC501", "HC902")]
+
+
+# -- candidates ------------------------------------------------------------------------------------------------------
+
+
+NAMES = ["resnet18", "resnet50", "vgg16", "densenet121", "wide_resnet50_2"]
+
+
+@pytest.mark.parametrize(
+    ("make", "assumed", "left"),
+    [
+        (lambda a: a, {}, NAMES),
+        (lambda a: symbol("binary", "…", "Add", "resnet", a), {}, ["resnet18", "resnet50"]),
+        (lambda a: symbol("format", "…", "vgg", a), {}, ["vgg16"]),
+        (lambda a: symbol("format", "…", "vgg", a), {("truth", "x"): True}, ["vgg16"]),
+    ],
+)
+def test_names_that_fit_a_derived_text(make, assumed, left):
+    state = follow("x = 1")[0].state
+    state.facts.update(assumed)
+    arch = symbol("argument", "arch", "arch")
+    assert choosing.consistent(state, make(arch), NAMES) == left
+
+
+def test_names_that_fit_what_was_tested():
+    state = follow("x = 1")[0].state
+    arch = symbol("argument", "arch", "arch")
+    lower = symbol("call", "…", symbol("attribute", "…", arch, "lower"))
+    state.facts[Condition("In", "resnet", lower)] = True
+    assert choosing.consistent(state, lower, NAMES) == ["resnet18", "resnet50", "wide_resnet50_2"]
+    state.facts["truth", symbol("call", "…", symbol("attribute", "…", arch, "startswith"), "wide")] = False
+    assert choosing.consistent(state, arch, NAMES) == ["resnet18", "resnet50"]
+    state.facts["not", arch] = ("resnet18",)
+    assert choosing.consistent(state, arch, NAMES) == ["resnet50"]
+
+
+def test_a_number_in_a_name():
+    state = follow("x = 1")[0].state
+    depth = symbol("argument", "depth", "depth")
+    state.facts[Condition("Equal", depth, 50)] = True
+    assert choosing.consistent(state, symbol("format", "…", "resnet", depth), NAMES) == ["resnet50"]
+
+
+# -- from the library's namespace ------------------------------------------------------------------------------------
+
+
+BUILDS = [
+    "models.__dict__[arch]()",
+    "getattr(models, arch)(weights=None)",
+    "vars(models)[arch]()",
+    "models.get_model(arch)",
+]
+
+
+@pytest.mark.parametrize("build", BUILDS)
+def test_what_is_asked_narrows_an_open_name(build):
+    text = script(f"    m = {build}\n    n = m.fc.in_features\n    m.fc = nn.Linear(n, 2)\n")
+    assert "resnet50" in builders(text) and "vgg16" not in builders(text)
+    assert found(text) == []
+
+
+def test_a_branch_on_the_name_narrows():
+    text = script("""
+    m = models.__dict__[arch]()
+    if arch.startswith("resnet"):
+        m.fc = nn.Linear(m.fc.in_features, 2)
+    elif "vgg" in arch:
+        m.classifier[6] = nn.Linear(m.classifier[6].in_features, 2)
+    elif arch in ("densenet121", "densenet161"):
+        m.classifier = nn.Linear(m.classifier.in_features, 2)
+    """)
+    names = builders(text)
+    assert {"resnet18", "resnet50", "densenet121", "densenet161"} <= names
+    assert any(name.startswith("vgg") for name in names)
+    assert found(text) == []
+
+
+def test_a_finding_holds_for_every_candidate():
+    text = "    m = models.__dict__[arch]()\n    m.fc = nn.Linear({}, 2)\n"
+    assert found(script(text.format(512))) == []  # right for resnet18
+    assert found(script(text.format(7))) == [(row(2), "HC101")]
+    assert found(script(text.format("m.fc.out_features"))) == [(row(2), "HC101")]
+    vgg = '    m = getattr(models, "vgg" + arch)()\n    m.classifier[6] = nn.Linear({}, 2)\n'
+    assert found(script(vgg.format(4096))) == []
+    assert found(script(vgg.format(512))) == [(row(2), "HC101")]
+
+
+def test_a_failure_is_that_of_every_candidate():
+    text = "    m = models.__dict__[arch]()\n    m.{} = nn.Linear(m.{}.in_features, 2)\n"
+    assert found(script(text.format("classifier", "classifier"))) == []
+    assert found(script(text.format("last_linear", "last_linear"))) == [(row(2), "HC202")]
+
+
+def test_order_does_not_depend_on_the_name():
+    text = """
+    m = models.__dict__[arch](weights="DEFAULT")
+    m.fc = nn.Linear(m.fc.in_features, 2)
+    for p in m.parameters():
+        p.requires_grad = False
+    torch.optim.SGD(m.parameters(), lr=0.1)
+    """
+    assert [code for code, _ in messages(script(text))] == ["HC301"]
+
+
+def test_frozen_before_it_is_known():
+    text = """
+    m = models.__dict__[arch](weights="DEFAULT")
+    for p in m.parameters():
+        p.requires_grad = False
+    m.fc = nn.Linear(m.fc.in_features, 2)
+    torch.optim.SGD(m.fc.parameters(), lr=0.1)
+    """
+    assert found(script(text)) == []
+    assert all(e.models and e.models[0].module.trainable is False for e in paths(script(text)) if e.models)
+
+
+def test_names_the_script_lists():
+    text = script(
+        "    m = models.__dict__[arch]()\n    m.fc = nn.Linear(512, 2)\n", ', choices=["resnet18", "resnet50"]'
+    )
+    assert messages(text) == [("HC101", ("args.arch == 'resnet50'",))]
+    assert builders(text) == {"resnet18", "resnet50"}
+
+
+def test_a_name_that_becomes_known_later():
+    text = script("""
+    m = models.__dict__[arch]()
+    n = m.avgpool
+    if arch == "vgg19":
+        m.classifier[6] = nn.Linear(4096, 2)
+    """)
+    assert "vgg19" in builders(text)
+    assert found(text) == []
+
+
+def test_asked_with_hasattr():
+    text = script("""
+    m = models.__dict__[arch]()
+    if hasattr(m, "fc"):
+        m.fc = nn.Linear(m.fc.in_features, 2)
+    elif hasattr(m, "classifier"):
+        if isinstance(m.classifier, nn.Linear):
+            m.classifier = nn.Linear(m.classifier.in_features, 2)
+        else:
+            m.classifier[-1] = nn.Linear(m.classifier[-1].in_features, 2)
+    """)
+    assert {"resnet50", "vgg16", "densenet121"} <= builders(text)
+    assert found(text) == []
+
+
+# -- dicts of builders -----------------------------------------------------------------------------------------------
+
+
+def test_a_dict_of_builders():
+    text = script("""
+    NETS = {"small": models.resnet18, "large": models.resnet50, "old": models.vgg16}
+    m = NETS[arch]()
+    m.fc = nn.Linear(512, 2)
+    """)
+    assert builders(text) == {"resnet18", "resnet50", "vgg16"}
+    assert messages(text) == [("HC201", ("args.arch == 'old'",)), ("HC101", ("args.arch == 'large'",))]
+
+
+def test_a_dict_of_pairs():
+    text = script("""
+    NETS = {"small": (models.resnet18, 512), "large": (models.resnet50, 2048)}
+    build, size = NETS[arch]
+    m = build()
+    m.fc = nn.Linear(size, 2)
+    """)
+    assert builders(text) == {"resnet18", "resnet50"}
+    assert found(text) == []
+
+
+def test_a_dict_of_models_and_functions():
+    text = script("""
+    def small():
+        return models.resnet18()
+
+    NETS = {"small": small, "lambda": lambda: models.vgg16(), "built": models.alexnet()}
+    m = NETS[arch] if arch == "built" else NETS[arch]()
+    print(m.features)
+    """)
+    assert builders(text) == {"resnet18", "vgg16", "alexnet"}
+
+
+def test_other_dicts_do_not_split_a_path():
+    text = script("""
+    LOSSES = {"ce": nn.CrossEntropyLoss, "mse": nn.MSELoss}
+    loss = LOSSES[arch]()
+    m = models.resnet18()
+    """)
+    assert len(paths(text)) == 1
+
+
+# -- what must not be taken for a failure ----------------------------------------------------------------------------
+
+
+def test_a_layer_whose_type_was_asked():
+    text = """
+    m = models.vgg16()
+    for layer in m.classifier:
+        if type(layer) == torch.nn.modules.linear.Linear:
+            n = layer.in_features
+            break
+    for layer in m.classifier:
+        if is_linear(layer):
+            k = layer.in_features
+            break
+    """
+    assert found(text) == []
+    assert {variable(e, "n") for e in paths(text)} == {25088}
+
+
+def test_lists_that_a_loop_of_unknown_length_fills():
+    text = """
+    class Net(nn.Module):
+        def __init__(self, depth):
+            super().__init__()
+            self.first, self.second = nn.ModuleList(), nn.ModuleList()
+            for i in range(depth):
+                if i == 0:
+                    self.first.append(nn.Linear(1, 2))
+                elif i == 1:
+                    self.second.append(nn.Linear(1, 2))
+
+        def load(self):
+            return self.first[0], self.second[0]
+    """
+    assert found(text) == []
+
+
+def test_an_old_head_inside_the_new_one():
+    text = """
+    class Net(nn.Module):
+        def __init__(self, base):
+            super().__init__()
+            self.base = base
+            self.base.fc = nn.Sequential(nn.Linear(2, 2), self.base.fc)
+            self.base.fc[1].bias.requires_grad = False
+    """
+    assert found(text) == []
+
+
+def test_attributes_that_others_add():
+    assert found("m = nn.Sequential(nn.Linear(1, 2))\nCompiler(m)\nm.engine") == []
+    assert found("m = torch.compile(nn.Linear(1, 2))\nm._compile_kwargs") == []
+    assert found("m = models.densenet121()\nsummary(m)\nm.fc") == [(3, "HC202")]
+    assert found("m = models.efficientnet_b0()\nm._fc") == [(2, "HC202")]
