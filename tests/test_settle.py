@@ -12,7 +12,7 @@ from headcheck.findings import Expectation, FileResult
 from tests.reading import found, read
 
 FROZEN_AFTER = """
-m = models.resnet50()
+m = models.resnet50(weights="DEFAULT")
 m.fc = nn.Linear(2048, 10)
 for p in m.parameters():
     p.requires_grad = False
