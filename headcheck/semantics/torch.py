@@ -34,7 +34,7 @@ def harmless(call: CallSite) -> Value:
     return unknown(call)
 
 
-@effect("torch.nn.Module.__init__")
+@effect("torch.nn.Module.__init__", "torch.nn.modules.Module.__init__", "torch.nn.modules.module.Module.__init__")
 def module_init(call: CallSite) -> Value:
     access.initialised(call.state, call.argument(0, "self"))
     return None
