@@ -145,6 +145,9 @@ def run_layer(state: State, part: Part, given: Value, site: Operation) -> Value:
             return unknown_output(part, given) if layers.RULES[kind] is not layers.same else tensor
         head = ()
     result = layers.infer(kind, get, plain_shape(tensor.shape[len(head) :]))
+    if isinstance(result, Mismatch) and may_fit(result, tensor):
+        gives = get("out_features")
+        return Tensor((*tensor.shape[:-1], gives if type(gives) is int else None), address, tensor.source)
     if isinstance(result, Mismatch):
         state.log(events.Mismatched(site, address, result, tensor))
         gives = get("out_features")
@@ -159,6 +162,18 @@ def run_layer(state: State, part: Part, given: Value, site: Operation) -> Value:
     if kind in shapes.SIZED:
         return Tensor(shape, address, tensor.source)
     return tensor._replace(shape=shape)
+
+
+def may_fit(mismatch: Mismatch, tensor: Tensor) -> bool:
+    """Whether a Linear may take a map after all: the width of the map is unknown, and can be what it takes.
+
+    A map that comes out of a library model is far narrower than a Linear made for its channels.
+    """
+    assert tensor.shape is not None
+    if mismatch.reason != "map" or type(tensor.shape[-1]) is int:
+        return False
+    channels = tensor.shape[1]
+    return not (tensor.source is not None and type(channels) is int and (mismatch.takes or 0) >= channels)
 
 
 def kept_symbols(before: tuple[Any, ...], after: Shape) -> tuple[Any, ...]:

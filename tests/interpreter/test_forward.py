@@ -333,6 +333,19 @@ class Net(pl.LightningModule):
 """,
         [(14, "HC107"), (18, "HC101")],
     ),
+    "a map as wide as the layer takes": (
+        """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.maps = nn.Conv2d(1, 8, 3, padding=1)
+        self.over_frequencies = nn.Linear(80, 10)
+
+    def forward(self, x):
+        return self.over_frequencies(self.maps(x))
+""",
+        [],
+    ),
     "a head beside the backbone, in plain functions": (
         """
 backbone = models.densenet121(weights="DEFAULT").features
