@@ -19,6 +19,7 @@ from headcheck.interpreter.operators import BINARY, ORDER, is_invented
 from headcheck.interpreter.state import Guess, State
 from headcheck.interpreter.values import (
     Bound,
+    Choice,
     Chosen,
     Class,
     Condition,
@@ -374,6 +375,9 @@ def pick(
         return None
     if not any(makes_model(machine, state, value) for _, value in thing.items):
         return None
+    namespace = namespace_in(thing.items)
+    if namespace is not None:
+        return Split(((state, Choice(namespace, key)),))
     entries = dict(thing.items)
     names = consistent(state, key, entries)
     group = next(_groups)
@@ -387,6 +391,19 @@ def pick(
         rest = symbol("item", f"…[{label(key)}]", of, key) if default is UNKNOWN else default
         paths.append((state, rest))
     return Split(tuple(paths)) if paths else None
+
+
+MOST_BY_HAND = 40  # builders that a script may import one by one
+
+
+def namespace_in(items: Iterable[tuple[Value, Value]]) -> str | None:
+    """The namespace of a library whose builders a star import brought, all under their own names."""
+    found = [value.name.rpartition(".")[0] for name, value in items if is_builder(name, value)]
+    return found[0] if len(found) > MOST_BY_HAND and len(set(found)) == 1 else None
+
+
+def is_builder(name: Value, value: Value) -> bool:
+    return type(value) is Library and value.name.endswith(f".{name}") and catalog.canonical(value.name) is not None
 
 
 def makes_model(machine: Machine, state: State, value: Value, depth: int = 3) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from headcheck import events
-from headcheck.interpreter import access, heap
+from headcheck.interpreter import access, choosing, heap
 from headcheck.interpreter.heap import DELETED, Dictionary, Sequence
 from headcheck.interpreter.operators import combined, equal
 from headcheck.interpreter.values import (
@@ -176,6 +176,9 @@ def dictionary_get(call: CallSite) -> Value:
             return found
         if all(same is False for same, _ in answers):
             return call.argument(1, "default", None)
+        split = choosing.pick(call.machine, call.state, call.receiver, thing, key, call.argument(1, "default", None))
+        if split is not None:
+            return split
     return symbol("item", f"…[{label(key)}]", call.receiver, key)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 from headcheck import catalog
-from headcheck.interpreter import access, heap
+from headcheck.interpreter import access, choosing, heap
 from headcheck.interpreter.heap import DELETED, Dictionary, Instance, Module, Sequence, StateDict
 from headcheck.interpreter.iterate import ELEMENTS, element_of, items_of
 from headcheck.interpreter.operators import truth
@@ -433,9 +433,22 @@ def type_(call: CallSite) -> Value:
     return unknown(call) if found is None else found
 
 
+@effect("builtins.globals")
+def globals_(call: CallSite) -> Value:
+    """The variables of the module, where a star import filled them with a library's builders."""
+    variables = call.state.globals[call.state.frame.module]
+    items = tuple((k, v) for k, v in variables.items() if k[0] != "%")
+    if choosing.namespace_in(items) is None:
+        return unknown(call)
+    return call.state.allocate(Dictionary(items), call.site)
+
+
 @effect("builtins.vars")
 def vars_(call: CallSite) -> Value:
     value = call.argument(0, "object")
+    thing = call.state.object(value)
+    if type(thing) is Instance and thing.cls is None:  # ``vars(parser.parse_args())``
+        return call.state.allocate(Dictionary(tuple(thing.attributes.items())), call.site)
     return Namespace(value.name) if type(value) is Library else unknown(call)
 
 

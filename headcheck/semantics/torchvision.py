@@ -231,10 +231,13 @@ HUB_KEYWORDS = frozenset({"repo_or_dir", "model", "force_reload", "verbose", "tr
 def hub_load(call: CallSite) -> Value:
     """`torch.hub.load` of the known repository of torchvision is a builder of torchvision."""
     repository, name = call.argument(0, "repo_or_dir"), call.argument(1, "model")
-    if not isinstance(repository, str) or not repository.startswith("pytorch/vision") or not isinstance(name, str):
+    if not isinstance(repository, str) or not repository.startswith("pytorch/vision"):
         return unknown(call)
-    canonical = catalog.model_builder(str(name))
     keywords = {k: v for k, v in call.keywords.items() if k not in HUB_KEYWORDS}
     if "pretrained" in keywords:  # right there: the tag that is loaded may be older than `weights`
         keywords["weights"] = keywords.pop("pretrained")
-    return unknown(call) if canonical is None else build(call._replace(arguments=(), keywords=keywords), canonical)
+    builder = call._replace(arguments=(), keywords=keywords)
+    if type(name) is Symbol:
+        return build_by_choice(builder, Choice(REGISTRY, name))
+    canonical = catalog.model_builder(str(name)) if isinstance(name, str) else None
+    return unknown(call) if canonical is None else build(builder, canonical)

@@ -225,6 +225,38 @@ def test_other_dicts_do_not_split_a_path():
     assert len(paths(text)) == 1
 
 
+def test_a_dict_asked_with_get():
+    text = script("""
+    NETS = {"small": models.resnet18, "large": models.resnet50}
+    build = NETS.get(arch)
+    if build is None:
+        raise ValueError(arch)
+    m = build()
+    m.fc = nn.Linear(m.fc.in_features, 2)
+    """)
+    assert builders(text) == {"resnet18", "resnet50"}
+    assert found(text) == []
+
+
+def test_the_variables_of_a_module_with_a_star_import():
+    text = script("""
+    from torchvision.models import *
+    m = globals()[arch]()
+    m.fc = nn.Linear(m.fc.in_features, 2)
+    """)
+    assert "resnet50" in builders(text)
+    assert found(text) == []
+
+
+def test_the_hub():
+    text = script("""
+    m = torch.hub.load("pytorch/vision:v0.10.0", arch, pretrained=True)
+    m.fc = nn.Linear(m.fc.in_features, 2)
+    """)
+    assert "resnet50" in builders(text)
+    assert found(text) == []
+
+
 # -- what must not be taken for a failure ----------------------------------------------------------------------------
 
 
