@@ -274,6 +274,15 @@ class Escaped(NamedTuple):
     where: str
 
 
+class Returned(NamedTuple):
+    """A function of the script, defined at `site`, answered a module and never read its parameter `name`, a `count`."""
+
+    site: Site
+    module: Address
+    name: str
+    count: Any
+
+
 class UnknownName(NamedTuple):
     """A library has no member of this name."""
 
@@ -285,6 +294,6 @@ class UnknownName(NamedTuple):
 Event: TypeAlias = (
     "Built | Created | Taken | Copied | ChildSet | ChildDeleted | FieldSet | Missing | Flagged | FlagMissed"
     " | Mismatched | LossTaken | Backward | TopTaken | StateTaken | StateChanged | Uncalled"
-    " | NameTested | Moved | Ambient | Entered"
+    " | NameTested | Moved | Ambient | Entered | Returned"
     " | ModeSet | Optimized | Loaded | Overwritten | Called | OutputRead | Unresolved | Escaped | UnknownName"
 )

@@ -40,6 +40,29 @@ def weights_with_num_classes(execution: Execution) -> Iterator[Report]:
         yield Report("HC406", event.site, message, help_, Expectation("raises"), event.module)
 
 
+@check("HC112")
+def num_classes_unused(execution: Execution) -> Iterator[Report]:
+    """A function that takes the number of classes, never reads it, and answers a model with the library's own head."""
+    for event in execution.of(events.Returned):
+        model = next((m for m in execution.models if m.ref == Ref(event.module)), None)
+        main = [h for h in model.entry.heads if not h.auxiliary] if model else []
+        if model is None or not main:
+            continue
+        if any(list(execution.edited_places(model, head.path)) for head in main) or model.built.keywords:
+            continue  # somebody else puts the head in, or says how many classes there are
+        if not execution.forward_is_the_librarys(model) or event.count == main[0].out_features:
+            continue
+        if len(execution.holders(event.module)) > 1:  # what holds it may go on from the 1000
+            continue
+        message = (
+            f"`{event.name}` is never used: the {short(model.entry.builder)} that is returned keeps its "
+            f"{main[0].out_features} classes"
+        )
+        expectation = Expectation("output", classes=main[0].out_features)
+        help_ = f"put a new head in before it is returned: {new_head(execution, model, main[0], event.count)}"
+        yield Report("HC112", event.site, message, help_, expectation, event.module)
+
+
 @check("HC501")
 def deprecated_pretrained(execution: Execution) -> Iterator[Report]:
     """``pretrained=`` where torchvision wants ``weights=``."""

@@ -183,6 +183,11 @@ def module_attribute(machine: Machine, state: State, ref: Ref, name: str, site: 
     return UNKNOWN
 
 
+def is_own_method(machine: Machine, name: str) -> bool:
+    """Whether a function of the script has this name: a module of its own class may stand where this one does."""
+    return any(define.name == name for define in machine.definitions.values())
+
+
 def added_elsewhere(state: State, ref: Ref, name: str) -> bool:
     """Whether code that is not followed may have added an attribute: it was handed the module, and the name is not that
     of a part of some model, which it would be if one model were taken for another."""
@@ -231,7 +236,7 @@ def _beyond(machine: Machine, module: Module, ref: Ref, name: str) -> Value:
         known = signature is None or name in signature.parameters or name in catalog.layer_attributes(module.kind)
     # A name with an underscore is somebody's own, but `_fc` and its like are what other libraries call their heads.
     private = known is False and name[0] == "_" and name.lstrip("_") not in catalog.part_names()
-    if known is False and not private and not machine.may_be_assigned(name):
+    if known is False and not private and not machine.may_be_assigned(name) and not is_own_method(machine, name):
         return DELETED
     if known and module.kind.startswith("torch.nn."):
         return Method(ref, name)

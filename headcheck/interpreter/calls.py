@@ -35,6 +35,7 @@ from headcheck.interpreter.values import (
     symbol,
 )
 from headcheck.ir import UNKNOWN, Define, Operation
+from headcheck.ir.facts import is_read
 from headcheck.semantics import registry
 from headcheck.semantics.registry import CallSite
 
@@ -109,9 +110,23 @@ def enter(
             one.end("")
         elif not one.ended:
             one.result = None
+        if not one.ended and type(one.result) is Ref:
+            log_returned(one, define, env)
         one.frame = caller_frame
         go_back(one, at_home, caller_env, len(after))
     return machine.merge_results(after) if len(after) > 1 else after
+
+
+COUNTS = frozenset(
+    ["n_classes", "nb_classes", "nclasses", "num_class", "num_classes", "num_labels", "number_of_classes"]
+)
+
+
+def log_returned(state: State, define: Define, arguments: Mapping[str, Value]) -> None:
+    """Note which module a function answers that is told how many classes there are and does not listen."""
+    name = next((p.name for p in define.parameters if p.name in COUNTS), None)
+    if name is not None and type(state.object(state.result)) is Module and not is_read(define, name):
+        state.log(events.Returned(define, state.result.address, name, arguments.get(name, UNKNOWN)))
 
 
 def bind_arguments(

@@ -19,6 +19,7 @@ SOFT = (
     events.ModeSet,
     events.Loaded,
     events.Overwritten,
+    events.Returned,
     events.StateTaken,
     events.StateChanged,
     events.Escaped,

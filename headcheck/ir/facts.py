@@ -7,6 +7,8 @@ from collections import defaultdict
 from headcheck.ir import (
     Block,
     Call,
+    Define,
+    DeleteName,
     GetAttribute,
     GetItem,
     Operation,
@@ -97,3 +99,11 @@ def head_sites(block: Block) -> list[tuple[Operation, str]]:
         elif isinstance(operation, SetItem) and operation.value in layers:
             found.append((operation, str(operation.index)))
     return found
+
+
+def is_read(define: Define, name: str) -> bool:
+    """Whether the body of a function reads a parameter, deletes it, or may read it by way of `locals`."""
+    return any(
+        name in variables(operation) or "locals" in variables(operation) or isinstance(operation, DeleteName)
+        for operation in walk(define.body)
+    )

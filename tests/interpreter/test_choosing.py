@@ -311,3 +311,20 @@ def test_attributes_that_others_add():
     assert found("m = torch.compile(nn.Linear(1, 2))\nm._compile_kwargs") == []
     assert found("m = models.densenet121()\nsummary(m)\nm.fc") == [(3, "HC202")]
     assert found("m = models.efficientnet_b0()\nm._fc") == [(2, "HC202")]
+
+
+def test_a_method_that_a_class_of_the_script_has():
+    text = """
+    class Squeeze(nn.Module):
+        def cost(self):
+            return 1
+
+    class Block(nn.Module):
+        def __init__(self, ratio):
+            super().__init__()
+            self.se = Squeeze() if ratio > 0 else nn.Identity()
+
+        def cost(self):
+            return self.se.cost()
+    """
+    assert found(text) == []
