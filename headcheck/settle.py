@@ -32,7 +32,7 @@ def over_paths(code: str, seen: Seen, executions: list[Execution]) -> tuple[Exec
     if not sure:
         return None
     # Where a report holds for all candidates that have a path, nothing else is known of those that have none.
-    groups = {guess.group for execution, _ in sure for guess in execution.guesses if guess.kind != "listed"}
+    groups = {guess.group for execution, _ in sure for guess in execution.guesses if is_open(guess)}
     rest = {id(e) for e in executions if any(g.name is None and g.group in groups for g in e.guesses)}
     known = [e for e in executions if not e.doubtful and id(e) not in rest]
     passing = [e for e in known if e.passes(sure[0][1].site)]
@@ -52,6 +52,11 @@ def over_paths(code: str, seen: Seen, executions: list[Execution]) -> tuple[Exec
             conditions.append(AT_DEFAULTS)
         return execution, report, conditions
     return None
+
+
+def is_open(guess: Guess) -> bool:
+    """Whether a path took a candidate that the script does not name."""
+    return guess.kind != "listed" and guess.name is not None
 
 
 def beside(sure: Seen, executions: list[Execution]) -> list[Execution]:
@@ -80,7 +85,7 @@ def holds_for_all(guess: Guess, execution: Execution, report: Report, sure: Seen
 
     Of a failure, each candidate there is; of candidates that only stand for others, two.
     """
-    if guess.kind == "listed":
+    if not is_open(guess):
         return True
     shown = {g.name for e, _ in sure for g in e.guesses if g.group == guess.group}
     if execution.state.ended == "raise":

@@ -165,6 +165,16 @@ def test_a_name_that_becomes_known_later():
     assert found(text) == []
 
 
+def test_a_candidate_that_was_left_out_at_first():
+    text = script("""
+    m = models.__dict__[arch]()
+    n = m.avgpool
+    if arch == "vgg19":
+        m.classifier[6] = nn.Linear(512, 2)
+    """)
+    assert found(text) == [(row(5), "HC101")]
+
+
 def test_asked_with_hasattr():
     text = script("""
     m = models.__dict__[arch]()
