@@ -97,8 +97,11 @@ def missing_attribute(execution: Execution) -> Iterator[Report]:
         if execution.kind(part) in WRAPPERS:  # HC204's
             continue
         place = execution.was_at(event.owner)
-        if place is None and event.action == "read" and execution.escaped_before(event.owner, event):
-            continue  # whoever it was handed to may have given it the attribute
+        # Whoever a layer was handed to may have given it the attribute; and one that is there on some paths only may
+        # be no more than a stand-in.
+        unsure = execution.conditions or execution.escaped_before(event.owner, event)
+        if place is None and event.action == "read" and unsure:
+            continue
         owner = f"{built(execution, place[0])}" if place and not place[1] else layer_name(execution.kind(part))
         if place and place[1]:
             owner = f"`{dotted(place[1])}` of {built(execution, place[0])}"

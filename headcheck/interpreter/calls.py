@@ -308,8 +308,12 @@ def call_choice(
     machine: Machine, state: State, choice: Choice, arguments: Arguments, keywords: Keywords, site: Operation
 ) -> list[State]:
     """A builder chosen by a name that is not known (yet)."""
+    from headcheck.interpreter.choosing import LIBRARIES
     from headcheck.semantics.torchvision import build_by_choice
 
+    if choice.namespace.split(".", 1)[0] not in LIBRARIES:  # ``getattr(nn, name)()``, ``getattr(optim, name)(…)``
+        unknown = symbol("member", f"{label(choice.key)} of {choice.namespace}", choice.namespace, choice.key)
+        return call_unknown(machine, state, unknown, arguments, keywords, site)
     call = CallSite(machine, state, choice.namespace, None, arguments, keywords, site)
     return answer(state, build_by_choice(call, choice))
 

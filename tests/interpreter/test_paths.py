@@ -407,3 +407,35 @@ def test_what_was_read_of_something_unknown_stays_what_it_was():
                 self.encoder.fc[2].bias.requires_grad = False
     """
     assert found(script) == []
+
+
+def test_a_member_of_another_library_by_an_open_name_is_no_model():
+    script = """
+        import sys
+        model = models.resnet18()
+        model.fc = nn.Linear(512, 3)
+        loss = getattr(nn, sys.argv[1])()
+        optimizer = getattr(torch.optim, sys.argv[2])(model.layer1.parameters(), lr=0.1)
+        print(loss.reduction, optimizer.defaults)
+    """
+    assert found(script) == []
+
+
+def test_a_stand_in_for_a_layer_need_not_have_all_of_it():
+    script = """
+        class Block(nn.Module):
+            def __init__(self, ratio):
+                super().__init__()
+                if ratio > 0:
+                    self.gate = Gate()
+                else:
+                    self.gate = nn.Identity()
+
+            def complexity(self):
+                return self.gate.complexity()
+
+        class Gate(nn.Module):
+            def complexity(self):
+                return 1
+    """
+    assert found(script) == []
