@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
-
-import libcst as cst
 
 from headcheck import checks, settle
 from headcheck.blindspots import Replacement, survey
@@ -25,14 +23,13 @@ from headcheck.findings import (
     Severity,
     Statistics,
 )
-from headcheck.interpreter.modules import Alone
+from headcheck.interpreter.modules import Alone, Project
 from headcheck.interpreter.run import interpret
 from headcheck.interpreter.values import Address
-from headcheck.ir import Block, facts
-from headcheck.ir.lower import lower
-from headcheck.positions import Positions
-from headcheck.source import guard, ipython
+from headcheck.ir import Operation, facts
+from headcheck.source import guard
 from headcheck.source.reading import Unreadable
+from headcheck.units import Places, Refused, Unit, read, said_in
 
 LocalModules = Callable[[str, int], bool]
 MOST_REPORTS = 8  # of one builder call: how it ends on so many different paths is shown
@@ -52,23 +49,12 @@ def analyse(
 ) -> FileResult:
     """Read a script, or the text of a notebook whose parts are `cells`; the result has its places in this text.
 
-    A text that cannot be parsed gives one HC901 finding; `models` asks for reports and plans. A script that is no
-    Python because of IPython's syntax in it (one that Colab saved) is read without that.
+    A text that cannot be parsed gives one HC901 finding; `models` asks for reports and plans.
     """
-    checked = guard.check(text, filename)
-    if isinstance(checked, Unreadable) and not cells:
-        plain = ipython.plain(text)
-        again = guard.check(plain.text, filename) if plain.text != text else checked
-        if not isinstance(again, Unreadable):
-            cells = (Cell(None, 1, text, plain.shifts),)
-            text = plain.text
-        checked = again
-    if isinstance(checked, Unreadable):
-        return unreadable(checked, text, cells)
-    module = guard.parse(text, filename)
-    if isinstance(module, Unreadable):
-        return unreadable(module, text, cells)
-    return guard.on_large_stack(lambda: analyse_module(module, text, filename, local_modules, models, cells))
+    unit = read(text, filename, filename, cells)
+    if isinstance(unit, Refused):
+        return unreadable(*unit)
+    return guard.on_large_stack(lambda: analyse_unit(unit, Alone(local_modules), (), models))
 
 
 def unreadable(what: Unreadable, text: str = "", cells: tuple[Cell, ...] = ()) -> FileResult:
@@ -85,46 +71,46 @@ def not_read(what: Unreadable, severity: Severity | None = None) -> Finding:
     return Finding(what.filename, rule.code, rule.name, severity or rule.severity, what.reason, place, place)
 
 
-def analyse_module(
-    module: cst.Module,
-    text: str,
-    filename: str,
-    local_modules: LocalModules,
-    models: bool = True,
-    cells: tuple[Cell, ...] = (),
-) -> FileResult:
-    """Read a parsed script."""
-    positions = Positions(module, cells)
-    block = lower(module)
-    file_facts = gather(block, positions)
-    executions = interpret(block, file_facts, Alone(local_modules))
+def analyse_unit(unit: Unit, project: Project, imported: Iterable[Unit], models: bool = True) -> FileResult:
+    """Read a script, with the modules of its project that it is followed through. Findings may lie in any of them."""
+    places = Places((unit, *imported))
+    executions = interpret(unit.block, gather(places), project)
     book = PlanBook()
-    findings = find(executions, positions, filename, book)
-    reports = report_models(executions, positions, filename, book) if models else ()
-    heads = survey(executions)
+    findings = find(executions, places, book)
+    reports = report_models(executions, places, book) if models else ()
+    heads = [head for head in survey(executions) if places.unit_of(head.site) is unit]
     return FileResult(
-        filename,
-        text,
+        unit.filename,
+        unit.text,
         findings,
         reports,
         count(executions, heads),
         tuple(book.plans()) if models else (),
         relevant=True,
-        blind_spots=blind_spots(heads, positions) if models else (),
-        cells=cells,
+        blind_spots=blind_spots(heads, places) if models else (),
+        cells=unit.cells,
     )
 
 
-def gather(block: Block, positions: Positions) -> FileFacts:
-    """What the whole file says."""
+def gather(places: Places) -> FileFacts:
+    """What a script and the modules it is followed through say, whatever path is taken."""
     return FileFacts(
-        lambda: facts.assigned_attributes(block),
-        lambda: facts.used_attributes(block),
-        lambda: facts.head_sites(block),
-        positions.line,
-        positions.where,
-        any(cell.number is not None for cell in positions.cells),
+        lambda: assigned_attributes(places.units),
+        lambda: frozenset().union(*(unit.used_attributes for unit in places.units)),
+        lambda: facts.head_sites(places.root.block),
+        places.line,
+        places.where,
+        any(cell.number is not None for cell in places.root.cells),
     )
+
+
+def assigned_attributes(units: Iterable[Unit]) -> Mapping[str, frozenset[int]]:
+    """The attributes that some code sets, and the operations that do."""
+    found: dict[str, frozenset[int]] = {}
+    for unit in units:
+        for name, sites in unit.assigned_attributes.items():
+            found[name] = found[name] | sites if name in found else sites
+    return found
 
 
 NOTHING = Expectation()
@@ -166,39 +152,48 @@ class PlanBook:
 # -- findings --------------------------------------------------------------------------------------------------------
 
 
-def find(executions: list[Execution], positions: Positions, filename: str, book: PlanBook) -> tuple[Finding, ...]:
+def find(executions: list[Execution], places: Places, book: PlanBook) -> tuple[Finding, ...]:
     """Ask every check about every execution, and keep what its rule promises to hold."""
     reports: dict[tuple[str, int], list[tuple[Execution, Report]]] = {}
     for execution in executions:
         for _, function in checks.load():
             for report in function(execution):
+                if report.order and len(places.units) > 1:
+                    report = report._replace(site=mended_at(execution, report, places))
                 reports.setdefault((report.code, id(report.site)), []).append((execution, report))
     findings = []
     for (code, _), seen in reports.items():
         kept = settle.over_paths(code, seen, executions)
         if kept is not None:
-            findings.append(finding(*kept, positions, filename, book))
-    return tuple(sorted(findings, key=lambda f: (f.location, f.code)))
+            findings.append(finding(*kept, places, book))
+    return tuple(sorted(findings, key=lambda f: (f.filename, f.location, f.code)))
 
 
-def finding(
-    execution: Execution, report: Report, conditions: Iterable[Any], positions: Positions, filename: str, book: PlanBook
-) -> Finding:
+def mended_at(execution: Execution, report: Report, places: Places) -> Operation:
+    """Where to mend what is wrong in its order: the call of it, if what does it is a function of another file."""
+    if report.model is None:
+        return report.site  # type: ignore[no-any-return]
+    seen = execution.seen_from(report.site, report.model)
+    return seen if places.unit_of(seen) is not places.unit_of(report.site) else report.site  # type: ignore[no-any-return]
+
+
+def finding(execution: Execution, report: Report, conditions: Iterable[Any], places: Places, book: PlanBook) -> Finding:
     from headcheck import rulebook
 
     rule = rulebook.rule(report.code)
-    start, end = positions.span(report.site)
+    filename = places.filename(report.site)
+    start, end = places.span(report.site)
     return Finding(
         filename,
         report.code,
         rule.name,
         report.severity or rule.severity,
-        report.message,
+        said_in(filename, report.message),
         start,
         end,
-        report.help,
-        settle.condition_words(conditions, positions.code),
-        fix=fix_of(report, positions),
+        said_in(filename, report.help),
+        settle.condition_words(conditions, places.code),
+        fix=fix_of(report, places),
         expectation=report.expectation,
         plan=book.number_of_steps(report.steps)
         if report.steps
@@ -206,9 +201,9 @@ def finding(
     )
 
 
-def fix_of(report: Report, positions: Positions) -> Fix | None:
+def fix_of(report: Report, places: Places) -> Fix | None:
     """The edit that a report asks for, if what it replaces stands where it says."""
-    found = positions.keyword(report.site, report.fix[0]) if report.fix is not None else None
+    found = places.keyword(report.site, report.fix[0]) if report.fix is not None else None
     if found is None or report.fix is None:
         return None
     return Fix(f"write {report.fix[1]}", True, (Edit(*found, report.fix[1]),))
@@ -217,9 +212,7 @@ def fix_of(report: Report, positions: Positions) -> Fix | None:
 # -- models ----------------------------------------------------------------------------------------------------------
 
 
-def report_models(
-    executions: list[Execution], positions: Positions, filename: str, book: PlanBook
-) -> tuple[ModelReport, ...]:
+def report_models(executions: list[Execution], places: Places, book: PlanBook) -> tuple[ModelReport, ...]:
     """Each library model as each execution leaves it; what is the same on several is said once."""
     from headcheck import timeline
 
@@ -228,7 +221,7 @@ def report_models(
         if execution.doubtful or any(g.kind != "listed" and not g.first for g in execution.guesses):
             continue
         for model in execution.models:
-            report = timeline.report(execution, model, positions, filename, ())
+            report = timeline.report(execution, model, places, ())
             ends = by_site.setdefault(id(model.built.site), {})
             key = (report.builder, report.heads, report.trainable)
             known = ends.get(key)
@@ -242,7 +235,7 @@ def report_models(
         for execution, model, report in finished:
             others = [other.conditions for other, _, _ in finished if other is not execution]
             conditions = [c for c in execution.conditions if any(c not in other for other in others)]
-            words = settle.condition_words(conditions, positions.code)
+            words = settle.condition_words(conditions, places.code)
             found.append(report._replace(conditions=words, plan=book.number(execution, model.ref.address)))
     return tuple(sorted(found, key=lambda r: r.location))
 
@@ -264,10 +257,10 @@ def count(executions: list[Execution], found: Sequence[Replacement]) -> Statisti
     return Statistics(len(found), resolved, len(models), cut, tuple(sorted(reasons.items())))
 
 
-def blind_spots(found: Sequence[Replacement], positions: Positions) -> tuple[BlindSpot, ...]:
+def blind_spots(found: Sequence[Replacement], places: Places) -> tuple[BlindSpot, ...]:
     """The head replacements that could not be judged, in the order in which they stand."""
     spots = [
-        BlindSpot(positions.span(each.site)[0], str(each.name), each.reason.kind, each.reason.words)
+        BlindSpot(places.span(each.site)[0], str(each.name), each.reason.kind, each.reason.words)
         for each in found
         if each.reason is not None
     ]

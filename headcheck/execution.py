@@ -15,7 +15,7 @@ from headcheck.interpreter.parts import Part
 from headcheck.interpreter.shapes import SIZED as SIZED
 from headcheck.interpreter.shapes import Flow as Flow
 from headcheck.interpreter.shapes import Placed as Placed
-from headcheck.interpreter.state import State, events_of
+from headcheck.interpreter.state import Frame, State, events_of, frames_of
 from headcheck.interpreter.values import Address, Class, Parameter, Ref, Symbol, Tensor, Value
 from headcheck.ir import UNKNOWN, DefineClass, GetItem, walk
 from headcheck.semantics import gradients, layers
@@ -116,12 +116,45 @@ class Execution:
         return next(i for i, other in enumerate(self.history) if other is event)
 
     @cached_property
+    def frames(self) -> list[Frame]:
+        """Where each event of the history happened."""
+        return frames_of(self.state)
+
+    @cached_property
     def sites(self) -> frozenset[int]:
-        return frozenset(id(event.site) for event in self.history)
+        """The operations that left an event, and the calls and imports on the way to one."""
+        found = {id(event.site) for event in self.history}
+        frame: Frame | None
+        for frame in self.frames:
+            while frame is not None and frame.call is not None and id(frame.call) not in found:
+                found.add(id(frame.call))
+                frame = frame.above
+        return frozenset(found)
 
     def passes(self, site: Any) -> bool:
-        """Whether the path came by an operation that left an event."""
+        """Whether the path came by an operation that left an event, or by a call on the way to one."""
         return id(site) in self.sites
+
+    def way(self, site: Any, model: Address | None = None) -> list[tuple[Frame, Any]]:
+        """The last event at an operation, one of a model's if there is such, and the calls that led there, each with
+        the frame it stands in. Empty if there was none."""
+        here = [index for index, event in enumerate(self.history) if event.site is site]
+        for index in reversed(here):
+            if model is not None and self._concerns(self.history[index], model):
+                return steps(self.frames[index], site)
+        return steps(self.frames[here[-1]], site) if here else []
+
+    def _concerns(self, event: Any, model: Address) -> bool:
+        address = getattr(event, "module", None) or getattr(event, "owner", None)
+        owner = self.owner_of(address) if type(address) is tuple and address in self.state.heap else None
+        return owner is not None and owner.ref.address == model
+
+    def seen_from(self, site: Any, model: Address) -> Any:
+        """The operation by which the function that knows a model (that has it built, by itself or by what it calls)
+        gets to another: itself, or the call that leads there."""
+        built = next((m.built.site for m in self.models if m.ref.address == model), None)
+        known = {id(frame) for frame, _ in self.way(built, model)}
+        return next((step for frame, step in self.way(site, model) if id(frame) in known), site)
 
     # -- models ------------------------------------------------------------------------------------------------------
 
@@ -599,3 +632,12 @@ class Execution:
             if event.module == model.ref.address and (event.key in outputs or event.key == 1):
                 return True
         return False
+
+
+def steps(frame: Frame | None, site: Any) -> list[tuple[Frame, Any]]:
+    """An operation and the calls that led to it, innermost first, each with the frame it stands in."""
+    found = []
+    while frame is not None:
+        found.append((frame, site))
+        site, frame = frame.call, frame.above
+    return found

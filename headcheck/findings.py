@@ -100,11 +100,12 @@ class Finding(NamedTuple):
 
 
 class TimelineStep(NamedTuple):
-    """One event of a model's life in words that a beginner can read."""
+    """One event of a model's life in words that a beginner can read; `filename` is None in the file it is built in."""
 
     location: Location
     text: str
     cell: int | None = None
+    filename: str | None = None
 
 
 class HeadReport(NamedTuple):

@@ -9,6 +9,8 @@ from headcheck.findings import FileResult, Finding, Run
 
 if TYPE_CHECKING:
     from headcheck.settings import Settings
+    from headcheck.source.reading import Unreadable
+    from headcheck.workspace import Workspace
 
 Progress = Callable[[int, int], None]
 STDIN = "-"
@@ -35,16 +37,18 @@ def run(
     filenames = list(files.discover([path for path in paths if path != STDIN], settings))
     results: list[FileResult] = []
     failures: list[tuple[str, Exception]] = []
+    reader = Reader(settings, models, filenames)
     for number, filename in enumerate(filenames):
         if progress is not None:
             progress(number, len(filenames))
         if number % FILES_BETWEEN_COLLECTIONS == FILES_BETWEEN_COLLECTIONS - 1 and not gc.isenabled():
             gc.collect()
-        check_next(filename, None, settings, models, results, failures)
+        check_next(filename, None, reader, results, failures)
     if stdin is not None and STDIN in paths:
-        check_next(settings.stdin_filename or "<stdin>", stdin, settings, models, results, failures)
+        check_next(settings.stdin_filename or "<stdin>", stdin, reader, results, failures)
     if progress is not None:
         progress(len(filenames), len(filenames))
+    results = reader.by_file(results)
     done = Run(tuple(results)) if settings.confirm is False else confirmed(results, settings, progress)
     return done._replace(failures=tuple(failures))
 
@@ -52,64 +56,89 @@ def run(
 def check_next(
     filename: str,
     data: bytes | None,
-    settings: Settings,
-    models: bool,
+    reader: Reader,
     results: list[FileResult],
     failures: list[tuple[str, Exception]],
 ) -> None:
     """Check one file; a bug of headcheck's on it costs that file alone, and the run says so at its end."""
     try:
-        results.append(check_file(filename, data, settings, models))
+        results.append(reader.check(filename, data))
     except Exception as error:
         failures.append((filename, error))
 
 
 def check_file(filename: str, data: bytes | None, settings: Settings, models: bool = True) -> FileResult:
-    """Check one file, read from disk unless `data` is given."""
-    from headcheck.source import NOTEBOOK, load, screen
-    from headcheck.source.reading import Unreadable, decode
-
-    loaded = load(filename) if data is None else data
-    if isinstance(loaded, Unreadable):
-        return refused(loaded, settings)
-    if not screen.may_matter(loaded):
-        return FileResult(filename, "")
-    if filename.endswith(NOTEBOOK):
-        return check_notebook(filename, loaded, settings, models)
-    source = decode(filename, loaded)
-    if isinstance(source, Unreadable):
-        return refused(source, settings)
-    from headcheck.analysis import analyse
-    from headcheck.source.project import local_modules
-
-    return filtered(analyse(source.text, filename, local_modules(filename), models), settings)
+    """Check one file, read from disk unless `data` is given: what is found in the file itself."""
+    reader = Reader(settings, models, [filename])
+    results = reader.by_file([reader.check(filename, data)])
+    return next(result for result in results if result.filename == filename)
 
 
-def check_notebook(filename: str, data: bytes, settings: Settings, models: bool) -> FileResult:
-    """Check the cells of a notebook, in their order. One that cannot be read is a remark, and is left out."""
-    from headcheck.source import notebook, screen
-    from headcheck.source.reading import Unreadable
+class Reader:
+    """Reads the files of a run, and what they import from their projects, each once."""
 
-    source = notebook.decode(filename, data)
-    if isinstance(source, Unreadable):
-        return refused(source, settings)
-    if not screen.may_matter(source.text.encode()):  # what may matter stood in its outputs
-        return FileResult(filename, "")
-    from headcheck.analysis import analyse, not_read
-    from headcheck.source.project import local_modules
+    def __init__(self, settings: Settings, models: bool, filenames: list[str]) -> None:
+        self.settings = settings
+        self.models = models
+        self.filenames = filenames
+        self.notebooks: dict[str, bytes] = {}
+        self._workspace: Workspace | None = None
 
-    result = analyse(source.text, filename, local_modules(filename), models, source.cells)
-    unread = [not_read(what, "info") for what in source.unread]
-    findings = sorted([*unread, *result.findings], key=lambda finding: (finding.location, finding.code))
-    return filtered(result._replace(findings=tuple(findings)), settings, data)
+    @property
+    def workspace(self) -> Workspace:
+        if self._workspace is None:
+            from headcheck.workspace import Workspace
+
+            self._workspace = Workspace(self.filenames)
+        return self._workspace
+
+    def check(self, filename: str, data: bytes | None = None) -> FileResult:
+        """What one script or notebook shows, wherever in its project; `data` is what it holds, read from disk unless
+        given. The cells of a notebook are read in their order; one that cannot be read is a remark, and is left out.
+        """
+        from headcheck.source import NOTEBOOK, load, reading, screen
+        from headcheck.source.reading import Unreadable
+
+        loaded = load(filename) if data is None else data
+        if isinstance(loaded, Unreadable):
+            return refused(loaded)
+        if not screen.may_matter(loaded):
+            return FileResult(filename, "")
+        source = reading.decode_any(filename, loaded)
+        if isinstance(source, Unreadable):
+            return refused(source)
+        if filename.endswith(NOTEBOOK):
+            if not screen.may_matter(source.text.encode()):  # what may matter stood in its outputs
+                return FileResult(filename, "")
+            self.notebooks[filename] = loaded
+        from headcheck.analysis import analyse_unit, not_read, unreadable
+        from headcheck.source.guard import on_large_stack
+        from headcheck.units import Refused
+
+        path = self.workspace.add(filename, source, len(loaded))
+        self.workspace.closure(path)
+        unit = self.workspace.unit(path)
+        if isinstance(unit, Refused):
+            return unreadable(*unit)
+        followed = self.workspace.followed(path)
+        result = on_large_stack(lambda: analyse_unit(unit, followed, followed.imported(), self.models))
+        self.workspace.forget()
+        unread = tuple(not_read(what, "info") for what in source.unread)
+        return result._replace(findings=(*unread, *result.findings)) if unread else result
+
+    def by_file(self, results: list[FileResult]) -> list[FileResult]:
+        """What the scripts showed, as that of files: only what the settings ask for and no comment suppresses."""
+        if self._workspace is not None:
+            from headcheck.gathering import by_file
+
+            results = by_file(results, self._workspace.blank)
+        return [filtered(result, self.settings, self.notebooks.get(result.filename, b"")) for result in results]
 
 
-def refused(what: object, settings: Settings) -> FileResult:
+def refused(what: Unreadable) -> FileResult:
     from headcheck.analysis import unreadable
-    from headcheck.source.reading import Unreadable
 
-    assert isinstance(what, Unreadable)
-    return filtered(unreadable(what), settings)
+    return unreadable(what)
 
 
 def filtered(result: FileResult, settings: Settings, data: bytes = b"") -> FileResult:

@@ -13,21 +13,20 @@ from headcheck.findings import HeadReport, ModelReport, TimelineStep
 from headcheck.interpreter.values import PLAIN, Ref, Symbol, Tuple, Value, label
 from headcheck.ir import UNKNOWN
 from headcheck.plans import connected, stem_channels
-from headcheck.positions import Positions
+from headcheck.source import cells
+from headcheck.units import Places, said_in
 
 
-def report(
-    execution: Execution, model: Model, positions: Positions, filename: str, conditions: tuple[str, ...]
-) -> ModelReport:
+def report(execution: Execution, model: Model, places: Places, conditions: tuple[str, ...]) -> ModelReport:
     """One model on one execution: its timeline, its heads, its output shape and how much of it is trainable."""
     trainable, total = count_parameters(execution, model.ref)
     return ModelReport(
-        filename,
+        places.filename(model.built.site),
         execution.name_of(model.ref),
         model_name(model),
-        positions.span(model.built.site)[0],
+        places.span(model.built.site)[0],
         conditions,
-        tuple(timeline(execution, model, positions)),
+        tuple(timeline(execution, model, places)),
         tuple(heads(execution, model)),
         input_shape(execution, model),
         output_shape(execution, model),
@@ -36,16 +35,23 @@ def report(
     )
 
 
-def timeline(execution: Execution, model: Model, positions: Positions) -> Iterator[TimelineStep]:
+def timeline(execution: Execution, model: Model, places: Places) -> Iterator[TimelineStep]:
     """The events of a model in order; what one line does over and over is said once."""
     mine = connected(execution, model.ref.address)
+    home = places.unit_of(model.built.site)
     last = None
     for event in execution.history:
         words = WORDS.get(type(event))
         text = words(execution, model, mine, event) if words else ""
         key = (id(event.site), type(event), text if not isinstance(event, events.Flagged) else event.value)
         if text and key != last:
-            yield TimelineStep(positions.span(event.site)[0], text)
+            text = said_in(home.filename, text)
+            unit = places.unit_of(event.site)
+            if unit is home:
+                yield TimelineStep(places.span(event.site)[0], text)
+            else:
+                cell, start = cells.place(unit.cells, places.span(event.site)[0])
+                yield TimelineStep(start, text, cell, unit.filename)
         last = key if text else last
 
 

@@ -13,8 +13,7 @@ from headcheck.interpreter.modules import Alone
 from headcheck.interpreter.run import interpret
 from headcheck.interpreter.values import Class, Library, Symbol, Tuple, is_plain
 from headcheck.ir import UNKNOWN
-from headcheck.ir.lower import lower
-from headcheck.positions import Positions
+from headcheck.units import Places, Unit
 
 PREAMBLE = "import torch\nfrom torch import nn\nfrom torchvision import models\n"
 UNKNOWN_VALUE = "?"
@@ -26,9 +25,9 @@ def whole(script: str, preamble: str = PREAMBLE) -> str:
 
 def follow(script: str, preamble: str = PREAMBLE, local=only_relative) -> list[Execution]:
     """Every execution of a script, doubtful ones and those at the defaults included. `local` may be a whole project."""
-    module = cst.parse_module(whole(script, preamble))
-    block = lower(module)
-    return interpret(block, gather(block, Positions(module)), local if hasattr(local, "find") else Alone(local))
+    text = whole(script, preamble)
+    unit = Unit("script.py", "script.py", text, cst.parse_module(text))
+    return interpret(unit.block, gather(Places([unit])), local if hasattr(local, "find") else Alone(local))
 
 
 def paths(script: str, **how) -> list[Execution]:

@@ -19,7 +19,8 @@ class Report(NamedTuple):
     """What a check says of one execution: `site` is the operation to mend, `model` the model to confirm it on.
 
     `fix` is a keyword of the call at `site` and the text to put in the place of it and its value; `steps` are a plan of
-    their own (see `headcheck.plans`), for what goes wrong before there is a model.
+    their own (see `headcheck.plans`), for what goes wrong before there is a model. `order` says that the operation is
+    wrong where it comes, not in itself: a function in another file that does it is right, and its call is to mend.
     """
 
     code: str
@@ -31,6 +32,7 @@ class Report(NamedTuple):
     severity: Severity | None = None
     fix: tuple[str, str] | None = None
     steps: tuple[dict[str, Any], ...] = ()
+    order: bool = False
 
 
 Check: TypeAlias = Callable[[Execution], Iterator[Report]]

@@ -56,7 +56,7 @@ def frozen_head(execution: Execution) -> Iterator[Report]:
                 f"it was put in before ({execution.where(event.site)})"
             )
             help_ = f"freeze first, then replace; or thaw it: {name}.{dotted(path.split('.')[0])}.requires_grad_(True)"
-            yield Report("HC301", freeze.site, message, help_, expectation, model.ref.address)
+            yield Report("HC301", freeze.site, message, help_, expectation, model.ref.address, order=True)
 
 
 @check("HC302")
@@ -86,7 +86,8 @@ def nothing_trainable(execution: Execution) -> Iterator[Report]:
             f"{f'all {len(flags)} are frozen' if flags else 'its list is empty'}"
         )
         help_ = "put a new head in after the freeze, or thaw the part that should learn"
-        yield Report("HC302", event.site, message, help_, Expectation("raises"), model.ref.address if model else None)
+        address = model.ref.address if model else None
+        yield Report("HC302", event.site, message, help_, Expectation("raises"), address, order=True)
 
 
 NAMES = ("requires_grad", "requires_grad_")

@@ -32,9 +32,8 @@ def optimizer_before_replace(execution: Execution) -> Iterator[Report]:
                     f"was put in ({execution.where(change.site)}): it never updates it"
                 )
                 help_ = "make the optimizer after the head is replaced"
-                yield Report(
-                    "HC401", event.site, message, help_, Expectation("not-in-optimizer", names), model.ref.address
-                )
+                expectation = Expectation("not-in-optimizer", names)
+                yield Report("HC401", event.site, message, help_, expectation, model.ref.address, order=True)
                 break
 
 

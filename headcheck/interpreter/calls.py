@@ -103,7 +103,8 @@ def enter(
     env = bind_arguments(state, define, function, arguments, keywords, site)
     closure = dict(function.closure)
     state.env = env
-    state.frame = Frame(function.module, closure, caller_frame.depth + 1, receiver, owner, define.stores_global)
+    depth = caller_frame.depth + 1
+    state.frame = Frame(function.module, closure, depth, receiver, owner, define.stores_global, site, caller_frame)
     after = machine.run(define.body, [state])
     for one in after:
         if one.ended == "return":

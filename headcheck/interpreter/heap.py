@@ -157,9 +157,14 @@ def take(state: State, ref: Ref, name: str, node: Node, site: Operation) -> Ref:
 
 
 def set_child(state: State, ref: Ref, name: str, value: Value, site: Operation, how: str = "attribute") -> None:
-    """Put a module, None or something unknown at `name`."""
+    """Put a module, None or something unknown at `name`. What holds this module is kept as a plain value: the modules
+    below one are a tree."""
+    if type(state.object(value)) is Module and any(part == ref for _, part in subtree(state, value)):
+        module = state.heap[ref.address]
+        state.heap[ref.address] = module._replace(values={**module.values, name: value})
+        return
     old = get_child(state, ref, name, site)
-    module: Module = state.heap[ref.address]
+    module = state.heap[ref.address]
     values = {k: v for k, v in module.values.items() if k != name}
     state.heap[ref.address] = module._replace(children={**module.children, name: value}, values=values)
     state.log(events.ChildSet(site, ref.address, name, value, None if old is DELETED else old, how))

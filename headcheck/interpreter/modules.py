@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from headcheck.interpreter import merging
+from headcheck.interpreter import merging, relevance
 from headcheck.interpreter.heap import Dictionary, Sequence
 from headcheck.interpreter.state import Frame, State, go_back
 from headcheck.interpreter.values import Own, Tuple, Value, symbol
@@ -42,6 +42,9 @@ class Project(Protocol):
     def find(self, module: str, level: int, importer: str) -> Found | None:
         """The sources behind a name; None if the interpreter is not to follow it."""
 
+    def relevant(self, block: Block) -> Mapping[str, frozenset[str]]:
+        """The names that can matter to a model in each module, the script's `block` among them (see `relevance`)."""
+
 
 class Alone:
     """The project of a script whose own modules cannot be read."""
@@ -55,13 +58,16 @@ class Alone:
     def find(self, module: str, level: int, importer: str) -> Found | None:
         return None
 
+    def relevant(self, block: Block) -> Mapping[str, frozenset[str]]:
+        return {ROOT: relevance.analyse(block)}
+
 
 def run_import(machine: Machine, state: State, op: Import) -> list[State] | None:
     """``import a.b``; None if the module is not the project's, or is not followed."""
     found = machine.project.find(op.loaded, 0, state.frame.module)
     if found is None or not found.sources:
         return None
-    states = load(machine, state, found.sources)
+    states = load(machine, state, found.sources, op)
     for one in states:
         if one.ended:
             continue
@@ -77,8 +83,9 @@ def run_import_from(machine: Machine, state: State, op: ImportFrom) -> list[Stat
     importer = state.frame.module
     found = machine.project.find(op.module, op.level, importer)
     if found is None or not found.whole:
-        return None
-    states = load(machine, state, found.sources)
+        below = machine.project.find(f"{op.module}.{op.name}", op.level, importer) if op.module else None
+        return None if below is None or not below.whole else import_below(machine, state, op, importer)
+    states = load(machine, state, found.sources, op)
     key = found.sources[-1].key
     done: list[State] = []
     for one in states:
@@ -102,7 +109,7 @@ def import_below(machine: Machine, state: State, op: ImportFrom, importer: str) 
     if found is None or not found.whole:
         state.env[op.target] = unknown_member(op, importer)
         return [state]
-    states = load(machine, state, found.sources)
+    states = load(machine, state, found.sources, op)
     for one in states:
         if not one.ended:
             one.env[op.target] = own(found.sources[-1])
@@ -119,7 +126,7 @@ def own(source: Source) -> Own:
     return Own(source.key, source.name)
 
 
-def load(machine: Machine, state: State, sources: tuple[Source, ...]) -> list[State]:
+def load(machine: Machine, state: State, sources: tuple[Source, ...], site: Operation) -> list[State]:
     """Run the bodies of modules that were not imported on this path yet, a package before what is in it."""
     states = [state]
     above: Source | None = None
@@ -129,7 +136,7 @@ def load(machine: Machine, state: State, sources: tuple[Source, ...]) -> list[St
             if one.ended or source.key in one.globals:
                 following.append(one)
             else:
-                following.extend(run_body(machine, one, source))
+                following.extend(run_body(machine, one, source, site))
         states = following
         for one in states:
             if above is not None and not one.ended and above.key != source.key:
@@ -138,13 +145,13 @@ def load(machine: Machine, state: State, sources: tuple[Source, ...]) -> list[St
     return states
 
 
-def run_body(machine: Machine, state: State, source: Source) -> list[State]:
+def run_body(machine: Machine, state: State, source: Source, site: Operation) -> list[State]:
     frame, env, at_home = state.frame, state.env, state.at_home()
     state.globals[source.key] = {"__name__": source.name, "__file__": symbol("global", "__file__", source.key)}
     state.owned |= {source.key}
     if not source.block:
         return [state]
-    state.frame = Frame(source.key, {}, frame.depth)
+    state.frame = Frame(source.key, {}, frame.depth, call=site, above=frame)
     state.env = state.globals[source.key]
     after = machine.run(source.block, [state])
     for one in after:

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from headcheck import events
 from headcheck.execution import Execution, FileFacts
-from headcheck.interpreter import relevance
 from headcheck.interpreter.access import class_attribute
 from headcheck.interpreter.calls import call_value
 from headcheck.interpreter.heap import Instance, Module
@@ -37,7 +36,7 @@ class Entry(NamedTuple):
 def interpret(block: Block, facts: FileFacts, project: Project) -> list[Execution]:
     """Every execution of a file that was followed, those "as started without arguments" last."""
     load_effects()
-    names = cache(lambda: {ROOT: relevance.analyse(block)})  # only where paths part does it matter which names do
+    names = cache(lambda: project.relevant(block))  # only where paths part does it matter which names do
     machine = Machine(names, facts, project)
     states, base = run_module(machine, block)
     asked = machine.asked

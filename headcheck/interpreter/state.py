@@ -9,12 +9,15 @@ from headcheck.events import Event
 from headcheck.interpreter.values import Address, Class, Ref, Symbol, Value
 from headcheck.ir import UNKNOWN, Operation
 
-Cell: TypeAlias = "tuple[Event, Any, int] | None"
+Cell: TypeAlias = "tuple[Event, Any, int, Frame] | None"
 NOTHING: frozenset[str] = frozenset()
 
 
 class Frame(NamedTuple):
-    """Where a function runs: the module whose globals it sees, what it closed over, and for methods `self`."""
+    """Where a function runs: the module whose globals it sees, what it closed over, and for methods `self`.
+
+    `call` is the operation that called it, or imported the module whose body it is, `above` the frame of that.
+    """
 
     module: str
     closure: dict[str, Value]
@@ -22,6 +25,8 @@ class Frame(NamedTuple):
     receiver: Value = None
     owner: Class | None = None
     global_names: frozenset[str] = frozenset()
+    call: Operation | None = None
+    above: Frame | None = None
 
 
 class Guess(NamedTuple):
@@ -44,8 +49,8 @@ class State:
     """Everything in the dicts is immutable, so a shallow copy of each is a copy of the state.
 
     `ended` is why the current block stops: "", return, raise, break, continue or exit. `events` is a cons list, newest
-    first, of (event, rest, count). `flags` holds ``requires_grad`` by (address, dotted path) where it differs from the
-    module's default. `conditions` are the branches taken on something unknown, as (libcst node or text of the test,
+    first, of (event, rest, count, frame). `flags` holds ``requires_grad`` by (address, dotted path) where it differs
+    from the module's default. `conditions` are the branches taken on something unknown, as (node or text of the test,
     truth, whether the test is on something that is only unknown because paths met or a loop ran).
     `doubtful` marks a path that assumed a failure inside `try`; `cut` one that lost something to a limit.
     `guards` and `caught` count the handlers around that catch a missing attribute, and a RuntimeError.
@@ -134,7 +139,7 @@ class State:
 
     def log(self, event: Event) -> None:
         count = self.events[2] + 1 if self.events is not None else 1
-        self.events = (event, self.events, count)
+        self.events = (event, self.events, count, self.frame)
 
     def happened(self) -> Iterator[Event]:
         """The events of the path, newest first."""
@@ -178,10 +183,20 @@ def events_of(state: State) -> list[Event]:
     return list(_newest_first(state.events))[::-1]
 
 
+def frames_of(state: State) -> list[Frame]:
+    """Where each event of a path happened, oldest first."""
+    frames = []
+    cell = state.events
+    while cell is not None:
+        frames.append(cell[3])
+        cell = cell[1]
+    return frames[::-1]
+
+
 def _newest_first(cell: Cell) -> Iterator[Event]:
     while cell is not None:
-        event, cell, _ = cell
-        yield event
+        yield cell[0]
+        cell = cell[1]
 
 
 def tails(one: Cell, other: Cell, longest: int) -> tuple[list[Event], list[Event]] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TextIO
 
-from headcheck.findings import BlindSpot, HeadReport, ModelReport, Run, Verdict
+from headcheck.findings import BlindSpot, HeadReport, ModelReport, Run, TimelineStep, Verdict
 from headcheck.report import words
 from headcheck.report.colour import harmless, paint
 from headcheck.report.summary import number
@@ -52,14 +52,21 @@ def _model(model: ModelReport, colour: bool) -> list[str]:
 def _timeline(model: ModelReport, colour: bool) -> list[str]:
     if not model.timeline:
         return []
-    width = max(len(str(step.location.row)) for step in model.timeline)
+    digits = max(len(str(step.location.row)) for step in model.timeline)
     cells = max(len(str(step.cell or "")) for step in model.timeline)
-    said = []
-    for step in model.timeline:
-        cell = "" if step.cell is None else f"cell {step.cell:>{cells}}, "
-        row = paint(f"{cell}line {step.location.row:>{width}}", "bold blue", colour)
-        said.append(f"    {row}  {harmless(step.text)}")
-    return said
+    places = [_place(step, digits, cells) for step in model.timeline]
+    width = max(map(len, places))
+    rows = (paint(f"{place:>{width}}", "bold blue", colour) for place in places)
+    return [f"    {row}  {harmless(step.text)}" for row, step in zip(rows, model.timeline, strict=True)]
+
+
+def _place(step: TimelineStep, digits: int, cells: int) -> str:
+    """Where a step happens: ``line 9``, ``cell 2, line 9``, in another file ``models.py:9``."""
+    if step.filename is not None:
+        cell = "" if step.cell is None else f"cell {step.cell}:"
+        return f"{harmless(step.filename)}:{cell}{step.location.row}"
+    cell = "" if step.cell is None else f"cell {step.cell:>{cells}}, "
+    return f"{cell}line {step.location.row:>{digits}}"
 
 
 def _heads(model: ModelReport, colour: bool) -> list[str]:

@@ -56,8 +56,10 @@ def _model(model: ModelReport, cells: Sequence[Cell]) -> ModelReport:
     number, start = place(cells, model.location)
     steps = []
     for step in model.timeline:
-        cell, location = place(cells, step.location)
-        steps.append(step._replace(cell=cell, location=location))
+        if step.filename is None:
+            cell, location = place(cells, step.location)
+            step = step._replace(cell=cell, location=location)
+        steps.append(step)
     return model._replace(cell=number, location=start, timeline=tuple(steps))
 
 

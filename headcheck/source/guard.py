@@ -151,7 +151,7 @@ def _measured(tree: ast.Module, text: str, filename: str) -> Unreadable | None:
             bracket_work += _bracket_work(node, lines)
             if bracket_work > MAX_BRACKET_WORK:
                 return _too("too many nested brackets in 'del' or 'case'", node, lines, filename)
-        for name in _child_fields(kind):
+        for name in child_fields(kind):
             child = getattr(node, name, None)
             if child.__class__ is not list:
                 if isinstance(child, ast.AST):
@@ -168,7 +168,8 @@ def _measured(tree: ast.Module, text: str, filename: str) -> Unreadable | None:
     return None
 
 
-def _child_fields(kind: type[ast.AST]) -> tuple[str, ...]:
+def child_fields(kind: type[ast.AST]) -> tuple[str, ...]:
+    """The fields of a kind of node that may hold nodes."""
     known = _CHILD_FIELDS.get(kind)
     if known is None:
         known = () if kind is ast.Constant else tuple(name for name in kind._fields if name not in _WITHOUT_CHILDREN)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from headcheck.findings import Cell, Edit
-from headcheck.source import most_bytes
+from headcheck.source import NOTEBOOK, most_bytes
 
 # Codecs that Python would take for a source file but that are slow on purpose-made input, or decode nothing.
 _REFUSED: Final = frozenset({"idna", "punycode", "undefined"})
@@ -70,6 +70,15 @@ def load(filename: str) -> bytes | Unreadable:
     if len(data) > most:
         return Unreadable(filename, f"larger than {most // 2**20} MiB")
     return data
+
+
+def decode_any(filename: str, data: bytes) -> Source | Unreadable:
+    """The text of a Python file, or of the cells of a notebook."""
+    if not filename.endswith(NOTEBOOK):
+        return decode(filename, data)
+    from headcheck.source import notebook
+
+    return notebook.decode(filename, data)
 
 
 def decode(filename: str, data: bytes) -> Source | Unreadable:

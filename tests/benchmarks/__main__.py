@@ -67,11 +67,14 @@ def reading(runs: int) -> Comparison:
     """Everything after parsing the 100-line script in a warm process, against parsing it."""
     import libcst
 
-    from headcheck.analysis import analyse_module, only_relative
+    from headcheck.analysis import analyse_unit, only_relative
+    from headcheck.interpreter.modules import Alone
+    from headcheck.units import Unit
 
     text = TRAIN.read_text(encoding="utf-8")
     tree = libcst.parse_module(text)
-    ours = function(lambda: analyse_module(tree, text, str(TRAIN), only_relative, models=False))
+    project = Alone(only_relative)
+    ours = function(lambda: analyse_unit(Unit(str(TRAIN), str(TRAIN), text, tree), project, (), models=False))
     return compare(ours, function(lambda: libcst.parse_module(text)), runs)
 
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from headcheck import analysis
+from headcheck import analysis, units
 from headcheck.source import guard, screen
 from headcheck.source.project import local_modules
 from headcheck.source.reading import Unreadable, decode, load
@@ -23,7 +23,7 @@ from headcheck.source.reading import Unreadable, decode, load
 STAGES = (
     (guard, "check", "guard"),
     (guard, "parse", "parse"),
-    (analysis, "lower", "lower"),
+    (units, "lower", "lower"),
     (analysis, "gather", "facts"),
     (analysis, "interpret", "interpret"),
     (analysis, "find", "checks"),

@@ -7,7 +7,8 @@ import textwrap
 import libcst as cst
 import pytest
 
-from headcheck.interpreter.modules import Found, Source
+from headcheck.interpreter import relevance
+from headcheck.interpreter.modules import ROOT, Found, Source
 from headcheck.ir.lower import lower
 from tests.reading import UNKNOWN_VALUE, follow, plain, raw
 
@@ -38,6 +39,9 @@ class Project:
         dotted = [".".join(names[: count + 1]) for count in range(len(names))]
         sources = [self.sources[name] for name in dotted if name in self.sources]
         return Found(tuple(sources), len(sources) == len(dotted)) if sources else None
+
+    def relevant(self, block):
+        return {ROOT: relevance.analyse(block)}
 
 
 def executions(script: str, **texts: str):

@@ -1,0 +1,180 @@
+"""What a run has read: each file once, whichever script asks for it."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Iterable
+
+from headcheck.findings import FileResult
+from headcheck.interpreter import relevance
+from headcheck.interpreter.modules import ROOT, Found, Source
+from headcheck.interpreter.relevance import SEEDS, Link
+from headcheck.ir import Block
+from headcheck.source import guard, importing, load, project, reading, screen
+from headcheck.source.closure import SMALL, Closure, closure
+from headcheck.source.outline import Outline, outline
+from headcheck.source.reading import Unreadable
+from headcheck.units import Refused, Unit, read
+
+MOST_LINES = 150_000  # that are kept in memory, at about two kilobytes each
+
+
+class Workspace:
+    """The files of a run and of the projects around them.
+
+    `filenames` are those that are checked, by the names that the user gave them. What is read is kept, but for the
+    parsed files: beyond `MOST_LINES` those that were not asked for longest go.
+    """
+
+    def __init__(self, filenames: Iterable[str] = ()) -> None:
+        self.names = {os.path.abspath(filename): filename for filename in filenames}
+        self.sources: dict[str, reading.Source | Unreadable] = {}
+        self.sizes: dict[str, int] = {}
+        self.outlines: dict[str, Outline | None] = {}
+        self.safe: set[str] = set()
+        self.units: OrderedDict[str, Unit | Refused] = OrderedDict()
+        self.closures: dict[str, Closure] = {}
+
+    def add(self, filename: str, source: reading.Source, size: int) -> str:
+        """Take in a file that was read (`size` in bytes), or is to be taken to hold this. Returns its absolute name."""
+        path = os.path.abspath(filename)
+        self.names.setdefault(path, filename)
+        self.sizes[path], self.sources[path] = size, source
+        return path
+
+    def shown(self, path: str) -> str:
+        """What messages call a file: as the user named it, else from the working folder."""
+        known = self.names.get(path)
+        if known is None:
+            near = os.path.relpath(path)
+            known = self.names[path] = path if near.startswith("..") else near
+        return known
+
+    def source(self, path: str) -> reading.Source | Unreadable:
+        """The text of a file, or why it has none."""
+        known = self.sources.get(path)
+        if known is not None:
+            return known
+        data = load(path)
+        self.sizes[path] = 0 if isinstance(data, Unreadable) else len(data)
+        self.sources[path] = data if isinstance(data, Unreadable) else reading.decode_any(self.shown(path), data)
+        return self.sources[path]
+
+    def blank(self, filename: str) -> FileResult:
+        """The result of a file in which nothing was found."""
+        unit = self.units.get(os.path.abspath(filename))
+        source = self.source(os.path.abspath(filename))
+        if isinstance(unit, Unit):
+            return FileResult(filename, unit.text, cells=unit.cells)
+        return FileResult(filename, "" if isinstance(source, Unreadable) else source.text)
+
+    def size(self, path: str) -> int:
+        self.source(path)
+        return self.sizes[path]
+
+    def outline(self, path: str) -> Outline | None:
+        """None for what cannot be read, is no Python file, or can neither speak of models nor is small."""
+        if path not in self.outlines:
+            self.outlines[path] = self._outline(path)
+        return self.outlines[path]
+
+    def _outline(self, path: str) -> Outline | None:
+        source = self.source(path) if path.endswith(".py") or path in self.sources else None
+        if source is None or isinstance(source, Unreadable):
+            return None
+        if self.sizes[path] > SMALL and not screen.may_matter(source.text.encode("utf-8", "replace")):
+            return None
+        tree = guard.check(source.text, path)
+        if isinstance(tree, Unreadable):
+            return None
+        self.safe.add(path)
+        return outline(tree, path, SEEDS)
+
+    def closure(self, path: str) -> Closure:
+        """The files that a script needs to be followed through."""
+        if path not in self.closures:
+            where = project.layout(os.path.dirname(path))
+            source = self.source(path)
+            if not isinstance(source, Unreadable) and importing.may_import_own(source.text, path, where):
+                self.closures[path] = closure(path, where, self.outline, self.size)
+            else:
+                self.closures[path] = Closure(where, (path,), {})
+        return self.closures[path]
+
+    def unit(self, path: str) -> Unit | Refused:
+        """A file parsed and lowered, or why it cannot be."""
+        if path in self.units:
+            self.units.move_to_end(path)
+            return self.units[path]
+        filename, source = self.shown(path), self.source(path)
+        if isinstance(source, Unreadable):
+            found: Unit | Refused = Refused(source, "", ())
+        else:
+            found = read(source.text, filename, path, source.cells, path in self.safe)
+        self.units[path] = found
+        return found
+
+    def forget(self) -> None:
+        """Drop the parsed files that were not asked for longest, if there are too many."""
+        lines = sum(unit.text.count("\n") for unit in self.units.values() if isinstance(unit, Unit))
+        while lines > MOST_LINES and len(self.units) > 1:
+            _, oldest = self.units.popitem(last=False)
+            lines -= oldest.text.count("\n") if isinstance(oldest, Unit) else 0
+
+    def followed(self, path: str) -> Followed:
+        """The modules that a script is followed through."""
+        needed = self.closure(path)
+        units = {file: self.unit(file) for file in needed.files}
+        return Followed(path, needed, {file: unit for file, unit in units.items() if isinstance(unit, Unit)})
+
+
+class Followed:
+    """The project of a script, as the interpreter asks for it (`interpreter.modules.Project`)."""
+
+    def __init__(self, script: str, needed: Closure, units: dict[str, Unit]) -> None:
+        self.script = script
+        self.needed = needed
+        self.units = units
+        self.found: dict[tuple[str, str, int], Found | None] = {}
+
+    def imported(self) -> list[Unit]:
+        """The files of the modules, without the script."""
+        return [unit for path, unit in self.units.items() if path != self.script]
+
+    def is_local(self, module: str, level: int, importer: str) -> bool:
+        return project.is_local(self.needed.layout, module, level)
+
+    def find(self, module: str, level: int, importer: str) -> Found | None:
+        key = (importer if level else "", module, level)
+        if key not in self.found:
+            self.found[key] = self._find(module, level, importer)
+        return self.found[key]
+
+    def _find(self, module: str, level: int, importer: str) -> Found | None:
+        route = project.find(self.needed.layout, self.script if importer == ROOT else importer, module, level)
+        if route is None or not route.places:
+            return None
+        known = [place for place in route.places if place.path in self.units or not place.path.endswith(".py")]
+        followed = route.places[-1] in known
+        sources = tuple(self.source(place.name, place.path) for place in route.places)
+        if not followed and len(known) == 0:
+            return None
+        return Found(sources if followed else sources[:-1], route.whole and followed)
+
+    def source(self, name: str, path: str) -> Source:
+        if path == self.script:
+            return Source(ROOT, ROOT, self.units[path].block, path)
+        unit = self.units.get(path)
+        return Source(path, name, unit.block if unit is not None else [], path)
+
+    def relevant(self, block: Block) -> dict[str, frozenset[str]]:
+        def key(path: str) -> str:
+            return ROOT if path == self.script else path
+
+        links = {
+            key(file): {name: tuple(Link(key(path), other) for path, other in linked) for name, linked in own.items()}
+            for file, own in self.needed.links.items()
+            if file in self.units
+        }
+        return relevance.analyse_all({key(path): unit.index for path, unit in self.units.items()}, links)
