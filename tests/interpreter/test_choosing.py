@@ -338,3 +338,8 @@ def test_a_method_that_a_class_of_the_script_has():
             return self.se.cost()
     """
     assert found(text) == []
+
+
+def test_what_is_chosen_from_a_library_without_models():
+    assert found(script("    opt = getattr(torch.optim, arch)(models.resnet18().parameters())\n    opt.step()\n")) == []
+    assert found(script("    loss = nn.__dict__[arch]()\n    loss.reduction = None\n    loss.weight[0]\n")) == []
