@@ -53,7 +53,7 @@ def test_patterns_for_paths_are_from_where_they_stand(project):
         ('selct = ["HC101"]', "unknown key 'selct' in [tool.headcheck]; did you mean select?"),
         ('select = "HC101"', "select: must be a list of strings"),
         ('select = ["HC999"]', "select: no rule has the code or prefix HC999"),
-        ('select = ["HC10l"]', "did you mean HC10"),
+        ('select = ["HC10l"]', "did you mean HC1"),
         ("ignore = [1]", "ignore: must be a list of strings"),
         ('confirm = "yes"', 'confirm: must be true, false or "auto"'),
         ("confirm = 1", 'confirm: must be true, false or "auto"'),
