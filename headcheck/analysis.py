@@ -125,8 +125,10 @@ class PlanBook:
 
     def number(self, execution: Execution, address: Address | None, expectation: Expectation = NOTHING) -> int | None:
         """The number of the plan that shows a model; None if there is no such library model."""
+        from headcheck.plans import can_be_built
+
         model = next((m for m in execution.models if m.ref.address == address), None)
-        if model is None:
+        if model is None or not can_be_built(model.built.builder):
             return None
         number = self.numbers.get((id(execution), model.ref.address))
         if number is None:

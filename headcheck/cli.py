@@ -293,7 +293,7 @@ def _models(options: Namespace) -> int:
 
 def _trace_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("target", metavar="TARGET", nargs="?", help="your own builder: package.module:function")
-    parser.add_argument("--library", metavar="NAME", help="every model of torch or torchvision, into a catalog file")
+    parser.add_argument("--library", metavar="NAME", help="every model of a library, into a catalog file")
     parser.add_argument("--input", metavar="SIZES", type=_sizes, help="of one input to TARGET; default: 3,224,224")
     parser.add_argument("--output", metavar="FILE", help="the catalog file of --library; default: NAME.json")
 

@@ -205,7 +205,25 @@ class StateChanged(NamedTuple):
 
 
 class Called(NamedTuple):
-    """A module's forward ran."""
+    """A module's forward ran, or another `method` that runs a part of it (timm's ``forward_features``)."""
+
+    site: Site
+    module: Address
+    method: str = ""
+
+
+class Adapted(NamedTuple):
+    """PEFT froze a model, but for the modules whose names end in one of `saved` and what is in them; its adapters went
+    into the layers named in `targets`."""
+
+    site: Site
+    module: Address
+    saved: tuple[str, ...]
+    targets: tuple[str, ...]
+
+
+class Trained(NamedTuple):
+    """A trainer of the library was given a model: it passes the labels, and the model computes the loss."""
 
     site: Site
     module: Address
@@ -293,7 +311,7 @@ class UnknownName(NamedTuple):
 
 Event: TypeAlias = (
     "Built | Created | Taken | Copied | ChildSet | ChildDeleted | FieldSet | Missing | Flagged | FlagMissed"
-    " | Mismatched | LossTaken | Backward | TopTaken | StateTaken | StateChanged | Uncalled"
+    " | Mismatched | LossTaken | Backward | TopTaken | StateTaken | StateChanged | Uncalled | Adapted | Trained"
     " | NameTested | Moved | Ambient | Entered | Returned"
     " | ModeSet | Optimized | Loaded | Overwritten | Called | OutputRead | Unresolved | Escaped | UnknownName"
 )

@@ -252,7 +252,7 @@ class Execution:
         found = set()
         for event in self.of(events.Called):
             place = self.was_at(event.module)
-            if place is not None and place[1]:
+            if place is not None and (place[1] or event.method):
                 found.add(place[0].ref.address)
         called = {event.module for event in self.of(events.Called, events.Escaped)}
         sets = self.of(events.ChildSet)

@@ -21,6 +21,11 @@ OPEN_ARGUMENTS = frozenset({"out_features", "out_channels", "num_classes"})
 BATCH = 2
 
 
+def can_be_built(builder: str) -> bool:
+    """Whether the worker builds models of this builder: those of torchvision, whose builders are on its list."""
+    return builder.startswith("torchvision.")
+
+
 def make_plan(execution: Execution, model: Model, probes: Iterable[str] = ()) -> Plan:
     """The plan of a model on one execution. Modules go by number; `probes` are parameters to be told about."""
     return _Writer(execution, model).write(probes)
@@ -95,6 +100,9 @@ class _Writer:
 
     def built(self, event: events.Built) -> None:
         if event.module not in self.wanted:
+            return
+        if not can_be_built(event.builder):
+            self.complete = False
             return
         keywords = {
             k: v.items if type(v) is Tuple else v for k, v in event.keywords.items() if is_plain(v) or type(v) is Tuple

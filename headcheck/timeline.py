@@ -184,7 +184,9 @@ def heads(execution: Execution, model: Model) -> Iterator[HeadReport]:
         yield HeadReport(path, words, takes, gives if isinstance(gives, int) else None, head.auxiliary)
 
 
-def input_shape(execution: Execution, model: Model) -> tuple[int, ...]:
+def input_shape(execution: Execution, model: Model) -> tuple[int, ...] | None:
+    if not model.entry.input:
+        return None
     first, *rest = model.entry.input
     return (1, stem_channels(execution, model) or first, *rest)
 

@@ -59,6 +59,9 @@ def test_a_fix_leaves_nothing_to_find(code, example):
 @pytest.mark.parametrize("code, example", EXAMPLES)
 def test_pytorch_agrees(code, example):
     pytest.importorskip("torch")
+    for library in ("timm", "transformers", "peft"):
+        if f"import {library}" in example.wrong or f"from {library}" in example.wrong:
+            pytest.importorskip(library)
     proof = importlib.import_module("torch_proof")
     accelerator = proof.needs_accelerator(example.proof)
     seen = proof.observe(example.wrong, accelerator=accelerator) if example.proof != "none" else None

@@ -18,6 +18,8 @@ def each(kind):
 
 def observe(script):
     pytest.importorskip("torch")
+    if "timm" in script.name:
+        pytest.importorskip("timm")
     proof = importlib.import_module("torch_proof")
     accelerator = proof.needs_accelerator(expected(script).get("proof", "none"))
     return proof, proof.observe(script.read_text(encoding="utf-8"), accelerator=accelerator)

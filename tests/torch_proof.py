@@ -23,6 +23,7 @@ The vocabulary of `proof`:
   meets tensors of two devices;
 - `probabilities`: the variable `output`, which goes into the loss, holds nothing but numbers between 0 and 1;
 - `zero-loss`: the variable `loss` is 0, though nothing was learnt;
+- `map output`: nothing is raised, and the main output is a map: it has more than two dimensions;
 - `warns TYPE`: nothing is raised, and the script gives exactly that warning;
 - `unreadable`: Python itself cannot parse the script;
 - `none`: nothing that running the script could show.
@@ -35,6 +36,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import importlib
 import re
 import sys
 import warnings
@@ -46,7 +48,7 @@ import torch
 import torch.utils.model_zoo
 import torchvision
 
-from tests import torch_devices
+from tests import hub_stand_ins, torch_devices
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,8 +140,22 @@ def without_weights() -> Iterator[set[int]]:
         yield loaded
 
 
+@contextlib.contextmanager
+def without_weights_of(script: str) -> Iterator[None]:
+    """The same for the other libraries that a script names; those are imported only then."""
+    with contextlib.ExitStack() as stack:
+        if "timm" in script:
+            builder = importlib.import_module("timm.models._builder")
+            stack.enter_context(mock.patch.object(builder, "load_pretrained", lambda *args, **kwargs: None))
+        if "transformers" in script:
+            stack.enter_context(hub_stand_ins.hub())
+        yield
+
+
 def image_size(model: torch.nn.Module) -> int:
     """Pixels on a side of the images that a library model takes."""
+    if hasattr(model, "pretrained_cfg"):  # timm's
+        return int(model.pretrained_cfg["input_size"][-1])
     if isinstance(model, torchvision.models.Inception3):
         return 299
     return int(getattr(model, "image_size", 224))
@@ -167,7 +183,7 @@ def observe(script: str, batch: int = 2, accelerator: bool = False) -> Observed:
     error: Exception | None = None
     learnt, moved = frozenset[str](), frozenset[str]()
     world = torch_devices.simulated() if accelerator else contextlib.nullcontext()
-    with world, without_weights() as loaded, warnings.catch_warnings(record=True) as warned:
+    with world, without_weights() as loaded, without_weights_of(script), warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         try:
             exec(compile(script, "script.py", "exec"), names)
@@ -178,7 +194,10 @@ def observe(script: str, batch: int = 2, accelerator: bool = False) -> Observed:
             at = "forward"
             size = image_size(model.train())
             first = next(model.parameters())
-            answers = tensors(model(torch.zeros(batch, 3, size, size).to(first.device, first.dtype)))
+            if getattr(model, "main_input_name", "") == "input_ids":  # a language model of transformers
+                answers = tensors(model(torch.ones(batch, 4, dtype=torch.long)))
+            else:
+                answers = tensors(model(torch.zeros(batch, 3, size, size).to(first.device, first.dtype)))
             outputs = tuple(tuple(answer.shape) for answer in answers)
             at = "backward"
             sum(answer.square().mean() for answer in answers).backward()
@@ -208,17 +227,24 @@ def _silent_output(seen: Observed, classes: str) -> str | None:
     return None if held else f"the outputs are {seen.outputs}"
 
 
+def parameter_at(seen: Observed, path: str) -> torch.nn.Parameter:
+    """A parameter by its path in the model; of a module that PEFT saves, the one in the copy that it trains."""
+    owner, _, name = path.rpartition(".")
+    copy = f"{owner}.modules_to_save.default.{name}"
+    return seen.parameters[copy if copy in seen.parameters else path]
+
+
 def _frozen(seen: Observed, path: str) -> str | None:
     # A model with nothing trainable cannot go backward; that is the fault's own echo, not another one.
     if seen.at not in ("", "backward"):
         return f"raised in the {seen.at}: {seen.said}"
-    return f"{path} requires a gradient" if seen.parameters[path].requires_grad else None
+    return f"{path} requires a gradient" if parameter_at(seen, path).requires_grad else None
 
 
 def _trainable(seen: Observed, path: str) -> str | None:
     if seen.error is not None:
         return f"raised in the {seen.at}: {seen.said}"
-    parameter = seen.parameters[path]
+    parameter = parameter_at(seen, path)
     return None if parameter.requires_grad and parameter.grad is not None else f"{path} is frozen"
 
 
@@ -255,6 +281,12 @@ def _not_in_optimizer(seen: Observed, path: str) -> str | None:
     if seen.error is not None:
         return f"raised in the {seen.at}: {seen.said}"
     return f"{path} is in the optimizer" if _in_optimizer(seen, path) else None
+
+
+def _map_output(seen: Observed, _: str) -> str | None:
+    if seen.error is not None:
+        return f"raised in the {seen.at}: {seen.said}"
+    return None if len(seen.outputs[0]) > 2 else f"the outputs are {seen.outputs}"
 
 
 def _warns(seen: Observed, kind: str) -> str | None:
@@ -306,6 +338,7 @@ PROOFS: dict[str, Proof] = {
     "device-mismatch": _device_mismatch,
     "probabilities": _probabilities,
     "zero-loss": _zero_loss,
+    "map output": _map_output,
     "warns": _warns,
     "unreadable": _unreadable,
     "none": lambda seen, _: None,
@@ -322,6 +355,7 @@ OPPOSITES: dict[str, Proof] = {
     "not-in-optimizer": lambda seen, path: None if _in_optimizer(seen, path) else f"{path} is not in the optimizer",
     "probabilities": lambda seen, _: None if _probabilities(seen, "") else "the output holds probabilities",
     "zero-loss": lambda seen, _: None if _zero_loss(seen, "") else "the loss is 0",
+    "map output": lambda seen, _: None if _map_output(seen, "") else f"outputs {seen.outputs}",
     "warns": lambda seen, kind: None if _warns(seen, kind) else f"it warns: {seen.said}",
 }
 

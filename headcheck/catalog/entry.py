@@ -7,11 +7,15 @@ whatever the image, a SqueezeNet's ``(512, None, None)``).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 Shape: TypeAlias = tuple[int | None, ...]
 Plain: TypeAlias = "int | float | bool | str | tuple[Plain, ...] | None"
+
+
+#: How much of a module the catalog holds, see `Node`.
+ALL, NAMES, NOTHING = "all", "names", "nothing"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,24 +26,36 @@ class Node:
     its plain instance attributes (``in_features``, ``kernel_size``, …); `children` its modules in order; `parameters`
     the shapes of those it owns directly, in order; `attributes` every further name an instance has beyond those of
     `torch.nn.Module` itself (with values, children and parameters this is complete); `total` the number of parameters
-    of the whole subtree.
+    of the whole subtree, None where the catalog does not keep it.
+
+    `known` says how much of this the catalog holds: `ALL`; `NAMES`: the names of the children and of the parameters
+    (with None for their shapes), but neither values nor further attributes; `NOTHING`: only that there is a module.
     """
 
     kind: str
     values: Mapping[str, Plain]
     children: Mapping[str, Node]
-    parameters: Mapping[str, tuple[int, ...]]
+    parameters: Mapping[str, tuple[int, ...] | None]
     attributes: frozenset[str]
-    total: int
+    total: int | None
+    known: str = ALL
+
+    @property
+    def whole(self) -> bool:
+        """Whether everything is known of it."""
+        return self.known == ALL
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A layer whose output is the model's. `outputs` are the keys of the outputs it makes ("" for a plain tensor)."""
+    """A layer whose output is the model's. `outputs` are the keys of the outputs it makes ("" for a plain tensor).
+
+    `in_features` is None where how wide the model is depends on a checkpoint that is not known.
+    """
 
     path: str
     kind: str
-    in_features: int
+    in_features: int | None
     out_features: int
     shape: Shape
     auxiliary: bool
@@ -52,11 +68,13 @@ class Head:
 class Entry:
     """What calling one builder gives.
 
-    `inputs` is the input shape of every module on the way to a head and of every top-level child; `outputs` the output
-    shape of every top-level child and of the direct children of those on the way to a head; modules that are called
-    with or answer something else than one tensor are left out. `used` holds the top-level children (in order) and the
-    attributes that forward reads, in either mode. `input` is the shape of one expected input (an image or a clip);
-    `method` how the heads were found (``fx``, ``autograd``, ``detection``).
+    `inputs` is the input shape of every module on the way to a head and of every top-level child; `outputs` the
+    output shape of every top-level child and of the direct children of those on the way to a head; modules that are
+    called with or answer something else than one tensor are left out. `used` holds the top-level children (in order)
+    and the attributes that forward reads, in either mode. `input` is the shape of one expected input (an image or a
+    clip), empty where that is not kept; `method` how the heads were found (``fx``, ``autograd``, ``detection``);
+    `answers` the output shape of the methods that answer one tensor, by name (``forward``, ``forward_features``),
+    where that is kept.
     """
 
     builder: str
@@ -68,6 +86,7 @@ class Entry:
     used: frozenset[str]
     input: tuple[int, ...]
     method: str
+    answers: Mapping[str, Shape] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

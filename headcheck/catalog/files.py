@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 _FOLDER = Path(__file__).parent / "data"
-_LIBRARIES = ("torch", "torchvision")
+_LIBRARIES = ("torch", "torchvision", "timm", "transformers", "efficientnet_pytorch")
 #: The format this code reads; `headcheck.tracing.write` says what it is.
 FORMAT = 1
 

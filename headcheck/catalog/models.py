@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from headcheck.catalog.entry import Entry, Head, Node, Plain, Shape, Signature
+from headcheck.catalog.entries import decode
+from headcheck.catalog.entry import Entry, Plain, Shape, Signature
 from headcheck.catalog.files import library_of, load, name_list, name_set
 from headcheck.catalog.nodes import CHILDREN, Decoder
 
@@ -166,54 +167,7 @@ def _at_size(entry: Entry, facts: Mapping[str, Any], weights: bool | str) -> Ent
 def _entry(name: str, variant: str, passed: tuple[tuple[str, int], ...], unknown: frozenset[str]) -> Entry:
     data = load("torchvision")["entries"][variant]
     decoder = Decoder("torchvision", {**data["counts"], **dict(passed)}, unknown)
-    root = decoder.node(data["root"])
-    return Entry(
-        builder=name,
-        task=_facts(name)["task"],
-        root=root,
-        heads=tuple(_head(decoder, root, *head) for head in _shared(data["heads"])),
-        inputs=_shapes(decoder, *_shared(data["inputs"])),
-        outputs=_shapes(decoder, *_shared(data["outputs"])),
-        used=name_set("torchvision", data["used"]),
-        input=tuple(data["input"]),
-        method=data["method"],
-    )
-
-
-def _head(
-    decoder: Decoder, root: Node, path: str, shape: Any, auxiliary: bool, train: bool, evaluated: bool, outputs: Any
-) -> Head:
-    node = root
-    for part in path.split("."):
-        node = node.children[part]
-    taken, given = _sizes(node)
-    return Head(
-        path=path,
-        kind=node.kind,
-        in_features=taken,
-        out_features=given,
-        shape=_shape(decoder, shape),
-        auxiliary=auxiliary,
-        train=train,
-        eval=evaluated,
-        outputs=tuple(outputs),
-    )
-
-
-def _sizes(node: Node) -> tuple[int, int]:
-    prefix = "features" if "in_features" in node.values else "channels"
-    taken, given = node.values[f"in_{prefix}"], node.values[f"out_{prefix}"]
-    assert isinstance(taken, int) and isinstance(given, int)
-    return taken, given
-
-
-def _shapes(decoder: Decoder, paths: int, shapes: list[list[Any]]) -> dict[str, Shape]:
-    names = name_list("torchvision", paths)
-    return {path: _shape(decoder, shape) for path, shape in zip(names, shapes, strict=True)}
-
-
-def _shape(decoder: Decoder, shape: list[Any]) -> Shape:
-    return tuple(map(decoder.size, shape))
+    return decode(decoder, name, _facts(name)["task"], data)
 
 
 def _facts(builder: str) -> Mapping[str, Any]:

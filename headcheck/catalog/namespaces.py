@@ -16,8 +16,11 @@ def names(namespace: str) -> frozenset[str]:
     library = library_of(namespace)
     if library is None:
         return frozenset()
-    index = load(library)["namespaces"].get(namespace)
-    return frozenset() if index is None else name_set(library, index)
+    data = load(library)
+    index = data["namespaces"].get(namespace)
+    own = frozenset() if index is None else name_set(library, index)
+    # timm's builders are all in one namespace, and in the file already.
+    return own.union(data["builders"], data["deprecated"]) if namespace == "timm.models" else own
 
 
 @functools.cache

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from math import prod
 from typing import Any
 
-from headcheck.catalog.entry import Node, Plain
+from headcheck.catalog.entry import NAMES, Node, Plain
 from headcheck.catalog.files import load, name_list, name_set
 
 CHILDREN = 4  # where a layout says which names its children have
@@ -15,22 +15,23 @@ CHILDREN = 4  # where a layout says which names its children have
 class Decoder:
     """Makes the nodes of a library's models for given counts (``{"num_classes": 10}``).
 
-    Values named in `unknown` are left out of every node, as attributes that exist but whose value is not known.
+    Values named in `unknown` are left out of every node, as attributes that exist but whose value is not known. What a
+    file keeps as an outline only (see `headcheck.tracing.write`) becomes a node of which the names are known.
     """
 
     def __init__(self, library: str, counts: Mapping[str, int], unknown: frozenset[str] = frozenset()) -> None:
-        self._library = library
+        self.library = library
         self._counts = counts
         self._unknown = unknown
         data = load(library)
         self._layouts, self._table = data["layouts"], data["nodes"]
         self._nodes: dict[int, Node] = {}
-        self._totals: dict[int, int] = {}
+        self._totals: dict[int, int | None] = {}
 
     def node(self, index: int) -> Node:
-        """Return the node at `index` of the file's table, always the same one."""
+        """Return the node at `index` of the file's table, always the same one; below zero, an outline."""
         if index not in self._nodes:
-            self._nodes[index] = self._decode(index)
+            self._nodes[index] = self._decode(index) if index >= 0 else self._outline(-1 - index)
         return self._nodes[index]
 
     def size(self, item: Any) -> Any:
@@ -51,12 +52,12 @@ class Decoder:
         layout, children, numbers = self._parts(index)
         kind, attributes, _, _, child_names, _, _, _ = layout
         values, parameters = self._own(layout, numbers)
-        names = name_set(self._library, attributes)
+        names = name_set(self.library, attributes)
         hidden = values.keys() & self._unknown
         return Node(
-            kind=name_list(self._library, kind)[0],
+            kind="".join(name_list(self.library, kind)),
             values={name: value for name, value in values.items() if name not in hidden},
-            children=Children(self, dict(zip(name_list(self._library, child_names), children, strict=True))),
+            children=Children(self, dict(zip(name_list(self.library, child_names), children, strict=True))),
             parameters=parameters,
             attributes=names | hidden if hidden else names,
             total=self._total(index),
@@ -65,27 +66,48 @@ class Decoder:
     def _parts(self, index: int) -> tuple[list[Any], list[int], list[Any]]:
         """Return the layout of a node, the indexes of its children, and its numbers."""
         layout, before, numbers = [*self._table[index], [], []][:3]
-        return self._layouts[layout], [index - distance for distance in before], numbers
+        children = [index - distance if distance > 0 else distance for distance in before]
+        return self._layouts[layout], children, numbers
+
+    def _outline(self, index: int) -> Node:
+        data = load(self.library)
+        frame, *children = data["outlines"][index]
+        kind, parameters, child_names = (name_list(self.library, names) for names in data["frames"][frame])
+        if len(children) == 1:  # written once for all that are alike
+            children *= len(child_names)
+        return Node(
+            kind="".join(kind),
+            values={},
+            children=Children(self, {name: -1 - child for name, child in zip(child_names, children, strict=True)}),
+            parameters=dict.fromkeys(parameters),
+            attributes=frozenset(),
+            total=None if parameters or child_names else 0,
+            known=NAMES,
+        )
 
     def _own(self, layout: list[Any], numbers: list[Any]) -> tuple[dict[str, Plain], dict[str, tuple[int, ...]]]:
         """Return the values and the shapes of the parameters of a node."""
         _, _, value_names, shape_names, _, constant_names, constants, shapes = layout
         given = iter(map(self.plain, numbers))
-        values = dict(zip(name_list(self._library, constant_names), map(self.plain, constants), strict=True))
-        values |= {name: next(given) for name in name_list(self._library, value_names)}
+        values = dict(zip(name_list(self.library, constant_names), map(self.plain, constants), strict=True))
+        values |= {name: next(given) for name in name_list(self.library, value_names)}
         parameters: dict[str, Any] = {}
-        for name, shape in zip(name_list(self._library, shape_names), shapes, strict=True):
+        for name, shape in zip(name_list(self.library, shape_names), shapes, strict=True):
             parameters[name] = tuple(
                 next(given) if item is None else values[item] if isinstance(item, str) else self.size(item)
                 for item in shape
             )
         return values, parameters
 
-    def _total(self, index: int) -> int:
+    def _total(self, index: int) -> int | None:
+        if index < 0:
+            return self.node(index).total
         if index not in self._totals:
             layout, children, numbers = self._parts(index)
             _, parameters = self._own(layout, numbers)
-            self._totals[index] = sum(map(prod, parameters.values())) + sum(map(self._total, children))
+            below = list(map(self._total, children))
+            own = sum(map(prod, parameters.values()))
+            self._totals[index] = None if None in below else own + sum(total or 0 for total in below)
         return self._totals[index]
 
 
@@ -109,3 +131,25 @@ class Children(Mapping[str, Node]):
 
     def __len__(self) -> int:
         return len(self._indexes)
+
+
+class Overlaid(Mapping[str, Node]):
+    """Children some of which are others than the file says."""
+
+    __slots__ = ("_below", "_over")
+
+    def __init__(self, below: Mapping[str, Node], over: Mapping[str, Node]) -> None:
+        self._below = below
+        self._over = over
+
+    def __getitem__(self, name: str) -> Node:
+        return self._over[name] if name in self._over else self._below[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._below
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._below)
+
+    def __len__(self) -> int:
+        return len(self._below)

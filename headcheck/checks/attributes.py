@@ -24,7 +24,7 @@ def unused_head(execution: Execution) -> Iterator[Report]:
     for event in execution.of(events.ChildSet):
         place = execution.places.get(event.owner)
         module = execution.module(Ref(event.owner))
-        if place is None or module is None or module.node is None or event.how == "rearranged":
+        if place is None or module is None or module.node is None or not module.node.whole or event.how == "rearranged":
             continue
         model, path = place
         known = event.name in module.node.children or event.name in module.node.values
@@ -184,6 +184,9 @@ def auxiliary_head_left(execution: Execution) -> Iterator[Report]:
 def unknown_model(execution: Execution) -> Iterator[Report]:
     """A builder or model name that the library does not have."""
     for event in execution.of(events.UnknownName):
+        if event.namespace == "timm.create_model":
+            yield unknown_timm_model(event)
+            continue
         by_name = event.namespace.endswith("get_model")
         among = (
             catalog.registered() if by_name else sorted(n for n in catalog.names(event.namespace) if n[:1].islower())
@@ -194,3 +197,14 @@ def unknown_model(execution: Execution) -> Iterator[Report]:
         help_ = "did you mean " + " or ".join(f"`{name}`" for name in close) + "?" if close else ""
         step = {"op": "look_up", "line": execution.line(event.site), "namespace": event.namespace, "name": event.name}
         yield Report("HC205", event.site, message, help_, Expectation("raises"), steps=(step,))
+
+
+def unknown_timm_model(event: events.UnknownName) -> Report:
+    """A name that timm's `create_model` does not know."""
+    from headcheck.catalog import timm
+
+    model = event.name.partition(".")[0]
+    close = catalog.nearest(model, timm.architectures())
+    message = f"timm has no model `{model}` (as of timm {timm.version()})"
+    help_ = "did you mean " + " or ".join(f"`{name}`" for name in close) + "?" if close else ""
+    return Report("HC205", event.site, message, help_, Expectation("raises"))

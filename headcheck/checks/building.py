@@ -67,7 +67,7 @@ def num_classes_unused(execution: Execution) -> Iterator[Report]:
 def deprecated_pretrained(execution: Execution) -> Iterator[Report]:
     """``pretrained=`` where torchvision wants ``weights=``."""
     for event in execution.of(events.Built):
-        if "pretrained" not in event.given:
+        if "pretrained" not in event.given or not event.builder.startswith("torchvision."):
             continue
         name = short(event.builder)
         enum = catalog.weights_of(event.builder)

@@ -40,6 +40,7 @@ from headcheck.interpreter.values import (
     symbol,
 )
 from headcheck.ir import UNKNOWN, Operation
+from headcheck.semantics import registry
 from headcheck.semantics.layers import own_parameters, parameter_shape
 
 if TYPE_CHECKING:
@@ -170,7 +171,8 @@ def shape_of(state: State, parameter: Parameter) -> tuple[int, ...] | None:
     node = module.node
     for name in parents:
         node = node.children.get(name) if node is not None else None
-    return tuple(node.parameters[leaf]) if node is not None and leaf in node.parameters else None
+    shape = node.parameters.get(leaf) if node is not None else None
+    return None if shape is None else tuple(shape)
 
 
 def module_attribute(machine: Machine, state: State, ref: Ref, name: str, site: Operation) -> Value:
@@ -229,7 +231,7 @@ def _beyond(machine: Machine, module: Module, ref: Ref, name: str) -> Value:
     """An attribute that is neither child, field nor method of every module."""
     known = None
     if module.node is not None:
-        known = name in module.node.attributes
+        known = name in module.node.attributes if module.node.whole else None
     elif module.cls is None and module.known and own_parameters(module) is not None:
         # Only of a layer whose parameters are known by name can one be missing.
         signature = catalog.layer(module.kind)
@@ -238,7 +240,7 @@ def _beyond(machine: Machine, module: Module, ref: Ref, name: str) -> Value:
     private = known is False and name[0] == "_" and name.lstrip("_") not in catalog.part_names()
     if known is False and not private and not machine.may_be_assigned(name) and not is_own_method(machine, name):
         return DELETED
-    if known and module.kind.startswith("torch.nn."):
+    if known and (module.kind.startswith("torch.nn.") or (Module, name) in registry.METHODS):
         return Method(ref, name)
     return symbol("attribute", f"{module.kind.rsplit('.', 1)[-1]}.{name}", ref, name)
 
@@ -421,7 +423,7 @@ def delete_attribute(state: State, of: Value, name: str, site: Operation) -> Non
             heap.delete_child(state, of, name, site)
         elif name in thing.values:
             state.heap[of.address] = thing._replace(values={k: v for k, v in thing.values.items() if k != name})
-        elif thing.node is not None and name not in thing.node.attributes and name not in thing.node.values:
+        elif thing.node is not None and thing.node.whole and name not in {*thing.node.attributes, *thing.node.values}:
             missing(state, of, name, "delete", site)
     elif type(thing) is Instance:
         kept = {k: v for k, v in thing.attributes.items() if k != name}
@@ -569,7 +571,7 @@ def positional(module: Module) -> bool:
 def is_single(module: Module) -> bool:
     """Whether a module is one of the library's that cannot be indexed at all."""
     if module.node is not None:
-        return "__getitem__" not in module.node.attributes and not heap.is_sequential(module)
+        return module.node.whole and "__getitem__" not in module.node.attributes and not heap.is_sequential(module)
     is_layer = module.cls is None and module.kind.startswith("torch.nn.") and module.kind not in heap.CONTAINERS
     return (
         is_layer

@@ -249,13 +249,16 @@ class Builder(NamedTuple):
     """
 
     name: str
-    heads: tuple[tuple[str, str, int], ...]
+    heads: tuple[tuple[str, str, int | None], ...]
     attributes: frozenset[str]
     build: Callable[[Machine, State, Ref, Chosen], bool]
 
 
 #: For each library, what lists the builders of one of its namespaces, the best known first.
 LIBRARIES: dict[str, Callable[[str], tuple[Builder, ...]]] = {}
+#: For a library with too many builders to look at each, what lists those that a name may stand for on a path; none if
+#: the path does not narrow them down.
+NARROWED: dict[str, Callable[[State, Value], list[Builder]]] = {}
 
 
 def is_open(state: State, value: Value) -> bool:
@@ -274,9 +277,13 @@ def settle(machine: Machine, state: State, ref: Ref, asked: str) -> list[State]:
     if chosen.known == len(state.facts) or state.heap[ref.address].children:
         return [state]
     key = chosen.choice.key
-    every = LIBRARIES[chosen.choice.namespace.split(".", 1)[0]](chosen.choice.namespace)
-    names = set(consistent(state, key, [builder.name for builder in every]))
-    builders = [builder for builder in every if builder.name in names]
+    library = chosen.choice.namespace.split(".", 1)[0]
+    if library in NARROWED:
+        builders = NARROWED[library](state, key)
+    else:
+        every = LIBRARIES[library](chosen.choice.namespace)
+        names = set(consistent(state, key, [builder.name for builder in every]))
+        builders = [builder for builder in every if builder.name in names]
     if len(builders) == 1 and builders[0].build(machine, state, ref, chosen):
         pin(state, key, builders[0].name)
         return [state]

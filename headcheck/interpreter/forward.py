@@ -232,11 +232,18 @@ def run_library_model(
     if not entry.used.isdisjoint(module.values):  # a switch of its forward was set: ``model.aux_logits = False``
         state.result = unknown_output(ref, given)
         return [state]
-    check_stem(state, ref, given, site)
+    check_stem(state, ref, entry, given, site)
     if entry.task == "segmentation" or has_auxiliary_output(state, ref, module, entry):
         state.result = symbol("output", "output", ref, given, "several")
         return [state]
     heads = [head for head in entry.heads if not head.auxiliary]
+    answer = entry.answers.get("forward")
+    if answer is not None and not heads:  # made without a head
+        intact = shapes.trunk_is_intact(state, ref, entry, "")
+        state.result = (
+            Tensor((batch_of(given), *answer), ref.address, ref.address) if intact else unknown_output(ref, given)
+        )
+        return [state]
     if len(heads) != 1 or entry.task not in ("classification", "video"):
         state.result = unknown_output(ref, given)
         return [state]
@@ -287,8 +294,11 @@ def has_auxiliary_output(state: State, ref: Ref, module: Module, entry: Entry) -
     )
 
 
-def check_stem(state: State, ref: Ref, given: Value, site: Operation) -> None:
+def check_stem(state: State, ref: Ref, entry: Entry, given: Value, site: Operation) -> None:
     """Log a picture whose channels the model's first convolution does not take."""
+    library = first_convolution(state, entry.root)
+    if library is None or parts.field_of(state, library, "in_channels") != next(iter(entry.input), None):
+        return  # what comes first in the order of the children is not the stem, or is not known
     if type(given) is not Tensor or given.shape is None or len(given.shape) != 4 or type(given.shape[1]) is not int:
         return
     if takes_channels_apart(state, ref):
@@ -336,11 +346,11 @@ def run_library_part(
     known = type(given) is Tensor and given.shape is not None
     if is_stack(state, part) and known and all_plain(state, part):
         return run_stack(machine, state, part, given, site)
-    if module.kind in layers.RULES and (known or not module.node.total):
+    if module.kind in layers.RULES and (known or module.node.total == 0):
         state.result = run_layer(state, part, given, site)
         return [state]
     shape = entry.outputs.get(path) if entry is not None and not parts.is_edited(state, part) else None
-    if shape is not None and module.node.total and fits(entry.inputs.get(path), given):  # type: ignore[union-attr]
+    if shape is not None and module.node.total != 0 and fits(entry.inputs.get(path), given):  # type: ignore[union-attr]
         state.result = Tensor((batch_of(given), *shape), root, root)
         return [state]
     if is_stack(state, part):
@@ -354,6 +364,9 @@ def run_library_part(
 
 def all_plain(state: State, part: Part) -> bool:
     """Whether a stack holds only layers whose effect on shapes is known."""
+    module = parts.module_of(state, part) if not isinstance(part, Node) else None
+    if module is not None and module.node is not None and not module.node.whole:
+        return False
     children = parts.children_of(state, part)
     return children is not None and all(parts.kind_of(state, child) in layers.RULES for _, child in children)
 

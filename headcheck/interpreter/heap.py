@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from headcheck import events
-from headcheck.catalog.entry import Entry, Node
+from headcheck.catalog.entry import NOTHING, Entry, Node
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import Address, Chosen, Class, Library, Parameter, Ref, Symbol, Tuple, Value
 from headcheck.ir import UNKNOWN, Operation
@@ -146,7 +146,15 @@ def take(state: State, ref: Ref, name: str, node: Node, site: Operation) -> Ref:
         home = (ref.address, name)
     elif module.home is not None:
         home = (module.home[0], f"{module.home[1]}.{name}")
-    part = Module(node.kind, module.site, node=node, home=home, trainable=module.trainable, training=module.training)
+    part = Module(
+        node.kind,
+        module.site,
+        node=node,
+        home=home,
+        trainable=module.trainable,
+        training=module.training,
+        known=node.known != NOTHING,
+    )
     new = state.allocate(part, site)
     state.heap[ref.address] = module._replace(children={**module.children, name: new})
     prefix = name + "."
@@ -275,6 +283,7 @@ def _collect(state: State, ref: Ref, prefix: str, items: list[tuple[str, Paramet
             else:
                 complete = False
         elif module.node is not None:
+            complete = complete and module.node.children[name].known != NOTHING
             for path in node_parameters(module.node.children[name]):
                 path = f"{name}.{path}"
                 items.append((prefix + path, Parameter(ref, path)))

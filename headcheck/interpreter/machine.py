@@ -82,8 +82,9 @@ BUDGET = 40_000
 # Packages whose members are what their names say; any other module may hold anything.
 PACKAGES = frozenset(
     [
-        *sys.stdlib_module_names, "IPython", "PIL", "accelerate", "apex", "cv2", "fastai", "ignite", "lightning",
-        "matplotlib", "numpy", "pandas", "peft", "pytorch_lightning", "sklearn", "timm", "torch", "torchaudio",
+        *sys.stdlib_module_names, "IPython", "PIL", "accelerate", "apex", "cv2", "efficientnet_pytorch", "fastai",
+        "ignite", "lightning", "matplotlib", "numpy", "pandas", "peft", "pytorch_lightning", "sklearn", "timm", "torch",
+        "torchaudio",
         "torchinfo", "torchmetrics", "torchsummary", "torchvision", "tqdm", "transformers", "wandb",
     ]
 )  # fmt: skip
@@ -99,7 +100,8 @@ class Machine:
     as the attributes that any code of the project assigns; `project` knows which modules are the project's own;
     `defaults` says whether the run is one "as started without arguments"; `entry` holds the operations of the function
     that is followed though nothing calls it; `turns` the conditions at the start of each loop that is followed for one
-    turn that stands for all; `asked` is set where the script asks for an argument that has a default.
+    turn that stands for all; `asked` is set where the script asks for an argument that has a default;
+    `body` is the file's own block.
     """
 
     def __init__(
@@ -113,6 +115,7 @@ class Machine:
         self.facts = facts
         self.project = project
         self.defaults = defaults
+        self.body: Block = []
         self.definitions: dict[int, Define | DefineClass] = {}
         self.changed_in: dict[int, tuple[tuple[Variable, str], ...]] = {}
         self.called: set[int] = set()
@@ -791,6 +794,8 @@ def on_import_from(machine: Machine, op: ImportFrom, state: State) -> list[State
         if not local:
             for name in catalog.names(op.module):
                 state.env[name] = Library(f"{op.module}.{name}")
+        else:
+            state.env[f"*{op.module}"] = symbol("module", op.module, op.module)
         return None
     if local:
         state.env[op.target] = modules.unknown_member(op, state.frame.module)

@@ -186,4 +186,4 @@ def public(state: State, key: str) -> dict[str, Value]:
     names = listed.items if type(listed) in (Sequence, Tuple) else None
     if names is not None and all(isinstance(name, str) for name in names):
         return {str(name): variables[name] for name in names if name in variables}
-    return {name: value for name, value in variables.items() if name[0] not in "_%"}
+    return {name: value for name, value in variables.items() if name[0] not in "_%*"}

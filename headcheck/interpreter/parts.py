@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
-from headcheck.catalog.entry import Node
+from headcheck.catalog.entry import NOTHING, Node
 from headcheck.interpreter import heap
 from headcheck.interpreter.heap import DELETED, Module
 from headcheck.interpreter.state import State
@@ -44,7 +44,7 @@ def child_of(state: State, part: Part, name: str) -> Part | None:
 def children_of(state: State, part: Part) -> list[tuple[str, Part]] | None:
     """The children of a part in order; None if one of them is not known."""
     if isinstance(part, Node):
-        return list(part.children.items())
+        return list(part.children.items()) if part.known != NOTHING else None
     module = module_of(state, part)
     if module is None or not module.known:
         return None

@@ -60,6 +60,7 @@ def interpret(block: Block, facts: FileFacts, project: Project) -> list[Executio
 
 def run_module(machine: Machine, block: Block) -> tuple[list[State], State]:
     """Run a module's body: every path, and the one from whose end its functions are called."""
+    machine.body = block
     start = State(ROOT)
     start.env["__name__"] = ROOT
     start.env["__file__"] = symbol("global", "__file__", "__file__")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def load_effects() -> None:
-    """Register the effects of every library."""
+    """Register the effects of every library, but those of `registry.WAITING`: a call of theirs brings them in."""
     from headcheck.semantics import (  # noqa: F401
         argparse,
         creation,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
-from headcheck.catalog.entry import Shape
+from headcheck.catalog.entry import NOTHING, Shape
 
 Get: TypeAlias = Callable[[str], Any]
 
@@ -316,7 +316,7 @@ AFFINE = frozenset({"torch.nn.LayerNorm", "torch.nn.GroupNorm", *(f"torch.nn.Bat
 def own_parameters(module: Any) -> tuple[str, ...] | None:
     """The names of the parameters that a heap module owns directly, in order; None if that is not known."""
     if module.node is not None:
-        return tuple(module.node.parameters)
+        return tuple(module.node.parameters) if module.node.known != NOTHING else None
     kind = module.kind
     if kind == "script":
         return _parameters_of_script(module.values)

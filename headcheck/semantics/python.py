@@ -307,7 +307,8 @@ def is_kind(module: Module, name: str) -> bool | None:
     plain = module.kind.startswith("torch.nn.") and module.kind.count(".") == 2
     if last in PRIVATE:
         word, needed = PRIVATE[last]
-        return True if plain and word in module.kind else None if needed <= fields_of(module) else False
+        unsure = needed <= fields_of(module) or not (plain or is_whole(module))
+        return True if plain and word in module.kind else None if unsure else False
     if last.startswith("_"):
         return None
     if not name.startswith("torch.nn."):
@@ -333,12 +334,21 @@ PRIVATE = {
 def lacks(module: Module, name: str) -> bool:
     """Whether a module of another class cannot derive from a layer's: it has not all that such a layer has."""
     signature = catalog.layer(name)
-    if signature is None or (module.node is None and not module.kind.startswith("torchvision.")):
+    if (
+        signature is None
+        or (module.node is None and not module.kind.startswith("torchvision."))
+        or not is_whole(module)
+    ):
         return False
     if name in heap.CONTAINERS or name == "torch.nn.ModuleDict":
         return module.node is not None and "__getitem__" not in module.node.attributes
     needed = signature.parameters.keys() - {"device", "dtype", "bias", "args", "kwargs"}
     return not needed <= fields_of(module) or bool(module.node is not None and module.node.children and not needed)
+
+
+def is_whole(module: Module) -> bool:
+    """Whether the catalog keeps everything of a part of the library, or it is no such part."""
+    return module.node is None or module.node.whole
 
 
 def fields_of(module: Module) -> set[str]:

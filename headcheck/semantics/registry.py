@@ -13,6 +13,7 @@ An effect answers the call's value. It may change the heap, log events and end t
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -84,9 +85,25 @@ def family(prefix: str) -> Callable[[Effect], Effect]:
     return register
 
 
+#: Libraries that few files name, with the module that registers their effects when the first call of theirs is met.
+WAITING = {
+    name: f"headcheck.semantics.{module}"
+    for name, module in (
+        ("efficientnet_pytorch", "efficientnet"),
+        ("peft", "peft"),
+        ("timm", "timm"),
+        ("transformers", "transformers"),
+    )
+}
+
+
 def find_effect(name: str) -> Effect | None:
     """The effect of a qualified name, or that of its family."""
     found = EFFECTS.get(name)
     if found is not None:
         return found
+    waiting = WAITING.pop(name.partition(".")[0], None)
+    if waiting is not None:
+        importlib.import_module(waiting)
+        return find_effect(name)
     return next((function for prefix, function in FAMILIES if name.startswith(prefix)), None)

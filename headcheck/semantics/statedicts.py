@@ -77,7 +77,8 @@ OLDER_NAMES = ("densenet", "googlenet", "inception", "mnasnet")
 
 def walk(node: Node, prefix: str) -> Iterator[tuple[str, tuple[int, ...]]]:
     for name, shape in node.parameters.items():
-        yield prefix + name, shape
+        if shape is not None:
+            yield prefix + name, shape
     for name, child in node.children.items():
         yield from walk(child, f"{prefix}{name}.")
 

@@ -6,6 +6,8 @@ import importlib
 
 #: Namespaces whose names are shorter than the defining module's and stable across versions.
 _PUBLIC = ("torch.nn", "torchvision.ops")
+#: Classes that do what their base class does, with other types of numbers or under other compilers.
+_SAME = {"timm.layers.linear.Linear": "torch.nn.Linear"}
 
 
 def public_name(item: type) -> str:
@@ -14,4 +16,4 @@ def public_name(item: type) -> str:
     for namespace in _PUBLIC:
         if module.startswith(namespace) and getattr(importlib.import_module(namespace), name, None) is item:
             return f"{namespace}.{name}"
-    return f"{module}.{name}"
+    return _SAME.get(f"{module}.{name}", f"{module}.{name}")

@@ -19,7 +19,7 @@ Progress = Callable[[int, int, str], None]
 
 
 def trace_library(name: str, path: Path, progress: Progress) -> None:
-    """Trace every model of the installed library `name` ("torch" or "torchvision") and write the catalog file `path`.
+    """Trace every model of the installed library `name` (one of `_LIBRARIES`) and write the catalog file `path`.
 
     The same library gives the same bytes. Nothing is downloaded: models are built without weights.
 
@@ -54,6 +54,24 @@ def _torchvision(progress: Progress) -> dict[str, Any]:
     return torchvision_models.trace_all(progress)
 
 
+def _timm(progress: Progress) -> dict[str, Any]:
+    from headcheck.tracing import timm_models
+
+    return timm_models.trace_all(progress)
+
+
+def _transformers(progress: Progress) -> dict[str, Any]:
+    from headcheck.tracing import transformers_models
+
+    return transformers_models.trace_all(progress)
+
+
+def _efficientnet(progress: Progress) -> dict[str, Any]:
+    from headcheck.tracing import efficientnet_models
+
+    return efficientnet_models.trace_all(progress)
+
+
 def _version(package: str) -> str:
     # Without what follows "+", the build for one accelerator: it changes nothing here.
     return str(importlib.import_module(package).__version__).partition("+")[0]
@@ -68,6 +86,12 @@ _TORCH_NAMESPACES = (
     "torch.optim.lr_scheduler",
     "torch.utils.data",
 )
-_LIBRARIES: Mapping[str, Callable[[Progress], dict[str, Any]]] = {"torch": _torch, "torchvision": _torchvision}
+_LIBRARIES: Mapping[str, Callable[[Progress], dict[str, Any]]] = {
+    "torch": _torch,
+    "torchvision": _torchvision,
+    "timm": _timm,
+    "transformers": _transformers,
+    "efficientnet_pytorch": _efficientnet,
+}
 
 __all__ = ["Progress", "TracingError", "trace_library"]

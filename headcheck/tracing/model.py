@@ -61,7 +61,7 @@ class Traced:
 
 
 @dataclass(frozen=True)
-class _Look:
+class Look:
     """What one mode shows: the forward pass, the output keys of each head, and how the heads were found."""
 
     seen: Observation
@@ -94,11 +94,11 @@ def trace(build: Build, shapes: Shapes, counts: Iterable[str], task: str) -> Tra
             place = _on_cpu
             looks = _look_in_both_modes(place(lambda: build({})), expected, task)
     seen = merge(looks[0].seen, looks[1].seen)
-    heads = _heads(looks, seen)
+    heads = ordered_heads(looks, seen)
     if defaults:
-        heads = _of_classes(heads, tree)
-    wanted = _wanted(heads, tree)
-    inputs, outputs = _regular(seen.inputs, wanted[0]), _regular(seen.outputs, wanted[1])
+        heads = of_classes(heads, tree)
+    wanted = wanted_paths(heads, tree)
+    inputs, outputs = regular(seen.inputs, wanted[0]), regular(seen.outputs, wanted[1])
     for count, default in defaults.items():
         other = {**defaults, count: default + _STEP}
         if task == "detection":
@@ -128,13 +128,13 @@ def _on_cpu(build: Callable[[], nn.Module]) -> nn.Module:
     return build()
 
 
-def _look_at_detection(build: Build, tree: Tree, counts: Mapping[str, int]) -> list[_Look]:
+def _look_at_detection(build: Build, tree: Tree, counts: Mapping[str, int]) -> list[Look]:
     passes, losses = detection.look(build, counts)
     compared = set(compare.owners(tree))
     # The layers that follow a count: those of the region proposals and of class-agnostic boxes feed losses too.
     heads = {path: keys for path, keys in losses.items() if path in compared}
     return [
-        _Look(seen, {path: keys for path, keys in heads.items() if path in seen.called}, "detection") for seen in passes
+        Look(seen, {path: keys for path, keys in heads.items() if path in seen.called}, "detection") for seen in passes
     ]
 
 
@@ -158,25 +158,25 @@ def _check_total(model: nn.Module, tree: Tree, counts: Mapping[str, int]) -> Non
         raise TracingError("some parameters belong to several modules")
 
 
-def _look_in_both_modes(model: nn.Module, shapes: Sequence[tuple[int, ...]], task: str) -> list[_Look]:
+def _look_in_both_modes(model: nn.Module, shapes: Sequence[tuple[int, ...]], task: str) -> list[Look]:
     model.requires_grad_(True)  # The autograd walk needs the gradients of what a builder froze, too.
     looks = [_look(model, shapes, train, task != "optical_flow") for train in (True, False)]
     _look_larger(model, shapes, looks)
     return looks
 
 
-def _look(model: nn.Module, shapes: Sequence[tuple[int, ...]], train: bool, with_heads: bool) -> _Look:
+def _look(model: nn.Module, shapes: Sequence[tuple[int, ...]], train: bool, with_heads: bool) -> Look:
     """Run the model at its expected input and find its heads in one mode."""
     seen = _observe(model, shapes, 1, train)
     walked = autograd.heads(model, seen.answer) if with_heads else {}
     # Shapes are the same in both modes, and all heads are used in train mode.
-    traced = fx.heads(model, _arguments(model, shapes, 1) if train else None, train) if with_heads else None
+    traced = fx.heads(model, arguments_for(model, shapes, 1) if train else None, train) if with_heads else None
     if traced is not None:
         _check_methods(traced, walked, seen)
-    return _Look(seen, walked, "autograd" if traced is None else "fx")
+    return Look(seen, walked, "autograd" if traced is None else "fx")
 
 
-def _look_larger(model: nn.Module, shapes: Sequence[tuple[int, ...]], looks: list[_Look]) -> None:
+def _look_larger(model: nn.Module, shapes: Sequence[tuple[int, ...]], looks: list[Look]) -> None:
     """Run the model at twice the size, if it takes that: the sizes that differ become None in `looks`."""
     train, evaluated = looks
     modes = [True] if evaluated.seen.called <= train.seen.called else [True, False]
@@ -190,12 +190,12 @@ def _look_larger(model: nn.Module, shapes: Sequence[tuple[int, ...]], looks: lis
 
 
 def _observe(model: nn.Module, shapes: Sequence[tuple[int, ...]], scale: int, train: bool) -> Observation:
-    arguments = _arguments(model, shapes, scale)
+    arguments = arguments_for(model, shapes, scale)
     with no_arithmetic() if arguments[0].is_meta else contextlib.nullcontext():
         return observe(model, arguments, train)
 
 
-def _arguments(model: nn.Module, shapes: Sequence[tuple[int, ...]], scale: int) -> tuple[Tensor, ...]:
+def arguments_for(model: nn.Module, shapes: Sequence[tuple[int, ...]], scale: int) -> tuple[Tensor, ...]:
     device = next((parameter.device for parameter in model.parameters()), None)
     # Two images: BatchNorm refuses to train on a single value per channel.
     batches = [(2, shape[0], *(size * scale for size in shape[1:])) for shape in shapes]
@@ -214,7 +214,7 @@ def _check_methods(
             raise TracingError(f"{path} gets {seen.inputs[path]} by hooks, {shape} by shape propagation")
 
 
-def _heads(looks: Sequence[_Look], seen: Observation) -> tuple[TracedHead, ...]:
+def ordered_heads(looks: Sequence[Look], seen: Observation) -> tuple[TracedHead, ...]:
     train, evaluated = (look.heads for look in looks)
     order = list(seen.inputs)
     heads = []
@@ -236,7 +236,7 @@ def _heads(looks: Sequence[_Look], seen: Observation) -> tuple[TracedHead, ...]:
     return tuple(heads)
 
 
-def _of_classes(heads: tuple[TracedHead, ...], tree: Tree) -> tuple[TracedHead, ...]:
+def of_classes(heads: tuple[TracedHead, ...], tree: Tree) -> tuple[TracedHead, ...]:
     """Return the heads whose size follows a count, which leaves out those of outputs that are no classes (features).
 
     Raises TracingError if an output comes from both kinds, or a layer that follows a count is nearest to no output.
@@ -251,7 +251,7 @@ def _of_classes(heads: tuple[TracedHead, ...], tree: Tree) -> tuple[TracedHead, 
     return kept
 
 
-def _wanted(heads: Iterable[TracedHead], tree: Tree) -> tuple[set[str], set[str]]:
+def wanted_paths(heads: Iterable[TracedHead], tree: Tree) -> tuple[set[str], set[str]]:
     """Return the paths of the modules whose input, and of those whose output, the catalog keeps."""
     containers = {path for head in heads for path in _above(head.path)}
     top = [name for name, _ in tree.children]
@@ -280,7 +280,7 @@ def _above(path: str) -> list[str]:
     return [".".join(parts[:count]) for count in range(1, len(parts))]
 
 
-def _regular(shapes: Mapping[str, Shape | None], wanted: set[str]) -> dict[str, SizedShape]:
+def regular(shapes: Mapping[str, Shape | None], wanted: set[str]) -> dict[str, SizedShape]:
     return {path: shape for path, shape in shapes.items() if path in wanted and shape is not None}
 
 

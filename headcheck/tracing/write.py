@@ -9,7 +9,10 @@ The file is a JSON object; its format has a number, which grows when what follow
   them, and for each parameter its dimensions: a number, the name of the value that it equals, or null.
 - ``nodes``: every distinct module, children before parents: ``[layout, children, numbers]``, empty lists at the end
   left out; children as how many nodes before this one they stand; the values that are no constants, then the dimensions
-  that the layout leaves open.
+  that the layout leaves open. A child below zero is an outline: -1 for the first.
+- ``outlines``: modules of which only names are kept, ``[frame, children]``: an index into ``frames`` and the outlines
+  of the children, or one if they are all alike; ``frames``: ``[kind, parameters, children]``, three lists of names (the
+  kind is left empty for classes that are not of torch.nn). Both are left out where there are none.
 - ``entries``: the traced models, ``{root, counts, heads, inputs, outputs, used, input, method}``; heads are
   ``[path, shape, auxiliary, train, eval, outputs]``; inputs and outputs ``[paths, shapes]``.
 
@@ -38,15 +41,34 @@ class Table:
         self._nodes: dict[Tree, int] = {}
         self._forms: dict[tuple[object, ...], list[Tree]] = {}
         self._shared: dict[str, int] = {}
+        self._outlined: dict[Tree, Mapping[str, int]] = {}
+        self._outlines: dict[tuple[int, ...], int] = {}
+        self._frames: dict[tuple[int, ...], int] = {}
 
-    def collect(self, tree: Tree) -> int:
-        """Add a tree and return its index."""
+    def collect(self, tree: Tree, outlined: frozenset[str] = frozenset()) -> int:
+        """Add a tree and return its index. Of the children named in `outlined` only the outline is kept."""
         if tree not in self._nodes:
-            for _, child in tree.children:
-                self.collect(child)
+            self._outlined[tree] = {name: self.outline(child) for name, child in tree.children if name in outlined}
+            for name, child in tree.children:
+                if name not in outlined:
+                    self.collect(child)
             self._nodes[tree] = len(self._nodes)
             self._forms.setdefault(_form(tree), []).append(tree)
         return self._nodes[tree]
+
+    def outline(self, tree: Tree) -> int:
+        """Add the outline of a tree and return its index."""
+        children = [self.outline(child) for _, child in tree.children]
+        frame = (
+            self.names([tree.kind] if tree.kind.startswith("torch.nn.") and tree.kind != _IDENTITY else []),
+            self.names(name for name, _ in tree.parameters),
+            self.names(name for name, _ in tree.children),
+        )
+        key = (
+            self._frames.setdefault(frame, len(self._frames)),
+            *(children[:1] if len(set(children)) == 1 else children),
+        )
+        return self._outlines.setdefault(key, len(self._outlines))
 
     def names(self, names: Iterable[str]) -> int:
         """Return the index of a list of names."""
@@ -57,12 +79,14 @@ class Table:
         return self._shared.setdefault(_dump(item), len(self._shared))
 
     def data(self) -> dict[str, Any]:
-        """Return the parts ``shared``, ``names``, ``layouts`` and ``nodes`` of the file."""
+        """Return the parts ``shared``, ``names``, ``layouts``, ``nodes``, ``frames`` and ``outlines`` of the file."""
         layouts = {form: _Layout(index, trees) for index, (form, trees) in enumerate(self._forms.items())}
         nodes = [self._node(index, tree, layouts[_form(tree)]) for tree, index in self._nodes.items()]
+        outlines = {"frames": list(map(list, self._frames)), "outlines": list(map(list, self._outlines))}
         return {
             "layouts": [self._layout(trees[0], layouts[form]) for form, trees in self._forms.items()],
             "nodes": nodes,
+            **(outlines if self._outlines else {}),
             "shared": [json.loads(item) for item in self._shared],
             "names": [" ".join(names) for names in self._names],
         }
@@ -80,7 +104,10 @@ class Table:
         ]
 
     def _node(self, index: int, tree: Tree, layout: _Layout) -> list[Any]:
-        children = [index - self._nodes[child] for _, child in tree.children]
+        outlined = self._outlined[tree]
+        children = [
+            -1 - outlined[name] if name in outlined else index - self._nodes[child] for name, child in tree.children
+        ]
         numbers = [_encode(value) for name, value in tree.values if name not in layout.constants]
         for (_, shape), dimensions in zip(tree.parameters, layout.shapes, strict=True):
             numbers += [_encode(size) for size, known in zip(shape, dimensions, strict=True) if known is None]
@@ -88,6 +115,10 @@ class Table:
         while lists and not lists[-1]:
             lists.pop()
         return [layout.index, *lists]
+
+
+#: What stands where a model has nothing to do there; a keyword may put something else in its place.
+_IDENTITY = "torch.nn.Identity"
 
 
 class _Layout:
@@ -140,10 +171,10 @@ def _encode(value: Any) -> Any:
     return [_encode(item) for item in value] if isinstance(value, tuple) else value
 
 
-def entry(table: Table, traced: Traced) -> dict[str, Any]:
-    """Return one traced model as an item of ``entries``."""
+def entry(table: Table, traced: Traced, outlined: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """Return one traced model as an item of ``entries``; of the children named in `outlined` only names are kept."""
     return {
-        "root": table.collect(traced.tree),
+        "root": table.collect(traced.tree, outlined),
         "counts": dict(traced.counts),
         "heads": table.share(
             [

@@ -218,7 +218,7 @@ def test_unknown_sizes_give_unknown_parameter_shapes():
 
 
 def test_a_part_of_the_catalog_has_the_parameters_it_says():
-    node = SimpleNamespace(parameters={"weight": [4, 8]})
+    node = SimpleNamespace(parameters={"weight": [4, 8]}, known="all")
     module = Module("torch.nn.Linear", None, node=node)
     assert layers.own_parameters(module) == ("weight",)
     assert layers.parameter_shape(module, "weight") == (4, 8)

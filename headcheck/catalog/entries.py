@@ -1,0 +1,64 @@
+"""Decoding what a catalog file says of one model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from headcheck.catalog.entry import Entry, Head, Node, Shape
+from headcheck.catalog.files import load, name_list, name_set
+from headcheck.catalog.nodes import Decoder
+
+
+def decode(decoder: Decoder, builder: str, task: str, data: Mapping[str, Any]) -> Entry:
+    """Return an item of a file's ``entries`` (see `headcheck.tracing.write`) as the entry of `builder`."""
+    root = decoder.node(data["root"])
+    shared = load(decoder.library)["shared"]
+    return Entry(
+        builder=builder,
+        task=task,
+        root=root,
+        heads=tuple(_head(decoder, root, *head) for head in shared[data["heads"]]),
+        inputs=shapes(decoder, *shared[data["inputs"]]),
+        outputs=shapes(decoder, *shared[data["outputs"]]),
+        used=name_set(decoder.library, data["used"]),
+        input=tuple(data["input"]),
+        method=data["method"],
+    )
+
+
+def _head(
+    decoder: Decoder, root: Node, path: str, shape: Any, auxiliary: bool, train: bool, evaluated: bool, outputs: Any
+) -> Head:
+    node = root
+    for part in path.split("."):
+        node = node.children[part]
+    taken, given = _sizes(node)
+    return Head(
+        path=path,
+        kind=node.kind,
+        in_features=taken,
+        out_features=given,
+        shape=_shape(decoder, shape),
+        auxiliary=auxiliary,
+        train=train,
+        eval=evaluated,
+        outputs=tuple(outputs),
+    )
+
+
+def _sizes(node: Node) -> tuple[int, int]:
+    prefix = "features" if "in_features" in node.values else "channels"
+    taken, given = node.values[f"in_{prefix}"], node.values[f"out_{prefix}"]
+    assert isinstance(taken, int) and isinstance(given, int)
+    return taken, given
+
+
+def shapes(decoder: Decoder, paths: int, found: list[list[Any]]) -> dict[str, Shape]:
+    """Return shapes of the file by path; `paths` is the index of their list of names."""
+    names = name_list(decoder.library, paths)
+    return {path: _shape(decoder, shape) for path, shape in zip(names, found, strict=True)}
+
+
+def _shape(decoder: Decoder, shape: list[Any] | None) -> Shape:
+    return tuple(map(decoder.size, shape or ()))

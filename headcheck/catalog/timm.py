@@ -1,0 +1,290 @@
+"""Looking up timm's models: names, tags and what `create_model` gives.
+
+The file's ``builders`` have a row for each architecture: the module that registers it (an index into the list named by
+``modules``), the number of classes by default (0: no head), the shape of one input (an index into ``shared``), and the
+tags of weights that set something otherwise than the default ones, with what they set. Where the model could be
+traced, there follow items of an entry (``root``, ``heads``, ``inputs``, ``outputs``, ``used``, see
+`headcheck.tracing.write`) and indexes into ``shared`` of what keywords change, of the shapes that methods answer
+(``bare`` is forward's with ``num_classes=0``, ``map`` with ``global_pool=""`` too), and of the paths of what
+`get_classifier` answers.
+
+Of the inputs, those that are what the top-level module before answers are left out; null ones are not known.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from headcheck.catalog.entries import decode
+from headcheck.catalog.entry import NAMES, NOTHING, Entry, Node, Plain, Shape
+from headcheck.catalog.files import load, name_list, name_set
+from headcheck.catalog.nodes import Decoder, Overlaid
+
+_LIBRARY = "timm"
+_MODELS = "timm.models"
+#: Keywords of `create_model` that leave the structure as it is.
+_WITHOUT_EFFECT = frozenset({"pretrained", "cache_dir", "checkpoint_path", "scriptable", "exportable", "no_jit"})
+#: Keywords that change the size of what is inside the model.
+_SPATIAL = frozenset({"img_size", "dynamic_img_size", "output_stride"})
+_IDENTITY = Node("torch.nn.Identity", {}, {}, {}, frozenset(), 0)
+
+
+class Named(NamedTuple):
+    """A model as `create_model` understands its name: the architecture and the tag of its weights ("" if none).
+
+    That there is such a tag is not looked at: every version of timm has some more.
+    """
+
+    architecture: str
+    tag: str
+
+    @property
+    def builder(self) -> str:
+        """The canonical name of its builder."""
+        return f"{_MODELS}.{self.architecture}"
+
+
+def architectures() -> tuple[str, ...]:
+    """Return the names of all architectures, in alphabetical order."""
+    return tuple(load(_LIBRARY)["builders"])
+
+
+def version() -> str:
+    """Return the version of timm that the catalog is of."""
+    return str(load(_LIBRARY)["versions"]["timm"])
+
+
+def resolve(name: str) -> Named | None:
+    """Return what `create_model` makes of a name, a former name of a model that has another one included.
+
+    None for a name that timm does not have.
+    """
+    architecture, _, tag = name.partition(".")
+    data = load(_LIBRARY)
+    current = data["deprecated"].get(architecture)
+    if current is not None:
+        architecture, _, known = current.partition(".")
+        tag = tag or known
+    return Named(architecture, tag) if architecture in data["builders"] else None
+
+
+def existed(name: str) -> bool:
+    """Whether a name was one in some earlier version and has no successor."""
+    return name.partition(".")[0] in name_set(_LIBRARY, load(_LIBRARY)["former"])
+
+
+def canonical(name: str) -> str | None:
+    """Return the name under which a builder is catalogued: ``timm.models.resnet50``, also for
+    ``timm.models.resnet.resnet50`` and for ``timm.models.tv_resnet50``; None if it is no builder."""
+    parts = name.split(".")
+    if parts[:2] != ["timm", "models"] or len(parts) not in (3, 4):
+        return None
+    found = resolve(parts[-1])
+    if found is None or (len(parts) == 4 and parts[2] != _module(found.architecture)):
+        return None
+    return found.builder
+
+
+def helpers() -> frozenset[str]:
+    """Return the names of `timm.models` that are no models."""
+    return name_set(_LIBRARY, load(_LIBRARY)["namespaces"][_MODELS])
+
+
+def _module(architecture: str) -> str:
+    data = load(_LIBRARY)
+    index: int = data["builders"][architecture][_MODULE]
+    return name_list(_LIBRARY, data["modules"])[index]
+
+
+#: Places in a row.
+_MODULE, _CLASSES, _INPUT, _TAGS, _TRACED = range(5)
+
+
+def classifier(architecture: str) -> tuple[str, ...]:
+    """Return the paths of what `get_classifier` answers; several where it answers a tuple, none if that is unknown."""
+    row = load(_LIBRARY)["builders"][architecture]
+    return tuple(load(_LIBRARY)["shared"][row[-1]]) if len(row) > _TRACED else ()
+
+
+def default_classes(named: Named) -> int:
+    """Return how many classes a model has when it is not told otherwise; 0: it has no head."""
+    found = _overrides(named).get("num_classes", load(_LIBRARY)["builders"][named.architecture][_CLASSES])
+    assert isinstance(found, int)
+    return found
+
+
+def _overrides(named: Named) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = load(_LIBRARY)["builders"][named.architecture][_TAGS].get(named.tag, {})
+    return found
+
+
+UNKNOWN_VALUE = "<unknown>"
+
+
+def find(named: Named, keywords: Mapping[str, Plain]) -> Entry | None:
+    """Return what `create_model` gives for a name and these keywords, or None where the catalog cannot tell.
+
+    Keywords that are None count as not given, as in timm. A keyword may be `UNKNOWN_VALUE`: what it changes is then as
+    unknown as for any other value. (``num_classes`` may not, for 0 takes the head away.)
+    """
+    row = load(_LIBRARY)["builders"][named.architecture]
+    classes, shape = row[_CLASSES], load(_LIBRARY)["shared"][row[_INPUT]]
+    given = {name: value for name, value in keywords.items() if value is not None and name not in _WITHOUT_EFFECT}
+    settings = {**_overrides(named), **given}
+    classes = settings.pop("num_classes", classes)
+    if settings.get("in_chans") == shape[0]:
+        del settings["in_chans"]
+    size = _pair(settings.pop("img_size", None))
+    if size is not None and size != tuple(shape[1:]):
+        settings["img_size"] = size
+    if type(classes) is not int or not all(map(_is_hashable, settings.values())):
+        return None
+    return _find(named.architecture, classes, tuple(sorted(settings.items())))
+
+
+def _pair(size: Any) -> Any:
+    return (size, size) if type(size) is int else tuple(size) if isinstance(size, list) else size
+
+
+def _is_hashable(value: object) -> bool:
+    return isinstance(value, (int, float, str, bool, tuple, type(None)))
+
+
+@functools.lru_cache(maxsize=512)
+def _find(architecture: str, classes: int, settings: tuple[tuple[str, Any], ...]) -> Entry | None:
+    data = load(_LIBRARY)
+    row = data["builders"][architecture]
+    if len(row) <= _TRACED:
+        return None
+    root, heads, inputs, outputs, used, facts, answers, _ = row[_TRACED:]
+    shape = data["shared"][row[_INPUT]]
+    passed = dict(settings)
+    changes = _changes(data["shared"][facts], classes, passed)
+    if changes is None:
+        return None
+    item = {"root": root, "heads": heads, "inputs": inputs, "outputs": outputs, "used": used, "method": "autograd"}
+    decoder = Decoder(_LIBRARY, {"num_classes": classes})
+    entry = decode(decoder, f"{_MODELS}.{architecture}", "classification", {**item, "input": shape})
+    top = _changed(_without_moving_width(entry.root), changes)
+    if classes == 0:
+        for head in entry.heads:
+            top = _put(top, head.path, _IDENTITY)
+    known = {name: tuple(answer) for name, answer in data["shared"][answers].items()}
+    forward = known.get("map" if passed.get("global_pool") == "" else "bare") if classes == 0 else None
+    others = {name: answer for name, answer in known.items() if name not in ("bare", "map")}
+    return replace(
+        entry,
+        root=top,
+        heads=entry.heads if classes else (),
+        inputs=_fitting(_inputs(entry), passed, shape[0]),
+        outputs=_fitting(entry.outputs, passed, None),
+        input=_input(tuple(shape), passed),
+        answers={**_fitting(others, passed, None), **({"forward": forward} if forward is not None else {})},
+    )
+
+
+def _changes(facts: Mapping[str, Any], classes: int, settings: Mapping[str, Any]) -> list[Mapping[str, Any]] | None:
+    """Return what each setting changes, None if there are no facts on one of them."""
+    without = "map" if settings.get("global_pool") == "" else "bare" if classes == 0 else None
+    if without == "map" and classes:
+        return None  # a head on a map: some models refuse that
+    found: list[Any] = [facts.get(without)] if without is not None else []
+    for name, value in settings.items():
+        if name != "global_pool":
+            found.append(facts.get(name))
+        elif value != "":
+            found.append(facts["global_pool"].get(value))
+    return None if None in found else found
+
+
+def _inputs(entry: Entry) -> dict[str, Shape]:
+    """Return the inputs of an entry with those that the file leaves out."""
+    found: dict[str, Shape] = {}
+    before: Shape | None = None
+    for name in entry.root.children:
+        given = entry.inputs.get(name, before)
+        if given:
+            found[name] = given
+        before = entry.outputs.get(name)
+    return {**found, **{path: shape for path, shape in entry.inputs.items() if "." in path}}
+
+
+def _fitting(shapes: Mapping[str, Shape], settings: Mapping[str, Any], channels: int | None) -> dict[str, Shape]:
+    """Return the shapes that hold with some settings too; an input with so many `channels` is that of the images."""
+    pooled = settings.get("global_pool") != ""
+    spatial = bool(_SPATIAL & settings.keys())
+    stem = channels if "in_chans" in settings else None
+    return {
+        path: shape
+        for path, shape in shapes.items()
+        if 0 not in shape  # the number of classes
+        and (len(shape) > 1 or pooled)
+        and (len(shape) == 1 or not spatial)
+        and (len(shape) != 3 or stem is None or shape[0] != stem)
+    }
+
+
+def _input(shape: tuple[int, ...], settings: Mapping[str, Any]) -> tuple[int, ...]:
+    channels, sides = settings.get("in_chans"), settings.get("img_size", ())
+    known = len(sides) == 2 and all(type(side) is int for side in sides)
+    return (channels if type(channels) is int else shape[0], *(sides if known else shape[1:]))
+
+
+# -- nodes -----------------------------------------------------------------------------------------------------------
+
+
+def _without_moving_width(root: Node) -> Node:
+    """Return a model without the value of `num_features` where that depends on timm's version.
+
+    Until 0.9 it was the width of what reaches the last layer, which is `head_hidden_size` since 1.0.
+    """
+    same = root.values.get("num_features") == root.values.get("head_hidden_size")
+    return root if same else _hidden(root, frozenset({"num_features"}), below=False)
+
+
+def _changed(root: Node, changes: list[Mapping[str, Any]]) -> Node:
+    for change in changes:
+        for path, what in change.items():
+            if not path:
+                root = _hidden(root, frozenset(what), below=False)
+            elif isinstance(what, list):
+                root = _put(root, path, _hidden(root.children[path], frozenset(what)))
+            else:
+                root = _put(root, path, _named(root.children[path]) if what == NAMES else _NOTHING)
+    return root
+
+
+_NOTHING = Node("", {}, {}, {}, frozenset(), None, NOTHING)
+
+
+def _hidden(node: Node, names: frozenset[str], below: bool = True) -> Node:
+    """Return a module, and what is below it, with some values no longer known."""
+    gone = names & node.values.keys()
+    return replace(
+        node,
+        values={name: value for name, value in node.values.items() if name not in gone},
+        attributes=node.attributes | gone,
+        children={n: _hidden(child, names) for n, child in node.children.items()} if below else node.children,
+    )
+
+
+def _named(node: Node) -> Node:
+    """Return a module of which only the names are known."""
+    return replace(
+        node,
+        values={},
+        children={name: _named(child) for name, child in node.children.items()},
+        parameters=dict.fromkeys(node.parameters),
+        attributes=frozenset(),
+        total=None,
+        known=NAMES,
+    )
+
+
+def _put(node: Node, path: str, part: Node) -> Node:
+    name, _, rest = path.partition(".")
+    child = _put(node.children[name], rest, part) if rest else part
+    return replace(node, children=Overlaid(node.children, {name: child}), total=None)

@@ -1,0 +1,115 @@
+"""Looking up transformers' classes with a classification head, and the checkpoints that scripts start from.
+
+A row of the file's ``classes`` is ``[module, width, root, path, inputs, outputs, used]``: where the class is defined,
+how many features reach its head in the default configuration, its top-level modules (those with children of their own
+have no kind: nothing is kept of them), the path of the head, and the shapes that reach and leave it and what holds it.
+In shapes, ``"hidden"`` stands for the number of features, null for what depends on the input.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from headcheck.catalog.entry import NAMES, NOTHING, Entry, Head, Node, Shape
+from headcheck.catalog.files import load, name_list, name_set
+from headcheck.catalog.nodes import Decoder
+
+_LIBRARY = "transformers"
+_COUNT = "num_labels"
+_NOTHING = Node("", {}, {}, {}, frozenset(), None, NOTHING)
+#: Values of layers that depend on how wide a model is.
+_WIDTHS = frozenset({"in_features", "out_features", "in_channels", "out_channels", "normalized_shape", "num_features"})
+
+
+class Checkpoint(NamedTuple):
+    """What is known of a checkpoint of the hub: its kind of model, the class of the head it was saved with ("" for
+    none), the labels of that head, and how many features reach a head on it (None if that is not kept)."""
+
+    model_type: str
+    head: str
+    labels: int
+    hidden: int | None
+
+
+def checkpoint(name: str) -> Checkpoint | None:
+    """Return what is known of a checkpoint, None for one that is not known."""
+    found = load(_LIBRARY)["checkpoints"].get(name)
+    return None if found is None else Checkpoint(*found)
+
+
+def chosen(auto: str, model_type: str) -> str | None:
+    """Return the class that an Auto class makes for a kind of model, None where that is not known."""
+    found: str | None = load(_LIBRARY)["tasks"].get(auto, {}).get(model_type)
+    return found
+
+
+def is_known(kind: str) -> bool:
+    """Whether a class with a classification head is catalogued, by its own name."""
+    return kind in load(_LIBRARY)["classes"]
+
+
+@functools.lru_cache(maxsize=256)
+def find(kind: str, labels: int, hidden: int | None) -> Entry | None:
+    """Return what a class makes with so many labels, None if it is not catalogued.
+
+    `hidden` is how many features reach the head, None if that is not known.
+    """
+    row = load(_LIBRARY)["classes"].get(kind)
+    if row is None:
+        return None
+    _, width, index, path, inputs, outputs, used = row
+    decoder = Decoder(_LIBRARY, {_COUNT: labels})
+    root = decoder.node(index)
+    top = path.partition(".")[0]
+    children: dict[str, Node] = {name: child if child.kind else _NOTHING for name, child in root.children.items()}
+    layer = _node_at(root, path)
+    if hidden != width:
+        children[top] = _of_width(children[top], path.partition(".")[2], hidden)
+        layer = _of_width(layer, "", hidden)
+    shapes = load(_LIBRARY)["shared"]
+    taken = _shapes(decoder, shapes[inputs], hidden)
+    return Entry(
+        builder=f"transformers.{kind}",
+        task="transformers",
+        root=replace(root, children=children, total=None, known=NAMES),
+        heads=(Head(path, layer.kind, hidden, labels, taken.get(path, (hidden,)), False, True, True, ("logits",)),),
+        inputs=taken,
+        outputs=_shapes(decoder, shapes[outputs], hidden),
+        used=name_set(_LIBRARY, used),
+        input=(),
+        method="autograd",
+    )
+
+
+def _node_at(node: Node, path: str) -> Node:
+    for name in path.split("."):
+        node = node.children[name]
+    return node
+
+
+def _of_width(node: Node, path: str, hidden: int | None) -> Node:
+    """Return a head of which only the layer at `path` ("" for itself) has sizes: those that do not depend on width."""
+    name, _, rest = path.partition(".")
+    kept = ("out_features", "out_channels") if not path else ()
+    gone = {value for value in node.values if value in _WIDTHS and value not in kept}
+    known: Mapping[str, Any] = {value: hidden for value in gone if value.startswith("in_") and not path and hidden}
+    inner = {n: _of_width(c, rest if n == name else "-", hidden) for n, c in node.children.items()}
+    return replace(
+        node,
+        values={**{value: old for value, old in node.values.items() if value not in gone}, **known},
+        attributes=node.attributes | (gone - known.keys()),
+        parameters=dict.fromkeys(node.parameters),
+        children=inner,
+        total=None,
+    )
+
+
+def _shapes(decoder: Decoder, item: list[Any], hidden: int | None) -> dict[str, Shape]:
+    names, found = name_list(_LIBRARY, item[0]), item[1]
+    return {
+        path: tuple(hidden if size == "hidden" else decoder.size(size) for size in shape)
+        for path, shape in zip(names, found, strict=True)
+    }

@@ -1,0 +1,88 @@
+"""Counts of classes that a model keeps beside its head, and uses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from headcheck import events
+from headcheck.answers import is_given
+from headcheck.checks import Report, check
+from headcheck.checks.words import built, dotted, outputs_of
+from headcheck.execution import Execution, Model
+from headcheck.findings import Expectation
+from headcheck.interpreter.heap import Instance
+from headcheck.interpreter.values import Ref
+
+
+@check("HC111")
+def stale_class_count(execution: Execution) -> Iterator[Report]:
+    """A new head whose number of classes is not that which the model reckons with beside it."""
+    for model in execution.models:
+        if execution.forward_is_the_librarys(model):
+            yield from stale_labels(execution, model)
+        yield from stale_detector(execution, model)
+
+
+def stale_labels(execution: Execution, model: Model) -> Iterator[Report]:
+    """transformers computes the loss itself, with the number of labels that the configuration has."""
+    if model.entry.task != "transformers" or not computes_loss(execution, model):
+        return
+    path = model.entry.heads[0].path
+    event = execution.replacement(model, path)
+    part = execution.part(model, path)
+    if event is None or part is None or not execution.is_new(event.new):
+        return
+    now = execution.field(part, "out_features")
+    own, configured = execution.field(model.ref, "num_labels"), configured_labels(execution, model)
+    if type(now) is not int or type(own) is not int or own == now or configured in (None, now) or own != configured:
+        return
+    name = execution.name_of(model.ref)
+    message = (
+        f"the new head `{dotted(path)}` of {built(execution, model)} has {now} outputs, but the loss that the model "
+        f"computes reckons with `num_labels`, which is still {own}"
+    )
+    help_ = f"{name}.num_labels = {name}.config.num_labels = {now}"
+    yield Report("HC111", event.site, message, help_, Expectation("raises"), model.ref.address)
+
+
+def configured_labels(execution: Execution, model: Model) -> int | None:
+    settings = execution.state.object(model.module.values.get("config"))
+    labels = settings.attributes.get("num_labels") if type(settings) is Instance else None
+    return labels if type(labels) is int else None
+
+
+def computes_loss(execution: Execution, model: Model) -> bool:
+    """Whether the script has the model compute its loss: it passes labels, or a trainer of the library does."""
+    for event in execution.of(events.Called, events.Trained):
+        if event.module != model.ref.address:
+            continue
+        if type(event) is events.Trained:
+            return True
+        if is_given(event.site, "labels"):
+            return True
+    return False
+
+
+def stale_detector(execution: Execution, model: Model) -> Iterator[Report]:
+    """RetinaNet and FCOS cut what their last convolution answers into anchors and classes, by a count of their own."""
+    for head in model.entry.heads:
+        owner, _, last = head.path.rpartition(".")
+        event = execution.replacement(model, head.path)
+        holder, part = execution.part(model, owner), execution.part(model, head.path)
+        if last != "cls_logits" or event is None or type(holder) is not Ref or part is None:
+            continue
+        anchors, count = execution.field(holder, "num_anchors"), execution.field(holder, "num_classes")
+        given = outputs_of(execution, part)
+        numbers = (anchors, count, given)
+        if not execution.is_new(event.new) or any(type(number) is not int for number in numbers):
+            continue
+        if given == anchors * count or given % anchors:
+            continue
+        message = (
+            f"the new `{dotted(head.path)}` of {built(execution, model)} answers {given // anchors} classes for each "
+            f"of {anchors} anchors, but `num_classes` beside it is still {count}"
+        )
+        name = f"{execution.name_of(model.ref)}.{dotted(owner)}.num_classes"
+        yield Report(
+            "HC111", event.site, message, f"{name} = {given // anchors}", Expectation("raises"), model.ref.address
+        )

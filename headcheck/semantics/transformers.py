@@ -1,0 +1,151 @@
+"""transformers: models by checkpoint, by configuration and by class, and the configurations themselves."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from headcheck import events
+from headcheck.catalog import transformers
+from headcheck.catalog.transformers import Checkpoint
+from headcheck.interpreter.heap import Build, Dictionary, Instance, Module, Sequence
+from headcheck.interpreter.values import Ref, Tuple, Value
+from headcheck.ir import UNKNOWN
+from headcheck.semantics.python import unknown
+from headcheck.semantics.registry import CallSite, family
+from headcheck.semantics.torchvision import UNKNOWN_CLASSES, log_built, opaque
+
+#: How many labels a configuration has that says nothing of them.
+DEFAULT_LABELS = 2
+LOADERS = frozenset({"from_pretrained", "from_config", "_from_config"})
+#: Classes that make a module; what is not among them (tokenizers, processors, arguments) leaves models alone.
+MODELS = re.compile(r"(?!TF|Flax).*(Model|For[A-Z]\w*|Backbone|PreTrainedModel|WithTeacher)$")
+CONFIGURATIONS = re.compile(r".*Config$")
+TRAINERS = frozenset({"Trainer", "Seq2SeqTrainer"})
+
+
+class Asked(NamedTuple):
+    """What a script asks a class for: the class, the checkpoint's name, what is known of it, the labels and the
+    configuration it hands over."""
+
+    kind: str
+    name: Value
+    checkpoint: Checkpoint | None
+    labels: Value
+    configuration: Value
+
+
+@family("transformers.")
+def member(call: CallSite) -> Value:
+    *_, owner, last = call.name.split(".")
+    loads = last in LOADERS
+    kind = owner if loads else last
+    if CONFIGURATIONS.match(kind):
+        return configuration(call) if loads or kind == last else unknown(call)
+    if MODELS.match(kind):
+        return model(call, kind, last if loads else "")
+    if kind in TRAINERS:
+        return train(call)
+    return unknown(call)
+
+
+# -- configurations --------------------------------------------------------------------------------------------------
+
+
+def configuration(call: CallSite) -> Value:
+    """A configuration, with the number of labels if that is known."""
+    name = call.argument(0, "pretrained_model_name_or_path", None)
+    known = transformers.checkpoint(str(name)) if isinstance(name, str) else None
+    labels = labels_asked(call)
+    if labels is None:
+        labels = labels_of(known) if isinstance(name, str) else DEFAULT_LABELS if "**" not in call.keywords else UNKNOWN
+    return make_configuration(call, labels, known.hidden if known is not None else None)
+
+
+def make_configuration(call: CallSite, labels: Value, hidden: int | None) -> Ref:
+    attributes: dict[str, Value] = {} if labels is UNKNOWN else {"num_labels": labels}
+    if hidden is not None:
+        attributes["hidden_size"] = hidden
+    made: Ref = call.state.allocate(Instance(None, attributes, call.site), call.site)
+    return made
+
+
+def labels_asked(call: CallSite) -> Value:
+    """The number of labels that a call asks for: an int, UNKNOWN, or None if it says nothing of them."""
+    if "**" in call.keywords:
+        return UNKNOWN
+    if "num_labels" in call.keywords:
+        value = call.keywords["num_labels"]
+        return value if value is not None else UNKNOWN
+    if "id2label" in call.keywords:
+        return length_of(call, call.keywords["id2label"])
+    return None
+
+
+def length_of(call: CallSite, value: Value) -> Value:
+    """How many items a dict, list or tuple of the script holds."""
+    thing = call.state.object(value)
+    if type(thing) in (Dictionary, Sequence):
+        return len(thing.items) if thing.items is not None else UNKNOWN
+    return len(value.items) if type(value) is Tuple else UNKNOWN
+
+
+def labels_of(known: Checkpoint | None) -> Value:
+    """The labels of a checkpoint where the script says nothing of them."""
+    return UNKNOWN if known is None else known.labels or DEFAULT_LABELS
+
+
+# -- models ----------------------------------------------------------------------------------------------------------
+
+
+def model(call: CallSite, kind: str, how: str) -> Value:
+    """A model: loaded (`how` is from_pretrained), made from a configuration, or by its class."""
+    asked = loaded(call, kind) if how == "from_pretrained" else configured(call, kind)
+    known = asked.checkpoint
+    if kind.startswith("Auto") and known is not None:
+        kind = transformers.chosen(kind, known.model_type) or kind
+    if not transformers.is_known(kind):
+        return opaque(call)
+    labels = asked.labels if type(asked.labels) is int else UNKNOWN_CLASSES
+    entry = transformers.find(kind, labels, known.hidden if known is not None else None)
+    assert entry is not None
+    keywords = {"checkpoint": asked.name, "num_labels": asked.labels}
+    built = Build(entry.builder, keywords, how == "from_pretrained", entry)
+    settings = asked.configuration
+    if type(settings) is not Ref:
+        settings = make_configuration(call, asked.labels, known.hidden if known is not None else None)
+    made = Module(entry.root.kind, call.site, node=entry.root, build=built, values={"config": settings})
+    ref: Ref = call.state.allocate(made, call.site)
+    log_built(call, ref, made)
+    return ref
+
+
+def loaded(call: CallSite, kind: str) -> Asked:
+    name = call.argument(0, "pretrained_model_name_or_path")
+    known = transformers.checkpoint(str(name)) if isinstance(name, str) else None
+    given = call.keywords.get("config")
+    labels = labels_asked(call)
+    if given is not None and labels is None:
+        labels = labels_in(call, given)
+    elif labels is None:
+        labels = labels_of(known)
+    return Asked(kind, name, known, labels, given)
+
+
+def configured(call: CallSite, kind: str) -> Asked:
+    given = call.argument(0, "config")
+    return Asked(kind, None, None, labels_in(call, given), given)
+
+
+def labels_in(call: CallSite, given: Value) -> Value:
+    """The number of labels of a configuration that the script made."""
+    thing = call.state.object(given)
+    return thing.attributes.get("num_labels", UNKNOWN) if type(thing) is Instance else UNKNOWN
+
+
+def train(call: CallSite) -> Value:
+    """A trainer calls the model with the labels, and takes the loss that it computes itself unless it is given one."""
+    given = call.argument(0, "model", None)
+    if type(call.state.object(given)) is Module and "compute_loss_func" not in call.keywords:
+        call.state.log(events.Trained(call.site, given.address))
+    return unknown(call)

@@ -1,0 +1,249 @@
+"""What calls of timm, transformers, peft and efficientnet_pytorch mean to a model."""
+
+from __future__ import annotations
+
+import textwrap
+
+import pytest
+
+from headcheck import pipeline
+
+
+def codes(script: str) -> list[tuple[int, str]]:
+    found = pipeline.check_text(textwrap.dedent(script), "train.py")
+    return [(finding.location.row, finding.code) for finding in found]
+
+
+def of_a_head(build: str, replace: str = "model.fc = nn.Linear(512, 3)") -> list[str]:
+    """The codes of what is found where a model is built and its head replaced."""
+    script = f"import timm\nimport torch\nfrom torch import nn\n{build}\n{replace}\n"
+    return [code for _, code in codes(script)]
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        "model = timm.create_model('resnet50')",
+        "model = timm.create_model('resnet50.a1_in1k', pretrained=True)",
+        "model = timm.create_model(model_name='tv_resnet50', pretrained=True, num_classes=9, drop_rate=0.1)",
+        "model = timm.models.resnet50(pretrained=True)",
+        "from timm.models import resnet50\nmodel = resnet50()",
+        "from timm.models.resnet import resnet50 as make\nmodel = make(num_classes=5)",
+        "model = timm.create_model('resnet50', pretrained=True, checkpoint_path='best.pth')",
+        "model = timm.create_model('resnet50', in_chans=1, num_classes=open('n').read())",
+        "model = timm.create_model('resnet50', pretrained_cfg='a1_in1k', global_pool='avg')",
+        "model = timm.create_model('resnet50', pretrained_cfg_overlay=dict(file='w.bin'))",
+    ],
+)
+def test_models_by_name(build: str) -> None:
+    assert of_a_head(build) == ["HC101"]
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        "model = timm.create_model('resnet50', features_only=True)",
+        "model = timm.create_model('hf-hub:me/resnet50', pretrained=True)",
+        "model = timm.create_model('hf_hub:timm/resnet50.a1_in1k')",
+        "model = timm.create_model('resnet50', block_args={})",
+        "model = timm.create_model('resnet50', **settings)",
+        "model = timm.create_model('resnet50', global_pool='catavgmax')",
+        "model = timm.create_model('resnet50', pretrained_cfg_overlay=overlay)",
+        "model = timm.create_model(name)",
+        "model = timm.models.ResNet(block, [3, 4, 6, 3])",
+    ],
+)
+def test_models_that_are_not_known(build: str) -> None:
+    assert of_a_head(build) == []
+
+
+def test_a_name_that_a_test_makes_known() -> None:
+    script = """
+        import argparse
+        import timm
+        from torch import nn
+        parser = argparse.ArgumentParser()
+        parser.add_argument("--arch", choices=["resnet50", "resnet18"])
+        args = parser.parse_args()
+        model = timm.create_model(args.arch, pretrained=True)
+        if args.arch == "resnet50":
+            model.fc = nn.Linear(512, 10)
+        """
+    assert codes(script) == [(10, "HC101")]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from timm.models import register_model",
+        "import my_models",
+        "from .models import *",
+        "from models import net",
+        "import vision_models_of_mine",
+    ],
+)
+def test_names_that_others_may_have_registered(line: str) -> None:
+    assert codes(f"import timm\n{line}\nmodel = timm.create_model('resnet51')\n") == []
+
+
+@pytest.mark.parametrize("line", ["import numpy as np", "import albumentations as A", "from einops import rearrange"])
+def test_names_that_nobody_registered(line: str) -> None:
+    assert codes(f"import timm\n{line}\nmodel = timm.create_model('resnet51')\n") == [(3, "HC205")]
+
+
+def test_former_names_are_known() -> None:
+    assert codes("import timm\nmodel = timm.create_model('vit_huge_patch16_224')\n") == []
+
+
+@pytest.mark.parametrize(
+    ("lines", "found"),
+    [
+        ("model.reset_classifier(5)", []),
+        ("model.get_classifier().out_features = 5", ["HC103"]),
+        ("model.head = nn.Linear(model.get_classifier().in_features, 5)", []),
+        ("model.head = nn.Linear(model.num_features, 5)", []),
+        ("model.head = nn.Linear(model.num_features * 2, 5)", ["HC101"]),
+        ("model.reset_classifier(0)\nmodel.head = nn.Linear(192, 5)", []),
+        ("model.reset_classifier(0)\nmodel.head = nn.Linear(768, 5)", ["HC101"]),
+        ("model.heads = nn.Linear(192, 5)", ["HC201"]),
+        ("width = model.fc.in_features", ["HC202"]),
+        ("width = model.blocks[11].mlp.fc2.out_features", []),
+        ("width = model.blocks[11].something_new", []),
+        ("last = model.blocks[12]", ["HC202"]),
+    ],
+)
+def test_a_vision_transformer(lines: str, found: list[str]) -> None:
+    assert of_a_head("model = timm.create_model('vit_tiny_patch16_224', pretrained=True)", lines) == found
+
+
+def test_features_before_the_head_take_the_model_apart() -> None:
+    script = """
+        import timm
+        import torch
+        from torch import nn
+        model = timm.create_model("resnet18", pretrained=True)
+        model.fc = nn.Linear(100, 3)
+        features = model.forward_features(torch.zeros(1, 3, 64, 64))
+        """
+    assert codes(script) == []
+
+
+def test_a_head_of_its_own_is_fed_by_the_map() -> None:
+    script = """
+        import timm
+        from torch import nn
+        class Net(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.trunk = timm.create_model("resnet18", pretrained=True, num_classes=0, global_pool="")
+                self.fc = nn.Linear(2048, 3)
+            def forward(self, x):
+                return self.fc(self.trunk(x).mean((2, 3)))
+        """
+    assert codes(script) == [(8, "HC101")]
+
+
+def of_transformers(lines: str) -> list[str]:
+    names = "AutoConfig, AutoModelForImageClassification, AutoModelForSequenceClassification, Trainer"
+    head = f"import torch\nfrom torch import nn\nfrom transformers import {names}\n"
+    return [code for _, code in codes(head + textwrap.dedent(lines))]
+
+
+VIT = "AutoModelForImageClassification.from_pretrained('google/vit-base-patch16-224'"
+
+
+@pytest.mark.parametrize(
+    ("lines", "found"),
+    [
+        (f"m = {VIT}, num_labels=3)", ["HC407"]),
+        (f"m = {VIT}, num_labels=1000)", []),
+        (f"m = {VIT}, num_labels=n)", []),
+        (f"m = {VIT}, num_labels=3, ignore_mismatched_sizes=flag)", []),
+        (f"m = {VIT}, num_labels=3, **more)", []),
+        (f"m = {VIT}, id2label={{0: 'a', 1: 'b'}})", ["HC407"]),
+        (
+            f"c = AutoConfig.from_pretrained('google/vit-base-patch16-224', num_labels=3)\nm = {VIT}, config=c)",
+            ["HC407"],
+        ),
+        (
+            f"c = AutoConfig.from_pretrained('google/vit-base-patch16-224')\nc.num_labels = 3\nm = {VIT}, config=c)",
+            ["HC407"],
+        ),
+        (f"m = {VIT}, config=c)", []),
+        ("m = AutoModelForSequenceClassification.from_pretrained('bert-base-uncased', num_labels=3)", []),
+        ("m = AutoModelForSequenceClassification.from_pretrained('dslim/bert-base-NER', num_labels=3)", []),
+    ],
+)
+def test_labels_of_checkpoints(lines: str, found: list[str]) -> None:
+    assert of_transformers(lines) == found
+
+
+@pytest.mark.parametrize(
+    ("lines", "found"),
+    [
+        ("m.classifier = nn.Linear(768, 5)\nloss = m(x).logits.sum()", []),
+        ("m.classifier = nn.Linear(768, 5)\nloss = m(x, labels=y).loss", ["HC111"]),
+        ("m.classifier = nn.Linear(768, 5)\nTrainer(model=m, args=a).train()", ["HC111"]),
+        ("m.classifier = nn.Linear(768, 5)\nm.config.num_labels = 5\nloss = m(x, labels=y).loss", []),
+        ("m.classifier = nn.Linear(768, 5)\nm.num_labels = 5\nloss = m(x, labels=y).loss", []),
+        ("m.classifier = nn.Linear(512, 5)", ["HC101"]),
+        ("m.fc = nn.Linear(768, 5)", []),
+        ("m.classifier.out_features = 5", ["HC103"]),
+    ],
+)
+def test_heads_of_transformers(lines: str, found: list[str]) -> None:
+    assert of_transformers(f"m = {VIT})\n{lines}") == found
+
+
+def of_peft(settings: str, after: str = "") -> list[str]:
+    script = (
+        "from peft import LoraConfig, TaskType, get_peft_model\n"
+        "from transformers import AutoModelForSequenceClassification\n"
+        "base = AutoModelForSequenceClassification.from_pretrained('bert-base-uncased', num_labels=3)\n"
+        f"model = get_peft_model(base, LoraConfig({settings}))\n{after}\n"
+    )
+    return [code for _, code in codes(script)]
+
+
+@pytest.mark.parametrize(
+    ("settings", "found"),
+    [
+        ("r=8", ["HC309"]),
+        ("r=8, target_modules=['query', 'value']", ["HC309"]),
+        ("r=8, modules_to_save=['classifier']", []),
+        ("r=8, task_type='SEQ_CLS'", []),
+        ("r=8, task_type=TaskType.SEQ_CLS", []),
+        ("r=8, task_type=TaskType.FEATURE_EXTRACTION", ["HC309"]),
+        ("r=8, task_type=task", []),
+        ("r=8, target_modules='all-linear'", []),
+        ("r=8, target_modules=['query', 'classifier']", []),
+        ("r=8, modules_to_save=names", []),
+        ("**settings", []),
+    ],
+)
+def test_what_peft_leaves_trainable(settings: str, found: list[str]) -> None:
+    assert of_peft(settings) == found
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        "for p in base.classifier.parameters():\n    p.requires_grad = True",
+        "for n, p in model.named_parameters():\n    if 'classifier' in n:\n        p.requires_grad = True",
+        "base.load_state_dict(state)",
+    ],
+)
+def test_a_head_that_is_thawed_again(after: str) -> None:
+    assert of_peft("r=8", after) == []
+
+
+def test_efficientnet_pytorch() -> None:
+    script = """
+        from efficientnet_pytorch import EfficientNet
+        from torch import nn
+        model = EfficientNet.from_pretrained("efficientnet-b0", num_classes=3)
+        model._fc = nn.Linear(1280, 4)
+        model.classifier = nn.Linear(1280, 4)
+        model._fc = nn.Linear(1536, 4)
+        """
+    assert codes(script) == [(6, "HC201"), (7, "HC101")]
