@@ -125,7 +125,7 @@ def why(execution: Execution, value: Value) -> Reason:
         if type(value) is Symbol:
             kind, *parts = value.key if isinstance(value.key, tuple) else (value.key,)
             step = STEPS.get(kind)
-            if step is None or parts[:1] == ["deep"]:
+            if step is None:
                 return Reason("value", f"`{value.label}` is not followed")
             called = called or kind in ("call", "call at")
             result = step(execution, value.label, parts, called)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from headcheck.catalog.entry import REQUIRED, Entry, Head, Node, Plain, Shape, Signature
 from headcheck.catalog.models import canonical, find, model_builder, part_names, registered, signature, worker_keywords
 from headcheck.catalog.namespaces import (
+    is_misspelt,
     layer,
     layer_attributes,
     module_attributes,
@@ -28,6 +29,7 @@ __all__ = [
     "Signature",
     "canonical",
     "find",
+    "is_misspelt",
     "layer",
     "layer_attributes",
     "model_builder",

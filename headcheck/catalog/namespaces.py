@@ -73,6 +73,14 @@ def nearest(name: str, among: Iterable[str], n: int = 3) -> tuple[str, ...]:
     return tuple(difflib.get_close_matches(name, list(among), n))
 
 
+def is_misspelt(namespace: str, name: str) -> bool:
+    """Whether a catalogued namespace lacks a name that is nearly one of its builders'."""
+    known = names(namespace) if namespace.startswith("torchvision.models") else frozenset()
+    if not known or name in known or not name[:1].islower() or canonical(f"{namespace}.{name}"):
+        return False
+    return bool(nearest(name, [other for other in known if canonical(f"{namespace}.{other}")]))
+
+
 def _layer(kind: str) -> tuple[str, Any] | None:
     library = library_of(kind)
     if library is None:

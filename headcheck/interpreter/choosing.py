@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headcheck import catalog
 from headcheck.interpreter.heap import Dictionary, Module, Sequence
-from headcheck.interpreter.operators import BINARY, ORDER, is_invented
+from headcheck.interpreter.operators import BINARY, ORDER
 from headcheck.interpreter.state import Guess, State
 from headcheck.interpreter.values import (
     Bound,
@@ -32,9 +32,11 @@ from headcheck.interpreter.values import (
     Symbol,
     Tuple,
     Value,
+    is_invented,
     is_plain,
     label,
     symbol,
+    whole,
 )
 from headcheck.ir import UNKNOWN, Call, GetAttribute, SetAttribute, walk
 
@@ -73,7 +75,7 @@ def fits(key: Symbol, leaf: Symbol | None, name: Any, about: list[tuple[Any, Any
     if found is None:
         return False
     symbol, text = found
-    if leaf is None or symbol != leaf:
+    if leaf is None or not is_same(symbol, leaf):
         return True
     # Of a text that an f-string or ``str()`` made, the part may have been a number.
     values = [text, int(text)] if isinstance(text, str) and text.isdigit() and symbol != key else [text]
@@ -100,7 +102,7 @@ def agrees(fact: Any, known: Any, leaf: Symbol, text: Any) -> bool:
 
 def mentions(value: Any, leaf: Symbol) -> bool:
     """Whether a value is made of an unknown."""
-    if value == leaf:
+    if is_same(value, leaf):
         return True
     kind = type(value)
     if kind is Symbol:
@@ -108,13 +110,21 @@ def mentions(value: Any, leaf: Symbol) -> bool:
     return kind in (tuple, Condition, Not) and any(mentions(part, leaf) for part in value)
 
 
+def is_same(value: Value, leaf: Symbol) -> bool:
+    """Whether a value is an unknown, maybe taken as a whole."""
+    return bool(value == leaf) or (type(value) is Symbol and whole(value) == whole(leaf))
+
+
 def leaf_of(key: Value) -> Symbol | None:
-    """The one unknown that a text is made of: ``arch`` of ``"resnet" + arch.lower()``."""
+    """The one unknown that a text, or a test of one, is made of: ``arch`` of ``"resnet" + arch.lower()``."""
     leaves = {*_leaves(key)}
     return leaves.pop() if len(leaves) == 1 else None
 
 
 def _leaves(key: Value) -> Iterator[Symbol]:
+    if type(key) in (Not, Condition):
+        for part in key:
+            yield from _leaves(part)
     if type(key) is not Symbol:
         return
     parts = inner(key)
@@ -128,7 +138,7 @@ def _leaves(key: Value) -> Iterator[Symbol]:
 def inner(key: Symbol) -> tuple[Value, ...] | None:
     """What a derived text is made of; None if the unknown is not a derived text."""
     made = key.key
-    if not isinstance(made, tuple) or made[1:2] == ("deep",):
+    if not isinstance(made, tuple):
         return None
     if made[0] == "format":
         return made[1:]
@@ -178,7 +188,7 @@ def solve(key: Value, text: Any) -> tuple[Symbol | None, Any] | None:
 
 def evaluate(value: Any, leaf: Symbol, text: Any) -> Any:
     """A value with an unknown taken for `text`, as plain data; UNKNOWN if something else in it is not known."""
-    if value == leaf:
+    if is_same(value, leaf):
         return text
     kind = type(value)
     if is_plain(value) or value is UNKNOWN:
@@ -292,6 +302,19 @@ def settle(machine: Machine, state: State, ref: Ref, asked: str) -> list[State]:
     return one_each(machine, state, ref, builders, asked)
 
 
+def put_in_place(state: State, ref: Ref, made: Module) -> None:
+    """Make an open model the one that it turned out to be, with what the script has set on it since."""
+    before: Module = state.heap[ref.address]
+    parts = made.node.children if made.node is not None else {}
+    children = {name: value for name, value in before.values.items() if name in parts and not is_plain(value)}
+    state.heap[ref.address] = made._replace(
+        trainable=before.trainable,
+        training=before.training,
+        children=children,
+        values={name: value for name, value in before.values.items() if name not in children},
+    )
+
+
 def one_each(machine: Machine, state: State, ref: Ref, builders: list[Builder], asked: str) -> list[State]:
     chosen: Chosen = state.heap[ref.address].chosen
     key = chosen.choice.key
@@ -317,7 +340,10 @@ def one_each(machine: Machine, state: State, ref: Ref, builders: list[Builder], 
 
 def take(state: State, key: Value, name: Any, group: tuple[int, str, int, bool]) -> None:
     """Go on with one of the names that a value may be. `group`: its number, kind and size, and if this is its first."""
+    beside = chosen_beside(state, leaf_of(key))
     pin(state, key, name)
+    if ("chosen", key) in state.facts and any(other != name for other in beside):
+        state.doubtful = True
     number, kind, size, first = group
     condition = (f"{label(key)} == {name!r}", True, is_invented(key))
     state.conditions = (*state.conditions, condition)
@@ -327,10 +353,42 @@ def take(state: State, key: Value, name: Any, group: tuple[int, str, int, bool])
 def pin(state: State, key: Value, name: Any) -> None:
     if type(key) is not Symbol or key in state.facts:
         return
+    settled_on(state, key, name)
     state.facts[key] = name
     leaf, text = solve(key, name) or (None, None)
     if text_method(key) is not None and leaf is not None and leaf not in state.facts:
         state.facts[leaf] = text
+
+
+def disagrees(state: State, test: Value, wanted: bool) -> bool:
+    """Whether a branch asks for another model's name than that of the one that the path has built.
+
+    Two names that the script does not relate may still be one, as what a checkpoint was saved under and an argument.
+    """
+    leaf = leaf_of(test) if is_chosen(state) else None
+    if leaf is None:
+        return False
+    others = chosen_beside(state, leaf)
+    if all(evaluate(test, leaf, name) in (wanted, UNKNOWN) for name in others):
+        return False
+    return any(evaluate(test, leaf, name) is wanted for name in catalog.registered())
+
+
+def is_chosen(state: State) -> bool:
+    return any(type(fact) is tuple and fact[0] == "chosen" for fact in state.facts)
+
+
+def chosen_beside(state: State, leaf: Symbol | None) -> list[str]:
+    """The names of models that a path has settled on for other unknowns than this one; none if it has for this one."""
+    chosen = {fact[1]: name for fact, name in state.facts.items() if type(fact) is tuple and fact[0] == "chosen"}
+    own = [key for key in chosen if leaf is None or is_same(leaf_of(key), leaf)]
+    return [] if own else list(chosen.values())
+
+
+def settled_on(state: State, key: Symbol, name: Any) -> None:
+    """Note that a path takes an unknown for the name of a model."""
+    if isinstance(name, str) and catalog.model_builder(name) is not None:
+        state.facts["chosen", key] = name
 
 
 def rule_out(state: State, key: Value, names: list[Any]) -> None:
@@ -380,24 +438,39 @@ def pick(
     """
     if type(key) is not Symbol or not thing.items or not all(is_plain(name) for name, _ in thing.items):
         return None
-    if not any(makes_model(machine, state, value) for _, value in thing.items):
-        return None
     namespace = namespace_in(thing.items)
     if namespace is not None:
         return Split(((state, Choice(namespace, key)),))
     entries = dict(thing.items)
+    kind = "listed"
+    if "__name__" in entries:  # the variables of a module: not each is meant to be chosen
+        entries = {name: value for name, value in entries.items() if builds(machine, state, name, value)}
+        kind = "all"
+    if not any(makes_model(machine, state, value) for value in entries.values()):
+        return None
     names = consistent(state, key, entries)
+    taken = names[:MOST_LISTED]
     group = next(_groups)
     paths: list[tuple[State, Value]] = []
-    for name in names[:MOST_LISTED]:
+    for name in taken:
         path = state.fork()
-        take(path, key, name, (group, "listed", len(names), not paths))
+        take(path, key, name, (group, kind, len(taken), not paths))
         paths.append((path, entries[name]))
-    if default is not UNKNOWN or len(names) > MOST_LISTED:
-        rule_out(state, key, names[:MOST_LISTED])
+    if default is not UNKNOWN or kind == "all" or len(names) > len(taken):
+        rule_out(state, key, taken)
+        if kind == "all":
+            state.guesses = (*state.guesses, Guess(group, None, kind, len(taken), None))
         rest = symbol("item", f"…[{label(key)}]", of, key) if default is UNKNOWN else default
         paths.append((state, rest))
     return Split(tuple(paths)) if paths else None
+
+
+def builds(machine: Machine, state: State, name: str, value: Value) -> bool:
+    """Whether a variable of a module is a function or class for others that makes models."""
+    return name[:1] != "_" and type(value) in CALLABLE and makes_model(machine, state, value)
+
+
+CALLABLE = frozenset({Class, Function, Library, Partial})
 
 
 MOST_BY_HAND = 40  # builders that a script may import one by one

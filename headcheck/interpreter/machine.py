@@ -31,6 +31,7 @@ from headcheck.interpreter.values import (
     Tensor,
     Tuple,
     Value,
+    is_invented,
     is_plain,
     symbol,
 )
@@ -305,6 +306,9 @@ def on_get_item(machine: Machine, op: GetItem, state: State) -> list[State] | No
             for path, value in split.paths:
                 path.env[op.target] = value
             return [path for path, _ in split.paths]
+        if thing.items and all(is_plain(key) for key, _ in thing.items):
+            operators.narrow(state, index, tuple(key for key, _ in thing.items))
+            index = state.resolve(index)
     paths = choosing.settle(machine, state, of, "") if choosing.is_open(state, of) else [state]
     for path in paths:
         value = access.get_item(machine, path, of, index, op)
@@ -426,8 +430,9 @@ def on_if(machine: Machine, op: If, state: State) -> list[State]:
 
 
 def take_branch(state: State, op: If, test: Value, wanted: bool) -> None:
+    state.doubtful = state.doubtful or choosing.disagrees(state, test, wanted)
     operators.assume(state, test, wanted)
-    state.conditions = (*state.conditions, (op.node, wanted, operators.is_invented(test)))
+    state.conditions = (*state.conditions, (op.node, wanted, is_invented(test)))
 
 
 def skip(machine: Machine, op: If, test: Value, state: State) -> list[State]:
@@ -799,7 +804,7 @@ def on_import_from(machine: Machine, op: ImportFrom, state: State) -> list[State
         return None
     if local:
         state.env[op.target] = modules.unknown_member(op, state.frame.module)
-    elif is_misspelt_builder(op.module, op.name):
+    elif catalog.is_misspelt(op.module, op.name):
         if not state.guards:
             state.log(events.UnknownName(op, op.module, op.name))
         state.end("raise", "ImportError")
@@ -810,15 +815,6 @@ def on_import_from(machine: Machine, op: ImportFrom, state: State) -> list[State
 
 def is_foreign(module: str) -> bool:
     return module.split(".", 1)[0] not in PACKAGES
-
-
-def is_misspelt_builder(module: str, name: str) -> bool:
-    """Whether a from-import asks a catalogued namespace for a builder it does not have, but nearly has."""
-    names = catalog.names(module) if module.startswith("torchvision.models") else frozenset()
-    if not names or name in names or not name[:1].islower() or catalog.canonical(f"{module}.{name}"):
-        return False
-    builders = [n for n in names if catalog.canonical(f"{module}.{n}")]
-    return bool(catalog.nearest(name, builders))
 
 
 def on_call(machine: Machine, op: Call, state: State) -> list[State]:

@@ -348,6 +348,14 @@ def _assume_condition(state: State, value: Condition, wanted: bool) -> None:
             _pin_last(state, left)
 
 
+def narrow(state: State, unknown: Symbol, names: tuple[Value, ...]) -> None:
+    """A path goes on only if an unknown is one of these, as an entry of a dict that it is looked up in."""
+    left = tuple(name for name in state.facts.get(("in", unknown), names) if name in names)
+    if left:
+        state.facts["in", unknown] = left
+        _pin_last(state, unknown)
+
+
 def _pin_last(state: State, unknown: Symbol) -> None:
     """A symbol of which one candidate is left is that constant."""
     allowed = state.facts.get(("in", unknown))
@@ -356,23 +364,6 @@ def _pin_last(state: State, unknown: Symbol) -> None:
     left = [item for item in allowed if item not in state.facts.get(("not", unknown), ())]
     if len(left) == 1:
         state.facts[unknown] = left[0]
-
-
-# What a value is called that paths that met, a loop, or one turn of a loop of unknown length left behind: other turns
-# take the other branch.
-INVENTED = frozenset({"merged", "looped", "element"})
-
-
-def is_invented(test: Value) -> bool:
-    """Whether a test is on something that is unknown only because paths met or a loop ran: not every value it could
-    have is one that it can have."""
-    if type(test) is Not:
-        return is_invented(test.of)
-    if type(test) is Condition:
-        return is_invented(test.left) or is_invented(test.right)
-    if type(test) is Symbol and isinstance(test.key, tuple):
-        return test.key[0] in INVENTED or any(is_invented(part) for part in test.key[1:])
-    return False
 
 
 def unary(state: State, name: str, operand: Value) -> Value:

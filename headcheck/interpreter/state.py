@@ -52,7 +52,8 @@ class State:
     first, of (event, rest, count, frame). `flags` holds ``requires_grad`` by (address, dotted path) where it differs
     from the module's default. `conditions` are the branches taken on something unknown, as (node or text of the test,
     truth, whether the test is on something that is only unknown because paths met or a loop ran).
-    `doubtful` marks a path that assumed a failure inside `try`; `cut` one that lost something to a limit.
+    `doubtful` marks a path that assumed a failure inside `try`, or two names of one model; `cut` one that lost
+    something to a limit.
     `guards` and `caught` count the handlers around that catch a missing attribute, and a RuntimeError.
     `globals` holds the variables of every module that was imported so far; those of modules that are not in `owned` may
     be shared with other paths, and are copied before they are written to.

@@ -14,6 +14,7 @@ Value: TypeAlias = Any
 Address: TypeAlias = "tuple[int, int]"
 PLAIN = (int, float, str, bool, type(None), bytes)
 MAX_DEPTH = 12
+LONGEST_LABEL = 200
 
 
 class Ref(NamedTuple):
@@ -248,11 +249,38 @@ def is_unknown(value: Value) -> bool:
 
 
 def symbol(kind: str, label: str, *parts: Value) -> Symbol:
-    """A derived unknown. Beyond a depth the parts are forgotten, so that no key grows without bound."""
+    """A derived unknown. Beyond a size its parts are taken as a whole, so that no key grows without bound."""
     depth = 1 + max((p.depth for p in parts if type(p) is Symbol), default=0)
-    if depth > MAX_DEPTH or len(label) > 200:
-        return Symbol((kind, "deep", label[:200], len(parts)), label[:200], MAX_DEPTH)
-    return Symbol((kind, *parts), label, depth)
+    if depth <= MAX_DEPTH and len(label) <= LONGEST_LABEL:
+        return Symbol((kind, *parts), label, depth)
+    label = f"{label[: LONGEST_LABEL // 4]}…{label[-LONGEST_LABEL // 4 :]}" if len(label) > LONGEST_LABEL else label
+    return Symbol((kind, *(whole(part) if type(part) is Symbol else part for part in parts)), label, 2)
+
+
+def whole(unknown: Symbol) -> Symbol:
+    """An unknown without what it is made of: still another one for each, and as invented as it was."""
+    if unknown.depth < 2:
+        return unknown
+    return Symbol(("whole", hash(unknown), "merged" if is_invented(unknown) else ""), unknown.label, 1)
+
+
+# What a value is called that paths that met, a loop, or one turn of a loop of unknown length left behind: other turns
+# take the other branch.
+INVENTED = frozenset({"merged", "looped", "element"})
+
+
+def is_invented(test: Value) -> bool:
+    """Whether a test is on something that is unknown only because paths met or a loop ran: not every value it could
+    have is one that it can have."""
+    if type(test) is Not:
+        return is_invented(test.of)
+    if type(test) is Condition:
+        return is_invented(test.left) or is_invented(test.right)
+    if type(test) is Symbol and isinstance(test.key, tuple):
+        if test.key[0] == "whole":
+            return bool(test.key[2])
+        return test.key[0] in INVENTED or any(is_invented(part) for part in test.key[1:])
+    return False
 
 
 def size_of(tensor: Value, dimension: int) -> Value:

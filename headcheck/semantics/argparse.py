@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from headcheck.interpreter import choosing
 from headcheck.interpreter.heap import Instance, Parser
 from headcheck.interpreter.iterate import items_of
 from headcheck.interpreter.values import Ref, Tuple, Value, is_plain, symbol
@@ -65,6 +66,7 @@ def parse_args(call: CallSite) -> Value:
             call.machine.asked = True
             if call.machine.defaults:
                 attributes[name] = default
+                choosing.settled_on(call.state, unknown, default)
                 continue
         attributes[name] = unknown
         if choices:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 from headcheck import catalog
-from headcheck.interpreter import access, choosing, heap
+from headcheck.interpreter import access, choosing, heap, modules
 from headcheck.interpreter.heap import DELETED, Dictionary, Instance, Module, Sequence, StateDict
 from headcheck.interpreter.iterate import ELEMENTS, element_of, items_of
 from headcheck.interpreter.operators import truth
@@ -18,6 +18,7 @@ from headcheck.interpreter.values import (
     Lazy,
     Library,
     Namespace,
+    Own,
     Parameters,
     Partial,
     Ref,
@@ -395,6 +396,11 @@ def getattr_(call: CallSite) -> Value:
         return access.get_attribute(call.machine, call.state, value, str(name), call.site)
     if type(value) is Library and type(name) is Symbol:
         return Choice(value.name, name)
+    if type(value) is Own and type(name) is Symbol:
+        variables = modules.namespace(call.state, value, call.site)
+        thing, default = call.state.object(variables), call.argument(2, "default") if has_default else UNKNOWN
+        split = choosing.pick(call.machine, call.state, variables, thing, name, default)
+        return unknown(call) if split is None else split
     if is_plain(name):  # an argument without a default, in the run as started
         call.state.end("raise", "TypeError")
     return unknown(call)
@@ -459,6 +465,8 @@ def vars_(call: CallSite) -> Value:
     thing = call.state.object(value)
     if type(thing) is Instance and thing.cls is None:  # ``vars(parser.parse_args())``
         return call.state.allocate(Dictionary(tuple(thing.attributes.items())), call.site)
+    if type(value) is Own:
+        return modules.namespace(call.state, value, call.site)
     return Namespace(value.name) if type(value) is Library else unknown(call)
 
 

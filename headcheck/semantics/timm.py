@@ -166,10 +166,14 @@ def leaves_structure(call: CallSite, overlay: Value) -> bool:
 def narrowed(state: State, key: Value) -> list[choosing.Builder]:
     """The models that a name may stand for by what the path has tested of it: those that the script lists itself."""
     leaf = choosing.leaf_of(key)
-    listed = state.facts.get(("in", leaf)) if leaf is not None else None
-    if not listed or len(listed) > choosing.MOST_LISTED:
+    if leaf is None:
         return []
-    known = {str(name): timm.resolve(str(name)) for name in choosing.consistent(state, key, listed)}
+    listed = (state.facts[leaf],) if leaf in state.facts else state.facts.get(("in", leaf), ())
+    if len(listed) > choosing.MOST_LISTED:
+        return []
+    texts = [choosing.evaluate(key, leaf, one) for one in listed]
+    names = choosing.consistent(state, key, [str(text) for text in texts if isinstance(text, str)])
+    known = {name: timm.resolve(name) for name in names}
     return [one_builder(name, named) for name, named in known.items() if named is not None]
 
 
@@ -181,11 +185,10 @@ def one_builder(name: str, named: timm.Named) -> choosing.Builder:
 
     def build_it(machine: Machine, state: State, ref: Ref, chosen: Chosen) -> bool:
         call = CallSite(machine, state, CREATE, None, chosen.arguments, dict(chosen.keywords), chosen.site)
-        made, before = make(call, named), state.heap[ref.address]
+        made = make(call, named)
         if made is None or made.node is None:
             return False
-        made = made._replace(trainable=before.trainable, training=before.training)
-        state.heap[ref.address] = made
+        choosing.put_in_place(state, ref, made)
         log_built(call, ref, made)
         return True
 

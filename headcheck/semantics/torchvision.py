@@ -41,7 +41,7 @@ def builder(call: CallSite) -> Value:
     signature = catalog.layer(call.name)
     if signature is not None:
         return predictors.expand(call, make_layer(call, call.name, signature))
-    if is_unknown_builder(namespace, name):
+    if catalog.is_misspelt(namespace, name):
         return no_such_builder(call, namespace, name)
     return opaque(call) if name[:1].isupper() and not namespace.endswith("Weights") else unknown(call)
 
@@ -50,12 +50,6 @@ def builder(call: CallSite) -> Value:
 def operation(call: CallSite) -> Value:
     signature = catalog.layer(call.name)
     return unknown(call) if signature is None else make_layer(call, call.name, signature)
-
-
-def is_unknown_builder(namespace: str, name: str) -> bool:
-    """Whether the library surely has no such builder: its namespace is catalogued and the name could be a builder's."""
-    names = catalog.names(namespace)
-    return bool(names) and name not in names and name[:1].islower() and not name.startswith("_")
 
 
 def no_such_builder(call: CallSite, namespace: str, name: str) -> Value:
@@ -190,11 +184,10 @@ def one_builder(name: str, canonical: str) -> choosing.Builder:
 
     def build(machine: Machine, state: State, ref: Ref, chosen: Chosen) -> bool:
         call = CallSite(machine, state, canonical, None, chosen.arguments, dict(chosen.keywords), chosen.site)
-        made, before = make(call, canonical), state.heap[ref.address]
+        made = make(call, canonical)
         if made.node is None:
             return False
-        made = made._replace(trainable=before.trainable, training=before.training)
-        state.heap[ref.address] = made
+        choosing.put_in_place(state, ref, made)
         log_built(call, ref, made)
         return True
 

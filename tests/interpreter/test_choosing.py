@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from headcheck import events
 from headcheck.interpreter import choosing
 from headcheck.interpreter.values import Condition, symbol
+from tests.interpreter.test_modules import executions
 from tests.reading import follow, found, paths, read, variable
 
 ARCH = """
@@ -343,3 +345,140 @@ def test_a_method_that_a_class_of_the_script_has():
 def test_what_is_chosen_from_a_library_without_models():
     assert found(script("    opt = getattr(torch.optim, arch)(models.resnet18().parameters())\n    opt.step()\n")) == []
     assert found(script("    loss = nn.__dict__[arch]()\n    loss.reduction = None\n    loss.weight[0]\n")) == []
+
+
+# -- names that several unknowns hold ----------------------------------------------------------------------------------
+
+
+LONG = "--path-of-the-folder-in-which-the-checkpoints-of-every-run-are-kept"
+
+
+def test_a_name_that_is_looked_up_under_a_long_path():
+    text = script(f"""
+    import torch
+    parser.add_argument("{LONG}", default="runs", dest="{LONG.strip("-").replace("-", "_")}_of_this_machine")
+    args = parser.parse_args()
+    where = args.{LONG.strip("-").replace("-", "_")}_of_this_machine + "/checkpoints_" + args.arch + "_best.pth"
+    kept = torch.load(where)
+    m = getattr(models, kept["model_name"])()
+    if kept["model_name"].startswith(("vgg", "alexnet")):
+        n = m.classifier[-1].in_features
+    elif kept["model_name"].startswith("densenet"):
+        n = m.classifier.in_features
+    elif kept["model_name"].startswith("resnet"):
+        n = m.fc.in_features
+    head = nn.Linear(n, 2)
+    if kept["model_name"].startswith(("vgg", "alexnet")):
+        m.classifier[-1] = head
+    elif kept["model_name"].startswith("densenet"):
+        m.classifier = head
+    elif kept["model_name"].startswith("resnet"):
+        m.fc = head
+    """)
+    assert {"vgg16", "densenet121", "resnet50"} <= builders(text)
+    assert found(text) == []
+
+
+def test_different_tests_of_something_large_are_different():
+    large = symbol("argument", "x" * 250, "x")
+    tests = [symbol("call", "…", symbol("attribute", "x" * 250, large, "startswith"), text) for text in ("a", "b")]
+    derived = [symbol("call", "y" * 250, test) for test in tests]
+    assert tests[0] != tests[1] and derived[0] != derived[1]
+    assert derived[0] == symbol("call", "y" * 250, tests[0])
+
+
+RESUMED = """
+    def change(model, name):
+        if name.startswith("vgg"):
+            model.classifier[6] = nn.Linear(model.classifier[6].in_features, 2)
+        elif name.startswith("resnet"):
+            model.fc = nn.Linear({size}, 2)
+        return model
+
+    m = models.__dict__[arch]()
+    if resume:
+        kept = torch.load("kept.pth")
+        m = change(models.__dict__[kept["arch"]](), kept["arch"])
+    m = change(m, arch)
+"""
+
+
+@pytest.mark.parametrize("more", ["", ', default="vgg16"'])
+def test_what_was_saved_is_what_is_asked_for(more):
+    assert found(script(RESUMED.format(size="model.fc.in_features"), more)) == []
+    assert [code for code, _ in messages(script(RESUMED.format(size="model.fc.out_features"), more))] == ["HC101"]
+
+
+def test_two_names_that_the_script_lists_are_two_models():
+    text = script("""
+    parser.add_argument("--teacher", choices=["vgg16", "resnet18"])
+    teacher = models.__dict__[parser.parse_args().teacher]()
+    m = models.__dict__[arch]()
+    m.fc = nn.Linear(512, 2)
+    """)
+    assert found(text) == []
+    assert "resnet18" in builders(text)
+
+
+@pytest.mark.parametrize("build", ["models.__dict__[arch]()", "models.get_model(arch)", "timm.create_model(arch)"])
+def test_attributes_that_are_set_before_the_model_is_known(build):
+    text = script(f"""
+    import timm
+    m = {build}
+    m.class_to_idx = dataset.class_to_idx
+    print(m.class_to_idx)
+    if arch == "resnet18":
+        m.fc = nn.Linear(m.fc.in_features, 2)
+    print(m.class_to_idx)
+    m.fc = head()
+    print(m.fc.anything)
+    """)
+    assert found(text) == []
+    assert "resnet18" in builders(text)
+
+
+def test_a_dict_beside_the_models_lists_them():
+    text = script("""
+    SIZES = {"resnet18": 512, "resnet50": 2048}
+    m = getattr(models, arch)()
+    m.fc = nn.Linear(SIZES[arch], 2)
+    """)
+    assert builders(text) == {"resnet18", "resnet50"}
+    assert found(text) == []
+
+
+# -- modules of the project -------------------------------------------------------------------------------------------
+
+
+NETS = """
+from torch import nn
+from torchvision.models import resnet18, vgg16
+from torchvision.models.resnet import model_urls
+
+def small(classes):
+    m = resnet18()
+    m.fc = nn.Linear(512, classes)
+    return m
+
+def large(classes):
+    m = vgg16()
+    m.classifier[6] = nn.Linear(4096, classes)
+    return m
+
+def _other(classes):
+    return resnet18()
+"""
+
+
+@pytest.mark.parametrize("build", ["nets.__dict__[arch]", "getattr(nets, arch)", "vars(nets)[arch]"])
+def test_a_builder_of_the_projects_own_module(build):
+    script = f"import nets\n{ARCH.format(more='')}".replace("\n    ", "\n") + f"m = {build}(classes=3)\n"
+    names = {variable(e, "m") for e in executions(script, nets=NETS)}
+    assert names == {"torchvision.models.resnet18", "torchvision.models.vgg16", "?"}
+    assert not any([*execution.of(events.UnknownName)] for execution in executions(script, nets=NETS))
+
+
+def test_names_of_old_versions_are_no_misspelt_builders():
+    assert found("from torchvision.models.resnet import model_urls\nmodel_urls['resnet18']()") == []
+    assert found("models.resnet.load_state_dict_from_url('https://x')") == []
+    assert found("models.resnet51()") == [(1, "HC205")]
