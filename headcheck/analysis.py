@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from headcheck import checks, settle
 from headcheck.blindspots import Replacement, survey
@@ -22,6 +22,7 @@ from headcheck.findings import (
     ModelReport,
     Severity,
     Statistics,
+    Trail,
 )
 from headcheck.interpreter.modules import Alone, Project
 from headcheck.interpreter.run import interpret
@@ -71,10 +72,26 @@ def not_read(what: Unreadable, severity: Severity | None = None) -> Finding:
     return Finding(what.filename, rule.code, rule.name, severity or rule.severity, what.reason, place, place)
 
 
-def analyse_unit(unit: Unit, project: Project, imported: Iterable[Unit], models: bool = True) -> FileResult:
+class Around(NamedTuple):
+    """What the files that import a script do: the attributes that they use, and those that they set."""
+
+    used: frozenset[str] = frozenset()
+    assigned: frozenset[str] = frozenset()
+
+
+ELSEWHERE = -1  # stands for the operations of other files
+
+
+def analyse_unit(
+    unit: Unit,
+    project: Project,
+    imported: Iterable[Unit],
+    models: bool = True,
+    around: Callable[[], Around] = Around,
+) -> FileResult:
     """Read a script, with the modules of its project that it is followed through. Findings may lie in any of them."""
     places = Places((unit, *imported))
-    executions = interpret(unit.block, gather(places), project)
+    executions = interpret(unit.block, gather(places, around), project)
     book = PlanBook()
     findings = find(executions, places, book)
     reports = report_models(executions, places, book) if models else ()
@@ -89,14 +106,24 @@ def analyse_unit(unit: Unit, project: Project, imported: Iterable[Unit], models:
         relevant=True,
         blind_spots=blind_spots(heads, places) if models else (),
         cells=unit.cells,
+        trail=Trail(passed(executions, places)),
     )
 
 
-def gather(places: Places) -> FileFacts:
-    """What a script and the modules it is followed through say, whatever path is taken."""
+def passed(executions: Iterable[Execution], places: Places) -> dict[str, frozenset[int]]:
+    """The operations of the other files that some path of a script comes by."""
+    units = places.units[1:]
+    if not units:
+        return {}
+    sites = frozenset().union(*(execution.sites for execution in executions if not execution.doubtful))
+    return {unit.filename: frozenset(unit.numbers[site] for site in sites & unit.numbers.keys()) for unit in units}
+
+
+def gather(places: Places, around: Callable[[], Around] = Around) -> FileFacts:
+    """What a script and the modules it is followed through, and those it is used by, say, whatever path is taken."""
     return FileFacts(
-        lambda: assigned_attributes(places.units),
-        lambda: frozenset().union(*(unit.used_attributes for unit in places.units)),
+        lambda: assigned_attributes(places.units, around().assigned),
+        lambda: around().used.union(*(unit.used_attributes for unit in places.units)),
         lambda: facts.head_sites(places.root.block),
         places.line,
         places.where,
@@ -104,9 +131,9 @@ def gather(places: Places) -> FileFacts:
     )
 
 
-def assigned_attributes(units: Iterable[Unit]) -> Mapping[str, frozenset[int]]:
+def assigned_attributes(units: Iterable[Unit], elsewhere: Iterable[str]) -> Mapping[str, frozenset[int]]:
     """The attributes that some code sets, and the operations that do."""
-    found: dict[str, frozenset[int]] = {}
+    found: dict[str, frozenset[int]] = dict.fromkeys(elsewhere, frozenset((ELSEWHERE,)))
     for unit in units:
         for name, sites in unit.assigned_attributes.items():
             found[name] = found[name] | sites if name in found else sites
@@ -167,8 +194,33 @@ def find(executions: list[Execution], places: Places, book: PlanBook) -> tuple[F
     for (code, _), seen in reports.items():
         kept = settle.over_paths(code, seen, executions)
         if kept is not None:
-            findings.append(finding(*kept, places, book))
+            found = finding(*kept, places, book)
+            if yields(code, seen):
+                unit = places.unit_of(kept[1].site)
+                found = found._replace(site=unit.numbers.get(id(kept[1].site)), yields=True)
+            findings.append(found)
     return tuple(sorted(findings, key=lambda f: (f.filename, f.location, f.code)))
+
+
+def yields(code: str, seen: list[tuple[Execution, Report]]) -> bool:
+    """Whether scripts that import the file know better: it is of something missing, on paths that no script takes."""
+    from headcheck import rulebook
+
+    if code == "HC902":
+        return True
+    return rulebook.rule(code).holds == "every-path" and all(e.invented for e, _ in seen if not e.doubtful)
+
+
+def called_at(execution: Execution, report: Report, places: Places) -> str:
+    """Where a script leaves its own file on the way to a report in another; "" if it does not."""
+    home = places.unit_of(report.site)
+    if home is places.root:
+        return ""
+    way = (step for _, step in execution.way(report.site, report.model))
+    step = next(
+        (step for step in way if any(id(step) in unit.numbers for unit in places.units if unit is not home)), None
+    )
+    return said_in(home, places.where(step)) if step is not None else ""
 
 
 def mended_at(execution: Execution, report: Report, places: Places) -> Operation:
@@ -183,23 +235,24 @@ def finding(execution: Execution, report: Report, conditions: Iterable[Any], pla
     from headcheck import rulebook
 
     rule = rulebook.rule(report.code)
-    filename = places.filename(report.site)
+    unit = places.unit_of(report.site)
     start, end = places.span(report.site)
     return Finding(
-        filename,
+        unit.filename,
         report.code,
         rule.name,
         report.severity or rule.severity,
-        said_in(filename, report.message),
+        said_in(unit, report.message),
         start,
         end,
-        said_in(filename, report.help),
+        said_in(unit, report.help),
         settle.condition_words(conditions, places.code),
         fix=fix_of(report, places),
         expectation=report.expectation,
         plan=book.number_of_steps(report.steps)
         if report.steps
         else book.number(execution, report.model, report.expectation),
+        called_at=called_at(execution, report, places),
     )
 
 

@@ -131,6 +131,11 @@ class Execution:
                 frame = frame.above
         return frozenset(found)
 
+    @cached_property
+    def invented(self) -> bool:
+        """Whether the path starts with a call that nothing in the script makes."""
+        return any(True for _ in self.of(events.Entered))
+
     def passes(self, site: Any) -> bool:
         """Whether the path came by an operation that left an event, or by a call on the way to one."""
         return id(site) in self.sites

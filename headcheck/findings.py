@@ -80,6 +80,9 @@ class Finding(NamedTuple):
     `conditions` are the assumptions under which it holds, as source text (``size == 50``); `plan` indexes the plans of
     the file. In a notebook the locations count in the cell number `cell`, and `file_row` is the row of the file itself
     (of its JSON), None where that could not be found.
+
+    Until the results of all scripts are gathered, `site` is the number of the operation in its file, `yields` says that
+    scripts which import the file know better, and `called_at` is where the script that shows it leaves its own file.
     """
 
     filename: str
@@ -97,6 +100,9 @@ class Finding(NamedTuple):
     plan: int | None = None
     verdict: Verdict | None = None
     file_row: int | None = None
+    site: int | None = None
+    yields: bool = False
+    called_at: str = ""
 
 
 class TimelineStep(NamedTuple):
@@ -174,6 +180,12 @@ class Cell(NamedTuple):
     shifts: Mapping[int, int] = {}
 
 
+class Trail(NamedTuple):
+    """Where a script leads: the files that it is followed through, with the numbers of the operations it comes by."""
+
+    passed: Mapping[str, frozenset[int]] = {}
+
+
 class FileResult(NamedTuple):
     """All that a run says of one file.
 
@@ -191,6 +203,7 @@ class FileResult(NamedTuple):
     relevant: bool = False
     blind_spots: tuple[BlindSpot, ...] = ()
     cells: tuple[Cell, ...] = ()
+    trail: Trail = Trail()
 
 
 class Run(NamedTuple):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import gc
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from headcheck.findings import FileResult, Finding, Run
@@ -29,59 +32,40 @@ def run(
     `stdin` are the bytes to check under `settings.stdin_filename` where a path is ``-``; `progress` is told how many of
     how many files are done. `models` asks for reports on the models, which confirming makes in any case.
     """
-    import gc
-
     from headcheck.source import files
 
     models = models or settings.confirm is not False
     filenames = list(files.discover([path for path in paths if path != STDIN], settings))
-    results: list[FileResult] = []
-    failures: list[tuple[str, Exception]] = []
-    reader = Reader(settings, models, filenames)
-    for number, filename in enumerate(filenames):
-        if progress is not None:
-            progress(number, len(filenames))
-        if number % FILES_BETWEEN_COLLECTIONS == FILES_BETWEEN_COLLECTIONS - 1 and not gc.isenabled():
-            gc.collect()
-        check_next(filename, None, reader, results, failures)
+    given: dict[str, bytes | None] = dict.fromkeys(filenames)
     if stdin is not None and STDIN in paths:
-        check_next(settings.stdin_filename or "<stdin>", stdin, reader, results, failures)
-    if progress is not None:
-        progress(len(filenames), len(filenames))
-    results = reader.by_file(results)
+        given[settings.stdin_filename or "<stdin>"] = stdin
+    reader = Reader(settings, models, filenames)
+    results = reader.results(given, progress)
     done = Run(tuple(results)) if settings.confirm is False else confirmed(results, settings, progress)
-    return done._replace(failures=tuple(failures))
-
-
-def check_next(
-    filename: str,
-    data: bytes | None,
-    reader: Reader,
-    results: list[FileResult],
-    failures: list[tuple[str, Exception]],
-) -> None:
-    """Check one file; a bug of headcheck's on it costs that file alone, and the run says so at its end."""
-    try:
-        results.append(reader.check(filename, data))
-    except Exception as error:
-        failures.append((filename, error))
+    return done._replace(failures=tuple(reader.failures))
 
 
 def check_file(filename: str, data: bytes | None, settings: Settings, models: bool = True) -> FileResult:
     """Check one file, read from disk unless `data` is given: what is found in the file itself."""
     reader = Reader(settings, models, [filename])
-    results = reader.by_file([reader.check(filename, data)])
+    results = reader.results({filename: data})
+    for _, error in reader.failures:
+        raise error
     return next(result for result in results if result.filename == filename)
 
 
 class Reader:
-    """Reads the files of a run, and what they import from their projects, each once."""
+    """Reads the files of a run, and what belongs to them of their projects, each once.
+
+    A bug of headcheck's on a file costs that file alone: `failures` has it, and the run says so at its end.
+    """
 
     def __init__(self, settings: Settings, models: bool, filenames: list[str]) -> None:
         self.settings = settings
         self.models = models
         self.filenames = filenames
         self.notebooks: dict[str, bytes] = {}
+        self.failures: list[tuple[str, Exception]] = []
         self._workspace: Workspace | None = None
 
     @property
@@ -92,10 +76,49 @@ class Reader:
             self._workspace = Workspace(self.filenames)
         return self._workspace
 
-    def check(self, filename: str, data: bytes | None = None) -> FileResult:
-        """What one script or notebook shows, wherever in its project; `data` is what it holds, read from disk unless
-        given. The cells of a notebook are read in their order; one that cannot be read is a remark, and is left out.
+    def results(self, given: Mapping[str, bytes | None], progress: Progress | None = None) -> list[FileResult]:
+        """The results of files, and of others that they lead to; their data are read from disk where None is given.
+
+        What can matter is taken in first, so that it is the same whichever is read first; then the scripts are found
+        that lead to it.
         """
+        results: dict[str, FileResult] = {}
+        scripts: dict[str, str] = {}
+        for filename, data in given.items():
+            with self.noting_failure(filename):
+                result = self.take(filename, data)
+                if result is None:
+                    scripts[os.path.abspath(filename)] = filename
+                else:
+                    results[filename] = result
+        for path, filename in scripts.items():
+            with self.noting_failure(filename):
+                self.workspace.closure(path)
+        leading = self.workspace.look_around(scripts, self.settings) if scripts else []
+        runs: list[FileResult] = []
+        for number, path in enumerate([*scripts, *leading]):
+            if progress is not None:
+                progress(number, len(scripts) + len(leading))
+            with self.noting_failure(scripts.get(path, path)):
+                runs.append(self.check(path))
+            if number % FILES_BETWEEN_COLLECTIONS == FILES_BETWEEN_COLLECTIONS - 1 and not gc.isenabled():
+                gc.collect()
+        if runs:
+            from headcheck.gathering import by_file
+
+            checked = {filename: results.get(filename) for filename in given}
+            return [self.filtered(result) for result in by_file(checked, runs, self.workspace.blank)]
+        return [self.filtered(results[filename]) for filename in given if filename in results]
+
+    @contextmanager
+    def noting_failure(self, filename: str) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            self.failures.append((filename, error))
+
+    def take(self, filename: str, data: bytes | None = None) -> FileResult | None:
+        """Take in a script or notebook that can matter; its result if it cannot, or cannot be read."""
         from headcheck.source import NOTEBOOK, load, reading, screen
         from headcheck.source.reading import Unreadable
 
@@ -111,28 +134,34 @@ class Reader:
             if not screen.may_matter(source.text.encode()):  # what may matter stood in its outputs
                 return FileResult(filename, "")
             self.notebooks[filename] = loaded
+        self.workspace.add(filename, source, len(loaded))
+        return None
+
+    def check(self, path: str) -> FileResult:
+        """What one script or notebook (absolute name) shows, wherever in its project.
+
+        The cells of a notebook are read in their order; one that cannot be read is a remark, and is left out.
+        """
         from headcheck.analysis import analyse_unit, not_read, unreadable
         from headcheck.source.guard import on_large_stack
+        from headcheck.source.reading import Unreadable
         from headcheck.units import Refused
 
-        path = self.workspace.add(filename, source, len(loaded))
-        self.workspace.closure(path)
         unit = self.workspace.unit(path)
         if isinstance(unit, Refused):
             return unreadable(*unit)
         followed = self.workspace.followed(path)
-        result = on_large_stack(lambda: analyse_unit(unit, followed, followed.imported(), self.models))
+        result = on_large_stack(
+            lambda: analyse_unit(unit, followed, followed.imported(), self.models, lambda: self.workspace.used_by(path))
+        )
         self.workspace.forget()
-        unread = tuple(not_read(what, "info") for what in source.unread)
+        source = self.workspace.source(path)
+        unread = () if isinstance(source, Unreadable) else tuple(not_read(what, "info") for what in source.unread)
         return result._replace(findings=(*unread, *result.findings)) if unread else result
 
-    def by_file(self, results: list[FileResult]) -> list[FileResult]:
-        """What the scripts showed, as that of files: only what the settings ask for and no comment suppresses."""
-        if self._workspace is not None:
-            from headcheck.gathering import by_file
-
-            results = by_file(results, self._workspace.blank)
-        return [filtered(result, self.settings, self.notebooks.get(result.filename, b"")) for result in results]
+    def filtered(self, result: FileResult) -> FileResult:
+        """Only what the settings ask for and no comment suppresses."""
+        return filtered(result, self.settings, self.notebooks.get(result.filename, b""))
 
 
 def refused(what: Unreadable) -> FileResult:

@@ -14,7 +14,7 @@ from headcheck.interpreter.values import PLAIN, Ref, Symbol, Tuple, Value, label
 from headcheck.ir import UNKNOWN
 from headcheck.plans import connected, stem_channels
 from headcheck.source import cells
-from headcheck.units import Places, said_in
+from headcheck.units import Places, near, said_in
 
 
 def report(execution: Execution, model: Model, places: Places, conditions: tuple[str, ...]) -> ModelReport:
@@ -45,13 +45,13 @@ def timeline(execution: Execution, model: Model, places: Places) -> Iterator[Tim
         text = words(execution, model, mine, event) if words else ""
         key = (id(event.site), type(event), text if not isinstance(event, events.Flagged) else event.value)
         if text and key != last:
-            text = said_in(home.filename, text)
+            text = said_in(home, text)
             unit = places.unit_of(event.site)
             if unit is home:
                 yield TimelineStep(places.span(event.site)[0], text)
             else:
                 cell, start = cells.place(unit.cells, places.span(event.site)[0])
-                yield TimelineStep(start, text, cell, unit.filename)
+                yield TimelineStep(start, text, cell, near(unit.path, home))
         last = key if text else last
 
 

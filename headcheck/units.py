@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
@@ -109,7 +110,7 @@ class Places:
             return words
         cell, start = place(unit.cells, unit.positions.span(site)[0])
         row = start.row if cell is None else f"cell {cell}:{start.row}"
-        return f"{MARK}{unit.filename}{MARK}{words}{MARK}{row}{MARK}"
+        return f"{MARK}{unit.path}{MARK}{words}{MARK}{row}{MARK}"
 
     def keyword(self, site: Operation, name: str) -> tuple[int, int] | None:
         return self.unit_of(site).positions.keyword(site, name)
@@ -122,8 +123,14 @@ MARK: Final = "\0"
 _PLACE: Final = re.compile(f"{MARK}([^{MARK}]*){MARK}([^{MARK}]*){MARK}([^{MARK}]*){MARK}")
 
 
-def said_in(filename: str, text: str) -> str:
+def said_in(unit: Unit, text: str) -> str:
     """A message about a file: its own places are ``line 9``, those of other files ``models.py:9``."""
     if MARK not in text:
         return text
-    return _PLACE.sub(lambda found: found[2] if found[1] == filename else f"{found[1]}:{found[3]}", text)
+    return _PLACE.sub(lambda found: found[2] if found[1] == unit.path else f"{near(found[1], unit)}:{found[3]}", text)
+
+
+def near(path: str, unit: Unit) -> str:
+    """What a message about a file calls another: its name from the working folder, else from that of the file."""
+    name = os.path.relpath(path)
+    return name if name.partition(os.sep)[0] != os.pardir else os.path.relpath(path, os.path.dirname(unit.path))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
+from headcheck.analysis import Around
 from headcheck.findings import FileResult
 from headcheck.interpreter import relevance
 from headcheck.interpreter.modules import ROOT, Found, Source
@@ -17,6 +19,10 @@ from headcheck.source.outline import Outline, outline
 from headcheck.source.reading import Unreadable
 from headcheck.units import Refused, Unit, read
 
+if TYPE_CHECKING:
+    from headcheck.settings import Settings
+
+MOST_USERS = 16  # of a file that are read for what they do with it, beside those that are checked themselves
 MOST_LINES = 150_000  # that are kept in memory, at about two kilobytes each
 
 
@@ -35,6 +41,9 @@ class Workspace:
         self.safe: set[str] = set()
         self.units: OrderedDict[str, Unit | Refused] = OrderedDict()
         self.closures: dict[str, Closure] = {}
+        self.users: dict[str, tuple[str, ...]] = {}
+        self.around: dict[str, Around] = {}
+        self.absolute = bool(self.names) and all(map(os.path.isabs, self.names.values()))
 
     def add(self, filename: str, source: reading.Source, size: int) -> str:
         """Take in a file that was read (`size` in bytes), or is to be taken to hold this. Returns its absolute name."""
@@ -44,11 +53,11 @@ class Workspace:
         return path
 
     def shown(self, path: str) -> str:
-        """What messages call a file: as the user named it, else from the working folder."""
+        """The name of a file: as the user gave it, else from the working folder unless the user gave absolute ones."""
         known = self.names.get(path)
         if known is None:
-            near = os.path.relpath(path)
-            known = self.names[path] = path if near.startswith("..") else near
+            near = path if self.absolute else os.path.relpath(path)
+            known = self.names[path] = path if near.partition(os.sep)[0] == os.pardir else near
         return known
 
     def source(self, path: str) -> reading.Source | Unreadable:
@@ -101,6 +110,44 @@ class Workspace:
             else:
                 self.closures[path] = Closure(where, (path,), {})
         return self.closures[path]
+
+    # -- what a file is used by --------------------------------------------------------------------------------------
+
+    def look_around(self, checked: Iterable[str], settings: Settings) -> list[str]:
+        """The scripts of their projects that lead to files which are checked (absolute names), but for themselves."""
+        from headcheck.source import importers
+
+        wanted = set(checked)
+        found = importers.find(wanted, settings)
+        users: dict[str, list[str]] = {}
+        for script in sorted([*wanted, *found]):
+            for file in self.closure(script).files[1:]:
+                users.setdefault(file, []).append(script)
+        self.users = {file: tuple(scripts) for file, scripts in users.items()}
+        order = {script: number for number, script in enumerate(found)}
+        leading: set[str] = set()
+        for file in wanted & users.keys():
+            leading.update(sorted(order.keys() & users[file], key=order.__getitem__)[:MOST_USERS])
+        return sorted(leading)
+
+    def used_by(self, path: str) -> Around:
+        """What the scripts that lead to a file do."""
+        said = [self._said(script) for script in self.users.get(path, ())]
+        return Around(
+            frozenset().union(*(each.used for each in said)), frozenset().union(*(each.assigned for each in said))
+        )
+
+    def _said(self, script: str) -> Around:
+        if script not in self.around:
+            unit = self.unit(script)
+            self.around[script] = (
+                Around(unit.used_attributes, frozenset(unit.assigned_attributes))
+                if isinstance(unit, Unit)
+                else Around()
+            )
+        return self.around[script]
+
+    # -- reading -----------------------------------------------------------------------------------------------------
 
     def unit(self, path: str) -> Unit | Refused:
         """A file parsed and lowered, or why it cannot be."""

@@ -83,7 +83,7 @@ def run_import_from(machine: Machine, state: State, op: ImportFrom) -> list[Stat
     importer = state.frame.module
     found = machine.project.find(op.module, op.level, importer)
     if found is None or not found.whole:
-        below = machine.project.find(f"{op.module}.{op.name}", op.level, importer) if op.module else None
+        below = machine.project.find(name_below(op), op.level, importer)
         return None if below is None or not below.whole else import_below(machine, state, op, importer)
     states = load(machine, state, found.sources, op)
     key = found.sources[-1].key
@@ -104,8 +104,7 @@ def run_import_from(machine: Machine, state: State, op: ImportFrom) -> list[Stat
 
 def import_below(machine: Machine, state: State, op: ImportFrom, importer: str) -> list[State]:
     """The module `name` below a package; a name that is neither is unknown."""
-    name = f"{op.module}.{op.name}" if op.module else op.name
-    found = machine.project.find(name, op.level, importer)
+    found = machine.project.find(name_below(op), op.level, importer)
     if found is None or not found.whole:
         state.env[op.target] = unknown_member(op, importer)
         return [state]
@@ -114,6 +113,10 @@ def import_below(machine: Machine, state: State, op: ImportFrom, importer: str) 
         if not one.ended:
             one.env[op.target] = own(found.sources[-1])
     return states
+
+
+def name_below(op: ImportFrom) -> str:
+    return f"{op.module}.{op.name}" if op.module else op.name
 
 
 def unknown_member(op: ImportFrom, importer: str) -> Value:

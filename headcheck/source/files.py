@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fnmatch import fnmatch
+from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from headcheck.configuration import UsageError
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
 STDIN: Final = "-"
 SUFFIXES: Final = (".py", NOTEBOOK)
 IGNORE_FILE: Final = ".gitignore"
+VIRTUAL_ENVIRONMENT: Final = "pyvenv.cfg"
+MOST_ENTRIES: Final = 20_000  # of a project that are looked at
+MOST_IN_A_FOLDER: Final = 2_000
 
 #: The patterns of a .gitignore and the folder it stands in.
 _Rules: TypeAlias = "tuple[str, tuple[Pattern, ...]]"
@@ -71,6 +76,55 @@ def _walk(folder: str, settings: Settings) -> Iterator[str]:
                 continue
             if not _is_ignored(entry.path, is_folder, rules):
                 pending.append((entry.path, os.path.join(name, entry.name), is_folder, rules))
+
+
+def of_project(top: str, settings: Settings) -> Iterator[str]:
+    """The Python files and notebooks of a folder (absolute) and below it, by their absolute names, the nearest first.
+
+    What `discover` leaves out is left out, and so are virtual environments. It ends at a limit, and a folder of very
+    many files is passed over: those are data.
+    """
+    rules = _rules_above(top)
+    pending = deque([(top, [] if _is_ignored(top, True, rules) else rules)])
+    is_excluded = _excluder(settings.excludes)
+    left = MOST_ENTRIES
+    while pending and left > 0:
+        folder, rules = pending.popleft()
+        entries = _listed(folder)
+        left -= len(entries)
+        names = {entry.name for entry in entries}
+        if VIRTUAL_ENVIRONMENT in names:
+            continue
+        if IGNORE_FILE in names:
+            rules = [*rules, *_read_rules(folder)]
+        for entry in entries:
+            is_folder = entry.is_dir(follow_symlinks=False)
+            if not (is_folder or _is_python_file(entry)) or is_excluded(entry.name, entry.path):
+                continue
+            if _is_ignored(entry.path, is_folder, rules):
+                continue
+            if is_folder:
+                pending.append((entry.path, rules))
+            else:
+                yield entry.path
+
+
+def beside(folder: str, settings: Settings) -> Iterator[str]:
+    """The same for a folder alone, without those in it."""
+    is_excluded = _excluder(settings.excludes)
+    for entry in _listed(folder):
+        if _is_python_file(entry) and not is_excluded(entry.name, entry.path):
+            yield entry.path
+
+
+def _listed(folder: str) -> list[os.DirEntry[str]]:
+    """What is in a folder, in the order of its names; nothing if it cannot be listed or is too full."""
+    try:
+        with os.scandir(folder) as scan:
+            entries = list(islice(scan, MOST_IN_A_FOLDER + 1))
+    except OSError:
+        return []
+    return sorted(entries, key=lambda entry: entry.name) if len(entries) <= MOST_IN_A_FOLDER else []
 
 
 def _is_python_file(entry: os.DirEntry[str]) -> bool:

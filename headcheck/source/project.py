@@ -16,7 +16,9 @@ from typing import NamedTuple
 # A folder that holds one of these is the top of a project; where none is found, the nearest that holds one of those.
 TOPS = (".git", "pyproject.toml", "setup.py", "setup.cfg", ".hg")
 WEAK_TOPS = ("requirements.txt", "environment.yml", "LICENSE", "LICENSE.md", "README.md", "README.rst", "README.txt")
+REPOSITORIES = (".git", ".hg")
 DEEPEST = 12
+MOST_FOLDERS_ABOVE = 4
 
 
 class Layout(NamedTuple):
@@ -60,9 +62,7 @@ def is_local(where: Layout, module: str, level: int) -> bool:
 @lru_cache(maxsize=1024)
 def layout(start: str) -> Layout:
     """The layout of the project around the scripts in a folder (absolute)."""
-    above = [start]
-    while len(above) < DEEPEST and os.path.dirname(above[-1]) != above[-1]:
-        above.append(os.path.dirname(above[-1]))
+    above = _above(start)
     top = next((folder for folder in above if _has(folder, TOPS)), None)
     if top is None:
         top = next((folder for folder in above if _has(folder, WEAK_TOPS)), start)
@@ -71,6 +71,33 @@ def layout(start: str) -> Layout:
     inside = above[: above.index(top) + 1] if top in above else [start]
     sources = [os.path.join(folder, "src") for folder in inside]
     return Layout(top, (*inside, *(folder for folder in sources if folder not in inside and os.path.isdir(folder))))
+
+
+@lru_cache(maxsize=1024)
+def scripts_of(start: str) -> tuple[str | None, tuple[str, ...]]:
+    """Where scripts may be that import a module in a folder (absolute): (their top, folders to look at alone).
+
+    What has a top of its own may lie in a larger project, whose scripts import it too: the outermost top counts, up to
+    that of a repository. Without a sure one, the few folders above may hold scripts as well.
+    """
+    above = _above(start)
+    repository = next((at for at, folder in enumerate(above) if _has(folder, REPOSITORIES)), len(above))
+    within = [folder for folder in above[: repository + 1] if os.path.dirname(folder) != folder]
+    near = within[:MOST_FOLDERS_ABOVE]
+    tops = [folder for folder in within if _has(folder, TOPS)]
+    if not tops:
+        weak = [folder for folder in within if _has(folder, WEAK_TOPS)]
+        tops = [folder for folder in weak if folder in near] or weak[:1]
+        return (tops[-1] if tops else None), tuple(folder for folder in near if folder not in tops)
+    return tops[-1], ()
+
+
+def _above(start: str) -> list[str]:
+    """A folder and those that it lies in, the nearest first."""
+    above = [start]
+    while len(above) < DEEPEST and os.path.dirname(above[-1]) != above[-1]:
+        above.append(os.path.dirname(above[-1]))
+    return above
 
 
 def _has(folder: str, names: Iterable[str]) -> bool:
