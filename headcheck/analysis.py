@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 from headcheck import checks, settle
@@ -95,7 +95,8 @@ def analyse_unit(
     book = PlanBook()
     findings = find(executions, places, book)
     reports = report_models(executions, places, book) if models else ()
-    heads = [head for head in survey(executions) if places.unit_of(head.site) is unit]
+    seen = survey(executions)
+    heads = [head for head in seen if places.unit_of(head.site) is unit]
     return FileResult(
         unit.filename,
         unit.text,
@@ -106,8 +107,24 @@ def analyse_unit(
         relevant=True,
         blind_spots=blind_spots(heads, places) if models else (),
         cells=unit.cells,
-        trail=Trail(passed(executions, places)),
+        trail=trail(executions, places, seen),
     )
+
+
+def trail(executions: Iterable[Execution], places: Places, heads: Iterable[Replacement]) -> Trail:
+    """Where a script leads in its project, and which of the head replacements on the way it knows the model of."""
+    numbers = places.root.numbers if heads else {}
+    unresolved = {
+        numbers[id(head.site)]: head.reason.kind for head in heads if head.reason and id(head.site) in numbers
+    }
+    known = {id(head.site) for head in heads if head.reason is None}
+    resolved = {unit.filename: numbers_of(unit, known) for unit in places.units[1:]} if known else {}
+    return Trail(passed(executions, places), resolved, unresolved)
+
+
+def numbers_of(unit: Unit, sites: Set[int]) -> frozenset[int]:
+    """The numbers of the operations of a file that are among those with these ids."""
+    return frozenset(unit.numbers[site] for site in sites & unit.numbers.keys())
 
 
 def passed(executions: Iterable[Execution], places: Places) -> dict[str, frozenset[int]]:
@@ -116,7 +133,7 @@ def passed(executions: Iterable[Execution], places: Places) -> dict[str, frozens
     if not units:
         return {}
     sites = frozenset().union(*(execution.sites for execution in executions if not execution.doubtful))
-    return {unit.filename: frozenset(unit.numbers[site] for site in sites & unit.numbers.keys()) for unit in units}
+    return {unit.filename: numbers_of(unit, sites) for unit in units}
 
 
 def gather(places: Places, around: Callable[[], Around] = Around) -> FileFacts:
@@ -315,7 +332,13 @@ def count(executions: list[Execution], found: Sequence[Replacement]) -> Statisti
 def blind_spots(found: Sequence[Replacement], places: Places) -> tuple[BlindSpot, ...]:
     """The head replacements that could not be judged, in the order in which they stand."""
     spots = [
-        BlindSpot(places.span(each.site)[0], str(each.name), each.reason.kind, each.reason.words)
+        BlindSpot(
+            places.span(each.site)[0],
+            str(each.name),
+            each.reason.kind,
+            each.reason.words,
+            site=places.root.numbers.get(id(each.site)),
+        )
         for each in found
         if each.reason is not None
     ]

@@ -151,6 +151,7 @@ class BlindSpot(NamedTuple):
     reason: str
     words: str
     cell: int | None = None
+    site: int | None = None
 
 
 class Statistics(NamedTuple):
@@ -181,9 +182,14 @@ class Cell(NamedTuple):
 
 
 class Trail(NamedTuple):
-    """Where a script leads: the files that it is followed through, with the numbers of the operations it comes by."""
+    """Where a script leads, in numbers of operations: which it comes by in the files that it is followed through, and
+    which of them are head replacements whose model it knows; `unresolved` are those of its own file whose model it does
+    not know, with the reasons.
+    """
 
     passed: Mapping[str, frozenset[int]] = {}
+    resolved: Mapping[str, frozenset[int]] = {}
+    unresolved: Mapping[int, str] = {}
 
 
 class FileResult(NamedTuple):

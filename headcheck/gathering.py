@@ -3,6 +3,7 @@ which may be in a module that the script imports, and several scripts may show t
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -21,7 +22,7 @@ def by_file(
     asked for come those that they lead to; `blank` gives the result of one in which nothing was found, None if it
     cannot matter. So what is said of a file depends on its project, and not on what else was asked for.
     """
-    found = {run.filename: _File(run) for run in runs if run.filename in checked}
+    found = {run.filename: _File(run) for run in runs if checked.get(run.filename, run) is None}
     overruled = _overruled(runs)
     for run in sorted(runs, key=lambda result: result.filename):
         for thing in things(run):
@@ -33,7 +34,7 @@ def by_file(
             if name in found and not (isinstance(thing, Finding) and (run.filename, *_key(thing)) in overruled):
                 found[name].add(thing, run)
     results = {name: result for name, result in checked.items() if result is not None}
-    results.update((name, file.result()) for name, file in found.items())
+    results.update((name, followed_elsewhere(file.result(), runs)) for name, file in found.items())
     order = [*checked, *(name for name in found if name not in checked)]
     return [results[name] for name in order if name in results]
 
@@ -114,6 +115,22 @@ class _File:
             models=tuple(sorted(models, key=lambda m: m.location)),
             plans=tuple(self.plans),
         )
+
+
+def followed_elsewhere(result: FileResult, runs: Sequence[FileResult]) -> FileResult:
+    """The result of a file without the blind spots that are none to scripts which lead to it."""
+    unknown = result.trail.unresolved
+    if not unknown:
+        return result
+    known = frozenset().union(*(run.trail.resolved.get(result.filename, frozenset()) for run in runs))
+    left = {site: reason for site, reason in unknown.items() if site not in known}
+    return result._replace(
+        statistics=result.statistics._replace(
+            resolved=result.statistics.resolved + len(unknown) - len(left),
+            reasons=tuple(sorted(Counter(left.values()).items())),
+        ),
+        blind_spots=tuple(spot for spot in result.blind_spots if spot.site in left),
+    )
 
 
 def with_way(finding: Finding) -> Finding:

@@ -127,8 +127,15 @@ class Workspace:
         order = {script: number for number, script in enumerate(found)}
         leading: set[str] = set()
         for file in wanted & users.keys():
-            leading.update(sorted(order.keys() & users[file], key=order.__getitem__)[:MOST_USERS])
+            scripts = [script for script in users[file] if script in order and self.can_lead(script)]
+            leading.update(sorted(scripts, key=order.__getitem__)[:MOST_USERS])
         return sorted(leading)
+
+    def can_lead(self, script: str) -> bool:
+        """Whether something can be found by way of a script: it speaks of models, or gets to one of a library."""
+        source = self.source(script)
+        text = "" if isinstance(source, Unreadable) else source.text
+        return self.closure(script).builds or screen.may_matter(text.encode("utf-8", "replace"))
 
     def used_by(self, path: str) -> Around:
         """What the scripts that lead to a file do."""

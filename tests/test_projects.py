@@ -300,3 +300,26 @@ def test_a_run_on_one_file_ends_as_one_on_its_folder(here):
         )
         assert done.returncode == 1
         assert done.stdout.splitlines()[0].startswith("heads.py:5:16 HC101 ")
+
+
+def test_a_file_that_cannot_matter_holds_no_finding_either_way(here):
+    zoo = "from torch import nn\nfrom torchvision import models\n"
+    zoo += "def big():\n    m = models.resnet50(weights='DEFAULT')\n    m.fc = nn.Linear(2048, 3)\n    return m\n"
+    zoo += "def freeze(m):\n    m.requires_grad_(False)\n"
+    write(here, {"zoo.py": zoo, "run.py": "from zoo import big, freeze\nm = big()\nfreeze(m)\nm.train()\nm(1)\n"})
+    assert findings(check("zoo.py", "run.py")) == findings(check(".")) == findings(check("run.py")) == {}
+    assert not of(check("."), "run.py").relevant
+
+
+def test_a_replacement_is_followed_if_it_is_from_a_script_that_imports_it(here):
+    write(here, {"heads.py": HEADS})
+    settings = Settings(confirm=False, select=("HC902",))
+    alone = of(check("heads.py", settings=settings), "heads.py")
+    assert [finding.code for finding in alone.findings] == ["HC902"]
+    assert (alone.statistics.replacements, alone.statistics.resolved) == (1, 0)
+    write(here, {"train.py": TRAIN})
+    for asked in ("heads.py", "."):
+        used = of(check(asked, settings=settings), "heads.py")
+        assert used.findings == () and used.statistics.reasons == ()
+        assert (used.statistics.replacements, used.statistics.resolved) == (1, 1)
+        assert of(pipeline.run([asked], settings, models=True), "heads.py").blind_spots == ()

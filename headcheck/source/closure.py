@@ -32,11 +32,13 @@ OutlineOf: TypeAlias = Callable[[str], "Outline | None"]
 
 class Closure(NamedTuple):
     """`files` are needed, the script first; `links` says of each what its imported names stand for: a name of another
-    file, "" for all of it as a module, ``*`` for what ``from … import *`` brings."""
+    file, "" for all of it as a module, ``*`` for what ``from … import *`` brings. `builds`: it gets to a model of a
+    library."""
 
     layout: Layout
     files: tuple[str, ...]
     links: Mapping[str, Mapping[str, tuple[tuple[str, str], ...]]]
+    builds: bool = False
 
 
 def closure(script: str, where: Layout, outline_of: OutlineOf, size_of: Callable[[str], int]) -> Closure:
@@ -48,10 +50,11 @@ def closure(script: str, where: Layout, outline_of: OutlineOf, size_of: Callable
     search.run(own)
     needed = search.needed(size_of)
     files = [script, *(file for file in search.outlines if file in needed and file != script)]
-    most_files, most_lines = (MOST_FILES, MOST_LINES) if search.builds() else (FEW_FILES, FEW_LINES)
+    builds = search.builds()
+    most_files, most_lines = (MOST_FILES, MOST_LINES) if builds else (FEW_FILES, FEW_LINES)
     while len(files) > 1 and (len(files) > most_files or sum(map(size_of, files[1:])) > most_lines * BYTES_OF_A_LINE):
         files.pop()
-    return Closure(search.layout, tuple(files), search.links(frozenset(files)))
+    return Closure(search.layout, tuple(files), search.links(frozenset(files)), builds)
 
 
 class _Search:
