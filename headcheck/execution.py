@@ -241,9 +241,11 @@ class Execution:
         return module.known and forward.own_forward(module) is not None
 
     def inside(self, cls: Class, site: Any) -> bool:
-        """Whether an operation stands in the body of a class."""
+        """Whether an operation stands in the body of a class, or of one that it inherits from."""
         define = self.machine.definitions.get(cls.code)
-        return isinstance(define, DefineClass) and any(operation is site for operation in walk(define.body))
+        if isinstance(define, DefineClass) and any(operation is site for operation in walk(define.body)):
+            return True
+        return any(self.inside(base, site) for base in cls.bases if type(base) is Class)
 
     def owner_of_value(self, value: Value) -> Model | None:
         """The library model that a value is, or is a part of."""
