@@ -1,5 +1,10 @@
 """Head replacements: how many a file holds, how many could be judged, and why the others could not.
 
+A head replacement is a new module that may be a head (it holds a layer that gives so many outputs, see `is_head`) and
+is put into a library model, into a network of the script in the place of a part that it had, or into something that is
+not known: the unknown may be a model, so all of that counts, whatever its name. A head that is only taken out
+(``Identity``) is not counted, nor is an entry of a dict, nor what goes into a container that the script made, nor what
+a class of the script puts into its own objects: it builds them.
 A replacement is resolved when on some execution the structure of the model it is put into is known.
 """
 
@@ -14,6 +19,7 @@ from headcheck.interpreter.heap import Dictionary, Instance, Module
 from headcheck.interpreter.modules import ROOT
 from headcheck.interpreter.shapes import SIZED
 from headcheck.interpreter.values import Choice, Library, Method, Ref, Symbol, Value, label
+from headcheck.ir import SetItem
 
 #: Why a model is not known: the short name of each reason, and how `--statistics` says it.
 REASONS = {
@@ -51,23 +57,41 @@ class Replacement(NamedTuple):
 def survey(executions: Sequence[Execution]) -> list[Replacement]:
     """Every head replacement of a file once, in no order: resolved if some execution resolves it."""
     found: dict[int, Replacement] = {}
+    elsewhere: set[int] = set()
     for execution in executions:
         for replacement in replacements(execution):
             known = found.get(id(replacement.site))
             if known is None or (known.reason is not None and replacement.reason is None):
                 found[id(replacement.site)] = replacement
+        elsewhere.update(id(event.site) for event in execution.of(events.ChildSet) if is_known(execution, event))
+    for site in elsewhere & found.keys():
+        found[site] = found[site]._replace(reason=None)
     for replacement in unreached(executions):
         found.setdefault(id(replacement.site), replacement)
     return list(found.values())
 
 
+def is_known(execution: Execution, event: events.ChildSet) -> bool:
+    """Whether all is known of what a module was put into, be it part of a model or not."""
+    owner = execution.module(Ref(event.owner))
+    return owner is not None and owner.known and type(event.old) is Ref
+
+
 def replacements(execution: Execution) -> Iterator[Replacement]:
     """The new heads of one execution, those that were overwritten since among them."""
     for event in execution.history:
-        if type(event) is events.Unresolved and is_head(execution, event.name, event.new):
+        if type(event) is events.Unresolved and not is_entry(event) and is_head(execution, event.name, event.new):
             yield Replacement(event.site, event.owner, text_of(event.name), why(execution, event.of))
         elif type(event) is events.ChildSet and event.how != "rearranged":
             yield from put_in(execution, event)
+
+
+def is_entry(event: events.Unresolved) -> bool:
+    """Whether something goes into what can only be a dict: a stack of layers is indexed by numbers."""
+    if type(event.site) is not SetItem or not isinstance(event.name, str):
+        return False
+    key: Any = event.of.key if type(event.of) is Symbol else ()
+    return not (isinstance(key, tuple) and key[-1:] == ("_modules",))
 
 
 def put_in(execution: Execution, event: events.ChildSet) -> Iterator[Replacement]:
@@ -79,6 +103,8 @@ def put_in(execution: Execution, event: events.ChildSet) -> Iterator[Replacement
     if model is not None:
         yield Replacement(event.site, model.entry.builder, event.name, None)
     elif owner is not None and owner.cls is not None and type(event.old) is Ref:
+        if execution.inside(owner.cls, event.site):
+            return
         reason = None if owner.known else Reason("builder", f"{owner.cls.name} is more than what stands here")
         yield Replacement(event.site, owner.cls.name, event.name, reason)
     elif owner is not None and owner.cls is None and not owner.kind.startswith(("torch.nn.", "torch.jit.")):

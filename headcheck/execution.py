@@ -17,7 +17,7 @@ from headcheck.interpreter.shapes import Flow as Flow
 from headcheck.interpreter.shapes import Placed as Placed
 from headcheck.interpreter.state import Frame, State, events_of, frames_of
 from headcheck.interpreter.values import Address, Class, Parameter, Ref, Symbol, Tensor, Value
-from headcheck.ir import UNKNOWN, DefineClass, GetItem, walk
+from headcheck.ir import UNKNOWN, Call, DefineClass, GetItem, walk
 from headcheck.semantics import gradients, layers
 
 if TYPE_CHECKING:
@@ -537,6 +537,11 @@ class Execution:
             for other in execution.of(events.ChildSet):
                 if other.site is event.site and type(other.new) is Ref:
                     yield execution, other
+
+    def collects(self, site: Any, keyword: str) -> bool:
+        """Whether a call takes its keywords out of a dict, and does not name this one."""
+        names = [name for name, _ in site.keywords] if isinstance(site, Call) else []
+        return None in names and keyword not in names
 
     def made_with(self, ref: Ref, argument: str) -> bool:
         """Whether some layer of a part was made with an argument of its own: ``nn.Linear(512, 10, device=device)``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 
 import pytest
 
@@ -32,6 +33,8 @@ def reasons(script):
         ("m = models.resnet.ResNet(nowhere, [2, 2, 2, 2])", "builder"),
         ("import sys\nm = models.__dict__[sys.argv[1]]()", None),
         ("import sys\nm = models.__dict__[sys.argv[1]](block=nowhere)", "name"),
+        ("import sys, timm\nm = timm.create_model(sys.argv[1], pretrained=True)", None),
+        ("import sys, timm\nm = timm.create_model(sys.argv[1], features_only=True)", "name"),
         ("import sys\nm = {'a': models.resnet18, 'b': models.vgg11}[sys.argv[1]]()", None),
         ("import sys\nm = {'a': nowhere, 'b': somewhere}[sys.argv[1]]()", "name"),
         ("m = [models.resnet18(), 1][int(input())]", "value"),
@@ -76,6 +79,40 @@ def test_a_network_of_the_script():
     m.fc = nn.Linear(8, 4)
     """
     assert reasons(script) == [("fc", None)]
+
+
+def test_an_entry_of_a_dict_is_no_head():
+    assert reasons("def put(m):\n    m.experts['a'] = nn.Linear(3, 4)") == []
+    assert reasons("def put(m):\n    m.classifier[-1] = nn.Linear(3, 4)") == [("-1", "argument")]
+    assert reasons("def put(m):\n    m._modules['fc'] = nn.Linear(3, 4)") == [("fc", "argument")]
+
+
+def test_what_a_class_builds_is_no_replacement():
+    script = """
+    class Base(Anything):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(8, 10)
+        def forward(self, x):
+            return self.layer(x)
+
+    class Net(Base):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Sequential(nn.Linear(8, 4))
+    m = Net()
+    """
+    assert reasons(script) == []
+    assert reasons(f"{textwrap.dedent(script)}m.layer = nn.Linear(8, 2)") == [("layer", "builder")]
+
+
+def test_a_container_that_is_known_on_another_path():
+    script = """
+    import sys
+    m = nn.Sequential(nn.Linear(8, 8)) if len(sys.argv) > 1 else nowhere()
+    m[-1] = nn.Linear(8, 2)
+    """
+    assert reasons(script) == [("-1", None)]
 
 
 def test_what_no_path_comes_by():

@@ -56,6 +56,10 @@ METHODICAL = frozenset({Parameters, Modules, Namespace, Pattern, Device})
 def get_attribute(machine: Machine, state: State, of: Value, name: str, site: Operation) -> Value:
     """``of.name``. A part that is missing for sure ends the path as PyTorch would, after it was logged."""
     kind = type(of)
+    if name == "__name__" and kind in NAMED:
+        return NAMED[kind](machine, of)
+    if name == "value" and is_plain(of) and of is not None:  # a member of an Enum is kept as what it stands for
+        return of
     if kind is Ref:
         thing = state.heap[of.address]
         if type(thing) is Module:
@@ -102,6 +106,20 @@ def get_attribute(machine: Machine, state: State, of: Value, name: str, site: Op
     if kind is Method and of.name == "data" and type(of.receiver) is Parameter:
         return Method(of.receiver, name)
     return UNKNOWN
+
+
+def _last_name(of: Library) -> Value:
+    last = of.name.rsplit(".", 1)[-1]
+    return last if last[:1].isupper() or catalog.canonical(of.name) else Library(f"{of.name}.__name__")
+
+
+# What a function or class is called.
+NAMED: dict[type, Callable[[Machine, Any], Value]] = {
+    Function: lambda machine, of: machine.definitions[of.code].name,
+    Bound: lambda machine, of: machine.definitions[of.function.code].name,
+    Class: lambda machine, of: of.name,
+    Library: lambda machine, of: _last_name(of),
+}
 
 
 def class_attribute(cls: Class, name: str) -> tuple[Value, Class] | None:

@@ -266,9 +266,9 @@ class Builder(NamedTuple):
 
 #: For each library, what lists the builders of one of its namespaces, the best known first.
 LIBRARIES: dict[str, Callable[[str], tuple[Builder, ...]]] = {}
-#: For a library with too many builders to look at each, what lists those that a name may stand for on a path; none if
-#: the path does not narrow them down.
-NARROWED: dict[str, Callable[[State, Value], list[Builder]]] = {}
+#: For a library with too many builders to look at each, what lists those that a name may stand for on a path, and
+#: whether there are others.
+SAMPLED: dict[str, Callable[[State, Value], tuple[list[Builder], bool]]] = {}
 
 
 def is_open(state: State, value: Value) -> bool:
@@ -288,18 +288,23 @@ def settle(machine: Machine, state: State, ref: Ref, asked: str) -> list[State]:
         return [state]
     key = chosen.choice.key
     library = chosen.choice.namespace.split(".", 1)[0]
-    if library in NARROWED:
-        builders = NARROWED[library](state, key)
+    others = False
+    if library in SAMPLED:
+        builders, others = SAMPLED[library](state, key)
+        if others:
+            builders = [builder for builder in builders if asked in builder.attributes]
+            if not builders:
+                return [state]
     else:
         every = LIBRARIES[library](chosen.choice.namespace)
         names = set(consistent(state, key, [builder.name for builder in every]))
         builders = [builder for builder in every if builder.name in names]
-    if len(builders) == 1 and builders[0].build(machine, state, ref, chosen):
+    if len(builders) == 1 and not others and builders[0].build(machine, state, ref, chosen):
         pin(state, key, builders[0].name)
         return [state]
     if again or not builders:
         return [left_open(state, ref)]
-    return one_each(machine, state, ref, builders, asked)
+    return one_each(machine, state, ref, builders, asked, others)
 
 
 def put_in_place(state: State, ref: Ref, made: Module) -> None:
@@ -315,14 +320,17 @@ def put_in_place(state: State, ref: Ref, made: Module) -> None:
     )
 
 
-def one_each(machine: Machine, state: State, ref: Ref, builders: list[Builder], asked: str) -> list[State]:
+def one_each(
+    machine: Machine, state: State, ref: Ref, builders: list[Builder], asked: str, others: bool
+) -> list[State]:
+    """A path for each of some builders, or for one of each kind; `others`: the name may be that of yet another."""
     chosen: Chosen = state.heap[ref.address].chosen
     key = chosen.choice.key
-    listed = is_listed(state, key)
+    listed = is_listed(state, key) and not others
     if not listed and asked:
         builders = [builder for builder in builders if asked in builder.attributes] or builders
     taken, whole = representatives(builders, MOST_LISTED if listed else MOST_LEFT)
-    kind = "listed" if listed else "all" if whole else "some"
+    kind = "listed" if listed else "all" if whole and not others else "some"
     group = next(_groups)
     paths: list[State] = []
     for builder in taken:
@@ -330,7 +338,7 @@ def one_each(machine: Machine, state: State, ref: Ref, builders: list[Builder], 
         if builder.build(machine, path, ref, chosen):
             take(path, key, builder.name, (group, kind, len(taken), not paths))
             paths.append(path)
-    if len(paths) < len(builders):
+    if len(paths) < len(builders) or others:
         if paths:
             rule_out(state, key, [builder.name for builder in taken])
             state.guesses = (*state.guesses, Guess(group, None, kind, len(taken), None))
@@ -463,6 +471,20 @@ def pick(
         rest = symbol("item", f"…[{label(key)}]", of, key) if default is UNKNOWN else default
         paths.append((state, rest))
     return Split(tuple(paths)) if paths else None
+
+
+def pick_nth(machine: Machine, state: State, thing: Sequence, index: Symbol) -> Split | None:
+    """What a list of builders or models holds at a place that is not known; None if it is none of these."""
+    entries = thing.items or ()
+    if not 0 < len(entries) <= MOST_LISTED or not all(makes_model(machine, state, entry) for entry in entries):
+        return None
+    group = next(_groups)
+    paths: list[tuple[State, Value]] = []
+    for place, entry in enumerate(entries):
+        path = state.fork()
+        take(path, index, place, (group, "listed", len(entries), not paths))
+        paths.append((path, entry))
+    return Split(tuple(paths))
 
 
 def builds(machine: Machine, state: State, name: str, value: Value) -> bool:

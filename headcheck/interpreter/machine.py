@@ -16,6 +16,7 @@ from headcheck.interpreter.merging import same
 from headcheck.interpreter.relevance import CHANGING
 from headcheck.interpreter.state import Cell, State, go_back
 from headcheck.interpreter.values import (
+    Bound,
     Class,
     Device,
     Function,
@@ -24,6 +25,7 @@ from headcheck.interpreter.values import (
     Method,
     Parameter,
     Parameters,
+    Partial,
     Ref,
     Slice,
     StateKey,
@@ -33,6 +35,7 @@ from headcheck.interpreter.values import (
     Value,
     is_invented,
     is_plain,
+    is_unknown,
     symbol,
 )
 from headcheck.ir import (
@@ -83,10 +86,10 @@ BUDGET = 40_000
 # Packages whose members are what their names say; any other module may hold anything.
 PACKAGES = frozenset(
     [
-        *sys.stdlib_module_names, "IPython", "PIL", "accelerate", "apex", "cv2", "efficientnet_pytorch", "fastai",
-        "ignite", "lightning", "matplotlib", "numpy", "pandas", "peft", "pytorch_lightning", "sklearn", "timm", "torch",
-        "torchaudio",
-        "torchinfo", "torchmetrics", "torchsummary", "torchvision", "tqdm", "transformers", "wandb",
+        *sys.stdlib_module_names, "IPython", "PIL", "accelerate", "apex", "attr", "attrs", "click", "cv2", "easydict",
+        "efficientnet_pytorch", "fastai", "hydra", "ignite", "lightning", "matplotlib", "numpy", "omegaconf", "pandas",
+        "peft", "pydantic", "pytorch_lightning", "sklearn", "timm", "torch", "torchaudio", "torchinfo", "torchmetrics",
+        "torchsummary", "torchvision", "tqdm", "transformers", "typer", "wandb",
     ]
 )  # fmt: skip
 BUILTINS = frozenset(dir(__builtins__) if not isinstance(__builtins__, dict) else __builtins__) | {
@@ -300,13 +303,17 @@ def on_delete_attribute(machine: Machine, op: DeleteAttribute, state: State) -> 
 def on_get_item(machine: Machine, op: GetItem, state: State) -> list[State] | None:
     of, index = machine.read(state, op.of), machine.read(state, op.index)
     thing = state.object(of)
-    if type(thing) is Dictionary and type(index) is Symbol:
-        split = choosing.pick(machine, state, of, thing, index)
+    if type(thing) in (Dictionary, Sequence) and type(index) is Symbol:
+        split = (
+            choosing.pick(machine, state, of, thing, index)
+            if type(thing) is Dictionary
+            else choosing.pick_nth(machine, state, thing, index)
+        )
         if split is not None:
             for path, value in split.paths:
                 path.env[op.target] = value
             return [path for path, _ in split.paths]
-        if thing.items and all(is_plain(key) for key, _ in thing.items):
+        if type(thing) is Dictionary and thing.items and all(is_plain(key) for key, _ in thing.items):
             operators.narrow(state, index, tuple(key for key, _ in thing.items))
             index = state.resolve(index)
     paths = choosing.settle(machine, state, of, "") if choosing.is_open(state, of) else [state]
@@ -739,11 +746,17 @@ def on_define(machine: Machine, op: Define, state: State) -> None:
         )
     function = Function(id(op), defaults, closure, state.frame.module, wrapper_of(machine, state, op))
     value: Value = Lazy(function) if op.name == GENERATOR else function
+    state.env[op.target] = decorated(machine, state, op, value)
+
+
+def decorated(machine: Machine, state: State, op: Define | DefineClass, value: Value) -> Value:
+    """What the script's own decorators make of a function or class; others are taken to leave it as it is."""
     for operand in reversed(op.decorators):
         decorator = machine.read(state, operand)
-        if type(decorator) is Function:
-            value = machine.call_quietly(state, decorator, (value,), {}, op)
-    state.env[op.target] = value
+        if type(decorator) in (Bound, Function, Partial):
+            made = machine.call_quietly(state, decorator, (value,), {}, op)
+            value = value if is_unknown(made) and type(decorator) is not Function else made
+    return value
 
 
 def wrapper_of(machine: Machine, state: State, op: Define) -> str:
@@ -773,7 +786,8 @@ def on_define_class(machine: Machine, op: DefineClass, state: State) -> list[Sta
         attributes = tuple((k, v) for k, v in one.env.items() if k[0] != "%")
         one.frame = frame
         go_back(one, at_home, outer, len(after))
-        one.env[op.target] = Class(id(op), op.name, bases, attributes, frame.module, op.fields)
+        made = Class(id(op), op.name, bases, attributes, frame.module, op.fields)
+        one.env[op.target] = decorated(machine, one, op, made) if op.decorators and not one.ended else made
         if one.ended in ("return", "break", "continue"):
             one.end("")
     return after

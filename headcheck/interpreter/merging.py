@@ -148,10 +148,22 @@ def _joined_heap(one: State, other: State, relevant: frozenset[str]) -> dict[Any
         elif kind is StateDict:
             changed[address] = thing._replace(shapes=None)
         elif kind in (Sequence, Dictionary) and _is_data(one, thing) and _is_data(other, match):
+            if kind is Dictionary and not BUILDING.isdisjoint(_differing(thing, match)):
+                return None
             changed[address] = thing._replace(items=None)
         else:
             return None
     return changed
+
+
+# Keywords of builders, which scripts collect in a dict: ``kwargs["weights" if is_new else "pretrained"] = …``.
+BUILDING = frozenset(["aux_logits", "num_classes", "pretrained", "weights"])
+
+
+def _differing(one: Dictionary, other: Dictionary) -> list[Value]:
+    """The keys under which two dicts hold something else."""
+    first, second = dict(one.items or ()), dict(other.items or ())
+    return [key for key in {**first, **second} if not _same_entry(first, second, key)]
 
 
 def _joined_attributes(one: Any, other: Any, relevant: frozenset[str]) -> dict[str, Value] | None:

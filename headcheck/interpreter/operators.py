@@ -77,6 +77,10 @@ def binary(state: State, name: str, left: Value, right: Value, site: Operation) 
 
         result = tensors.combine(left, right)
         return symbol("binary", "…", name, left, right) if result is None else result
+    if name == "Modulo" and isinstance(left, str) and type(right) is Symbol and left.count("%") == 1:
+        before, _, after = left.partition("%")
+        if after[:1] in ("s", "d"):
+            return symbol("format", "f'…'", *(part for part in (before, right, after[1:]) if part != ""))
     if is_unknown(left) or is_unknown(right):
         return symbol("binary", f"{label(left)} {SIGNS.get(name, '?')} {label(right)}", name, left, right)
     return UNKNOWN

@@ -7,11 +7,13 @@ def load_effects() -> None:
     """Register the effects of every library, but those of `registry.WAITING`: a call of theirs brings them in."""
     from headcheck.semantics import (  # noqa: F401
         argparse,
+        configs,
         creation,
         datasets,
         devices,
         extraction,
         gradients,
+        lookups,
         losses,
         methods,
         python,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import zip_longest
+
 from headcheck import events
 from headcheck.interpreter import access, choosing, heap
 from headcheck.interpreter.heap import DELETED, Dictionary, Sequence
@@ -15,6 +18,7 @@ from headcheck.interpreter.values import (
     ParameterName,
     Parameters,
     Ref,
+    Symbol,
     Tuple,
     Value,
     is_plain,
@@ -57,6 +61,10 @@ TEXT_METHODS = frozenset(
 def text_method(call: CallSite) -> Value:
     """A string's own method, run on constants; a tested parameter name is logged."""
     arguments = [plain_argument(call, argument) for argument in call.arguments]
+    if call.name == "format" and any(type(argument) is Symbol for argument in call.arguments):
+        pieces = str(call.receiver).split("{}")
+        if len(pieces) == len(call.arguments) + 1 and not set("{}").intersection(*pieces):
+            return filled(pieces, call.arguments)
     if call.name not in TEXT_METHODS or call.keywords or any(a is UNKNOWN for a in arguments):
         return symbol("call", f"{call.receiver}.{call.name}(…)", str(call.receiver), call.name, *call.arguments)
     try:
@@ -73,6 +81,12 @@ def text_method(call: CallSite) -> Value:
     if isinstance(result, list):
         return make_list(call, tuple(result))
     return Tuple(result) if isinstance(result, tuple) else result
+
+
+def filled(pieces: list[str], values: Iterable[Value]) -> Value:
+    """A text with values between its pieces: ``"resnet{}".format(depth)``."""
+    parts = [part for pair in zip_longest(pieces, values, fillvalue="") for part in pair if part != ""]
+    return symbol("format", "f'…'", *parts)
 
 
 def plain_argument(call: CallSite, value: Value) -> Value:

@@ -163,18 +163,29 @@ def leaves_structure(call: CallSite, overlay: Value) -> bool:
     return type(thing) is Dictionary and thing.items is not None and all(key in PLACES for key, _ in thing.items)
 
 
-def narrowed(state: State, key: Value) -> list[choosing.Builder]:
-    """The models that a name may stand for by what the path has tested of it: those that the script lists itself."""
+# The models that most scripts mean; they stand for the others where the script does not name any.
+POPULAR = (
+    "resnet50", "efficientnet_b0", "vit_base_patch16_224", "densenet121", "swin_base_patch4_window7_224", "resnet18",
+    "convnext_base", "mobilenetv3_large_100", "tf_efficientnet_b4", "seresnext50_32x4d", "resnest50d", "vgg16",
+    "nfnet_l0", "regnety_040", "deit_base_patch16_224", "inception_v4", "inception_resnet_v2",
+)  # fmt: skip
+
+
+def named_by(state: State, key: Value) -> tuple[list[choosing.Builder], bool]:
+    """The models that a name may stand for by what the path has tested of it, and whether there may be others."""
     leaf = choosing.leaf_of(key)
-    if leaf is None:
-        return []
     listed = (state.facts[leaf],) if leaf in state.facts else state.facts.get(("in", leaf), ())
-    if len(listed) > choosing.MOST_LISTED:
-        return []
-    texts = [choosing.evaluate(key, leaf, one) for one in listed]
-    names = choosing.consistent(state, key, [str(text) for text in texts if isinstance(text, str)])
-    known = {name: timm.resolve(name) for name in names}
-    return [one_builder(name, named) for name, named in known.items() if named is not None]
+    if leaf is not None and 0 < len(listed) <= choosing.MOST_LISTED:
+        texts = [choosing.evaluate(key, leaf, one) for one in listed]
+        names, others = choosing.consistent(state, key, [text for text in texts if isinstance(text, str)]), False
+    else:
+        names, others = choosing.consistent(state, key, listed or POPULAR), True
+        names = names or choosing.consistent(state, key, timm.architectures())
+    known = {str(name): timm.resolve(str(name)) for name in names[:MOST_NAMED]}
+    return [one_builder(name, named) for name, named in known.items() if named is not None], others
+
+
+MOST_NAMED = 40
 
 
 def one_builder(name: str, named: timm.Named) -> choosing.Builder:
@@ -195,7 +206,7 @@ def one_builder(name: str, named: timm.Named) -> choosing.Builder:
     return choosing.Builder(name, heads, attributes, build_it)
 
 
-choosing.NARROWED["timm"] = narrowed
+choosing.SAMPLED["timm"] = named_by
 
 
 # -- names that others may have registered ---------------------------------------------------------------------------

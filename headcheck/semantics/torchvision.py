@@ -13,7 +13,7 @@ from headcheck.interpreter.heap import Build, Module
 from headcheck.interpreter.values import Choice, Chosen, Library, Ref, Symbol, Tuple, Value, is_plain
 from headcheck.ir import UNKNOWN
 from headcheck.semantics import predictors, statedicts
-from headcheck.semantics.python import unknown
+from headcheck.semantics.python import items, unknown
 from headcheck.semantics.registry import CallSite, effect, family
 from headcheck.semantics.torch import make_layer
 
@@ -44,6 +44,34 @@ def builder(call: CallSite) -> Value:
     if catalog.is_misspelt(namespace, name):
         return no_such_builder(call, namespace, name)
     return opaque(call) if name[:1].isupper() and not namespace.endswith("Weights") else unknown(call)
+
+
+# Which builder calls a constructor with which blocks and numbers of them.
+STAGES = {
+    ("BasicBlock", (2, 2, 2, 2)): "resnet18",
+    ("BasicBlock", (3, 4, 6, 3)): "resnet34",
+    ("Bottleneck", (3, 4, 6, 3)): "resnet50",
+    ("Bottleneck", (3, 4, 23, 3)): "resnet101",
+    ("Bottleneck", (3, 8, 36, 3)): "resnet152",
+}
+
+
+@effect("torchvision.models.ResNet", "torchvision.models.resnet.ResNet")
+def resnet(call: CallSite) -> Value:
+    """The class of the ResNets, called as one of their builders does."""
+    block, layers = call.argument(0, "block"), items(call, call.argument(1, "layers"))
+    kind = block.name.rsplit(".", 1)[-1] if type(block) is Library and is_of_resnets(block.name) else ""
+    builder = STAGES.get((kind, layers)) if layers is not None else None
+    if builder is None or len(call.arguments) > 3:
+        return opaque(call)
+    keywords = {name: value for name, value in call.keywords.items() if name not in ("block", "layers")}
+    if len(call.arguments) == 3:
+        keywords["num_classes"] = call.arguments[2]
+    return build(call._replace(arguments=(), keywords=keywords), f"torchvision.models.{builder}")
+
+
+def is_of_resnets(name: str) -> bool:
+    return name.startswith("torchvision.models.resnet.")
 
 
 @family("torchvision.ops.")
@@ -220,12 +248,26 @@ def get_weight(call: CallSite) -> Value:
 HUB_KEYWORDS = frozenset({"repo_or_dir", "model", "force_reload", "verbose", "trust_repo", "skip_validation", "source"})
 
 
+#: The endings that repositories of torchvision's models with other weights give to their names.
+ENDINGS = {
+    "pytorch/vision": ("",),
+    "facebookresearch/WSL-Images": ("_wsl",),
+    "facebookresearch/semi-supervised-ImageNet1K-models": ("_ssl", "_swsl"),
+}
+
+
 @effect("torch.hub.load")
 def hub_load(call: CallSite) -> Value:
-    """`torch.hub.load` of the known repository of torchvision is a builder of torchvision."""
+    """`torch.hub.load` of the repository of torchvision, or of one that builds torchvision's models."""
     repository, name = call.argument(0, "repo_or_dir"), call.argument(1, "model")
-    if not isinstance(repository, str) or not repository.startswith("pytorch/vision"):
+    endings = ENDINGS.get(repository.partition(":")[0]) if isinstance(repository, str) else None
+    if endings is None:
         return unknown(call)
+    if endings != ("",):
+        ending = next((e for e in endings if isinstance(name, str) and name.endswith(e)), None)
+        canonical = catalog.model_builder(str(name).removesuffix(ending)) if ending is not None else None
+        weights = call._replace(arguments=(), keywords={"weights": "DEFAULT"})
+        return unknown(call) if canonical is None else build(weights, canonical)
     keywords = {k: v for k, v in call.keywords.items() if k not in HUB_KEYWORDS}
     if "pretrained" in keywords:  # right there: the tag that is loaded may be older than `weights`
         keywords["weights"] = keywords.pop("pretrained")

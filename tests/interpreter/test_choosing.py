@@ -347,6 +347,36 @@ def test_what_is_chosen_from_a_library_without_models():
     assert found(script("    loss = nn.__dict__[arch]()\n    loss.reduction = None\n    loss.weight[0]\n")) == []
 
 
+# -- timm --------------------------------------------------------------------------------------------------------------
+
+
+def timm(body, more=""):
+    return script(f"    import timm\n    m = timm.create_model(arch, pretrained=True)\n{body}", more)
+
+
+def test_a_model_of_timm_stands_for_others():
+    head = "    m.{} = nn.Linear({}, 2)\n"
+    for name in ("fc", "classifier", "head"):
+        assert len(builders(timm(head.format(name, f"m.{name}.in_features")))) > 1
+        assert found(timm(head.format(name, f"m.{name}.in_features"))) == []
+    assert found(timm(head.format("fc", 512))) == []  # right for resnet18
+    assert found(timm(head.format("fc", 7))) == [(row(3), "HC101")]
+    assert found(timm(head.format("last_layer", "m.last_layer.in_features"))) == []  # some other model may have it
+
+
+def test_what_is_tested_of_a_name_of_timm():
+    text = timm("    if arch.startswith('tf_efficientnetv2'):\n        m.classifier = nn.Linear({}, 2)\n")
+    assert all("efficientnetv2" in name for name in builders(text.format(1280)))
+    assert builders(text.format(1280))
+    assert found(text.format(1280)) == []
+    assert found(text.format(7)) == [(row(4), "HC101")]
+
+
+def test_names_of_timm_that_the_script_lists():
+    text = timm("    m.fc = nn.Linear(512, 2)\n", ', choices=["resnet18", "resnet50"]')
+    assert messages(text) == [("HC101", ("args.arch == 'resnet50'",))]
+
+
 # -- names that several unknowns hold ----------------------------------------------------------------------------------
 
 

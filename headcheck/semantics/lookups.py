@@ -1,0 +1,148 @@
+"""Things looked up by their names as text: ``eval("models." + arch)``, ``pydoc.locate``, `importlib`, Hydra."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+
+from headcheck.interpreter import access
+from headcheck.interpreter.heap import Dictionary
+from headcheck.interpreter.values import Choice, Library, Symbol, Value, symbol
+from headcheck.ir import UNKNOWN, Variable
+from headcheck.semantics.python import unknown
+from headcheck.semantics.registry import CallSite, effect
+
+LONGEST = 400
+Given = tuple[tuple[Value, ...], dict[str, Value]]
+
+
+@effect("builtins.eval")
+def eval_(call: CallSite) -> Value:
+    """An expression of names, attributes and calls with plain arguments; the last name may not be known."""
+    text = call.argument(0, "source")
+    found = evaluated(call, str(text)) if isinstance(text, str) else by_open_name(call, text, evaluated)
+    return unknown(call) if found is UNKNOWN else found
+
+
+@effect("pydoc.locate", "hydra.utils.get_class", "hydra.utils.get_method", "hydra.utils.get_object")
+def locate(call: CallSite) -> Value:
+    path = call.argument(0, "path")
+    found = of_library(call, str(path)) if isinstance(path, str) else by_open_name(call, path, of_library)
+    return unknown(call) if found is UNKNOWN else found
+
+
+@effect("importlib.import_module")
+def import_module(call: CallSite) -> Value:
+    name = call.argument(0, "name")
+    found = of_library(call, str(name)) if isinstance(name, str) else UNKNOWN
+    return unknown(call) if found is UNKNOWN else found
+
+
+@effect("hydra.utils.instantiate", "hydra.utils.call")
+def instantiate(call: CallSite) -> Value:
+    """The call that a dict describes: ``{"_target_": "torchvision.models.resnet18", "weights": None}``."""
+    thing = call.state.object(call.argument(0, "config"))
+    items = dict(thing.items) if type(thing) is Dictionary and thing.items is not None else {}
+    target = items.pop("_target_", None)
+    found = of_library(call, str(target)) if isinstance(target, str) else UNKNOWN
+    if found is UNKNOWN or not all(isinstance(key, str) for key in items):
+        return unknown(call)
+    given = {str(key): value for key, value in items.items() if key[:1] != "_"}
+    return called(call, found, ((), {**given, **{k: v for k, v in call.keywords.items() if k != "config"}}))
+
+
+def of_library(call: CallSite, path: str) -> Value:
+    """What stands at a dotted path of a library that headcheck knows."""
+    top = path.partition(".")[0]
+    known = top in ("timm", "torch", "torchvision", "transformers")
+    return Library(path) if known and not call.machine.project.is_local(top, 0, call.state.frame.module) else UNKNOWN
+
+
+def by_open_name(call: CallSite, text: Value, resolve: Callable[[CallSite, str], Value]) -> Value:
+    """A member, by an open name, of what the start of a text names: ``"models." + arch + "(weights=None)"``."""
+    parts = flat(text)
+    before = parts[0] if parts and isinstance(parts[0], str) else ""
+    path, dot, start = before.rpartition(".")
+    of = resolve(call, path) if dot else UNKNOWN
+    if type(of) is not Library or "(" in before:
+        return UNKNOWN
+    rest = [part for part in (start, *parts[1:]) if part != ""]
+    given = None
+    if isinstance(rest[-1], str) and "(" in rest[-1]:
+        end, _, arguments = str(rest.pop()).partition("(")
+        given = plain_arguments(f"f({arguments}")
+        rest = [*rest, end] if end else rest
+        if given is None:
+            return UNKNOWN
+    key = rest[0] if len(rest) == 1 else symbol("format", "f'…'", *rest)
+    if type(key) is not Symbol:
+        return UNKNOWN
+    return Choice(of.name, key) if given is None else called(call, Choice(of.name, key), given)
+
+
+def flat(text: Value) -> tuple[Value, ...]:
+    """The known and unknown parts that a text is put together from; those that are known side by side are one."""
+    if type(text) is not Symbol or not isinstance(text.key, tuple) or len(text.key) > 10:
+        return (text,)
+    made = text.key
+    inner = made[1:] if made[0] == "format" else made[2:] if made[:2] == ("binary", "Add") else None
+    if inner is None:
+        return (text,)
+    found: list[Value] = []
+    for part in inner:
+        for piece in flat(part):
+            if found and isinstance(piece, str) and isinstance(found[-1], str):
+                found[-1] += piece
+            else:
+                found.append(piece)
+    return tuple(found)
+
+
+def evaluated(call: CallSite, text: str) -> Value:
+    """The value of an expression of the script's own names."""
+    tree = parsed(text)
+    return UNKNOWN if tree is None else value_of(call, tree)
+
+
+def parsed(text: str) -> ast.expr | None:
+    if len(text) > LONGEST:
+        return None
+    try:
+        return ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError):
+        return None
+
+
+def value_of(call: CallSite, tree: ast.expr) -> Value:
+    if isinstance(tree, ast.Name):
+        return call.machine.read(call.state, Variable(tree.id))
+    if isinstance(tree, ast.Constant):
+        return tree.value if isinstance(tree.value, (int, float, str, type(None))) else UNKNOWN
+    if isinstance(tree, ast.Attribute):
+        of = value_of(call, tree.value)
+        return (
+            access.get_attribute(call.machine, call.state, of, tree.attr, call.site) if type(of) is Library else UNKNOWN
+        )
+    if isinstance(tree, ast.Call):
+        function, given = value_of(call, tree.func), arguments_of(tree)
+        return UNKNOWN if function is UNKNOWN or given is None else called(call, function, given)
+    return UNKNOWN
+
+
+def plain_arguments(text: str) -> Given | None:
+    tree = parsed(text)
+    return arguments_of(tree) if isinstance(tree, ast.Call) else None
+
+
+def arguments_of(tree: ast.Call) -> Given | None:
+    """The arguments of a call, if all of them are plain."""
+    given = [*tree.args, *(keyword.value for keyword in tree.keywords)]
+    if not all(isinstance(each, ast.Constant) for each in given) or any(k.arg is None for k in tree.keywords):
+        return None
+    values: list[Value] = [each.value for each in given if isinstance(each, ast.Constant)]
+    count = len(tree.args)
+    return tuple(values[:count]), {str(k.arg): value for k, value in zip(tree.keywords, values[count:], strict=True)}
+
+
+def called(call: CallSite, function: Value, given: Given) -> Value:
+    return call.machine.call_quietly(call.state, function, *given, call.site)
