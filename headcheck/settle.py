@@ -20,10 +20,13 @@ AT_DEFAULTS = "its arguments are at their defaults"
 def over_paths(code: str, seen: Seen, executions: list[Execution]) -> tuple[Execution, Report, list[Any]] | None:
     """One report out of all made at one place, with its execution and conditions, if the rule's `holds` is kept.
 
-    ``some-path``: one path that can really be taken is enough. ``every-path``: every path that comes by the place must
-    show it, none may have lost anything, and the model must not have been handed to code that was not followed.
+    ``some-path``: one path that can really be taken is enough. ``every-path``: every path that comes by the place with
+    a model built where the reported one was must show it (of a mere warning, with any model), none may have lost
+    anything, and the model must not have been handed to code that was not followed.
     """
     from headcheck import rulebook
+
+    rule = rulebook.rule(code)
 
     sure = [(execution, report) for execution, report in seen if not execution.doubtful]
     if not sure:
@@ -37,8 +40,12 @@ def over_paths(code: str, seen: Seen, executions: list[Execution]) -> tuple[Exec
     known = [e for e in executions if not e.doubtful and id(e) not in rest]
     passing = [e for e in known if e.passes(sure[0][1].site)]
     showing = {id(execution) for execution, _ in sure}
-    if rulebook.rule(code).holds == "every-path":
+    if rule.holds == "every-path":
+        built = {id(site) for e, report in sure for site in built_at(e, report)}
+        builders = built if rule.severity == "error" else set()
         for execution in passing:
+            if builders and builders.isdisjoint(execution.sites):
+                continue
             if id(execution) not in showing or execution.cut:
                 return None
         if any(report.model is not None and execution.escaped(report.model) for execution, report in sure):
@@ -52,6 +59,11 @@ def over_paths(code: str, seen: Seen, executions: list[Execution]) -> tuple[Exec
             conditions.append(AT_DEFAULTS)
         return execution, report, conditions
     return None
+
+
+def built_at(execution: Execution, report: Report) -> list[Any]:
+    """The call that built the model of a report."""
+    return [model.built.site for model in execution.models if model.ref.address == report.model]
 
 
 def is_open(guess: Guess) -> bool:

@@ -97,10 +97,19 @@ def missing_attribute(execution: Execution) -> Iterator[Report]:
         if execution.kind(part) in WRAPPERS:  # HC204's
             continue
         place = execution.was_at(event.owner)
+        module = execution.module(part)
+        own = module.cls if module is not None else None
         # Whoever a layer was handed to may have given it the attribute; and one that is there on some paths only may
-        # be no more than a stand-in.
-        unsure = execution.conditions or execution.escaped_before(event.owner, event)
+        # be no more than a stand-in. Of a network of the script no path sets it.
+        unsure = (own is None and execution.conditions) or execution.escaped_before(event.owner, event)
         if place is None and event.action == "read" and unsure:
+            continue
+        if own is not None and module is not None and place is None:
+            message = f"{own.name} ({execution.where(module.site)}) has no attribute `{event.name}`: nothing sets one"
+            close = catalog.nearest(
+                str(event.name), [*module.children, *module.values, *(n for n, _ in own.attributes)]
+            )
+            yield Report("HC202", event.site, message, f"did you mean `{close[0]}`?" if close else "")
             continue
         owner = f"{built(execution, place[0])}" if place and not place[1] else layer_name(execution.kind(part))
         if place and place[1]:

@@ -21,7 +21,7 @@ def broken_head(execution: Execution) -> Iterator[Report]:
         done: set[str] = set()
         for head in model.entry.heads:
             for place in execution.edited_places(model, head.path):
-                if place in done:
+                if place in done or is_fed_inside(execution, model, place):
                     break
                 part = execution.part(model, place)
                 flow = execution.flow(part, execution.arriving(model, place), place) if part is not None else Flow(None)
@@ -32,6 +32,18 @@ def broken_head(execution: Execution) -> Iterator[Report]:
                 if flow.mismatch is not None or flow.shape is not None:
                     done.add(place)
                     break
+
+
+def is_fed_inside(execution: Execution, model: Model, place: str) -> bool:
+    """Whether a layer of a new composite head gets what a layer before it in there answers, which is the script's to
+    size (`dim_reduced` of a mask predictor), and not what reaches the head."""
+    above, _, name = place.rpartition(".")
+    whole, shape = execution.original(model, above) if above else None, model.entry.inputs.get(place)
+    if whole is None or not shape or not execution.is_new(execution.part(model, above)):
+        return False
+    names = list(whole.children)
+    before = (model.entry.outputs.get(f"{above}.{n}") for n in names[: names.index(name)] if name in names)
+    return any(output and output[0] == shape[0] for output in before)
 
 
 def describe(execution: Execution, model: Model, flow: Flow, place: str) -> Report:

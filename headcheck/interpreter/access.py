@@ -40,6 +40,7 @@ from headcheck.interpreter.values import (
     symbol,
 )
 from headcheck.ir import UNKNOWN, Operation
+from headcheck.ir.facts import ANY
 from headcheck.semantics import registry
 from headcheck.semantics.layers import own_parameters, parameter_shape
 
@@ -211,7 +212,7 @@ def is_own_method(machine: Machine, name: str) -> bool:
 def added_elsewhere(state: State, ref: Ref, name: str) -> bool:
     """Whether code that is not followed may have added an attribute: it was handed the module, and the name is not that
     of a part of some model, which it would be if one model were taken for another."""
-    if name in catalog.part_names():
+    if name in catalog.part_names() and state.heap[ref.address].cls is None:
         return False
     return any(type(event) is events.Escaped and event.module == ref.address for event in state.happened())
 
@@ -238,6 +239,8 @@ def probe(machine: Machine, state: State, ref: Ref, name: str, site: Operation) 
         return state.allocate(Dictionary(None, ref.address), site)
     if name == "training":
         return module.training
+    if name == "__dict__":  # through which attributes come and go unseen
+        state.heap[ref.address] = module._replace(known=False)
     if name in catalog.module_attributes():
         return Method(ref, name)
     if removed:
@@ -254,6 +257,8 @@ def _beyond(machine: Machine, module: Module, ref: Ref, name: str) -> Value:
         # Only of a layer whose parameters are known by name can one be missing.
         signature = catalog.layer(module.kind)
         known = signature is None or name in signature.parameters or name in catalog.layer_attributes(module.kind)
+    elif module.cls is not None:
+        return DELETED if lacks(machine, module, name) else symbol("attribute", f"{module.cls.name}.{name}", ref, name)
     # A name with an underscore is somebody's own, but `_fc` and its like are what other libraries call their heads.
     private = known is False and name[0] == "_" and name.lstrip("_") not in catalog.part_names()
     if known is False and not private and not machine.may_be_assigned(name) and not is_own_method(machine, name):
@@ -261,6 +266,19 @@ def _beyond(machine: Machine, module: Module, ref: Ref, name: str) -> Value:
     if known and (module.kind.startswith("torch.nn.") or (Module, name) in registry.METHODS):
         return Method(ref, name)
     return symbol("attribute", f"{module.kind.rsplit('.', 1)[-1]}.{name}", ref, name)
+
+
+def lacks(machine: Machine, module: Module, name: str) -> bool:
+    """Whether a network of the script surely has no such attribute: it is made by the script itself, it and its bases
+    are known in full, and no code sets one of this name on anything. What a base class only speaks of may be set by
+    classes elsewhere."""
+    assert module.cls is not None
+    if module.site.node is None or not module.known or heap.library_bases(module.cls) != {"torch.nn.Module"}:
+        return False
+    if any(class_attribute(module.cls, hook) for hook in ("__getattr__", "__getattribute__")):
+        return False
+    declared = any(name in cls.fields for cls in (module.cls, *module.cls.bases) if type(cls) is Class)
+    return not declared and machine.facts.assigned_attributes.keys().isdisjoint((name, ANY))
 
 
 def missing(state: State, ref: Ref, name: Any, action: str, site: Operation, error: str = "") -> None:

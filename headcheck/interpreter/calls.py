@@ -173,7 +173,9 @@ def call_class(
     if init is None or type(init[0]) is not Function:
         fill_fields(state, ref, cls, arguments, keywords)
         return answer(state, ref)
-    if cls.bases == (Library("torch.nn.Module"),):
+    if all(type(base) in (Library, Class) for base in all_bases(cls)) and heap.library_bases(cls) == {
+        "torch.nn.Module"
+    }:
         state.facts["bare", ref.address] = True
     after = enter(machine, state, init[0], (ref, *arguments), keywords, site, ref, init[1])
     for one in after:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import itertools
 import operator
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headcheck import catalog
@@ -440,7 +440,8 @@ def representatives(builders: list[Builder], most: int) -> tuple[list[Builder], 
 def pick(
     machine: Machine, state: State, of: Value, thing: Dictionary, key: Value, default: Value = UNKNOWN
 ) -> Split | None:
-    """What a dict of builders or models holds under a name that is not known: each of its entries on a path of its own.
+    """What a dict of builders or models, or a table of what belongs to each, holds under a name that is not known: each
+    of its entries on a path of its own.
 
     None if the dict is not one of these.
     """
@@ -454,7 +455,7 @@ def pick(
     if "__name__" in entries:  # the variables of a module: not each is meant to be chosen
         entries = {name: value for name, value in entries.items() if builds(machine, state, name, value)}
         kind = "all"
-    if not any(makes_model(machine, state, value) for value in entries.values()):
+    if not any(makes_model(machine, state, value) for value in entries.values()) and not is_table(state, entries, key):
         return None
     names = consistent(state, key, entries)
     taken = names[:MOST_LISTED]
@@ -493,6 +494,17 @@ def builds(machine: Machine, state: State, name: str, value: Value) -> bool:
 
 
 CALLABLE = frozenset({Class, Function, Library, Partial})
+
+
+def is_table(state: State, entries: Mapping[Any, Value], key: Symbol) -> bool:
+    """Whether a dict says something plain of each model: its names are those of models, or an open one goes by the name
+    that is looked up."""
+    if len(entries) > MOST_LISTED or not all(is_plain(value) for value in entries.values()):
+        return False
+    if all(name in catalog.registered() for name in entries):
+        return True
+    chosen = (thing.chosen for thing in state.heap.values() if type(thing) is Module)
+    return any(one is not None and leaf_of(one.choice.key) == leaf_of(key) for one in chosen)
 
 
 MOST_BY_HAND = 40  # builders that a script may import one by one

@@ -70,7 +70,7 @@ def run_module(machine: Machine, block: Block) -> tuple[list[State], State]:
 
 def run_entries(machine: Machine, base: State, entries: list[Entry]) -> list[State]:
     """Follow what no path called so far, unless it is quiet; adds to `entries` what it was."""
-    quiet = Quiet(machine, base)
+    quiet, by_script = Quiet(machine, base), frozenset(machine.called)
     followed: list[State] = []
     for number, target in enumerate(uncalled(base)):
         if number >= MOST_ENTRIES or machine.exhausted:
@@ -79,7 +79,7 @@ def run_entries(machine: Machine, base: State, entries: list[Entry]) -> list[Sta
             if target.code not in machine.called and not quiet.function(target):
                 followed.extend(run_entry(machine, base, target, entries))
         elif not quiet.class_(target):
-            followed.extend(run_class(machine, base, target, entries))
+            followed.extend(run_class(machine, base, target, entries, by_script))
     return followed
 
 
@@ -88,14 +88,20 @@ def uncalled(base: State) -> list[Value]:
     return [value for value in base.globals[ROOT].values() if type(value) in (Function, Class) and value.module == ROOT]
 
 
-def run_class(machine: Machine, base: State, target: Class, entries: list[Entry]) -> list[State]:
+def run_class(
+    machine: Machine, base: State, target: Class, entries: list[Entry], by_script: frozenset[int]
+) -> list[State]:
     """Make an object of a class, unless the script itself did, and follow each of its methods that nothing called.
 
-    A network is followed from the end of every path through its `__init__`; Lightning's from the end of its `setup`.
+    What it inherits is followed as its own; `by_script` is what the script called itself. A network is followed from
+    the end of every path through its `__init__`; Lightning's from the end of its `setup`.
     """
     made_by_script = target.code in machine.called
-    waiting = [(f, owner) for f, owner in methods_of(target) if owner is target or not made_by_script]
-    waiting = [(f, owner) for f, owner in waiting if owner is not target or f.code not in machine.called]
+    waiting = [
+        (f, owner)
+        for f, owner in methods_of(target)
+        if f.code not in (machine.called if owner is target else by_script if made_by_script else ())
+    ]
     if not waiting and made_by_script:
         return []
     followed: list[State] = []
@@ -162,8 +168,6 @@ def unknown_arguments(machine: Machine, function: Value) -> dict[str, Value]:
 def methods_of(cls: Class) -> list[tuple[Function, Class]]:
     """The methods that a class defines, and what runs a network if it inherits that, each with where it stands."""
     own = [(value, cls) for _, value in cls.attributes if type(value) is Function]
-    if not any(name == "__init__" for name, _ in cls.attributes):
-        return own
     names = {name for name, _ in cls.attributes}
     inherited = [class_attribute(cls, name) for name in RUNNING if name not in names]
     return own + [found for found in inherited if found is not None and type(found[0]) is Function]

@@ -21,6 +21,7 @@ from headcheck.ir.lower import variables
 
 # Reading these off a part says nothing of its use in forward.
 ADMINISTRATIVE = frozenset({"hasattr", "isinstance", "print", "len", "type", "id"})
+ANY = "*"  # the attribute that `setattr` sets under a name that is computed
 
 
 def assigned_attributes(block: Block) -> dict[str, frozenset[int]]:
@@ -31,8 +32,8 @@ def assigned_attributes(block: Block) -> dict[str, frozenset[int]]:
             sites[operation.name].add(id(operation))
         elif isinstance(operation, Call) and operation.function == "setattr":
             for _, operand in operation.arguments[1:2]:
-                if isinstance(operand, str) and not isinstance(operand, Variable):
-                    sites[operand].add(id(operation))
+                is_written = isinstance(operand, str) and not isinstance(operand, Variable)
+                sites[operand if is_written else ANY].add(id(operation))
     return {name: frozenset(found) for name, found in sites.items()}
 
 

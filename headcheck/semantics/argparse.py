@@ -1,4 +1,8 @@
-"""`argparse`: what `parse_args` answers, with the choices, and the defaults in a run that takes them."""
+"""`argparse`: what `parse_args` answers, with the choices, and the defaults in a run that takes them.
+
+Where the script lists choices, that run takes each of them: all of its models are to be seen with the other arguments
+at their defaults, such as the number of classes.
+"""
 
 from __future__ import annotations
 
@@ -64,7 +68,7 @@ def parse_args(call: CallSite) -> Value:
         unknown = symbol("argument", f"args.{name}", name, id(call.site))
         if has_default and is_plain(default):
             call.machine.asked = True
-            if call.machine.defaults:
+            if call.machine.defaults and len(choices) < 2:
                 attributes[name] = default
                 choosing.settled_on(call.state, unknown, default)
                 continue

@@ -467,6 +467,7 @@ def vars_(call: CallSite) -> Value:
         return call.state.allocate(Dictionary(tuple(thing.attributes.items())), call.site)
     if type(value) is Own:
         return modules.namespace(call.state, value, call.site)
+    blur(call, value)
     return Namespace(value.name) if type(value) is Library else unknown(call)
 
 

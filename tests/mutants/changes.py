@@ -150,7 +150,7 @@ def read_instead_of_written(source: Source) -> Iterator[Edit]:
 @change("index")
 def another_index(source: Source) -> Iterator[Edit]:
     for node in numbers(source):
-        if in_subscript(source, node):
+        if in_subscript(source, node) and "argv" not in source.of(source.statement(node)):
             assert isinstance(node.value, int)
             for other in (node.value + 1, node.value - 1):
                 if other >= 0:
@@ -289,7 +289,11 @@ def another_model(source: Source) -> Iterator[Edit]:
         family = [n for n in FAMILIES if n.startswith(plain[0]) and n != word]
         strangers = [n for n in FAMILIES if not n.startswith(plain[0])]
         for other in source.chance.sample(family, min(2, len(family))) + source.chance.sample(strangers, 1):
-            yield Edit(0, len(source.text), re.sub(rf"\b{word}\b", other, source.text))
+            text = re.sub(rf"\b{word}\b", other, source.text)
+            before, after = (torchvision.models.get_model_weights(name).__name__ for name in (word, other))
+            text = re.sub(rf"\b{before}\.\w+\b", f"{after}.DEFAULT", text)
+            text = re.sub(rf"\b{before}\b", after, text)
+            yield Edit(0, len(source.text), text)
 
 
 FAMILIES = [

@@ -12,11 +12,13 @@ FOLDER = pathlib.Path(__file__).parent.parent.parent / "fixtures" / "clean"
 
 @dataclass(frozen=True)
 class Clean:
-    """A right script. `runs` are the command lines it is run with, one for each way through it."""
+    """A right script. `runs` are the command lines it is run with, one for each way through it; `classes` is how many
+    classes there are, where the script itself says so besides the head."""
 
     name: str
     text: str
     runs: tuple[tuple[str, ...], ...]
+    classes: int | None = None
 
 
 @functools.cache
@@ -26,8 +28,9 @@ def scripts() -> tuple[Clean, ...]:
 
 
 def read(path: pathlib.Path) -> Clean:
-    """A script with its command lines, which stand in a comment: ``# argv: --arch resnet18 | --arch vgg16``."""
+    """A script with what its comments say: ``# argv: --arch resnet18 | --arch vgg16`` and ``# classes: 10``."""
     text = path.read_text(encoding="utf-8")
-    found = re.search(r"^# argv: ?(.*)$", text, re.MULTILINE)
-    runs = tuple(tuple(run.split()) for run in found[1].split("|")) if found else ((),)
-    return Clean(path.stem, text, runs)
+    argv = re.search(r"^# argv: ?(.*)$", text, re.MULTILINE)
+    runs = tuple(tuple(run.split()) for run in argv[1].split("|")) if argv else ((),)
+    classes = re.search(r"^# classes: (\d+)$", text, re.MULTILINE)
+    return Clean(path.stem, text, runs, int(classes[1]) if classes else None)

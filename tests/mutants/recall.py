@@ -59,7 +59,7 @@ def by_name() -> dict[str, Clean]:
 
 
 def answer(mutant: Mutant) -> Answer:
-    verdict = judge(by_name()[mutant.script], mutant.text, mutant.kind, mutant.before, mutant.after)
+    verdict = judge(by_name()[mutant.script], mutant.text)
     found = () if verdict.word == "left out" else findings(mutant.text)
     run = {row for shown in clean(by_name()[mutant.script]) for row in shown.rows}
     return Answer(mutant, verdict, found, bool(rows_of(found) & run))
