@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from headcheck import events
 from headcheck.execution import Execution, Model
+from headcheck.interpreter.values import Ref
 from headcheck.ir import Block, Call, Define, End, Move, Operation, Return, Variable, walk
 from headcheck.ir.lower import variables
 
@@ -12,17 +13,28 @@ def answers_as_it_is(execution: Execution, model: Model) -> bool:
     """Whether nothing is seen, on any path, to pool what the model answers: it is returned, or goes into a loss."""
     if model.entry.task == "transformers":  # the loss is computed inside, or the logits are read
         return True
+    if is_held(execution, model) and not any(calls_of(other, model) for other in execution.family):
+        return False  # what the forward around it does with the answer was not seen
     for other in execution.family:
         losses = {id(event.site) for event in other.of(events.LossTaken)}
-        same = {m.ref.address for m in other.models if m.built.site is model.built.site}
-        for event in other.of(events.Called):
-            if event.module not in same or not isinstance(event.site, Call):
-                continue
+        for event in calls_of(other, model):
             bodies = (d.body for d in execution.machine.definitions.values() if isinstance(d, Define))
             holding = [body for body in bodies if any(o is event.site for o in walk(body))]
             if not goes_on_as_it_is(holding[-1] if holding else execution.machine.body, event.site, losses):
                 return False
     return True
+
+
+def is_held(execution: Execution, model: Model) -> bool:
+    """Whether a module of the script's own classes holds a model."""
+    modules = (execution.module(Ref(address)) for address in execution.holders(model.ref.address))
+    return any(module is not None and module.cls is not None for module in modules)
+
+
+def calls_of(execution: Execution, model: Model) -> list[events.Called]:
+    """The calls of a model, or of those that the same call built, on one path."""
+    same = {m.ref.address for m in execution.models if m.built.site is model.built.site}
+    return [e for e in execution.of(events.Called) if e.module in same and isinstance(e.site, Call)]
 
 
 def goes_on_as_it_is(body: Block, call: Call, losses: set[int]) -> bool:

@@ -10,6 +10,7 @@ from headcheck.checks import Report, check
 from headcheck.checks.words import built, dotted, new_head, outputs_of, shape_words
 from headcheck.execution import Execution
 
+LINEAR = "torch.nn.Linear"
 MAP = 3  # sizes of a feature map, without the batch's
 
 
@@ -22,7 +23,7 @@ def pooling_thrown_away(execution: Execution) -> Iterator[Report]:
         for head in (h for h in model.entry.heads if not h.auxiliary):
             place = next(execution.edited_places(model, head.path), None)
             part = execution.part(model, place) if place is not None else None
-            if place is None or part is None or not execution.is_new(part):
+            if place is None or part is None or not execution.is_new(part) or LINEAR not in execution.kinds_in(part):
                 continue
             arrives, was = execution.arriving(model, place), model.entry.outputs.get(place)
             flow = execution.flow(part, arrives, place)

@@ -37,6 +37,10 @@ def assigned_attributes(block: Block) -> dict[str, frozenset[int]]:
     return {name: frozenset(found) for name, found in sites.items()}
 
 
+# What hands out the layers of a container, which may then be called one by one.
+HAND_OUT = ("children", "named_children", "_modules", "values", "items")
+
+
 def used_attributes(block: Block) -> frozenset[str]:
     """The names of all attributes whose value some code calls, hands on or keeps; sizes and parameters do not count."""
     readers: dict[str, list[Operation]] = defaultdict(list)
@@ -54,7 +58,7 @@ def used_attributes(block: Block) -> frozenset[str]:
 def _is_used(temporary: str, readers: dict[str, list[Operation]]) -> bool:
     for reader in readers.get(temporary, ()):
         if isinstance(reader, GetAttribute):
-            if reader.name in ("forward", "__call__"):
+            if reader.name in ("forward", "__call__", *HAND_OUT):
                 return True
         elif isinstance(reader, GetItem) and reader.of == temporary:
             if _is_used(reader.target, readers):

@@ -75,6 +75,9 @@ def parse_args(call: CallSite) -> Value:
         attributes[name] = unknown
         if choices:
             call.state.facts["in", unknown] = choices
+            truths = {bool(value) for value in choices} | ({bool(default)} if has_default else set())
+            if len(truths) == 1 and (not has_default or is_plain(default)):
+                call.state.facts["truth", unknown] = truths.pop()
     args: Ref = call.state.allocate(Instance(None, attributes, call.site), call.site)
     return Tuple((args, UNKNOWN)) if call.name == "parse_known_args" else args
 

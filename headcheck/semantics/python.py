@@ -283,6 +283,8 @@ def is_instance(call: CallSite, value: Value, kind: Value) -> bool | None:
         if type(value) is Tuple:
             return name in ("tuple", "object")
         return None
+    if is_layer_class(value) and (type(kind) is Class or (type(kind) is Library and kind.name.startswith("torch.nn."))):
+        return False
     module = call.state.object(value)
     if type(module) is not Module:
         return None
@@ -291,6 +293,11 @@ def is_instance(call: CallSite, value: Value, kind: Value) -> bool | None:
     if type(kind) is not Library:
         return None
     return is_kind(module, kind.name)
+
+
+def is_layer_class(value: Value) -> bool:
+    """Whether a value is a class and not one of its layers: the script's own, or a layer of the library."""
+    return type(value) is Class or (type(value) is Library and catalog.layer(value.name) is not None)
 
 
 def _bases(cls: Class) -> list[Value]:
