@@ -38,15 +38,15 @@ def interpret(block: Block, facts: FileFacts, project: Project) -> list[Executio
     load_effects()
     names = cache(lambda: project.relevant(block))  # only where paths part does it matter which names do
     machine = Machine(names, facts, project)
-    states, base = run_module(machine, block)
+    states = run_module(machine, block)
     asked = machine.asked
     entries: list[Entry] = []
-    states += run_entries(machine, base, entries)
+    states += run_entries(machine, going_on(states), entries)
     executions = [Execution(state, facts, machine, defaults=False) for state in states]
     if asked:
         machine = Machine(names, facts, project, defaults=True)
-        again, base = run_module(machine, block)
-        again += run_entries(machine, base, [])
+        again = run_module(machine, block)
+        again += run_entries(machine, going_on(again), [])
     else:  # what the module itself does is the same
         machine.defaults = True
         again = [state for e in entries if e.varies for state in call_entry(machine, e.home, e.function)]
@@ -58,43 +58,56 @@ def interpret(block: Block, facts: FileFacts, project: Project) -> list[Executio
     return executions
 
 
-def run_module(machine: Machine, block: Block) -> tuple[list[State], State]:
-    """Run a module's body: every path, and the one from whose end its functions are called."""
+def run_module(machine: Machine, block: Block) -> list[State]:
+    """Run a module's body: every path."""
     machine.body = block
     start = State(ROOT)
     start.env["__name__"] = ROOT
     start.env["__file__"] = symbol("global", "__file__", "__file__")
-    finals = machine.run(block, [start])
-    return list(finals), next((state for state in finals if not state.ended), finals[0])
+    return list(machine.run(block, [start]))
 
 
-def run_entries(machine: Machine, base: State, entries: list[Entry]) -> list[State]:
-    """Follow what no path called so far, unless it is quiet; adds to `entries` what it was."""
+def going_on(finals: list[State]) -> list[State]:
+    """The paths from whose end functions may be called: those that end in nothing, or else the first."""
+    return [state for state in finals if not state.ended] or finals[:1]
+
+
+def run_entries(machine: Machine, ends: list[State], entries: list[Entry]) -> list[State]:
+    """Follow what no path called so far, unless it is quiet; adds to `entries` what it was.
+
+    Functions are called from the end of the first of the module's paths, methods from the first that made the object.
+    """
+    base = ends[0]
     quiet, by_script = Quiet(machine, base), frozenset(machine.called)
     followed: list[State] = []
-    for number, target in enumerate(uncalled(base)):
+    for number, target in enumerate(uncalled(ends)):
         if number >= MOST_ENTRIES or machine.exhausted:
             break
         if type(target) is Function:
             if target.code not in machine.called and not quiet.function(target):
                 followed.extend(run_entry(machine, base, target, entries))
         elif not quiet.class_(target):
-            followed.extend(run_class(machine, base, target, entries, by_script))
+            followed.extend(run_class(machine, ends, target, entries, by_script))
     return followed
 
 
-def uncalled(base: State) -> list[Value]:
-    """The functions and classes of the file, in order."""
-    return [value for value in base.globals[ROOT].values() if type(value) in (Function, Class) and value.module == ROOT]
+def uncalled(ends: list[State]) -> list[Value]:
+    """The functions and classes of the file, in order, and the classes of other modules whose networks it made."""
+    names = ends[0].globals[ROOT].values()
+    own = [value for value in names if type(value) in (Function, Class) and value.module == ROOT]
+    things = (thing for state in ends for thing in state.heap.values())
+    networks = (thing.cls for thing in things if type(thing) is Module and thing.cls is not None)
+    return own + list({cls.code: cls for cls in networks if cls.module != ROOT}.values())
 
 
 def run_class(
-    machine: Machine, base: State, target: Class, entries: list[Entry], by_script: frozenset[int]
+    machine: Machine, ends: list[State], target: Class, entries: list[Entry], by_script: frozenset[int]
 ) -> list[State]:
     """Make an object of a class, unless the script itself did, and follow each of its methods that nothing called.
 
     What it inherits is followed as its own; `by_script` is what the script called itself. A network is followed from
-    the end of every path through its `__init__`; Lightning's from the end of its `setup`.
+    the end of every path through its `__init__`; Lightning's from the end of its `setup`. Of a class of another module
+    only what runs a network counts: the rest is followed where that module is read.
     """
     made_by_script = target.code in machine.called
     waiting = [
@@ -102,13 +115,15 @@ def run_class(
         for f, owner in methods_of(target)
         if f.code not in (machine.called if owner is target else by_script if made_by_script else ())
     ]
+    if target.module != ROOT:
+        waiting = [(f, owner) for f, owner in waiting if definition(machine, f).name in (*STAGES, *RUNNING)]
     if not waiting and made_by_script:
         return []
     followed: list[State] = []
-    ref = find_object(base, target)
-    homes = [(base, ref)] if ref is not None else []
-    if ref is None:
-        made = call_value(machine, base.fork(), target, (), {"**": symbol("arguments", "…")}, SITE)
+    there = find_object(ends, target)
+    homes = [there] if there is not None else []
+    if there is None:
+        made = call_value(machine, ends[0].fork(), target, (), {"**": symbol("arguments", "…")}, SITE)
         followed.extend(made)
         open_ = [state for state in made if not state.ended and type(state.result) is Ref]
         several = bool(open_) and type(open_[0].object(open_[0].result)) is Module
@@ -173,9 +188,10 @@ def methods_of(cls: Class) -> list[tuple[Function, Class]]:
     return own + [found for found in inherited if found is not None and type(found[0]) is Function]
 
 
-def find_object(base: State, cls: Class) -> Ref | None:
-    """An object of a class that the script itself made."""
-    for address, thing in base.heap.items():
-        if type(thing) in (Module, Instance) and thing.cls is not None and thing.cls.code == cls.code:
-            return Ref(address)
+def find_object(ends: list[State], cls: Class) -> tuple[State, Ref] | None:
+    """An object of a class that the script itself made, and a path that did."""
+    for state in ends:
+        for address, thing in state.heap.items():
+            if type(thing) in (Module, Instance) and thing.cls is not None and thing.cls.code == cls.code:
+                return state, Ref(address)
     return None
