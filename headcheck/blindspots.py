@@ -190,7 +190,7 @@ def why_module(execution: Execution, thing: Module) -> Reason:
     return Reason("attribute", f"nothing here puts a model there in {thing.cls.name}")
 
 
-PLAIN_LIBRARIES = frozenset(["builtins", "torch", "copy", "functools", "importlib", "pickle", "joblib"])
+PLAIN_LIBRARIES = frozenset(["builtins", "torch", "copy", "functools", "importlib", "json", "pickle", "joblib", "yaml"])
 
 
 def why_library(name: str) -> Reason:

@@ -136,6 +136,11 @@ class Execution:
         """Whether the path starts with a call that nothing in the script makes."""
         return any(True for _ in self.of(events.Entered))
 
+    @property
+    def files(self) -> list[str]:
+        """The files of data whose contents the path took for known, as the script names them."""
+        return sorted(fact[1] for fact in self.state.facts if type(fact) is tuple and fact[0] == "read file")
+
     def passes(self, site: Any) -> bool:
         """Whether the path came by an operation that left an event, or by a call on the way to one."""
         return id(site) in self.sites

@@ -56,7 +56,7 @@ def over_paths(code: str, seen: Seen, executions: list[Execution]) -> tuple[Exec
         if any(invented for _, _, invented in conditions):
             continue  # nobody knows if the path that shows it can be taken
         if others and execution.defaults and all(not e.defaults for e in others):
-            conditions.append(AT_DEFAULTS)
+            conditions.append(at_defaults(execution))
         return execution, report, conditions
     return None
 
@@ -64,6 +64,12 @@ def over_paths(code: str, seen: Seen, executions: list[Execution]) -> tuple[Exec
 def built_at(execution: Execution, report: Report) -> list[Any]:
     """The call that built the model of a report."""
     return [model.built.site for model in execution.models if model.ref.address == report.model]
+
+
+def at_defaults(execution: Execution) -> str:
+    """What a path takes for granted that the user may change from run to run."""
+    files = " and ".join(f"`{name}`" for name in execution.files)
+    return f"{AT_DEFAULTS}, with {files} as found here" if files else AT_DEFAULTS
 
 
 def is_open(guess: Guess) -> bool:
@@ -109,12 +115,12 @@ def holds_for_all(guess: Guess, execution: Execution, report: Report, sure: Seen
 
 def condition_words(conditions: Iterable[Any], code: Callable[[Any], str]) -> tuple[str, ...]:
     """Conditions as source text; what is only ruled out is left away where something is required."""
-    wanted = [c for c in conditions if c == AT_DEFAULTS or c[1]]
+    wanted = [c for c in conditions if isinstance(c, str) or c[1]]
     texts = []
     for condition in wanted or list(conditions):
-        text = condition if condition == AT_DEFAULTS else condition[0]
+        text = condition if isinstance(condition, str) else condition[0]
         said = text if isinstance(text, str) else code(text)
-        texts.append(said if condition == AT_DEFAULTS or condition[1] else f"not ({said})")
+        texts.append(said if isinstance(condition, str) or condition[1] else f"not ({said})")
     return tuple(dict.fromkeys(texts))
 
 

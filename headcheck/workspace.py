@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
 from headcheck.analysis import Around
 from headcheck.findings import FileResult
 from headcheck.interpreter import relevance
 from headcheck.interpreter.modules import ROOT, Found, Source
 from headcheck.interpreter.relevance import SEEDS, Link
-from headcheck.ir import Block
-from headcheck.source import guard, importing, load, project, reading, screen
+from headcheck.ir import UNKNOWN, Block
+from headcheck.source import data, guard, importing, load, project, reading, screen
 from headcheck.source.closure import SMALL, Closure, closure
 from headcheck.source.outline import Outline, outline
 from headcheck.source.reading import Unreadable
@@ -43,6 +43,7 @@ class Workspace:
         self.closures: dict[str, Closure] = {}
         self.users: dict[str, tuple[str, ...]] = {}
         self.around: dict[str, Around] = {}
+        self.data: dict[str, Any] = {}
         self.absolute = bool(self.names) and all(map(os.path.isabs, self.names.values()))
 
     def add(self, filename: str, source: reading.Source, size: int) -> str:
@@ -180,16 +181,27 @@ class Workspace:
         """The modules that a script is followed through."""
         needed = self.closure(path)
         units = {file: self.unit(file) for file in needed.files}
-        return Followed(path, needed, {file: unit for file, unit in units.items() if isinstance(unit, Unit)})
+        known = {file: unit for file, unit in units.items() if isinstance(unit, Unit)}
+        return Followed(path, needed, known, self.held)
+
+    def held(self, path: str) -> Any:
+        """What a file of data holds, `UNKNOWN` if that is not known."""
+        if path not in self.data:
+            found = data.read(path)
+            self.data[path] = UNKNOWN if found is data.NOTHING else found
+        return self.data[path]
 
 
 class Followed:
     """The project of a script, as the interpreter asks for it (`interpreter.modules.Project`)."""
 
-    def __init__(self, script: str, needed: Closure, units: dict[str, Unit]) -> None:
+    def __init__(
+        self, script: str, needed: Closure, units: dict[str, Unit], held: Callable[[str], Any] = lambda path: UNKNOWN
+    ) -> None:
         self.script = script
         self.needed = needed
         self.units = units
+        self.held = held
         self.found: dict[tuple[str, str, int], Found | None] = {}
 
     def imported(self) -> list[Unit]:
@@ -215,6 +227,10 @@ class Followed:
         if not followed and len(known) == 0:
             return None
         return Found(sources if followed else sources[:-1], route.whole and followed)
+
+    def data(self, name: str) -> Any:
+        path = data.find(self.needed.layout, name)
+        return UNKNOWN if path is None else self.held(path)
 
     def source(self, name: str, path: str) -> Source:
         if path == self.script:

@@ -89,7 +89,7 @@ PACKAGES = frozenset(
         *sys.stdlib_module_names, "IPython", "PIL", "accelerate", "apex", "attr", "attrs", "click", "cv2", "easydict",
         "efficientnet_pytorch", "fastai", "hydra", "ignite", "lightning", "matplotlib", "numpy", "omegaconf", "pandas",
         "peft", "pydantic", "pytorch_lightning", "sklearn", "timm", "torch", "torchaudio", "torchinfo", "torchmetrics",
-        "torchsummary", "torchvision", "tqdm", "transformers", "typer", "wandb",
+        "torchsummary", "torchvision", "tqdm", "transformers", "typer", "wandb", "yaml",
     ]
 )  # fmt: skip
 BUILTINS = frozenset(dir(__builtins__) if not isinstance(__builtins__, dict) else __builtins__) | {

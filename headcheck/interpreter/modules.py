@@ -9,7 +9,7 @@ from headcheck.interpreter import merging, relevance
 from headcheck.interpreter.heap import Dictionary, Sequence
 from headcheck.interpreter.state import Frame, State, go_back
 from headcheck.interpreter.values import Own, Tuple, Value, symbol
-from headcheck.ir import Block, Import, ImportFrom, Operation
+from headcheck.ir import UNKNOWN, Block, Import, ImportFrom, Operation
 
 if TYPE_CHECKING:
     from headcheck.interpreter.machine import Machine
@@ -42,6 +42,9 @@ class Project(Protocol):
     def find(self, module: str, level: int, importer: str) -> Found | None:
         """The sources behind a name; None if the interpreter is not to follow it."""
 
+    def data(self, name: str) -> Any:
+        """What the JSON or YAML file that the script opens by this name holds, `UNKNOWN` if that is not known."""
+
     def relevant(self, block: Block) -> Mapping[str, frozenset[str]]:
         """The names that can matter to a model in each module, the script's `block` among them (see `relevance`)."""
 
@@ -57,6 +60,9 @@ class Alone:
 
     def find(self, module: str, level: int, importer: str) -> Found | None:
         return None
+
+    def data(self, name: str) -> Any:
+        return UNKNOWN
 
     def relevant(self, block: Block) -> Mapping[str, frozenset[str]]:
         return {ROOT: relevance.analyse(block)}

@@ -12,6 +12,7 @@ def load_effects() -> None:
         datasets,
         devices,
         extraction,
+        files,
         gradients,
         lookups,
         losses,

@@ -60,7 +60,7 @@ def identity(call: CallSite) -> Value:
     return Identity(call.arguments[0]) if len(call.arguments) == 1 else UNKNOWN
 
 
-@effect("builtins.print", "builtins.input", "builtins.open", "builtins.repr", "builtins.hash")
+@effect("builtins.print", "builtins.input", "builtins.repr", "builtins.hash")
 @effect("builtins.display", "IPython.display.display", "torchinfo.summary", "torchsummary.summary")
 def harmless(call: CallSite) -> Value:
     return symbol("call at", f"{call.name.rsplit('.', 1)[-1]}(…)", id(call.site), call.name)

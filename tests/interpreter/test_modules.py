@@ -9,6 +9,7 @@ import pytest
 
 from headcheck.interpreter import relevance
 from headcheck.interpreter.modules import ROOT, Found, Source
+from headcheck.ir import UNKNOWN
 from headcheck.ir.lower import lower
 from tests.reading import UNKNOWN_VALUE, follow, plain, raw
 
@@ -39,6 +40,9 @@ class Project:
         dotted = [".".join(names[: count + 1]) for count in range(len(names))]
         sources = [self.sources[name] for name in dotted if name in self.sources]
         return Found(tuple(sources), len(sources) == len(dotted)) if sources else None
+
+    def data(self, name):
+        return UNKNOWN
 
     def relevant(self, block):
         return {ROOT: relevance.analyse(block)}
