@@ -201,7 +201,10 @@ class PlanBook:
 def find(executions: list[Execution], places: Places, book: PlanBook) -> tuple[Finding, ...]:
     """Ask every check about every execution, and keep what its rule promises to hold."""
     reports: dict[tuple[str, int], list[tuple[Execution, Report]]] = {}
+    executions = [execution for execution in executions if not execution.idle]
     for execution in executions:
+        if execution.unfinished:
+            continue
         for _, function in checks.load():
             for report in function(execution):
                 if report.order and len(places.units) > 1:

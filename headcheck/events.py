@@ -315,3 +315,24 @@ Event: TypeAlias = (
     " | NameTested | Moved | Ambient | Entered | Returned"
     " | ModeSet | Optimized | Loaded | Overwritten | Called | OutputRead | Unresolved | Escaped | UnknownName"
 )
+
+# What may have happened on one path only: a path that has it all stands for those that have some of it.
+SOFT: frozenset[type] = frozenset(
+    [
+        Moved,
+        Ambient,
+        Backward,
+        ModeSet,
+        Loaded,
+        Overwritten,
+        Returned,
+        StateTaken,
+        StateChanged,
+        Escaped,
+        Called,
+        OutputRead,
+        Mismatched,
+        LossTaken,
+        TopTaken,
+    ]
+)

@@ -17,9 +17,7 @@ from headcheck.interpreter.shapes import Flow as Flow
 from headcheck.interpreter.shapes import Placed as Placed
 from headcheck.interpreter.state import Frame, State, events_of, frames_of
 from headcheck.interpreter.values import Address, Class, Parameter, Ref, Symbol, Tensor, Value
-from headcheck.ir import UNKNOWN, Call, Define, DefineClass, GetItem, walk, walk_here
-from headcheck.ir.facts import used_attributes
-from headcheck.ir.lower import variables
+from headcheck.ir import UNKNOWN, Call, DefineClass, GetItem, walk
 from headcheck.semantics import gradients, layers
 
 if TYPE_CHECKING:
@@ -95,7 +93,10 @@ class Execution:
         self.machine = machine
         self.defaults = defaults
         # What is raised in a notebook ends its cell: nobody knows if the user goes on with the next.
-        self.cut = state.cut or machine.exhausted or (facts.in_cells and bool(state.ended))
+        self.cut = state.cut or (facts.in_cells and bool(state.ended))
+        self.unfinished = state.ended == "limit"  # its end is not that of the path
+        # Nothing happened in the function that was entered last: there is no more to say than of the path before.
+        self.idle = state.events is not None and type(state.events[0]) is events.Entered and not state.ended
         self.doubtful = state.doubtful
         self.conditions = state.conditions
         self.guesses = state.guesses
@@ -111,11 +112,26 @@ class Execution:
 
     def of(self, *kinds: Any) -> Iterator[Any]:
         """The events of some kinds, oldest first."""
-        return (event for event in self.history if isinstance(event, kinds))
+        if len(kinds) == 1:
+            return (event for _, event in self._by_kind.get(kinds[0], ()))
+        return (event for _, event in sorted(pair for kind in kinds for pair in self._by_kind.get(kind, ())))
+
+    @cached_property
+    def _by_kind(self) -> dict[Any, list[tuple[int, events.Event]]]:
+        """The events of each kind, oldest first, each with its place in time."""
+        found: dict[Any, list[tuple[int, events.Event]]] = {}
+        for place, event in enumerate(self.history):
+            found.setdefault(type(event), []).append((place, event))
+        return found
+
+    @cached_property
+    def _order(self) -> dict[int, int]:
+        # An event that was taken over from another path may be there twice.
+        return {id(event): place for place, event in reversed(list(enumerate(self.history)))}
 
     def order(self, event: events.Event) -> int:
         """The place of an event in time."""
-        return next(i for i, other in enumerate(self.history) if other is event)
+        return self._order[id(event)]
 
     @cached_property
     def frames(self) -> list[Frame]:
@@ -487,11 +503,23 @@ class Execution:
 
     def holders(self, address: Address) -> set[Address]:
         """A module and all modules that hold it."""
-        inside = Ref(address)
         found = {address}
-        for other, thing in self.state.heap.items():
-            if type(thing) is Module and any(ref == inside for _, ref in heap.subtree(self.state, Ref(other))):
-                found.add(other)
+        pending = [address]
+        while pending:
+            above = self._held_by.get(pending.pop(), ())
+            pending += [holder for holder in above if holder not in found]
+            found.update(above)
+        return found
+
+    @cached_property
+    def _held_by(self) -> dict[Address, list[Address]]:
+        """The modules that each module is a child of."""
+        found: dict[Address, list[Address]] = {}
+        for holder, thing in self.state.heap.items():
+            if type(thing) is Module:
+                for value in thing.children.values():
+                    if type(value) is Ref:
+                        found.setdefault(value.address, []).append(holder)
         return found
 
     def escaped(self, address: Address) -> bool:
@@ -618,27 +646,10 @@ class Execution:
         return any(access.class_attribute(cls, method) is not None for cls in classes.values())
 
     def loads(self, words: Sequence[str]) -> bool:
-        """Whether code of the file loads weights: a path does, or it uses an attribute whose name speaks of that.
-
-        A function that the script itself would call, had it not switched that off (`if RESUME:`), does not count, nor
-        does saving.
-        """
-        off = {name for execution in self.family for name in execution.switched_off()}
-        for execution in self.family:
-            followed = {event.name for event in execution.of(events.Entered)}
-            if not followed & off and any(True for _ in execution.of(events.Loaded, events.Overwritten)):
-                return True
-        body = [op for op in self.machine.body if not (isinstance(op, Define) and op.name in off)]
-        names = used_attributes(body) if off else self.facts.used_attributes
-        loading = (name for name in names if name != "state_dict" and not name.startswith("save"))
-        return any(word in name for name in loading for word in words)
-
-    def switched_off(self) -> frozenset[str]:
-        """The function that this follows, if the script's body names it, but on no path that is taken."""
-        followed = {event.name for event in self.of(events.Entered)}
-        here = walk_here(self.machine.body) if followed and not self.machine.exhausted else []
-        named = (followed.intersection(variables(op)) for op in here if not isinstance(op, Define))
-        return frozenset().union(*named)
+        """Whether code of the file loads weights: a path does, or it uses an attribute whose name speaks of that."""
+        if any(True for execution in self.family for _ in execution.of(events.Loaded, events.Overwritten)):
+            return True
+        return any(word in name for name in self.facts.used_attributes for word in words)
 
     def sent_backward(self, value: Value) -> bool:
         """Whether a backward pass starts at a value, or at what came of it."""

@@ -53,7 +53,8 @@ def over_paths(code: str, seen: Seen, executions: list[Execution]) -> tuple[Exec
     others = [e for e in [*passing, *beside(sure, known)] if id(e) not in showing]
     for execution, report in sorted(sure, key=lambda pair: (pair[0].defaults, len(pair[0].conditions))):
         conditions = needed(execution, [e for e, _ in sure], others)
-        if any(invented for _, _, invented in conditions):
+        doubts = [*conditions, *shared_conditions(execution, sure)] if execution.cut else conditions
+        if any(invented for _, _, invented in doubts):
             continue  # nobody knows if the path that shows it can be taken
         if others and execution.defaults and all(not e.defaults for e in others):
             conditions.append(at_defaults(execution))
@@ -70,6 +71,11 @@ def at_defaults(execution: Execution) -> str:
     """What a path takes for granted that the user may change from run to run."""
     files = " and ".join(f"`{name}`" for name in execution.files)
     return f"{AT_DEFAULTS}, with {files} as found here" if files else AT_DEFAULTS
+
+
+def shared_conditions(execution: Execution, sure: Seen) -> list[Any]:
+    """The conditions of all paths with a report. Others that would tell may be among those that were left out."""
+    return [c for c in execution.conditions if all(c in other.conditions for other, _ in sure)]
 
 
 def is_open(guess: Guess) -> bool:
@@ -108,7 +114,9 @@ def holds_for_all(guess: Guess, execution: Execution, report: Report, sure: Seen
     shown = {g.name for e, _ in sure for g in e.guesses if g.group == guess.group}
     if execution.state.ended == "raise":
         return len(shown) == guess.of
-    passing = (e for e in executions if not e.doubtful and e.passes(report.site))
+    passing = [e for e in executions if not e.doubtful and e.passes(report.site)]
+    if any(e.cut for e in passing):  # a candidate may be among the paths that were left out
+        return len(shown) == guess.of
     coming = {g.name for e in passing for g in e.guesses if g.group == guess.group} - {None}
     return coming <= shown and (guess.kind == "all" or len(shown) > 1)
 

@@ -96,7 +96,7 @@ def enter(
     define = machine.definitions[function.code]
     assert isinstance(define, Define)
     machine.called.add(function.code)
-    if state.frame.depth >= DEEPEST or define.generator:
+    if not is_followed(machine, state, define, site):
         return call_unknown(machine, state, symbol("function", define.name, function.code), arguments, keywords, site)
     caller_env, caller_frame = state.env, state.frame
     at_home = state.at_home()
@@ -116,6 +116,14 @@ def enter(
         one.frame = caller_frame
         go_back(one, at_home, caller_env, len(after))
     return machine.merge_results(after) if len(after) > 1 else after
+
+
+def is_followed(machine: Machine, state: State, define: Define, site: Operation) -> bool:
+    """Whether a call goes into a function of the script. Where only skimmed, none does that the script makes itself."""
+    if machine.budget.skims and site.node is not None:
+        machine.lost = state.cut = True
+        return False
+    return state.frame.depth < DEEPEST and not define.generator
 
 
 COUNTS = frozenset(
@@ -172,6 +180,13 @@ def call_class(
     init = access.class_attribute(cls, "__init__")
     if init is None or type(init[0]) is not Function:
         fill_fields(state, ref, cls, arguments, keywords)
+        return answer(state, ref)
+    define = machine.definitions[init[0].code]
+    if not isinstance(define, Define) or not is_followed(machine, state, define, site):
+        thing = state.object(ref)
+        if type(thing) is Module:
+            state.heap[ref.address] = thing._replace(known=False)
+        call_unknown(machine, state, symbol("function", cls.name, init[0].code), arguments, keywords, site)
         return answer(state, ref)
     if all(type(base) in (Library, Class) for base in all_bases(cls)) and heap.library_bases(cls) == {
         "torch.nn.Module"
@@ -296,7 +311,7 @@ def call_object(
     """``model(x)`` or an object with `__call__`."""
     thing = state.heap[ref.address]
     if type(thing) is Module:
-        if state.frame.depth >= DEEPEST:
+        if state.frame.depth >= DEEPEST or machine.budget.skims:
             state.log(events.Called(site, ref.address))
             return answer(state, symbol("output", "output", ref, *arguments[:1]))
         return call_module(machine, state, ref, arguments, keywords, site)

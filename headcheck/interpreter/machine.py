@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from headcheck import catalog, events
 from headcheck.interpreter import access, choosing, heap, merging, modules, operators
+from headcheck.interpreter.budget import Budget
 from headcheck.interpreter.calls import call_value
 from headcheck.interpreter.heap import Dictionary, Module, Sequence
 from headcheck.interpreter.iterate import element_of, items_of
@@ -16,6 +18,7 @@ from headcheck.interpreter.merging import same
 from headcheck.interpreter.relevance import CHANGING
 from headcheck.interpreter.state import Cell, State, go_back
 from headcheck.interpreter.values import (
+    LARGEST_LIST,
     Bound,
     Class,
     Device,
@@ -37,6 +40,7 @@ from headcheck.interpreter.values import (
     is_plain,
     is_unknown,
     symbol,
+    weight,
 )
 from headcheck.ir import (
     GENERATOR,
@@ -82,7 +86,7 @@ from headcheck.ir import (
 if TYPE_CHECKING:
     from headcheck.execution import FileFacts
 
-BUDGET = 40_000
+FEWEST_ENDED = 8  # of the paths that ended early, those that are kept in any case
 # Packages whose members are what their names say; any other module may hold anything.
 PACKAGES = frozenset(
     [
@@ -105,7 +109,8 @@ class Machine:
     `defaults` says whether the run is one "as started without arguments"; `entry` holds the operations of the function
     that is followed though nothing calls it; `turns` the conditions at the start of each loop that is followed for one
     turn that stands for all; `asked` is set where the script asks for an argument that has a default;
-    `body` is the file's own block.
+    `body` is the file's own block; `budget` is what the run may cost,
+    `lost` whether some paths were left out for it; `loaded` the modules whose code it came to.
     """
 
     def __init__(
@@ -123,13 +128,20 @@ class Machine:
         self.definitions: dict[int, Define | DefineClass] = {}
         self.changed_in: dict[int, tuple[tuple[Variable, str], ...]] = {}
         self.called: set[int] = set()
-        self.spent = 0
-        self.exhausted = False
+        self.budget = Budget()
+        self.lost = False
+        self.loaded: set[str] = set()
         self.entry: frozenset[int] | None = None
         self.asked = False
         self.turns: list[tuple[Any, ...]] = []
         self.speaking: dict[int, bool] = {}  # whether the body of a function speaks of models
         self.reached: set[int] = set()  # the operations that put something somewhere, as far as paths came by them
+
+    def read_code(self, module: str, block: Block) -> None:
+        """The run comes to the code of a module."""
+        if module not in self.loaded:
+            self.loaded.add(module)
+            self.budget.add_operations(len(walk(block)))
 
     def relevant_in(self, module: str) -> frozenset[str]:
         """The names that can matter, as the code of a module sees them."""
@@ -156,15 +168,13 @@ class Machine:
         for operation in block:
             if not states:
                 break
+            self.budget.spent += len(states)
+            if self.budget.exhausted:
+                self.lost = True
+                return done + stopped(states)
             handler = HANDLERS[type(operation)]
             following: list[State] = []
             for state in states:
-                self.spent += 1
-                if self.spent > BUDGET:
-                    self.exhausted = True
-                    state.cut = True
-                    done.append(state)
-                    continue
                 after = handler(self, operation, state)
                 for one in (state,) if after is None else after:
                     (done if one.ended else following).append(one)
@@ -173,17 +183,31 @@ class Machine:
                 for state in states:
                     drop_temporaries(state)
                 if len(states) > count:
-                    states = merging.merge(states, self.relevant_in(states[0].frame.module))
+                    states = self.merge(states)
                 count = len(states)
+                if len(done) > FEWEST_ENDED and len(done) > 2 * self.budget.most_paths():
+                    done = self.cut(done, max(FEWEST_ENDED, 2 * self.budget.most_paths()))
         return done + states
+
+    def merge(self, states: list[State]) -> list[State]:
+        """Join the paths that no longer differ in anything that matters, and cut those that are too many."""
+        kept, compared = merging.merge(states, self.relevant_in(states[0].frame.module))
+        self.budget.spent += compared
+        return self.cut(kept, self.budget.most_paths())
+
+    def cut(self, states: list[State], most: int) -> list[State]:
+        """So many of some paths."""
+        self.lost = self.lost or len(states) > most
+        return merging.cut(states, most)
 
     def merge_results(self, states: list[State]) -> list[State]:
         """Merge the paths that come back from a call, where they also agree on the result."""
         by_result: dict[Value, list[State]] = {}
         for state in states:
             by_result.setdefault((state.ended, type(state.result), state.result), []).append(state)
-        relevant = self.relevant_in(states[0].frame.module)
-        return [one for group in by_result.values() for one in merging.merge(group, relevant)]
+        merged = [self.merge(group) if len(group) > 1 else group for group in by_result.values()]
+        kept = [state for rank in zip_longest(*merged) for state in rank if state is not None]
+        return self.cut(kept, self.budget.most_paths())
 
     # -- values ------------------------------------------------------------------------------------------------------
 
@@ -221,6 +245,14 @@ class Machine:
         result = after[0].result
         restore(state, after[0])
         return result
+
+
+def stopped(states: list[State]) -> list[State]:
+    """Paths that end here because the budget does."""
+    for state in states:
+        state.cut = True
+        state.end("limit")
+    return states
 
 
 def restore(state: State, after: State) -> None:
@@ -343,7 +375,8 @@ def on_make_slice(machine: Machine, op: MakeSlice, state: State) -> None:
 def on_make_sequence(machine: Machine, op: MakeSequence, state: State) -> None:
     items = spread(machine, state, op.items, op)
     if op.kind == "tuple":
-        state.env[op.target] = UNKNOWN if items is None else Tuple(items)
+        known = items is not None and weight(items, LARGEST_LIST) <= LARGEST_LIST
+        state.env[op.target] = Tuple(items) if known and items is not None else UNKNOWN
     else:
         state.env[op.target] = state.allocate(Sequence(items, op.kind), op)
 
@@ -403,6 +436,7 @@ def on_binary(machine: Machine, op: Binary, state: State) -> None:
     if op.in_place and op.operator == "Add" and type(thing) is Sequence:
         items = items_of(machine, state, right, op)
         known = None if items is None or thing.items is None else thing.items + items
+        known = None if known is not None and len(known) > LARGEST_LIST else known
         state.heap[left.address] = thing._replace(items=known)
         state.env[op.target] = left
     else:
@@ -512,6 +546,8 @@ def on_loop(machine: Machine, op: Loop, state: State) -> list[State]:
         items and not over_model(items) and (len(items) > 64 or not worth_unrolling(machine, op, items))
     ):
         return loop_once(machine, op, state, element_of(state, iterable))
+    if machine.budget.skims:
+        return rest_at_once(machine, op, [state], element_of(state, iterable))
     return loop_over(machine, op, state, items, element_of(state, iterable))
 
 
@@ -552,7 +588,10 @@ def loop_over(machine: Machine, op: Loop, state: State, items: tuple[Value, ...]
     states: list[State] = [state]
     out: list[State] = []
     broken: list[State] = []
-    spare = state.fork() if len(items) > MOST_TURNS_APART and over_model(items) else None
+    spare = None
+    if len(items) > MOST_TURNS_APART and over_model(items):
+        machine.budget.add_loop(id(op), len(items) * len(walk(op.body)))
+        spare = state.fork()
     for item in items:
         for one in states:
             one.env[op.element] = item
@@ -560,13 +599,25 @@ def loop_over(machine: Machine, op: Loop, state: State, items: tuple[Value, ...]
         out.extend(s for s in left if s.ended != "break")
         broken.extend(s for s in left if s.ended == "break")
         if len(states) > 1:
-            states = merging.merge(states, machine.relevant_in(states[0].frame.module))
+            states = machine.merge(states)
         if spare is not None and len(states) + len(out) + len(broken) > MOST_TURNS_APART:
             return loop_once(machine, op, spare, element)
-        if not states or machine.exhausted:
+        if not states:
             break
+        if machine.budget.skims:
+            return out + rest_at_once(machine, op, states, element) + resume(broken)
     states = machine.run(op.orelse, states) if op.orelse else states
     return out + states + resume(broken)
+
+
+def rest_at_once(machine: Machine, op: Loop, states: list[State], element: Value) -> list[State]:
+    """What is left of a loop that takes too long: one turn for an `element` that is any."""
+    machine.lost = True
+    out = []
+    for state in states:
+        state.cut = True
+        out.extend(loop_once(machine, op, state, element))
+    return out
 
 
 def turn(states: list[State]) -> tuple[list[State], list[State]]:

@@ -2,52 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from headcheck import events
+from headcheck.events import SOFT
 from headcheck.interpreter.heap import Dictionary, Instance, Module, Sequence, StateDict
 from headcheck.interpreter.state import State, tails
 from headcheck.interpreter.values import Parameter, Tuple, Value, is_plain, symbol
 
-MOST_STATES = 32
 LONGEST_TAIL = 12
-# Events that may have happened on one path only: a path that has them all stands for those that have some.
-SOFT = (
-    events.Moved,
-    events.Ambient,
-    events.Backward,
-    events.ModeSet,
-    events.Loaded,
-    events.Overwritten,
-    events.Returned,
-    events.StateTaken,
-    events.StateChanged,
-    events.Escaped,
-    events.Called,
-    events.OutputRead,
-    events.Mismatched,
-    events.LossTaken,
-    events.TopTaken,
-)
+MISSING = object()
+GOING = ("", "return", "break", "continue")
 
 
-def merge(states: list[State], relevant: frozenset[str]) -> list[State]:
-    """Join what can be joined; beyond a number of paths the rest is cut."""
+def merge(states: list[State], relevant: frozenset[str]) -> tuple[list[State], int]:
+    """Join what can be joined. Also tells how many pairs were compared."""
     kept: list[State] = []
     alike: dict[Any, list[State]] = {}
+    compared = 0
     for state in states:
-        # Only paths that agree on every variable that matters can be joined: those are compared, not all with all.
-        names = state.env.keys() & relevant
-        key = (len(state.flags), frozenset((name, state.env[name]) for name in names))
+        # Only paths that agree on every variable that matters, and that did the same as far as it cannot be left out,
+        # can be joined: those are compared, not all with all.
+        env = state.env
+        key = (
+            id(state.events[4]) if state.events is not None else 0,
+            len(state.flags),
+            frozenset([(name, env[name]) for name in env.keys() & relevant]),
+        )
         group = alike.setdefault(key, [])
-        if not any(join(other, state, relevant) for other in group):
+        for other in group:
+            compared += 1
+            if join(other, state, relevant):
+                break
+        else:
             group.append(state)
             kept.append(state)
-    if len(kept) > MOST_STATES:
-        kept = kept[:MOST_STATES]
-        for state in kept:
-            state.cut = True
+    return kept, compared
+
+
+def cut(states: list[State], most: int) -> list[State]:
+    """So many of some paths: rather those that assumed no failure and that went on, and on which much happened."""
+    if len(states) <= most:
+        return states
+    kept = sorted(states, key=worth)[:most]
+    for state in kept:
+        state.cut = True
     return kept
+
+
+def worth(state: State) -> tuple[bool, bool, int]:
+    """What a path is worth to be followed further; less comes first."""
+    return state.doubtful, state.ended not in GOING, -state.events[2] if state.events is not None else 0
 
 
 def join(one: State, other: State, relevant: frozenset[str]) -> bool:
@@ -63,7 +68,7 @@ def join(one: State, other: State, relevant: frozenset[str]) -> bool:
     imported = _joined_globals(one, other)
     if imported is None:
         return False
-    differing = [name for name in one.env.keys() | other.env.keys() if not _same_entry(one.env, other.env, name)]
+    differing = _differing(one.env, other.env)
     if any(name in relevant for name in differing):
         return False
     changed = _joined_heap(one, other, relevant)
@@ -107,8 +112,14 @@ def same(one: Value, other: Value) -> bool:
     return one is other or (type(one) is type(other) and bool(one == other))
 
 
-def _same_entry(one: dict[str, Value], other: dict[str, Value], name: str) -> bool:
-    return name in one and name in other and same(one[name], other[name])
+def _differing(one: Mapping[Any, Value], other: Mapping[Any, Value]) -> list[Any]:
+    """The names under which two mappings do not hold the same."""
+    found = []
+    for name, value in one.items():
+        match = other.get(name, MISSING)
+        if match is not value and not same(value, match):
+            found.append(name)
+    return found + [name for name in other if name not in one]
 
 
 def _merged(name: str, one: Value, other: Value) -> Value:
@@ -120,7 +131,7 @@ def _joined_events(one: State, other: State) -> list[Any] | None:
     if one.events is other.events:
         return []
     since = tails(one.events, other.events, LONGEST_TAIL)
-    if since is None or not all(isinstance(e, SOFT) for e in (*since[0], *since[1])):
+    if since is None or not all(type(e) in SOFT for e in (*since[0], *since[1])):
         return None
     return since[1][::-1]
 
@@ -148,7 +159,9 @@ def _joined_heap(one: State, other: State, relevant: frozenset[str]) -> dict[Any
         elif kind is StateDict:
             changed[address] = thing._replace(shapes=None)
         elif kind in (Sequence, Dictionary) and _is_data(one, thing) and _is_data(other, match):
-            if kind is Dictionary and not BUILDING.isdisjoint(_differing(thing, match)):
+            if kind is Dictionary and not BUILDING.isdisjoint(
+                _differing(dict(thing.items or ()), dict(match.items or ()))
+            ):
                 return None
             changed[address] = thing._replace(items=None)
         else:
@@ -160,14 +173,8 @@ def _joined_heap(one: State, other: State, relevant: frozenset[str]) -> dict[Any
 BUILDING = frozenset(["aux_logits", "num_classes", "pretrained", "weights"])
 
 
-def _differing(one: Dictionary, other: Dictionary) -> list[Value]:
-    """The keys under which two dicts hold something else."""
-    first, second = dict(one.items or ()), dict(other.items or ())
-    return [key for key in {**first, **second} if not _same_entry(first, second, key)]
-
-
 def _joined_attributes(one: Any, other: Any, relevant: frozenset[str]) -> dict[str, Value] | None:
-    names = [name for name in {**one, **other} if not _same_entry(one, other, name)]
+    names = _differing(one, other)
     if any(f".{name}" in relevant for name in names):
         return None
     return {**one, **other, **{name: _merged(name, one.get(name), other.get(name)) for name in names}}

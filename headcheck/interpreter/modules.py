@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from headcheck.interpreter import merging, relevance
+from headcheck.interpreter import relevance
 from headcheck.interpreter.heap import Dictionary, Sequence
 from headcheck.interpreter.state import Frame, State, go_back
 from headcheck.interpreter.values import Own, Tuple, Value, symbol
@@ -160,6 +160,7 @@ def run_body(machine: Machine, state: State, source: Source, site: Operation) ->
     state.owned |= {source.key}
     if not source.block:
         return [state]
+    machine.read_code(source.key, source.block)
     state.frame = Frame(source.key, {}, frame.depth, call=site, above=frame)
     state.env = state.globals[source.key]
     after = machine.run(source.block, [state])
@@ -170,7 +171,7 @@ def run_body(machine: Machine, state: State, source: Source, site: Operation) ->
             one.end("")
     ended = [one for one in after if one.ended]
     going = [one for one in after if not one.ended]
-    return ended + (merging.merge(going, machine.relevant_in(frame.module)) if len(going) > 1 else going)
+    return ended + (machine.merge(going) if len(going) > 1 else going)
 
 
 def member(state: State, of: Own, name: str) -> Value:

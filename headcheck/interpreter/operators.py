@@ -10,6 +10,8 @@ from headcheck import events
 from headcheck.interpreter.heap import Dictionary, Instance, Module, Sequence, is_state_dict, settle
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import (
+    LARGEST_LIST,
+    MAX_WEIGHT,
     Bound,
     Class,
     Condition,
@@ -32,6 +34,7 @@ from headcheck.interpreter.values import (
     is_unknown,
     label,
     symbol,
+    weight,
 )
 from headcheck.ir import UNKNOWN, Operation
 
@@ -112,10 +115,11 @@ def _small(left: Any, right: Any) -> bool:
 
 def _join(state: State, name: str, left: Value, right: Value, site: Operation) -> Value | None:
     if type(left) is Tuple and type(right) is Tuple:
-        return Tuple(left.items + right.items)
+        return Tuple(left.items + right.items) if len(left.items) + len(right.items) <= LARGEST_LIST else UNKNOWN
     first, second = state.object(left), state.object(right)
     if type(first) is Sequence and type(second) is Sequence:
         known = first.items is not None and second.items is not None
+        known = known and len(first.items) + len(second.items) <= LARGEST_LIST  # type: ignore[arg-type]
         return state.allocate(Sequence(first.items + second.items if known else None, first.kind), site)  # type: ignore[operator]
     return None
 
@@ -152,19 +156,26 @@ def compare(state: State, name: str, left: Value, right: Value, site: Operation)
         found = contains(state, left, right, site)
         if type(found) is bool:
             return found == (name == "In")
-        return Condition("In", left, right) if name == "In" else Not(Condition("In", left, right))
+        return condition(name, "In", left, right)
     if name in ("Equal", "NotEqual", "Is", "IsNot"):
         same = equal(state, left, right, site)
         if type(same) is bool:
             return same == (name in ("Equal", "Is"))
-        condition = Condition("Equal", left, right)
-        return condition if name in ("Equal", "Is") else Not(condition)
+        return condition("Equal" if name in ("Equal", "Is") else name, "Equal", left, right)
     if is_plain(left) and is_plain(right) and name in ORDER:
         try:
             return bool(ORDER[name](left, right))
         except TypeError:
             return UNKNOWN
-    return Condition(name, left, right) if is_unknown(left) or is_unknown(right) else UNKNOWN
+    return condition(name, name, left, right) if is_unknown(left) or is_unknown(right) else UNKNOWN
+
+
+def condition(name: str, positive: str, left: Value, right: Value) -> Value:
+    """A comparison that is not decided: that `positive` holds, or for any other name that it does not."""
+    if weight(left) + weight(right) > MAX_WEIGHT:
+        return symbol("compare", f"{label(left)} … {label(right)}", name, left, right)
+    found = Condition(positive, left, right)
+    return found if name == positive else Not(found)
 
 
 def equal(state: State, left: Value, right: Value, site: Operation) -> bool | None:

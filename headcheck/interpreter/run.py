@@ -49,7 +49,7 @@ def interpret(block: Block, facts: FileFacts, project: Project) -> list[Executio
         again += run_entries(machine, going_on(again), [])
     else:  # what the module itself does is the same
         machine.defaults = True
-        again = [state for e in entries if e.varies for state in call_entry(machine, e.home, e.function)]
+        again = run_again(machine, [entry for entry in entries if entry.varies])
     executions += [Execution(state, facts, machine, defaults=True) for state in again]
     apart = frozenset(id(m.built.site) for e in executions for m in e.models if m.ref.address in e.taken_apart)
     for execution in executions:
@@ -61,10 +61,13 @@ def interpret(block: Block, facts: FileFacts, project: Project) -> list[Executio
 def run_module(machine: Machine, block: Block) -> list[State]:
     """Run a module's body: every path."""
     machine.body = block
+    machine.read_code(ROOT, block)
     start = State(ROOT)
     start.env["__name__"] = ROOT
     start.env["__file__"] = symbol("global", "__file__", "__file__")
-    return list(machine.run(block, [start]))
+    finals = list(machine.run(block, [start]))
+    mark_lost(machine, finals)
+    return finals
 
 
 def going_on(finals: list[State]) -> list[State]:
@@ -80,15 +83,41 @@ def run_entries(machine: Machine, ends: list[State], entries: list[Entry]) -> li
     base = ends[0]
     quiet, by_script = Quiet(machine, base), frozenset(machine.called)
     followed: list[State] = []
-    for number, target in enumerate(uncalled(ends)):
-        if number >= MOST_ENTRIES or machine.exhausted:
+    targets = [t for t in uncalled(ends)[:MOST_ENTRIES] if type(t) is Class or t.code not in machine.called]
+    targets = [target for target in targets if not is_quiet(quiet, target)]
+    for number, target in enumerate(targets):
+        if machine.budget.exhausted:
             break
-        if type(target) is Function:
-            if target.code not in machine.called and not quiet.function(target):
-                followed.extend(run_entry(machine, base, target, entries))
-        elif not quiet.class_(target):
+        machine.budget.share(number, len(targets))
+        if type(target) is not Function:
             followed.extend(run_class(machine, ends, target, entries, by_script))
+        elif target.code not in machine.called:
+            followed.extend(run_entry(machine, base, target, entries))
     return followed
+
+
+def is_quiet(quiet: Quiet, target: Value) -> bool:
+    return quiet.function(target) if type(target) is Function else quiet.class_(target)
+
+
+def run_again(machine: Machine, entries: list[Entry]) -> list[State]:
+    """Follow entries once more, at their defaults."""
+    if entries:
+        machine.budget = machine.budget.again()
+    followed: list[State] = []
+    for number, entry in enumerate(entries):
+        machine.budget.share(number, len(entries))
+        states = call_entry(machine, entry.home, entry.function)
+        mark_lost(machine, states)
+        followed.extend(states)
+    return followed
+
+
+def mark_lost(machine: Machine, states: list[State]) -> None:
+    """Where a path was left out, nothing can be said of all paths."""
+    for state in states:
+        state.cut = state.cut or machine.lost
+    machine.lost = False
 
 
 def uncalled(ends: list[State]) -> list[Value]:
@@ -124,6 +153,7 @@ def run_class(
     homes = [there] if there is not None else []
     if there is None:
         made = call_value(machine, ends[0].fork(), target, (), {"**": symbol("arguments", "…")}, SITE)
+        mark_lost(machine, made)
         followed.extend(made)
         open_ = [state for state in made if not state.ended and type(state.result) is Ref]
         several = bool(open_) and type(open_[0].object(open_[0].result)) is Module
@@ -136,7 +166,7 @@ def run_class(
             followed.extend(state for state, _ in after)
             homes = [pair for pair in after if not pair[0].ended][:MOST_HOMES] or homes
     for function, owner in waiting:
-        if (function.code in machine.called and owner is target) or machine.exhausted:
+        if (function.code in machine.called and owner is target) or machine.budget.exhausted:
             continue
         for home, ref in homes:
             bound = function if function.wrapper == "staticmethod" else Bound(ref, function, owner)
@@ -148,6 +178,7 @@ def run_entry(machine: Machine, home: State, function: Value, entries: list[Entr
     """Follow one function nothing called, and note whether it has to be followed at its defaults, too."""
     machine.asked = False
     followed = call_entry(machine, home, function)
+    mark_lost(machine, followed)
     has_defaults = any(parameter.has_default for parameter in definition(machine, function).parameters)
     entries.append(Entry(home, function, machine.asked or has_defaults))
     return followed

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple, TypeAlias
 
-from headcheck.events import Event
+from headcheck.events import SOFT, Event
 from headcheck.interpreter.values import Address, Class, Ref, Symbol, Value
 from headcheck.ir import UNKNOWN, Operation
 
-Cell: TypeAlias = "tuple[Event, Any, int, Frame] | None"
+Cell: TypeAlias = "tuple[Event, Any, int, Frame, Event | None] | None"
 NOTHING: frozenset[str] = frozenset()
 
 
@@ -49,9 +49,10 @@ class State:
     """Everything in the dicts is immutable, so a shallow copy of each is a copy of the state.
 
     `ended` is why the current block stops: "", return, raise, break, continue or exit. `events` is a cons list, newest
-    first, of (event, rest, count, frame). `flags` holds ``requires_grad`` by (address, dotted path) where it differs
-    from the module's default. `conditions` are the branches taken on something unknown, as (node or text of the test,
-    truth, whether the test is on something that is only unknown because paths met or a loop ran).
+    first, of (event, rest, count, frame, the newest event so far that is not `SOFT`). `flags` holds ``requires_grad``
+    by (address, dotted path) where it differs from the module's default. `conditions` are the branches taken on
+    something unknown, as (node or text of the test, truth, whether the test is on something that is only unknown
+    because paths met or a loop ran).
     `doubtful` marks a path that assumed a failure inside `try`, or two names of one model; `cut` one that lost
     something to a limit.
     `guards` and `caught` count the handlers around that catch a missing attribute, and a RuntimeError.
@@ -139,8 +140,9 @@ class State:
         self.globals[module][name] = value
 
     def log(self, event: Event) -> None:
-        count = self.events[2] + 1 if self.events is not None else 1
-        self.events = (event, self.events, count, self.frame)
+        before = self.events
+        count, hard = (before[2] + 1, before[4]) if before is not None else (1, None)
+        self.events = (event, before, count, self.frame, hard if type(event) in SOFT else event)
 
     def happened(self) -> Iterator[Event]:
         """The events of the path, newest first."""

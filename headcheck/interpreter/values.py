@@ -14,6 +14,8 @@ Value: TypeAlias = Any
 Address: TypeAlias = "tuple[int, int]"
 PLAIN = (int, float, str, bool, type(None), bytes)
 MAX_DEPTH = 12
+MAX_WEIGHT = 400
+LARGEST_LIST = 10_000  # what two lists make together, and what a tuple may be made of
 LONGEST_LABEL = 200
 
 
@@ -29,6 +31,7 @@ class Symbol(NamedTuple):
     key: Hashable
     label: str
     depth: int = 0
+    weight: int = 1
 
 
 class Library(NamedTuple):
@@ -251,17 +254,35 @@ def is_unknown(value: Value) -> bool:
 def symbol(kind: str, label: str, *parts: Value) -> Symbol:
     """A derived unknown. Beyond a size its parts are taken as a whole, so that no key grows without bound."""
     depth = 1 + max((p.depth for p in parts if type(p) is Symbol), default=0)
-    if depth <= MAX_DEPTH and len(label) <= LONGEST_LABEL:
-        return Symbol((kind, *parts), label, depth)
+    heft = 1 + sum([p.weight if type(p) is Symbol else weight(p) for p in parts if isinstance(p, tuple)])
+    if depth <= MAX_DEPTH and len(label) <= LONGEST_LABEL and heft <= MAX_WEIGHT:
+        return Symbol((kind, *parts), label, depth, heft)
     label = f"{label[: LONGEST_LABEL // 4]}…{label[-LONGEST_LABEL // 4 :]}" if len(label) > LONGEST_LABEL else label
-    return Symbol((kind, *(whole(part) if type(part) is Symbol else part for part in parts)), label, 2)
+    return Symbol((kind, *(whole(part) for part in parts)), label, 2, 1 + len(parts))
 
 
-def whole(unknown: Symbol) -> Symbol:
+def whole(value: Value) -> Value:
     """An unknown without what it is made of: still another one for each, and as invented as it was."""
-    if unknown.depth < 2:
-        return unknown
-    return Symbol(("whole", hash(unknown), "merged" if is_invented(unknown) else ""), unknown.label, 1)
+    if type(value) is Symbol and value.depth >= 2:
+        return Symbol(("whole", hash(value), "merged" if is_invented(value) else ""), value.label, 1)
+    if type(value) is not Symbol and weight(value) > MAX_WEIGHT // 8:
+        return Symbol(("whole", hash(value), "merged" if is_invented(value) else ""), "…", 1)
+    return value
+
+
+def weight(value: Value, most: int = MAX_WEIGHT) -> int:
+    """How much a value is made of. What is more than `most` is not counted to the end."""
+    if type(value) is Symbol:
+        return value.weight
+    if not isinstance(value, tuple) or type(value) in (Function, Class):
+        return 1
+    total = 1
+    for part in value:
+        if isinstance(part, tuple):
+            total += weight(part, most - total)
+        if total > most:
+            break
+    return total
 
 
 # What a value is called that paths that met, a loop, or one turn of a loop of unknown length left behind: other turns

@@ -32,7 +32,7 @@ def find(call: CallSite, pattern: Value, text: Value) -> Value:
     cost = steps(pattern, text, how != "search")
     if cost > MOST_STEPS:
         return unknown(call)
-    call.machine.spent += cost // STEPS_PER_OPERATION
+    call.machine.budget.spent += cost // STEPS_PER_OPERATION
     try:
         found = getattr(re, how)(str(pattern), str(text)) is not None
     except (re.error, OverflowError):

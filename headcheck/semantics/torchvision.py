@@ -114,6 +114,7 @@ def make(call: CallSite, canonical: str) -> Module:
 def log_built(call: CallSite, ref: Ref, made: Module) -> None:
     assert made.build is not None
     build = made.build
+    call.machine.budget.add_model()
     call.state.log(events.Built(call.site, ref.address, build.builder, build.keywords, build.weights, call.keywords))
 
 

@@ -1,5 +1,6 @@
 """What reading costs on real code: for every file of a folder that may matter, the processor time of everything that
-headcheck does after parsing, against the time libcst takes to parse it. Both are taken on one thread, one file after
+headcheck does after parsing, against the time libcst takes to parse it. The modules of its project that a script is
+followed through count with it on both sides, as if it were checked alone. Both are taken on one thread, one file after
 another: what a thread took that has just ended, the system may count to its process only later.
 """
 
@@ -14,15 +15,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from headcheck import analysis, units
+from headcheck import analysis, units, workspace
+from headcheck.pipeline import Reader
+from headcheck.settings import Settings
 from headcheck.source import guard, screen
-from headcheck.source.project import local_modules
-from headcheck.source.reading import Unreadable, decode, load
+from headcheck.source.reading import Unreadable, load
 
 # (module that looks the function up, its name there, the stage its time is counted to)
 STAGES = (
     (guard, "check", "guard"),
     (guard, "parse", "parse"),
+    (workspace, "closure", "search"),
+    (workspace, "outline", "search"),
     (units, "lower", "lower"),
     (analysis, "gather", "facts"),
     (analysis, "interpret", "interpret"),
@@ -31,7 +35,9 @@ STAGES = (
 )
 PARSING = ("guard", "parse")
 OURS = ("lower", "facts", "interpret", "checks", "rest")
+SEARCH = ("search", "guard")  # for the modules to follow, with Python's own parser; of a tree it is done once
 WORST = 10
+LIMITS = (0.5, 2, 5)
 
 
 class Clock:
@@ -107,29 +113,26 @@ def on_this_thread() -> Iterator[None]:
         guard.on_large_stack = apart
 
 
-def relevant_files(folder: Path) -> Iterator[tuple[str, str]]:
-    """(name, text) of each Python file below a folder that may matter."""
+def relevant_files(folder: Path) -> Iterator[str]:
+    """Each Python file below a folder that may matter."""
     for path in sorted(folder.rglob("*.py")):
         data = load(str(path))
-        if isinstance(data, Unreadable) or not screen.may_matter(data):
-            continue
-        source = decode(str(path), data)
-        if not isinstance(source, Unreadable):
-            yield str(path), source.text
+        if not isinstance(data, Unreadable) and screen.may_matter(data):
+            yield str(path)
 
 
-def read(filename: str, text: str) -> analysis.FileResult:
-    return analysis.analyse(text, filename, local_modules(filename), models=False)
+def read(filename: str) -> analysis.FileResult:
+    return Reader(Settings(), False, [filename]).check(filename)
 
 
-def cost(filename: str, text: str, runs: int) -> Cost | None:
+def cost(filename: str, runs: int) -> Cost | None:
     """The cheapest of some runs, stage by stage; None for a file that cannot be parsed."""
     least: dict[str, float] = {}
     cut = 0
     for _ in range(runs):
         clock = Clock()
         with clocked(clock):
-            result = clock.timed("rest", read)(filename, text)
+            result = clock.timed("rest", read)(filename)
         if result.statistics is None or "interpret" not in clock.seconds:
             return None
         cut = result.statistics.cut_paths
@@ -137,11 +140,11 @@ def cost(filename: str, text: str, runs: int) -> Cost | None:
     return Cost(filename, least, cut)
 
 
-def hottest(filename: str, text: str, count: int = 4) -> str:
+def hottest(filename: str, count: int = 4) -> str:
     """The functions that a file spends most time in, after parsing."""
     profile = cProfile.Profile()
     with on_this_thread():
-        profile.runcall(read, filename, text)
+        profile.runcall(read, filename)
     rows = [
         (own, f"{Path(module).stem}.{function}" if not module.startswith("~") else function)
         for (module, _, function), (_, _, own, _, _) in pstats.Stats(profile).stats.items()  # type: ignore[attr-defined]
@@ -162,10 +165,9 @@ def report(folder: Path, runs: int = 2) -> None:
 
 def measure(folder: Path, runs: int) -> None:
     gc.disable()
-    texts = dict(relevant_files(folder))
     costs = []
-    for number, (filename, text) in enumerate(texts.items()):
-        found = cost(filename, text, runs)
+    for number, filename in enumerate(relevant_files(folder)):
+        found = cost(filename, runs)
         if found is not None:
             costs.append(found)
         if number % 50 == 49:
@@ -181,11 +183,13 @@ def measure(folder: Path, runs: int) -> None:
     print(f"after parsing / parsing, {len(costs)} relevant files of {folder}")
     print(f"median {median:.2f}  p95 {p95:.2f}  worst {ratios[-1]:.1f}  all together {total / parsing:.2f}", end="  ")
     print(f"files with a cut path {sum(bool(c.cut) for c in costs)}")
-    print("median by stage: " + "  ".join(f"{s} {_median_of(costs, s):.3f}" for s in (*OURS, "guard")))
+    over = ", ".join(f"{sum(ratio > limit for ratio in ratios) / len(ratios):.1%} above {limit}" for limit in LIMITS)
+    print(over)
+    print("median by stage: " + "  ".join(f"{s} {_median_of(costs, s):.3f}" for s in (*OURS, *SEARCH)))
     for each in costs[:WORST]:
-        stages = " ".join(f"{s} {1000 * each.seconds[s]:.0f}" for s in ("parse", *OURS) if s in each.seconds)
+        stages = " ".join(f"{s} {1000 * each.seconds[s]:.0f}" for s in ("parse", *OURS, *SEARCH) if s in each.seconds)
         print(f"{each.ratio:6.1f}  {each.filename}\n        ms: {stages}; cut {each.cut}")
-        print(f"        {hottest(each.filename, texts[each.filename])}")
+        print(f"        {hottest(each.filename)}")
 
 
 def _median_of(costs: list[Cost], stage: str) -> float:

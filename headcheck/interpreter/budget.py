@@ -1,0 +1,78 @@
+"""How much work a file is worth: what reading it costs is bounded by its size, and what runs out is precision.
+
+A step is one operation on one path, or two paths compared. As the steps run out, fewer paths are kept; then calls are
+no longer followed and loops run once, which takes no more steps than there is code. So the end of a long file is read,
+too, and what all paths share is found.
+"""
+
+from __future__ import annotations
+
+STEPS_EACH = 4  # for each operation of what is read
+FEWEST = 400
+FOR_MODELS = 2_000  # more, once there is a model of a library
+MOST_FOR_A_LOOP = 8_000
+STOP = 4  # times as many, and everything stops
+BODY = 2 / 3  # of the steps, for the module's body: the rest is left for what nothing calls
+# How many paths are kept, by the share of the steps that is used up.
+WIDTHS = ((0.5, 32), (0.75, 8), (1.0, 2))
+
+
+class Budget:
+    """The steps of one run over a file. `spent` is how many it took, `limit` how many it should take.
+
+    They are shared out: a share ends at some part of the limit, and what it leaves is the next one's.
+    """
+
+    def __init__(self) -> None:
+        self.spent = 0
+        self.limit = FEWEST
+        self.for_models = False
+        self.loops: set[int] = set()
+        self.start = 0
+        self.part = BODY
+
+    def add_operations(self, count: int) -> None:
+        """So much code is read in this run."""
+        self.limit += STEPS_EACH * count
+
+    def add_model(self) -> None:
+        """There is a model to look after."""
+        if not self.for_models:
+            self.for_models = True
+            self.limit += FOR_MODELS
+
+    def add_loop(self, loop: int, steps: int) -> None:
+        """There is a loop over the parts of a model, which is worth so many steps more, once."""
+        if loop not in self.loops:
+            self.loops.add(loop)
+            self.limit += min(int(steps / BODY), MOST_FOR_A_LOOP)
+
+    def share(self, number: int, of: int) -> None:
+        """Start on the share of one of the functions that nothing calls."""
+        self.start = self.spent
+        self.part = BODY + (1 - BODY) * (number + 1) / of
+
+    def used(self) -> float:
+        """How much of the share is gone: more than 1 beyond its end."""
+        size = self.part * self.limit - self.start
+        return (self.spent - self.start) / size if size > 0 else 1.0 + self.spent - self.start
+
+    def most_paths(self) -> int:
+        used = self.used()
+        return next((width for part, width in WIDTHS if used < part), 1)
+
+    @property
+    def skims(self) -> bool:
+        """Whether only as much is done as there is code: calls are not followed, and loops run once."""
+        return self.used() >= 1
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether nothing more is done."""
+        return self.spent > STOP * self.limit
+
+    def again(self) -> Budget:
+        """As many steps for another run over the same file."""
+        other = Budget()
+        other.limit, other.for_models, other.loops = self.limit, self.for_models, self.loops
+        return other
