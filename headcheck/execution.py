@@ -343,8 +343,8 @@ class Execution:
             takes = self.field(part, "num_features" if "Norm" in kind else "in_channels")
             if type(takes) is int:
                 return (f"{above}.{name}" if above else name, takes) if not self.is_edited(part) else None
-            if layers.RULES.get(kind) is not layers.same:
-                return None
+            if layers.RULES.get(kind) is not layers.same and not (kind.startswith("torch.nn.") and "Pool" in kind):
+                return None  # it may change the number of channels
         return None
 
     # -- words -------------------------------------------------------------------------------------------------------

@@ -74,11 +74,13 @@ def nothing_trainable(execution: Execution) -> Iterator[Report]:
         model = next((owner for owner in owners if owner is not None), None)
         if not flags:
             model = next((m for m in execution.models if execution.frozen(m.ref)), None)
+            if model is None and not event.groups and len(execution.models) == 1:
+                model = execution.models[0]  # an empty list is refused whatever was meant
             if model is None:
                 continue
         if model is not None and execution.escaped_before(model.ref.address, event):
             continue
-        if any(owner is model and not execution.frozen(change.new) for owner, _, change in execution.new_heads()):
+        if flags and any(o is model and not execution.frozen(change.new) for o, _, change in execution.new_heads()):
             continue  # HC402's
         where = f" of {built(execution, model)}" if model else ""
         message = (

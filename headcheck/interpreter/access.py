@@ -133,6 +133,8 @@ def class_attribute(cls: Class, name: str) -> tuple[Value, Class] | None:
             found = class_attribute(base, name)
             if found:
                 return found
+        elif type(base) is Library and name == "__init__":
+            return None  # it has one, and comes before what follows
     return None
 
 
@@ -152,6 +154,8 @@ def super_attribute(of: Super, name: str) -> Value:
         found = class_attribute(base, name) if type(base) is Class else None
         if found and type(found[0]) is Function:
             return Bound(of.receiver, found[0], found[1])
+        if type(base) is Library and name == "__init__":
+            break
     return Method(of, name)
 
 
