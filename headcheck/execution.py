@@ -17,7 +17,9 @@ from headcheck.interpreter.shapes import Flow as Flow
 from headcheck.interpreter.shapes import Placed as Placed
 from headcheck.interpreter.state import Frame, State, events_of, frames_of
 from headcheck.interpreter.values import Address, Class, Parameter, Ref, Symbol, Tensor, Value
-from headcheck.ir import UNKNOWN, Call, DefineClass, GetItem, walk
+from headcheck.ir import UNKNOWN, Call, Define, DefineClass, GetItem, walk, walk_here
+from headcheck.ir.facts import used_attributes
+from headcheck.ir.lower import variables
 from headcheck.semantics import gradients, layers
 
 if TYPE_CHECKING:
@@ -646,10 +648,27 @@ class Execution:
         return any(access.class_attribute(cls, method) is not None for cls in classes.values())
 
     def loads(self, words: Sequence[str]) -> bool:
-        """Whether code of the file loads weights: a path does, or it uses an attribute whose name speaks of that."""
-        if any(True for execution in self.family for _ in execution.of(events.Loaded, events.Overwritten)):
-            return True
-        return any(word in name for name in self.facts.used_attributes for word in words)
+        """Whether code of the file loads weights: a path does, or it uses an attribute whose name speaks of that.
+
+        A function that the script itself would call, had it not switched that off (`if RESUME:`), does not count, nor
+        does saving.
+        """
+        off = {name for execution in self.family for name in execution.switched_off()}
+        for execution in self.family:
+            followed = {event.name for event in execution.of(events.Entered)}
+            if not followed & off and any(True for _ in execution.of(events.Loaded, events.Overwritten)):
+                return True
+        body = [op for op in self.machine.body if not (isinstance(op, Define) and op.name in off)]
+        names = used_attributes(body) if off else self.facts.used_attributes
+        loading = (name for name in names if name != "state_dict" and not name.startswith("save"))
+        return any(word in name for name in loading for word in words)
+
+    def switched_off(self) -> frozenset[str]:
+        """The function that this follows, if the script's body names it, but on no path that is taken."""
+        followed = {event.name for event in self.of(events.Entered)}
+        here = walk_here(self.machine.body) if followed and not self.machine.budget.exhausted else []
+        named = (followed.intersection(variables(op)) for op in here if not isinstance(op, Define))
+        return frozenset().union(*named)
 
     def sent_backward(self, value: Value) -> bool:
         """Whether a backward pass starts at a value, or at what came of it."""

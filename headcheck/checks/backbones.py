@@ -75,7 +75,8 @@ def frozen_random_backbone(execution: Execution) -> Iterator[Report]:
         if model.built.weights is not False or model.entry.task not in ("classification", "video"):
             continue
         kept, freeze = execution.library_parameters(model), execution.last_freeze(model)
-        if not kept or freeze is None or not execution.meant_to_learn(model):
+        learns = execution.meant_to_learn(model) or execution.switched_off()
+        if not kept or freeze is None or not learns:
             continue
         if any(execution.trainable(parameter) for parameter in kept) or execution.loads(LOADING):
             continue

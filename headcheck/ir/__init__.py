@@ -504,10 +504,17 @@ def walk(block: Block) -> list[Operation]:
     return found
 
 
-def _walk(block: Block, found: list[Operation]) -> None:
+def walk_here(block: Block) -> list[Operation]:
+    """The same without what stands in functions."""
+    found: list[Operation] = []
+    _walk(block, found, functions=False)
+    return found
+
+
+def _walk(block: Block, found: list[Operation], functions: bool = True) -> None:
     for operation in block:
         found.append(operation)
         inside = _INSIDE.get(type(operation))
-        if inside is not None:
+        if inside is not None and (functions or type(operation) is not Define):
             for inner in inside(operation):
-                _walk(inner, found)
+                _walk(inner, found, functions)
