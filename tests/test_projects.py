@@ -267,9 +267,10 @@ THAWED = SCRIPT + "model.fc.requires_grad_(True)\noptimizer = torch.optim.SGD(mo
         ({}, [(6, "HC307")]),
         ({"train.py": LOADED}, []),
         ({"train.py": NOT_LOADED}, [(6, "HC307")]),
+        ({"train.py": NOT_LOADED + "torch.save(model.state_dict(), 'a.pt')\n"}, [(6, "HC307")]),
         ({"train.py": LOADED, "deep.py": "import train\n"}, []),
     ],
-    ids=["nobody uses it", "loaded", "not loaded", "loaded further on"],
+    ids=["nobody uses it", "loaded", "not loaded", "saved", "loaded further on"],
 )
 def test_what_is_missing_may_be_done_by_who_imports_it(here, files, found):
     write(here, {"models.py": BUILD, **files})
