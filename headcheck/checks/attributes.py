@@ -104,6 +104,8 @@ def missing_attribute(execution: Execution) -> Iterator[Report]:
         unsure = (own is None and execution.conditions) or execution.escaped_before(event.owner, event)
         if place is None and event.action == "read" and unsure:
             continue
+        if event.action == "read" and execution.on_a_guess and event.name not in catalog.part_names():
+            continue  # what no model of the library has is asked of something else
         if own is not None and module is not None and place is None:
             message = f"{own.name} ({execution.where(module.site)}) has no attribute `{event.name}`: nothing sets one"
             close = catalog.nearest(

@@ -352,10 +352,20 @@ def take(state: State, key: Value, name: Any, group: tuple[int, str, int, bool])
     pin(state, key, name)
     if ("chosen", key) in state.facts and any(other != name for other in beside):
         state.doubtful = True
+    if any(type(fact) is tuple and fact[0] == "truth" and is_looked_up(fact[1], key) for fact in state.facts):
+        state.doubtful = True  # nobody asked whether what was decided before goes with this name
     number, kind, size, first = group
     condition = (f"{label(key)} == {name!r}", True, is_invented(key))
     state.conditions = (*state.conditions, condition)
     state.guesses = (*state.guesses, Guess(number, name, kind, size, condition, first))
+
+
+def is_looked_up(value: Value, name: Value) -> bool:
+    """Whether an unknown comes of what stands under a name in a list or dict."""
+    if type(value) is not Symbol or not isinstance(value.key, tuple):
+        return False
+    kind, *parts = value.key
+    return (kind == "item" and parts[-1] == name) or any(is_looked_up(part, name) for part in parts)
 
 
 def pin(state: State, key: Value, name: Any) -> None:

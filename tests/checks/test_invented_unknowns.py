@@ -42,3 +42,51 @@ def test_silent(script):
 def test_a_closure_over_a_steady_name_is_followed():
     (finding,) = check_text(REBOUND.replace("    size = 2048\n", ""), "train.py")
     assert finding.code == "HC101"
+
+
+TABLE = """
+from pydoc import locate
+from torch import nn
+
+HEADS = {"resnet50": {"head": "fc"}, "mobilenet_v2": {"head": ["classifier", 1]}}
+
+
+def build(name, classes):
+    head = HEADS[name]["head"]
+    model = locate("torchvision.models.{}".format(name))()
+    if isinstance(head, list):
+        model.classifier[head[1]] = nn.Linear(model.classifier[head[1]].in_features, classes)
+    return model
+"""
+LOADER = """
+from pydoc import locate
+import torch
+from kinds import Kind
+
+
+class Loader:
+    def __init__(self, name, kind):
+        self.name = name
+        self.kind = Kind.named(kind)
+
+    def load(self):
+        if self.kind == Kind.TORCHVISION:
+            return locate("torchvision.models.{}".format(self.name))()
+        elif self.kind == Kind.HUB:
+            return torch.hub.load("a/b", self.name)
+
+
+def encoder(name):
+    model = Loader(name, "bert").load()
+    return model.bert
+"""
+
+
+@pytest.mark.parametrize("script", [TABLE, LOADER], ids=["what a table says of a name", "one of several libraries"])
+def test_a_name_that_is_guessed_does_not_go_with_every_branch(script):
+    assert check_text(script, "train.py") == ()
+
+
+def test_what_no_model_has_is_missing_whatever_its_name():
+    script = "from torchvision import models\ndef f(name):\n    return getattr(models, name)().last_linear\n"
+    assert [finding.code for finding in check_text(script, "train.py")] == ["HC202"]
