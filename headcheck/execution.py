@@ -317,7 +317,19 @@ class Execution:
             return False
         if any(e.module == model.ref.address and e.where.startswith("register_") for e in self.of(events.Escaped)):
             return False
-        return model.ref.address not in self.taken_apart and id(model.built.site) not in self.apart_elsewhere
+        if model.ref.address in self.taken_apart or id(model.built.site) in self.apart_elsewhere:
+            return False
+        return not self.unfollowed or self.unfollowed.isdisjoint(self.holders(model.ref.address))
+
+    @cached_property
+    def unfollowed(self) -> frozenset[Address]:
+        """The networks of the script whose own forward nothing came by: nobody knows what it does with their parts."""
+        found = set()
+        for address, thing in self.state.heap.items():
+            own = access.class_attribute(thing.cls, "forward") if type(thing) is Module and thing.cls else None
+            if own is not None and getattr(own[0], "code", None) not in self.machine.called:
+                found.add(address)
+        return frozenset(found)
 
     # -- shapes ------------------------------------------------------------------------------------------------------
 

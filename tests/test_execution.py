@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from headcheck.interpreter.values import Ref
-from tests.reading import only, raw
+from tests.reading import follow, only, raw
 
 
 def asked(script):
@@ -133,3 +133,23 @@ def test_holders_and_escapes():
     assert raw(execution, "net").address in execution.holders(model.ref.address)
     assert execution.escaped(model.ref.address)
     assert execution.name_of(model.ref) == "self.body"
+
+
+def test_a_network_whose_forward_was_not_followed_may_use_its_parts_in_any_way():
+    text = """
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.backbone = models.resnet18()
+            self.backbone.fc = nn.Sequential()
+
+        def forward(self, x):
+            return self.backbone(x)
+
+    net = Net()
+    """
+    execution = next(e for e in follow(text) if e.models)
+    assert execution.forward_is_the_librarys(execution.models[0])
+    execution = next(e for e in follow(text) if e.models)
+    execution.machine.called.clear()  # as where a limit was met on the way
+    assert not execution.forward_is_the_librarys(execution.models[0])

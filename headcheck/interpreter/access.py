@@ -257,6 +257,8 @@ def _beyond(machine: Machine, module: Module, ref: Ref, name: str) -> Value:
     known = None
     if module.node is not None:
         known = name in module.node.attributes if module.node.whole else None
+        if known is False and is_of_timm(module) and name not in catalog.part_names():
+            known = None
     elif module.cls is None and module.known and own_parameters(module) is not None:
         # Only of a layer whose parameters are known by name can one be missing.
         signature = catalog.layer(module.kind)
@@ -283,6 +285,11 @@ def lacks(machine: Machine, module: Module, name: str) -> bool:
         return False
     declared = any(name in cls.fields for cls in (module.cls, *module.cls.bases) if type(cls) is Class)
     return not declared and machine.facts.assigned_attributes.keys().isdisjoint((name, ANY))
+
+
+def is_of_timm(module: Module) -> bool:
+    """Whether a model is one of timm, whose versions have had layers under many names: ``act2`` of EfficientNet."""
+    return module.build is not None and module.build.builder.startswith("timm.")
 
 
 def missing(state: State, ref: Ref, name: Any, action: str, site: Operation, error: str = "") -> None:

@@ -372,6 +372,11 @@ def test_what_is_tested_of_a_name_of_timm():
     assert found(text.format(7)) == [(row(4), "HC101")]
 
 
+def test_layers_that_other_versions_of_timm_have():
+    assert found("import timm\nm = timm.create_model('efficientnet_b0')\nm.act2") == []
+    assert found("import timm\nm = timm.create_model('efficientnet_b0')\nm.fc") == [(3, "HC202")]
+
+
 def test_names_of_timm_that_the_script_lists():
     text = timm("    m.fc = nn.Linear(512, 2)\n", ', choices=["resnet18", "resnet50"]')
     assert messages(text) == [("HC101", ("args.arch == 'resnet50'",))]
