@@ -299,12 +299,22 @@ def settle(machine: Machine, state: State, ref: Ref, asked: str) -> list[State]:
         every = LIBRARIES[library](chosen.choice.namespace)
         names = set(consistent(state, key, [builder.name for builder in every]))
         builders = [builder for builder in every if builder.name in names]
+    if not is_listed(state, key) and asked and is_odd(asked) and not any(asked in b.attributes for b in builders):
+        return [state]
     if len(builders) == 1 and not others and builders[0].build(machine, state, ref, chosen):
         pin(state, key, builders[0].name)
         return [state]
     if again or not builders:
         return [left_open(state, ref)]
     return one_each(machine, state, ref, builders, asked, others)
+
+
+def is_odd(name: str) -> bool:
+    """Whether a name is none that parts of models have: it says nothing of which model is meant."""
+    return name not in FOREIGN_HEADS and name not in catalog.part_names()
+
+
+FOREIGN_HEADS = frozenset(["_fc", "last_linear"])  # what other libraries call their heads
 
 
 def put_in_place(state: State, ref: Ref, made: Module) -> None:
@@ -507,12 +517,15 @@ CALLABLE = frozenset({Class, Function, Library, Partial})
 
 
 def is_table(state: State, entries: Mapping[Any, Value], key: Symbol) -> bool:
-    """Whether a dict says something plain of each model: its names are those of models, or an open one goes by the name
-    that is looked up."""
-    if len(entries) > MOST_LISTED or not all(is_plain(value) for value in entries.values()):
+    """Whether a dict says something of each model: most of its names are those of models, or what it says is plain and
+    an open one goes by the name that is looked up."""
+    if len(entries) > MOST_LISTED:
         return False
-    if all(name in catalog.registered() for name in entries):
+    known = [name for name in entries if isinstance(name, str) and catalog.model_builder(name) is not None]
+    if 2 * len(known) >= len(entries):
         return True
+    if not all(is_plain(value) for value in entries.values()):
+        return False
     chosen = (thing.chosen for thing in state.heap.values() if type(thing) is Module)
     return any(one is not None and leaf_of(one.choice.key) == leaf_of(key) for one in chosen)
 

@@ -345,9 +345,6 @@ def on_get_item(machine: Machine, op: GetItem, state: State) -> list[State] | No
             for path, value in split.paths:
                 path.env[op.target] = value
             return [path for path, _ in split.paths]
-        if type(thing) is Dictionary and thing.items and all(is_plain(key) for key, _ in thing.items):
-            operators.narrow(state, index, tuple(key for key, _ in thing.items))
-            index = state.resolve(index)
     paths = choosing.settle(machine, state, of, "") if choosing.is_open(state, of) else [state]
     for path in paths:
         value = access.get_item(machine, path, of, index, op)

@@ -269,6 +269,7 @@ def isinstance_(call: CallSite) -> Value:
     return unknown(call) if None in answers else False
 
 
+COLLECTIONS = ("dict", "list", "set", "tuple")
 PLAIN_TYPES = {"int": int, "float": float, "str": str, "bool": bool}
 
 
@@ -278,7 +279,11 @@ def is_instance(call: CallSite, value: Value, kind: Value) -> bool | None:
         thing = call.state.object(value)
         if name in PLAIN_TYPES and is_plain(value):
             return isinstance(value, PLAIN_TYPES[name])
-        if name in ("list", "set", "dict", "tuple") and type(thing) in (Sequence, Dictionary, Module):
+        if name in COLLECTIONS and is_plain(value):
+            return False
+        if name in PLAIN_TYPES and (type(value) is Tuple or type(thing) in (Sequence, Dictionary)):
+            return False
+        if name in COLLECTIONS and type(thing) in (Sequence, Dictionary, Module):
             return (type(thing) is Sequence and thing.kind == name) or (type(thing) is Dictionary and name == "dict")
         if type(value) is Tuple:
             return name in ("tuple", "object")

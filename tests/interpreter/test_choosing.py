@@ -482,6 +482,25 @@ def test_a_dict_beside_the_models_lists_them():
     assert found(text) == []
 
 
+def test_what_a_dict_says_of_a_model_goes_with_it():
+    text = script("""
+    HEADS = {"resnet18": "fc", "vgg16": ["classifier", 6]}
+    m = getattr(models, arch)()
+    head = HEADS[arch]
+    if isinstance(head, list):
+        m.classifier[head[1]] = nn.Linear(getattr(m, head[0])[head[1]].in_features, 2)
+    else:
+        setattr(m, head, nn.Linear(getattr(m, head).in_features, 2))
+    """)
+    assert builders(text) == {"resnet18", "vgg16"}
+    assert found(text) == []
+
+
+def test_what_no_model_of_the_library_has_is_asked_of_another():
+    assert found(script("    m = models.__dict__[arch]()\n    m.bert.pooler\n")) == []
+    assert found(script("    m = models.__dict__[arch]()\n    m.last_linear.weight\n")) == [(row(2), "HC202")]
+
+
 # -- modules of the project -------------------------------------------------------------------------------------------
 
 
