@@ -71,7 +71,7 @@ def get_attribute(machine: Machine, state: State, of: Value, name: str, site: Op
             return symbol("groups", "param_groups", of)
         return Method(of, name)
     if kind is Library:
-        return Namespace(of.name) if name == "__dict__" else Library(f"{of.name}.{name}")
+        return Namespace(of.name) if name == "__dict__" else Library(member_name(of.name, name))
     if kind is Own:
         return modules.namespace(state, of, site) if name == "__dict__" else modules.member(state, of, name)
     if kind is Symbol:
@@ -107,6 +107,11 @@ def get_attribute(machine: Machine, state: State, of: Value, name: str, site: Op
     if kind is Method and of.name == "data" and type(of.receiver) is Parameter:
         return Method(of.receiver, name)
     return UNKNOWN
+
+
+def member_name(module: str, name: str) -> str:
+    """The qualified name of a member of a library; ``torch.nn.modules`` has the layers of ``torch.nn`` once more."""
+    return f"torch.nn.{name}" if module == "torch.nn.modules" and name[:1].isupper() else f"{module}.{name}"
 
 
 def _last_name(of: Library) -> Value:

@@ -871,7 +871,7 @@ def on_import_from(machine: Machine, op: ImportFrom, state: State) -> list[State
             state.log(events.UnknownName(op, op.module, op.name))
         state.end("raise", "ImportError")
     else:
-        state.env[op.target] = Library(f"{op.module}.{op.name}")
+        state.env[op.target] = Library(access.member_name(op.module, op.name))
     return None
 
 

@@ -536,3 +536,12 @@ def test_names_of_old_versions_are_no_misspelt_builders():
     assert found("from torchvision.models.resnet import model_urls\nmodel_urls['resnet18']()") == []
     assert found("models.resnet.load_state_dict_from_url('https://x')") == []
     assert found("models.resnet51()") == [(1, "HC205")]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["S, L = nn.modules.Sequential, nn.modules.Linear", "from torch.nn.modules import Sequential as S, Linear as L"],
+)
+def test_layers_under_the_name_of_their_package(line):
+    assert found(f"{line}\nm = S(L(1, 2), L(2, 3))\nm[1].out_features\nm[0]") == []
+    assert found(f"{line}\nm = S(L(1, 2), L(2, 3))\nm[2]") == [(3, "HC202")]
