@@ -61,3 +61,8 @@ def is_loss(operation: Operation, losses: set[int]) -> bool:
 def is_given(site: Operation, keyword: str) -> bool:
     """Whether an operation is a call that passes a keyword."""
     return isinstance(site, Call) and any(name == keyword for name, _ in site.keywords)
+
+
+def is_computed(site: Operation) -> bool:
+    """Whether an attribute is set under a name that the script computes (``setattr(model, name, …)``)."""
+    return isinstance(site, Call) and len(site.arguments) > 1 and type(site.arguments[1][1]) is Variable

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from headcheck import catalog, events
+from headcheck.answers import is_computed
 from headcheck.checks import Report, check
 from headcheck.checks.wiring import WRAPPERS
 from headcheck.checks.words import built, dotted, layer_name, model_name, new_head, outputs_of
@@ -32,6 +33,8 @@ def unused_head(execution: Execution) -> Iterator[Report]:
             continue
         if module.kind in CONTAINERS or event.name in execution.facts.used_attributes:
             continue
+        if execution.guesses and is_computed(event.site):
+            continue  # the name goes with the model, and neither is known
         if module.children.get(event.name) != event.new or not execution.forward_is_the_librarys(model):
             continue
         kinds = execution.kinds_in(event.new)

@@ -499,3 +499,9 @@ def deepcopy(call: CallSite) -> Value:
     if type(thing) in (Sequence, Dictionary, StateDict):
         return call.state.allocate(thing, call.site)
     return value
+
+
+@effect("enum.auto")
+def auto(call: CallSite) -> Value:
+    """The value of a member of an enumeration: whatever it is, that of no other member."""
+    return Tuple(("enum.auto", id(call.site)))
