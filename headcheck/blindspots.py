@@ -130,8 +130,9 @@ def unreached(executions: Sequence[Execution]) -> Iterator[Replacement]:
         return
     reached = frozenset().union(*(execution.machine.reached for execution in executions))
     cut = any(execution.cut for execution in executions)
+    kept = frozenset().union(*(execution.sites for execution in executions)) if cut else reached
     for operation, name in executions[0].facts.head_sites:
-        if id(operation) not in reached:
+        if id(operation) not in reached & kept:
             words = "reading stopped before" if cut else "no path that headcheck followed comes here"
             yield Replacement(operation, "", name, Reason("limit" if cut else "unreached", words))
 

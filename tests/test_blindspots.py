@@ -9,6 +9,7 @@ import pytest
 
 from headcheck import blindspots
 from headcheck.findings import Run
+from headcheck.interpreter.budget import Budget
 from headcheck.report import show, statistics
 from tests.reading import follow, read
 
@@ -117,6 +118,19 @@ def test_a_container_that_is_known_on_another_path():
 
 def test_what_no_path_comes_by():
     assert reasons(f"import sys\nm = models.resnet18()\nsys.exit()\n{HEAD}") == [("fc", "unreached")]
+
+
+def test_a_path_that_was_left_out(monkeypatch):
+    monkeypatch.setattr(Budget, "most_paths", lambda budget: 1)
+    script = """
+    import sys
+    m = models.resnet18()
+    if len(sys.argv) > 1:
+        m.fc = nn.Linear(512, 4)
+    else:
+        m.fc = nn.Linear(512, 5)
+    """
+    assert sorted(map(str, reasons(script))) == ["('fc', 'limit')", "('fc', None)"]
 
 
 def test_stems_and_norms_are_no_heads():
