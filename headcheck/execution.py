@@ -706,9 +706,11 @@ class Execution:
             value = parts_[-1] if kind == "unary" else parts_[0] if kind in ("call", "attribute") else None
         return False
 
-    def optimized_elsewhere(self, ref: Ref) -> bool:
-        """Whether an optimizer on another path of the file holds, or may hold, a parameter of a module."""
-        others = (e for e in self.family if e is not self and ref.address in e.state.heap)
+    def optimized_elsewhere(self, ref: Ref, model: Model) -> bool:
+        """Whether an optimizer on another path that builds a model holds, or may hold, a parameter of a part of it."""
+        others = (
+            e for e in self.family if e is not self and ref.address in e.state.heap and e.passes(model.built.site)
+        )
         return any(execution.optimized(ref) is not False for execution in others)
 
     def output_used(self, model: Model, outputs: tuple[str, ...]) -> bool:

@@ -196,8 +196,14 @@ def auxiliary_head_left(execution: Execution) -> Iterator[Report]:
 
 @check("HC205")
 def unknown_model(execution: Execution) -> Iterator[Report]:
-    """A builder or model name that the library does not have."""
+    """A builder, a model's name or one of its weights that the library does not have."""
     for event in execution.of(events.UnknownName):
+        members = catalog.weights(event.namespace)
+        if members is not None:
+            close = catalog.nearest(event.name, [*members, "DEFAULT"])
+            message = f"{event.namespace.rpartition('.')[2]} has no weights `{event.name}`"
+            yield Report("HC205", event.site, message, f"did you mean `{close[0]}`?" if close else "")
+            continue
         if event.namespace == "timm.create_model":
             yield unknown_timm_model(event)
             continue

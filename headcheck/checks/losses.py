@@ -97,6 +97,9 @@ def loss_target_shape(execution: Execution) -> Iterator[Report]:
         elif event.kind in LABELLED and len(output.shape) == len(target.shape) == 2 and target.dtype == "long":
             message = f"{event.kind} wants class labels in one dimension, the target is {batch_words(target.shape)}"
             yield Report("HC109", event.site, message, "target.squeeze(1)")
+        elif event.kind in LABELLED and output.shape and differ(output.shape[:1], target.shape[:1]):
+            message = f"the output{made} is {batch_words(output.shape)}, the target {batch_words(target.shape)}"
+            yield Report("HC109", event.site, message, "both need as many pictures")
 
 
 LABELLED = frozenset({"CrossEntropyLoss", "NLLLoss"})

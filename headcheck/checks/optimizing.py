@@ -50,7 +50,7 @@ def optimizer_misses_head(execution: Execution) -> Iterator[Report]:
         listing = execution.parameters(change.new)
         if not listing.complete or not any(execution.trainable(parameter) for _, parameter in listing.items):
             continue
-        if execution.optimized(change.new) is not False or execution.optimized_elsewhere(change.new):
+        if execution.optimized(change.new) is not False or execution.optimized_elsewhere(change.new, model):
             continue
         if not execution.forward_is_the_librarys(model):
             continue

@@ -107,9 +107,12 @@ def holds(execution: Execution, address: Address, inner: set[Address]) -> bool:
 
 
 def refused_inside(execution: Execution, address: Address) -> bool:
-    """Whether a layer is known to refuse what reaches it while a module is called."""
-    calls = {id(event.site) for event in execution.of(events.Called) if event.module == address}
-    return any(id(event.site) in calls for event in execution.of(events.Mismatched))
+    """Whether a layer is known to refuse what reaches it while a module is called, on whatever path."""
+    for other in execution.family:
+        calls = {id(event.site) for event in other.of(events.Called) if event.module == address}
+        if any(id(event.site) in calls for event in other.of(events.Mismatched)):
+            return True
+    return False
 
 
 def instead(execution: Execution, model: Model) -> str:

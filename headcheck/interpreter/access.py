@@ -71,6 +71,8 @@ def get_attribute(machine: Machine, state: State, of: Value, name: str, site: Op
             return symbol("groups", "param_groups", of)
         return Method(of, name)
     if kind is Library:
+        if of.name.endswith("_Weights") and name.isupper() and not state.guards and is_no_member(of.name, name):
+            state.log(events.UnknownName(site, of.name, name))
         return Namespace(of.name) if name == "__dict__" else Library(member_name(of.name, name))
     if kind is Own:
         return modules.namespace(state, of, site) if name == "__dict__" else modules.member(state, of, name)
@@ -126,6 +128,26 @@ NAMED: dict[type, Callable[[Machine, Any], Value]] = {
     Class: lambda machine, of: of.name,
     Library: lambda machine, of: _last_name(of),
 }
+
+
+DISCARDED: dict[type, frozenset[str]] = {
+    Module: frozenset(["cpu", "cuda", "eval", "half"]),
+    Optimizer: frozenset(["step", "zero_grad"]),
+}
+
+
+def log_discarded(state: State, of: Value, name: str, site: Operation) -> None:
+    """Log a method that is a statement of its own: it was meant to be called."""
+    from headcheck.semantics.gradients import is_loss
+
+    if name in DISCARDED.get(type(state.object(of)), ()) or (name == "backward" and is_loss(state, of)):
+        state.log(events.Uncalled(site, name, "method"))
+
+
+def is_no_member(enum: str, name: str) -> bool:
+    """Whether the library has no weights of this name in an enum of weights."""
+    members = catalog.weights(enum)
+    return members is not None and name not in members and name != "DEFAULT"
 
 
 def class_attribute(cls: Class, name: str) -> tuple[Value, Class] | None:
@@ -254,10 +276,10 @@ def probe(machine: Machine, state: State, ref: Ref, name: str, site: Operation) 
         return Method(ref, name)
     if removed:
         return DELETED
-    return _beyond(machine, module, ref, name)
+    return _beyond(machine, state, module, ref, name)
 
 
-def _beyond(machine: Machine, module: Module, ref: Ref, name: str) -> Value:
+def _beyond(machine: Machine, state: State, module: Module, ref: Ref, name: str) -> Value:
     """An attribute that is neither child, field nor method of every module."""
     known = None
     if module.node is not None:
@@ -269,7 +291,9 @@ def _beyond(machine: Machine, module: Module, ref: Ref, name: str) -> Value:
         signature = catalog.layer(module.kind)
         known = signature is None or name in signature.parameters or name in catalog.layer_attributes(module.kind)
     elif module.cls is not None:
-        return DELETED if lacks(machine, module, name) else symbol("attribute", f"{module.cls.name}.{name}", ref, name)
+        return (
+            DELETED if lacks(machine, state, ref, name) else symbol("attribute", f"{module.cls.name}.{name}", ref, name)
+        )
     # A name with an underscore is somebody's own, but `_fc` and its like are what other libraries call their heads.
     private = known is False and name[0] == "_" and name.lstrip("_") not in catalog.part_names()
     if known is False and not private and not machine.may_be_assigned(name) and not is_own_method(machine, name):
@@ -279,17 +303,36 @@ def _beyond(machine: Machine, module: Module, ref: Ref, name: str) -> Value:
     return symbol("attribute", f"{module.kind.rsplit('.', 1)[-1]}.{name}", ref, name)
 
 
-def lacks(machine: Machine, module: Module, name: str) -> bool:
+def lacks(machine: Machine, state: State, ref: Ref, name: str) -> bool:
     """Whether a network of the script surely has no such attribute: it is made by the script itself, it and its bases
-    are known in full, and no code sets one of this name on anything. What a base class only speaks of may be set by
-    classes elsewhere."""
+    are known in full, and no code sets one of this name on anything, or has done so yet. What a base class only speaks
+    of may be set by classes elsewhere."""
+    from headcheck.semantics import lightning
+
+    module: Module = state.heap[ref.address]
     assert module.cls is not None
-    if module.site.node is None or not module.known or heap.library_bases(module.cls) != {"torch.nn.Module"}:
+    bases = heap.library_bases(module.cls) - {"torch.nn.Module"}
+    if module.site.node is None or not module.known or not bases <= lightning.MODULES:
+        return False
+    if bases and lightning.has(name):
         return False
     if any(class_attribute(module.cls, hook) for hook in ("__getattr__", "__getattribute__")):
         return False
     declared = any(name in cls.fields for cls in (module.cls, *module.cls.bases) if type(cls) is Class)
-    return not declared and machine.facts.assigned_attributes.keys().isdisjoint((name, ANY))
+    assigned = machine.facts.assigned_attributes
+    if declared or ANY in assigned:
+        return False
+    return name not in assigned or comes_later(machine, state, ref, assigned[name])
+
+
+def comes_later(machine: Machine, state: State, ref: Ref, sites: frozenset[int]) -> bool:
+    """Whether none of the operations that set an attribute somewhere has set one of this module so far, though nothing
+    could go another way: each has run and set another's, or the module is still being made. A method that nothing calls
+    does not know which others ran before it."""
+    if state.conditions or state.guesses or state.cut:
+        return False
+    reached = machine.reached if machine.reached_at_home is None else machine.reached_at_home
+    return ("making", ref.address) in state.facts or sites <= reached
 
 
 def is_of_timm(module: Module) -> bool:

@@ -28,6 +28,7 @@ from headcheck.interpreter.values import (
     Split,
     Super,
     Symbol,
+    Tensor,
     Tuple,
     Value,
     label,
@@ -188,13 +189,14 @@ def call_class(
             state.heap[ref.address] = thing._replace(known=False)
         call_unknown(machine, state, symbol("function", cls.name, init[0].code), arguments, keywords, site)
         return answer(state, ref)
-    if all(type(base) in (Library, Class) for base in all_bases(cls)) and heap.library_bases(cls) == {
-        "torch.nn.Module"
-    }:
+    known = all(type(base) in (Library, Class) for base in all_bases(cls))
+    if known and heap.library_bases(cls) and heap.library_bases(cls) <= NETWORKS:
         state.facts["bare", ref.address] = True
+    state.facts["making", ref.address] = True
     after = enter(machine, state, init[0], (ref, *arguments), keywords, site, ref, init[1])
     for one in after:
         access.initialised(one, ref)
+        one.facts.pop(("making", ref.address), None)
         one.result = ref
     return after
 
@@ -207,14 +209,17 @@ def make_object(machine: Machine, cls: Class, site: Operation) -> Module | Insta
     return Module("script", site, cls=cls, known=known)
 
 
-PLAIN_BASES = {
+NETWORKS = {
     "torch.nn.Module",
-    "torch.nn.Sequential",
-    "builtins.object",
-    "abc.ABC",
     "pytorch_lightning.LightningModule",
     "lightning.LightningModule",
     "lightning.pytorch.LightningModule",
+}
+PLAIN_BASES = {
+    *NETWORKS,
+    "torch.nn.Sequential",
+    "builtins.object",
+    "abc.ABC",
 }
 
 
@@ -396,6 +401,8 @@ def symbol_method(
         if type(dimension) is int:
             return size_of(owner, dimension)
         return symbol("shape", f"{label(owner)}.shape", owner) if dimension is None else None
+    if name == "view" and len(arguments) > 1 and all(type(size) in (int, Symbol) for size in arguments):
+        return Tensor(tuple(None if type(size) is int and size < 0 else size for size in arguments))
     if name in ("to", "cuda", "cpu", "float", "contiguous") and type(owner) is Symbol:
         return owner  # the same tensor, elsewhere or in another type
     return None

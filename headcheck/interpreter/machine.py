@@ -136,6 +136,7 @@ class Machine:
         self.turns: list[tuple[Any, ...]] = []
         self.speaking: dict[int, bool] = {}  # whether the body of a function speaks of models
         self.reached: set[int] = set()  # the operations that put something somewhere, as far as paths came by them
+        self.reached_at_home: frozenset[int] | None = None  # the same when the module's body had run
 
     def read_code(self, module: str, block: Block) -> None:
         """The run comes to the code of a module."""
@@ -299,6 +300,8 @@ def on_get_attribute(machine: Machine, op: GetAttribute, state: State) -> list[S
 
 
 def get_attribute(machine: Machine, op: GetAttribute, state: State, of: Value) -> None:
+    if op.discarded:
+        access.log_discarded(state, of, op.name, op)
     value = access.get_attribute(machine, state, of, op.name, op)
     state.env[op.target] = state.resolve(value) if type(value) is Symbol else value
 

@@ -9,7 +9,7 @@ from headcheck import events
 from headcheck.execution import Execution, FileFacts
 from headcheck.interpreter.access import class_attribute
 from headcheck.interpreter.calls import call_value
-from headcheck.interpreter.heap import Instance, Module
+from headcheck.interpreter.heap import Instance, Module, subtree
 from headcheck.interpreter.machine import Machine
 from headcheck.interpreter.modules import ROOT, Project
 from headcheck.interpreter.quiet import Quiet
@@ -22,6 +22,7 @@ MOST_ENTRIES = 200
 MOST_HOMES = 4  # paths through an `__init__` from whose ends the methods are followed
 STAGES = ("configure_model", "setup")  # what Lightning calls before everything else, in this order
 RUNNING = ("forward", "training_step", "configure_optimizers")
+LAYERS = ("torch.nn.Linear", "torch.nn.Conv2d")
 SITE = Operation(None)  # where the calls come from that the script does not make
 
 
@@ -82,6 +83,7 @@ def run_entries(machine: Machine, ends: list[State], entries: list[Entry]) -> li
     """
     base = ends[0]
     quiet, by_script = Quiet(machine, base), frozenset(machine.called)
+    machine.reached_at_home = frozenset(machine.reached)
     followed: list[State] = []
     targets = [t for t in uncalled(ends)[:MOST_ENTRIES] if type(t) is Class or t.code not in machine.called]
     targets = [target for target in targets if not is_quiet(quiet, target)]
@@ -93,6 +95,29 @@ def run_entries(machine: Machine, ends: list[State], entries: list[Entry]) -> li
             followed.extend(run_class(machine, ends, target, entries, by_script))
         elif target.code not in machine.called:
             followed.extend(run_entry(machine, base, target, entries))
+    return followed + run_stacks(machine, base)
+
+
+def run_stacks(machine: Machine, base: State) -> list[State]:
+    """Call each Sequential of the file that stands alone, if it holds a layer that the script made, an optimizer trains
+    it, and the script itself does not call it."""
+    trained = {p.owner.address for e in base.happened() if type(e) is events.Optimized for p in e.parameters}
+    called = {e.module for e in base.happened() if type(e) is events.Called}
+    modules = [thing for thing in base.heap.values() if type(thing) is Module]
+    called |= {child.address for thing in modules for child in thing.children.values() if type(child) is Ref}
+    followed: list[State] = []
+    for value in dict.fromkeys(v for v in base.globals[ROOT].values() if type(v) is Ref):
+        thing = base.object(value)
+        if type(thing) is not Module or thing.kind != "torch.nn.Sequential" or thing.node or thing.home:
+            continue
+        held = (base.object(child) for child in thing.children.values())
+        if not any(type(child) is Module and child.kind in LAYERS and child.node is None for child in held):
+            continue
+        if value.address not in called and any(part.address in trained for _, part in subtree(base, value)):
+            state = base.fork()
+            state.log(events.Entered(SITE, "forward"))
+            given = symbol("parameter", "x", value.address, "x")
+            followed.extend(call_value(machine, state, value, (given,), {}, thing.site))
     return followed
 
 

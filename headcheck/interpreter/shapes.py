@@ -51,7 +51,7 @@ def flow(state: State, part: Part, shape: Shape | None, path: str = "", sized: P
     if shape is None:
         return Flow(None, sized=sized)
     kind = kind_of(state, part)
-    if kind in SEQUENTIAL:
+    if kind in SEQUENTIAL or is_library_stack(state, part, kind):
         children = children_of(state, part)
         if children is None:
             return Flow(None, sized=sized)
@@ -68,6 +68,12 @@ def flow(state: State, part: Part, shape: Shape | None, path: str = "", sized: P
     averages = result is not None and len(shape) == len(result) == 1 and shape != result
     fixes = result is not None and (kind in SIZED or averages)
     return Flow(result, sized=here if fixes else sized)
+
+
+def is_library_stack(state: State, part: Part, kind: str) -> bool:
+    """Whether a part is a Sequential under another name, as the library made it."""
+    module = None if isinstance(part, Node) else module_of(state, part)
+    return kind == "torchvision.models.segmentation.fcn.FCNHead" and module is not None and module.node is not None
 
 
 def chained(state: State, stack: Part, path: str) -> Flow:

@@ -58,13 +58,16 @@ class Move(Operation):
 
 
 class GetAttribute(Operation):
-    __slots__ = ("name", "of", "target")
+    """`discarded`: the attribute is a statement of its own, so that nothing can come of reading it."""
+
+    __slots__ = ("discarded", "name", "of", "target")
 
     def __init__(self, node: Any, target: Variable, of: Operand, name: str) -> None:
         self.node = node
         self.target = target
         self.of = of
         self.name = name
+        self.discarded = False
 
 
 class SetAttribute(Operation):

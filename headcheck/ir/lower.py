@@ -346,6 +346,8 @@ class _Lowering:
         if isinstance(last, Compare) and isinstance(node.value, cst.Comparison):
             left = node.value.left
             last.discarded = left.attr.value if isinstance(left, cst.Attribute) else ""
+        elif isinstance(last, GetAttribute) and isinstance(node.value, cst.Attribute):
+            last.discarded = True
 
     def assign(self, node: cst.Assign) -> None:
         value = self.lazy(node.value) if isinstance(node.value, cst.GeneratorExp) else self.expression(node.value)

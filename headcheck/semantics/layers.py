@@ -222,6 +222,7 @@ RULES: dict[str, Callable[[str, Get, Shape], Result]] = {
     "torchvision.models.segmentation.deeplabv3.DeepLabHead": segmentation_head,
     "torchvision.models.segmentation.fcn.FCNHead": segmentation_head,
     "torch.nn.LayerNorm": layer_norm,
+    "torchvision.models.convnext.LayerNorm2d": same,
     "torch.nn.PReLU": prelu,
     **dict.fromkeys(RANKS, ranked),
     **{f"torch.nn.Conv{n}d": convolution for n in (1, 2, 3)},

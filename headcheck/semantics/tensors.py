@@ -6,7 +6,7 @@ A function and the method of the same name are one entry here: `Use` has the ten
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from math import prod
 from typing import Any, NamedTuple
 
@@ -110,9 +110,19 @@ def dims_of(tensor: Value) -> tuple[Value, ...] | None:
 
 def product_of(sizes: tuple[Value, ...]) -> tuple[int, Counter[Value]] | None:
     """A product of sizes: (the known part, the unknown ones)."""
-    known = prod(size for size in sizes if type(size) is int)
-    unknown_ones = [size for size in sizes if type(size) is not int]
+    factors = [factor for size in sizes for factor in factors_of(size)]
+    known = prod(size for size in factors if type(size) is int)
+    unknown_ones = [size for size in factors if type(size) is not int]
     return (known, Counter(unknown_ones)) if all(type(size) is Symbol for size in unknown_ones) else None
+
+
+def factors_of(size: Value) -> Iterator[Value]:
+    """A size, or the two and more that the script multiplied to get it: ``batch * frames``."""
+    if type(size) is Symbol and isinstance(size.key, tuple) and size.key[:2] == ("binary", "Multiply"):
+        for factor in size.key[2:]:
+            yield from factors_of(factor)
+    else:
+        yield size
 
 
 def quotient(whole: tuple[Value, ...], part: tuple[Value, ...]) -> Value:

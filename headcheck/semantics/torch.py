@@ -5,7 +5,7 @@ from __future__ import annotations
 from headcheck import catalog, events
 from headcheck.catalog.entry import REQUIRED, Signature
 from headcheck.interpreter import access, heap
-from headcheck.interpreter.heap import DELETED, Dictionary, Module, Optimizer
+from headcheck.interpreter.heap import DELETED, Dictionary, Module, Optimizer, Sequence
 from headcheck.interpreter.iterate import items_of
 from headcheck.interpreter.operators import public_name
 from headcheck.interpreter.values import (
@@ -16,6 +16,7 @@ from headcheck.interpreter.values import (
     Parameter,
     Parameters,
     Ref,
+    Tensor,
     Tuple,
     Value,
     symbol,
@@ -51,6 +52,9 @@ def layer(call: CallSite) -> Value:
 
 def make_layer(call: CallSite, kind: str, signature: Signature) -> Value:
     """A layer with its arguments under their parameters' names, defaults filled in."""
+    given = call.arguments[0] if call.arguments else None
+    if type(given) is Tensor and (given.maker, given.source) != (None, None):  # ``nn.Flatten(x)``
+        call.state.log(events.Uncalled(call.site, kind.rsplit(".", 1)[-1], "layer"))
     arguments, children = bind(call, signature)
     made = call.state.allocate(Module(kind, call.site, arguments=arguments, children=children), call.site)
     call.state.log(events.Created(call.site, made.address, children))
@@ -214,6 +218,21 @@ def mode(call: CallSite) -> Value:
             call.state.heap[part.address] = call.state.heap[part.address]._replace(training=training)
         call.state.log(events.ModeSet(call.site, call.receiver.address, training))
     return call.receiver
+
+
+@method(Module, "items", "keys", "values")
+def entries(call: CallSite) -> Value:
+    """What a ModuleDict holds."""
+    thing = module(call)
+    if thing.kind != "torch.nn.ModuleDict" or not thing.known:
+        return unknown(call)
+    pairs = [(name, heap.get_child(call.state, call.receiver, name, call.site)) for name in heap.child_names(thing)]
+    parts: dict[str, list[Value]] = {
+        "items": [Tuple(pair) for pair in pairs],
+        "keys": [name for name, _ in pairs],
+        "values": [value for _, value in pairs],
+    }
+    return call.state.allocate(Sequence(tuple(parts[call.name])), call.site)
 
 
 @method(Module, "add_module", "register_module")

@@ -10,7 +10,7 @@ these holds of it and not of the clean script:
   many there are (`# classes: …` in the clean one), or if none of its layers is left in the model;
 - a layer that the script made does not learn: it is frozen, its gradient is missing, it is not in `optimizer`, or no
   step that the script takes itself changes it any more;
-- the optimizer holds frozen parameters;
+- the optimizer holds parameters that were to learn and are frozen, or gradients are never cleared;
 - the library's part was to be frozen and nothing of it is, or some of it was to learn and nothing does;
 - some BatchNorm or Dropout layers were in evaluation mode, and none is.
 
@@ -57,9 +57,9 @@ class Shown:
 
     `made` are the parameters of layers that the script itself made, `learning` those that require a gradient, `dead`
     those of them that got none; `optimized` those in the optimizer (None if there is no optimizer); `stepped` those
-    that a step of the script's own changed; `resting` the BatchNorm and Dropout layers in evaluation mode, at the
-    script's end or in the pass after it; `rows` the lines of the script that were run; `outside` says that no rule
-    speaks of the error.
+    that a step of the script's own changed; `cleared` says that it clears gradients; `resting` the BatchNorm and
+    Dropout layers in evaluation mode, at the script's end or in the pass after it; `rows` the lines of the script that
+    were run; `outside` says that no rule speaks of the error.
     """
 
     error: str = ""
@@ -72,6 +72,7 @@ class Shown:
     dead: set[str] = field(default_factory=set)
     optimized: set[str] | None = None
     stepped: set[str] = field(default_factory=set)
+    cleared: bool = False
     resting: set[str] = field(default_factory=set)
     rows: set[int] = field(default_factory=set)
 
@@ -96,7 +97,7 @@ def run(text: str, argv: tuple[str, ...], tracing: bool = False) -> Shown:
         with (
             world(text),
             made_by_script(made),
-            steps(stepped),
+            steps(shown, stepped),
             mock.patch.object(sys, "argv", ["script.py", *argv]),
             quiet(),
             traced(shown.rows) if tracing else contextlib.nullcontext(),
@@ -222,8 +223,8 @@ def world(text: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def steps(stepped: set[int]) -> Iterator[None]:
-    """Collect the ids of the parameters that optimizers' steps change."""
+def steps(shown: Shown, stepped: set[int]) -> Iterator[None]:
+    """Collect the ids of the parameters that optimizers' steps change, and note if gradients are cleared."""
 
     def noting(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
         for parameter in (p for group in optimizer.param_groups for p in group["params"] if p.grad is not None):
@@ -231,9 +232,15 @@ def steps(stepped: set[int]) -> Iterator[None]:
             if hasattr(parameter, "_device"):  # a simulated one, which gradients do not take over
                 parameter.grad._device = parameter._device
 
+    def clearing(optimizer: torch.optim.Optimizer, set_to_none: bool = True) -> None:
+        shown.cleared = True
+        clear(optimizer, set_to_none)
+
+    clear = torch.optim.Optimizer.zero_grad
     handle = register_optimizer_step_pre_hook(noting)
     try:
-        yield
+        with mock.patch.object(torch.optim.Optimizer, "zero_grad", clearing):
+            yield
     finally:
         handle.remove()
 
@@ -254,7 +261,7 @@ def made_by_script(made: set[nn.Module]) -> Iterator[None]:
         frame, called = sys._getframe(1), "__init__"
         while frame.f_back is not None and frame.f_code.co_filename != "script.py":
             frame, called = frame.f_back, frame.f_code.co_name
-        if called == "__init__":  # otherwise the script called a builder
+        if called in ("__init__", "reset_classifier"):  # otherwise the script called a builder
             made.add(module)
 
     with mock.patch.object(nn.Module, "__init__", noting):
@@ -337,9 +344,11 @@ def compare(was: Shown, shown: Shown, classes: int | None) -> Verdict:
     ):
         if names:
             return Verdict("wrong", f"{sorted(names)[0]} {fault}")
-    idle = (shown.optimized or set()) & was.shapes.keys() - shown.learning
-    if idle and was.optimized is not None and was.optimized <= was.learning:
+    idle = (shown.optimized or set()) & was.learning - shown.learning
+    if idle:
         return Verdict("wrong", f"{sorted(idle)[0]} is in the optimizer and frozen")
+    if was.cleared and not shown.cleared:
+        return Verdict("wrong", "gradients are never cleared")
     free = classes is None and bool(shown.made or not was.made)
     if shown.outputs != was.outputs:
         recounted = [one[1:] for one in shown.outputs] == [one[1:] for one in was.outputs]

@@ -1,0 +1,44 @@
+"""Lightning: what its modules have besides those of torch, and what its trainer does to a model."""
+
+from __future__ import annotations
+
+import re
+
+from headcheck.interpreter.heap import Instance
+from headcheck.interpreter.values import Library, Value
+from headcheck.semantics.python import unknown
+from headcheck.semantics.registry import CallSite, effect
+
+NAMES = ("pytorch_lightning", "lightning", "lightning.pytorch")
+MODULES = frozenset(f"{name}.LightningModule" for name in NAMES)
+# Of Lightning 1 and 2. What only some versions have counts as there.
+ATTRIBUTES = frozenset([
+    "add_to_queue", "all_gather", "automatic_optimization", "backward", "clip_gradients", "current_epoch",
+    "datamodule", "device", "device_mesh", "dtype", "example_input_array", "fabric", "freeze", "get_from_queue",
+    "get_progress_bar_dict", "global_rank", "global_step", "grad_norm", "hparams", "hparams_initial",
+    "load_from_checkpoint", "local_rank", "log", "log_dict", "log_grad_norm", "logger", "loggers", "lr_schedulers",
+    "manual_backward", "metrics", "model_size", "on_gpu", "optimizers", "precision", "prepare_data", "print",
+    "save_hyperparameters", "setup", "strict_loading", "summarize", "tbptt_split_batch", "teardown",
+    "to_onnx", "to_tensorrt", "to_torchscript", "toggle_optimizer", "toggled_optimizer", "trainer",
+    "transfer_batch_to_device", "truncated_bptt_steps", "unfreeze", "untoggle_optimizer",
+])  # fmt: skip
+HOOKS = re.compile(r"_.*|on_.*|configure_.*|use_.*|optimizer_.*|lr_scheduler_.*|.*_(step|end|dataloaders?)|[A-Z_]+")
+
+
+def has(name: str) -> bool:
+    """Whether every Lightning module may have an attribute."""
+    return name in ATTRIBUTES or HOOKS.fullmatch(name) is not None
+
+
+@effect(*(f"{name}.Trainer" for name in NAMES))
+def trainer(call: CallSite) -> Value:
+    """A trainer without callbacks trains a model and leaves its parts and flags as they are."""
+    if not {"callbacks", "**"}.isdisjoint(call.keywords):
+        return unknown(call)
+    work = {name: Library(f"pytorch_lightning.Trainer.{name}") for name in ("fit", "validate", "test")}
+    return call.state.allocate(Instance(None, dict(work), call.site), call.site)
+
+
+@effect(*(f"pytorch_lightning.Trainer.{name}" for name in ("fit", "validate", "test")))
+def train(call: CallSite) -> Value:
+    return None
