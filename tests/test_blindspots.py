@@ -120,6 +120,11 @@ def test_what_no_path_comes_by():
     assert reasons(f"import sys\nm = models.resnet18()\nsys.exit()\n{HEAD}") == [("fc", "unreached")]
 
 
+def test_a_head_that_is_only_taken_out():
+    assert reasons("import sys\nm = models.resnet18()\nsys.exit()\nm.fc = nn.Sequential()") == []
+    assert reasons("m = nowhere()\nm.fc = nn.Sequential()\nm.head = nn.Identity()") == []
+
+
 def test_a_path_that_was_left_out(monkeypatch):
     monkeypatch.setattr(Budget, "most_paths", lambda budget: 1)
     script = """

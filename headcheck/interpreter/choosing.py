@@ -433,9 +433,9 @@ def left_open(state: State, ref: Ref) -> State:
 
 
 def is_listed(state: State, key: Value) -> bool:
-    """Whether the script itself lists what a value may be."""
+    """Whether the script itself lists what a value may be, few enough to try each."""
     leaf = leaf_of(key)
-    return leaf is not None and ("in", leaf) in state.facts
+    return leaf is not None and 0 < len(state.facts.get(("in", leaf), ())) <= MOST_LISTED
 
 
 def representatives(builders: list[Builder], most: int) -> tuple[list[Builder], bool]:

@@ -96,7 +96,9 @@ def head_sites(block: Block) -> list[tuple[Operation, str]]:
             reads[operation.target] = operation.name
         elif isinstance(operation, Call):
             function = str(operation.function)
-            if reads.get(function, function) in HEAD_LAYERS:
+            name = reads.get(function, function)
+            # An empty Sequential takes a head out.
+            if name in HEAD_LAYERS and (name != "Sequential" or operation.arguments):
                 layers.add(operation.target)
         elif isinstance(operation, SetAttribute):
             if operation.value in layers and operation.of != "self":

@@ -496,6 +496,38 @@ def test_what_a_dict_says_of_a_model_goes_with_it():
     assert found(text) == []
 
 
+def test_a_long_list_is_not_tried_name_by_name():
+    names = [
+        "resnet18",
+        "resnet34",
+        "resnet50",
+        "resnet101",
+        "vgg11",
+        "vgg13",
+        "vgg16",
+        "vgg19",
+        "vit_b_16",
+        "vit_l_16",
+    ]
+    table = {
+        name: {"head": ["heads"] if "vit" in name else ["classifier", 6] if "vgg" in name else ["fc"]} for name in names
+    }
+    table |= {f"{name}_2": {"head": ["heads"]} for name in names}
+    text = script(f"""
+    TABLE = {table}
+    if arch not in TABLE.keys():
+        raise ValueError(arch)
+    head = TABLE[arch]["head"]
+    m = getattr(models, arch)()
+    part = getattr(m, head[0])
+    if head[0] == "heads":
+        m.heads = nn.Linear(part.head.in_features, 2)
+    """)
+    assert found(text) == []
+    few = text.replace(str(table), str({name: table[name] for name in names[::4]}))
+    assert found(few) == []
+
+
 def test_what_no_model_of_the_library_has_is_asked_of_another():
     assert found(script("    m = models.__dict__[arch]()\n    m.bert.pooler\n")) == []
     assert found(script("    m = models.__dict__[arch]()\n    m.last_linear.weight\n")) == [(row(2), "HC202")]
