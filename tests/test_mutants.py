@@ -14,7 +14,7 @@ if importlib.util.find_spec("torchvision") is None:
 from tests.mutants.clean import scripts
 from tests.mutants.recall import all_mutants, answer, findings
 
-SCRIPTS, EACH = 20, 5  # a sample of some 3,300; a mutant takes about a third of a second
+SCRIPTS, EACH = 20, 5  # of some 3,400; a mutant takes about a quarter of a second
 RECALL = 0.95
 
 

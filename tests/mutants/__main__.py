@@ -36,17 +36,28 @@ def main() -> int:
     return int(any(a.kind == "false alarm" for a in answers))
 
 
+COLUMNS = ("found", "miss", "false alarm", "right", "open", "left out")
+
+
 def report(answers: list[Answer]) -> None:
-    by_kind: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
-    for one in answers:
-        by_kind[one.mutant.kind][one.kind] += 1
-        by_kind["all"][one.kind] += 1
-    columns = ("found", "miss", "false alarm", "right", "open", "left out")
-    print(f"{'':12}" + "".join(f"{column:>12}" for column in columns) + f"{'recall':>10}")
-    for kind, counts in sorted(by_kind.items(), key=lambda pair: (pair[0] == "all", pair[0])):
+    """Two tables: by clean script, and by kind of change."""
+    table([(one.mutant.script, one) for one in answers])
+    table([(one.mutant.kind, one) for one in answers])
+    flagged = sum(one.verdict.word == "open" and bool(one.found) for one in answers)
+    print(f"open and flagged: {flagged}")
+
+
+def table(answers: list[tuple[str, Answer]]) -> None:
+    rows: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+    for name, one in answers:
+        rows[name][one.kind] += 1
+        rows["all"][one.kind] += 1
+    width = max(map(len, rows), default=3)
+    print(f"\n{'':{width}}" + "".join(f"{column:>12}" for column in COLUMNS) + f"{'recall':>10}")
+    for name, counts in sorted(rows.items(), key=lambda pair: (pair[0] == "all", pair[0])):
         wrong = counts["found"] + counts["miss"]
         recall = f"{100 * counts['found'] / wrong:.1f} %" if wrong else "-"
-        print(f"{kind:12}" + "".join(f"{counts[column]:12}" for column in columns) + f"{recall:>10}")
+        print(f"{name:{width}}" + "".join(f"{counts[column]:12}" for column in COLUMNS) + f"{recall:>10}")
 
 
 if __name__ == "__main__":
