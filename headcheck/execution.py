@@ -423,12 +423,10 @@ class Execution:
 
     def covers(self, flagged: events.Flagged, ref: Ref) -> bool:
         """Whether setting flags at an event reached some parameter below a module."""
-        below = {address.address for _, address in heap.subtree(self.state, ref)}
+        below = self.parts_of(ref)
         if flagged.module in below:
             return True
-        if flagged.paths is not None:
-            return False
-        return any(r.address in below for _, r in heap.subtree(self.state, Ref(flagged.module)))
+        return flagged.paths is None and not below.isdisjoint(self.parts_of(Ref(flagged.module)))
 
     def built_with(self, part: Part, name: str) -> Any:
         """A layer's size as it was made, whatever was written to it later."""
@@ -606,7 +604,14 @@ class Execution:
 
     def parts_of(self, ref: Ref) -> set[Address]:
         """The modules that have an address below (and with) a module."""
-        return {part.address for _, part in heap.subtree(self.state, ref)}
+        known = self._parts.get(ref.address)
+        if known is None:
+            known = self._parts[ref.address] = {part.address for _, part in heap.subtree(self.state, ref)}
+        return known
+
+    @cached_property
+    def _parts(self) -> dict[Address, set[Address]]:
+        return {}
 
     def ambient(self) -> bool:
         """Whether code of the file sets how tensors are made or computed with: a default device or dtype, autocast."""

@@ -53,7 +53,7 @@ def over_paths(code: str, seen: Seen, executions: list[Execution]) -> tuple[Exec
     others = [e for e in [*passing, *beside(sure, known)] if id(e) not in showing]
     for execution, report in sorted(sure, key=lambda pair: (pair[0].defaults, len(pair[0].conditions))):
         conditions = needed(execution, [e for e, _ in sure], others)
-        doubts = [*conditions, *shared_conditions(execution, sure)] if execution.cut else conditions
+        doubts = shared_conditions(execution, sure) if execution.cut and not others else conditions
         if any(invented for _, _, invented in doubts):
             continue  # nobody knows if the path that shows it can be taken
         if others and execution.defaults and all(not e.defaults for e in others):
@@ -115,8 +115,8 @@ def holds_for_all(guess: Guess, execution: Execution, report: Report, sure: Seen
     if execution.state.ended == "raise":
         return len(shown) == guess.of
     passing = [e for e in executions if not e.doubtful and e.passes(report.site)]
-    if any(e.cut for e in passing):  # a candidate may be among the paths that were left out
-        return len(shown) == guess.of
+    if any(e.cut for e in passing):  # what shows that it does not hold may be among the paths that were left out
+        return guess.kind == "all" and len(shown) == guess.of
     coming = {g.name for e in passing for g in e.guesses if g.group == guess.group} - {None}
     return coming <= shown and (guess.kind == "all" or len(shown) > 1)
 

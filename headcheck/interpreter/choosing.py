@@ -297,6 +297,7 @@ def settle(machine: Machine, state: State, ref: Ref, asked: str) -> list[State]:
                 return [state]
     else:
         every = LIBRARIES[library](chosen.choice.namespace)
+        machine.budget.spent += len(every) // 4
         names = set(consistent(state, key, [builder.name for builder in every]))
         builders = [builder for builder in every if builder.name in names]
     if not is_listed(state, key) and asked and is_odd(asked) and not any(asked in b.attributes for b in builders):

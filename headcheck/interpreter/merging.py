@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from headcheck.events import SOFT
+from headcheck.events import SOFT, Missing, UnknownName
 from headcheck.interpreter.heap import Dictionary, Instance, Module, Sequence, StateDict
 from headcheck.interpreter.state import State, tails
 from headcheck.interpreter.values import Parameter, Tuple, Value, is_plain, symbol
@@ -41,7 +41,7 @@ def merge(states: list[State], relevant: frozenset[str]) -> tuple[list[State], i
 
 
 def cut(states: list[State], most: int) -> list[State]:
-    """So many of some paths: rather those that assumed no failure and that went on, and on which much happened."""
+    """So many of some paths: rather those that assumed no failure, that went on or have a fault, and that did much."""
     if len(states) <= most:
         return states
     kept = sorted(states, key=worth)[:most]
@@ -52,7 +52,10 @@ def cut(states: list[State], most: int) -> list[State]:
 
 def worth(state: State) -> tuple[bool, bool, int]:
     """What a path is worth to be followed further; less comes first."""
-    return state.doubtful, state.ended not in GOING, -state.events[2] if state.events is not None else 0
+    if state.events is None:
+        return state.doubtful, state.ended not in GOING, 0
+    failed = state.ended not in GOING and type(state.events[0]) not in (Missing, UnknownName)
+    return state.doubtful, failed, -state.events[2]
 
 
 def join(one: State, other: State, relevant: frozenset[str]) -> bool:

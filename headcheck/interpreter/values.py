@@ -32,6 +32,7 @@ class Symbol(NamedTuple):
     label: str
     depth: int = 0
     weight: int = 1
+    invented: bool = False
 
 
 class Library(NamedTuple):
@@ -255,19 +256,20 @@ def symbol(kind: str, label: str, *parts: Value) -> Symbol:
     """A derived unknown. Beyond a size its parts are taken as a whole, so that no key grows without bound."""
     depth = 1 + max((p.depth for p in parts if type(p) is Symbol), default=0)
     heft = 1 + sum([p.weight if type(p) is Symbol else weight(p) for p in parts if isinstance(p, tuple)])
+    invented = kind in INVENTED or any(is_invented(p) for p in parts if type(p) in (Symbol, Condition, Not))
     if depth <= MAX_DEPTH and len(label) <= LONGEST_LABEL and heft <= MAX_WEIGHT:
-        return Symbol((kind, *parts), label, depth, heft)
+        return Symbol((kind, *parts), label, depth, heft, invented)
     label = f"{label[: LONGEST_LABEL // 4]}…{label[-LONGEST_LABEL // 4 :]}" if len(label) > LONGEST_LABEL else label
-    return Symbol((kind, *(whole(part) for part in parts)), label, 2, 1 + len(parts))
+    return Symbol((kind, *(whole(part) for part in parts)), label, 2, 1 + len(parts), invented)
 
 
 def whole(value: Value) -> Value:
     """An unknown without what it is made of: still another one for each, and as invented as it was."""
-    if type(value) is Symbol and value.depth >= 2:
-        return Symbol(("whole", hash(value), "merged" if is_invented(value) else ""), value.label, 1)
-    if type(value) is not Symbol and weight(value) > MAX_WEIGHT // 8:
-        return Symbol(("whole", hash(value), "merged" if is_invented(value) else ""), "…", 1)
-    return value
+    if value.depth < 2 if type(value) is Symbol else weight(value) <= MAX_WEIGHT // 8:
+        return value
+    invented = is_invented(value)
+    said = value.label if type(value) is Symbol else "…"
+    return Symbol(("whole", hash(value), "merged" if invented else ""), said, 1, 1, invented)
 
 
 def weight(value: Value, most: int = MAX_WEIGHT) -> int:
@@ -297,11 +299,7 @@ def is_invented(test: Value) -> bool:
         return is_invented(test.of)
     if type(test) is Condition:
         return is_invented(test.left) or is_invented(test.right)
-    if type(test) is Symbol and isinstance(test.key, tuple):
-        if test.key[0] == "whole":
-            return bool(test.key[2])
-        return test.key[0] in INVENTED or any(is_invented(part) for part in test.key[1:])
-    return False
+    return type(test) is Symbol and test.invented
 
 
 def size_of(tensor: Value, dimension: int) -> Value:
