@@ -92,13 +92,14 @@ def nothing_trainable(execution: Execution) -> Iterator[Report]:
         yield Report("HC302", event.site, message, help_, Expectation("raises"), address, order=True)
 
 
-NAMES = ("requires_grad", "requires_grad_")
+SET = ("requires_grad",)
+READ = ("requires_grad", "requires_grad_")
 
 
-def is_misspelt(name: str) -> bool:
-    """Whether a name was meant to be ``requires_grad``."""
+def is_misspelt(name: str, names: tuple[str, ...] = SET) -> bool:
+    """Whether a name was meant to be one of `names`, those of the flag that can be set (or read)."""
     plain = name.replace("_", "").lower()
-    return name not in NAMES and difflib.SequenceMatcher(None, plain, "requiresgrad").ratio() > 0.82
+    return name not in names and difflib.SequenceMatcher(None, plain, "requiresgrad").ratio() > 0.82
 
 
 @check("HC303")
@@ -144,7 +145,7 @@ def flag_on_parameter(execution: Execution, event: events.FlagMissed) -> Iterato
 
 
 def flag_read(execution: Execution, event: events.FlagMissed) -> Iterator[Report]:
-    if is_misspelt(event.name):
+    if is_misspelt(event.name, READ):
         message = f"a parameter has no `{event.name}`: its flag is `requires_grad`"
         yield Report("HC303", event.site, message, "requires_grad", Expectation())
 

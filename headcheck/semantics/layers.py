@@ -197,6 +197,16 @@ def segmentation_head(kind: str, get: Get, shape: Shape) -> Result:
     return (_int(get("channels" if kind.endswith("FCNHead") else "num_classes")), *shape[1:])
 
 
+def upsampling(kind: str, get: Get, shape: Shape) -> Result:
+    """Channels stay; sizes are known where a whole factor multiplies them."""
+    if len(shape) != 3 and (len(shape) < 2 or kind.endswith("2d") or get("mode") != "nearest"):
+        return None
+    factor = get("scale_factor")
+    if get("size") is not None or type(factor) is not int:
+        return (shape[0], *(None for _ in shape[1:]))
+    return (shape[0], *(None if size is None else size * factor for size in shape[1:]))
+
+
 def flatten(kind: str, get: Get, shape: Shape) -> Result:
     if get("start_dim") != 1 or get("end_dim") != -1:
         return None
@@ -216,6 +226,7 @@ RULES: dict[str, Callable[[str, Get, Shape], Result]] = {
     "torch.nn.Linear": linear,
     "torch.nn.modules.linear.NonDynamicallyQuantizableLinear": linear,
     "torch.nn.Flatten": flatten,
+    **{f"torch.nn.{name}": upsampling for name in ("Upsample", "UpsamplingBilinear2d", "UpsamplingNearest2d")},
     "torchvision.models.detection.faster_rcnn.FastRCNNPredictor": predictor,
     "torchvision.models.detection.mask_rcnn.MaskRCNNPredictor": predictor,
     "torchvision.models.detection.keypoint_rcnn.KeypointRCNNPredictor": predictor,

@@ -37,6 +37,9 @@ CALLS = {
     "BatchNorm2d": [(8,), (3, 1e-5, 0.1, False)],
     "BatchNorm3d": [(8,), (3, 1e-5, 0.1, False)],
     "GroupNorm": [(2, 8), (1, 3, 1e-5, False)],
+    "Upsample": [(7,), {"scale_factor": 2}, {"scale_factor": 1.5}],
+    "UpsamplingBilinear2d": [{"scale_factor": 2}, ((9, 5),)],
+    "UpsamplingNearest2d": [{"scale_factor": 3}],
 }
 CONVOLUTIONS = [
     (3, 8, 1),
