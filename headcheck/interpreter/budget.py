@@ -11,10 +11,12 @@ STEPS_EACH = 4  # for each operation of what is read
 FEWEST = 400
 FOR_MODELS = 2_000  # more, once there is a model of a library
 MOST_FOR_A_LOOP = 8_000
+PATHS_OF_A_LOOP = 4  # that it is worth its steps for
 STOP = 4  # times as many, and everything stops
 BODY = 2 / 3  # of the steps, for the module's body: the rest is left for what nothing calls
 # How many paths are kept, by the share of the steps that is used up.
-WIDTHS = ((0.5, 32), (0.75, 8), (1.0, 2))
+WIDTHS = ((0.5, 32), (0.75, 16), (1.0, 8))
+NARROWEST = 4
 
 
 class Budget:
@@ -27,7 +29,7 @@ class Budget:
         self.spent = 0
         self.limit = FEWEST
         self.for_models = False
-        self.loops: set[int] = set()
+        self.loops: dict[int, int] = {}
         self.start = 0
         self.part = BODY
 
@@ -42,9 +44,9 @@ class Budget:
             self.limit += FOR_MODELS
 
     def add_loop(self, loop: int, steps: int) -> None:
-        """There is a loop over the parts of a model, which is worth so many steps more, once."""
-        if loop not in self.loops:
-            self.loops.add(loop)
+        """There is a loop over the parts of a model, which is worth so many steps more, on some paths."""
+        if self.loops.get(loop, 0) < PATHS_OF_A_LOOP:
+            self.loops[loop] = self.loops.get(loop, 0) + 1
             self.limit += min(int(steps / BODY), MOST_FOR_A_LOOP)
 
     def share(self, number: int, of: int) -> None:
@@ -59,7 +61,7 @@ class Budget:
 
     def most_paths(self) -> int:
         used = self.used()
-        return next((width for part, width in WIDTHS if used < part), 1)
+        return next((width for part, width in WIDTHS if used < part), NARROWEST)
 
     @property
     def skims(self) -> bool:
