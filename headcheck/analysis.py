@@ -88,12 +88,16 @@ def analyse_unit(
     imported: Iterable[Unit],
     models: bool = True,
     around: Callable[[], Around] = Around,
+    wanted: Callable[[str], bool] = bool,
 ) -> FileResult:
-    """Read a script, with the modules of its project that it is followed through. Findings may lie in any of them."""
+    """Read a script, with the modules of its project that it is followed through. Findings may lie in any of them.
+
+    `wanted` says which codes are asked for: a check that has none of these is left out.
+    """
     places = Places((unit, *imported))
     executions = interpret(unit.block, gather(places, around), project)
     book = PlanBook()
-    findings = find(executions, places, book)
+    findings = find(executions, places, book, wanted)
     reports = report_models(executions, places, book) if models else ()
     seen = survey(executions)
     heads = [head for head in seen if places.unit_of(head.site) is unit]
@@ -198,14 +202,17 @@ class PlanBook:
 # -- findings --------------------------------------------------------------------------------------------------------
 
 
-def find(executions: list[Execution], places: Places, book: PlanBook) -> tuple[Finding, ...]:
+def find(
+    executions: list[Execution], places: Places, book: PlanBook, wanted: Callable[[str], bool]
+) -> tuple[Finding, ...]:
     """Ask every check about every execution, and keep what its rule promises to hold."""
     reports: dict[tuple[str, int], list[tuple[Execution, Report]]] = {}
+    asked = [function for codes, function in checks.load() if any(map(wanted, codes))]
     executions = [execution for execution in executions if not execution.idle]
     for execution in executions:
         if execution.unfinished:
             continue
-        for _, function in checks.load():
+        for function in asked:
             for report in function(execution):
                 if report.order and len(places.units) > 1:
                     report = report._replace(site=mended_at(execution, report, places))

@@ -152,7 +152,14 @@ class Reader:
             return unreadable(*unit)
         followed = self.workspace.followed(path)
         result = on_large_stack(
-            lambda: analyse_unit(unit, followed, followed.imported(), self.models, lambda: self.workspace.used_by(path))
+            lambda: analyse_unit(
+                unit,
+                followed,
+                followed.imported(),
+                self.models,
+                lambda: self.workspace.used_by(path),
+                self.settings.wants,
+            )
         )
         self.workspace.forget()
         source = self.workspace.source(path)
@@ -173,10 +180,9 @@ def refused(what: Unreadable) -> FileResult:
 def filtered(result: FileResult, settings: Settings, data: bytes = b"") -> FileResult:
     """Only the findings whose rule is on and that no comment suppresses; those of a notebook (`data`) in its cells."""
     if result.findings:
-        from headcheck import rulebook
         from headcheck.source import suppressions
 
-        chosen = [f for f in result.findings if settings.enabled(f.code, rulebook.rule(f.code).default == "on")]
+        chosen = [finding for finding in result.findings if settings.wants(finding.code)]
         result = result._replace(findings=suppressions.apply(chosen, result.text))
     if not result.cells:
         return result

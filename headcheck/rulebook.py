@@ -29,6 +29,9 @@ URL: Final = "https://github.com/headcheck/headcheck/blob/main/rules/"
 TABLE_BEGIN: Final = "<!-- rules:begin -->"
 TABLE_END: Final = "<!-- rules:end -->"
 
+#: The codes of the rules that are off by default, so that these need not be read to know.
+OFF: Final = frozenset({"HC305", "HC306", "HC902"})
+
 _ALLOWED: Final[dict[str, tuple[str, ...]]] = {
     "severity": ("error", "warning", "info"),
     "default": ("on", "off"),

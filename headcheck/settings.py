@@ -87,6 +87,12 @@ class Settings(NamedTuple):
             return selected > ignored
         return code == _UNREADABLE or (on_by_default and not self.select)
 
+    def wants(self, code: str) -> bool:
+        """Whether findings of a rule are asked for."""
+        from headcheck import rulebook
+
+        return self.enabled(code, code not in rulebook.OFF)
+
     def fails(self, severity: str) -> bool:
         """Whether a finding of this severity makes a run fail."""
         return SEVERITIES.index(severity) >= SEVERITIES.index(self.fail_on)

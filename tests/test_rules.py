@@ -85,6 +85,10 @@ def test_page_is_whole(code):
         assert rulebook.marked(example.right) == ()
 
 
+def test_what_is_off_by_default():
+    assert {code for code in rulebook.codes() if rulebook.rule(code).default == "off"} == rulebook.OFF
+
+
 def test_every_check_has_its_page():
     checks = part("checks")
     assert checks.registered() == set(rulebook.codes()) - FOUND_BY_THE_PIPELINE

@@ -57,21 +57,21 @@ def left_behind(execution: Execution) -> Iterator[Report]:
             continue
         before = execution.moves_before(model.ref, event)
         device, dtype = last(before, "device", "cpu"), last(before, "dtype", "float32")
-        name, head = execution.name_of(model.ref), f"the new head `{dotted(path)}` of {built(execution, model)}"
         if (
             device is not None
             and not_on_the_cpu(execution, event, device)
             and stays(execution, event, device, "device")
         ):
             message = (
-                f"{head} stays on the CPU: the model was moved before it was put in ({execution.where(device.site)})"
+                f"the new head `{dotted(path)}` of {built(execution, model)} stays on the CPU: the model was moved "
+                f"before it was put in ({execution.where(device.site)})"
             )
-            help_ = f"move the model after its head is replaced: {name}.to(device)"
+            help_ = f"move the model after its head is replaced: {execution.name_of(model.ref)}.to(device)"
             yield Report("HC403", event.site, message, help_, Expectation("device"), model.ref.address)
         if dtype is not None and dtype.dtype in OTHER_DTYPES and stays(execution, event, dtype, "dtype"):
             message = (
-                f"{head} is float32: the model was cast to {dtype.dtype} before it was put in "
-                f"({execution.where(dtype.site)})"
+                f"the new head `{dotted(path)}` of {built(execution, model)} is float32: the model was cast to "
+                f"{dtype.dtype} before it was put in ({execution.where(dtype.site)})"
             )
             help_ = f"cast the model after its head is replaced, or make the head with dtype=torch.{dtype.dtype}"
             yield Report("HC408", event.site, message, help_, Expectation("raises"), model.ref.address)

@@ -311,12 +311,15 @@ def _bases(cls: Class) -> list[Value]:
 
 def is_kind(module: Module, name: str) -> bool | None:
     """Whether a module is of a library class, by name; None where that depends on the library's class tree."""
-    name = "torch.nn." + name.rsplit(".", 1)[-1] if name.startswith("torch.nn.modules.") else name
+    last = name.rsplit(".", 1)[-1]
+    if name.startswith("torch.nn.modules."):
+        name = f"torch.nn.{last}"
+    elif name.startswith("torch.nn.parallel.") and module.kind.startswith("torch.nn."):
+        return module.kind.rsplit(".", 1)[-1] == last  # a wrapper goes by several names
     if name == "torch.nn.Module" or module.kind == name:
         return True
     if module.cls is not None:
         return name in heap.library_bases(module.cls) or (None if module.known is False else False)
-    last = name.rsplit(".", 1)[-1]
     plain = module.kind.startswith("torch.nn.") and module.kind.count(".") == 2
     if last in PRIVATE:
         word, needed = PRIVATE[last]

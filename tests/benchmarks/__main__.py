@@ -69,12 +69,15 @@ def reading(runs: int) -> Comparison:
 
     from headcheck.analysis import analyse_unit, only_relative
     from headcheck.interpreter.modules import Alone
+    from headcheck.settings import Settings
     from headcheck.units import Unit
 
     text = TRAIN.read_text(encoding="utf-8")
     tree = libcst.parse_module(text)
     project = Alone(only_relative)
-    ours = function(lambda: analyse_unit(Unit(str(TRAIN), str(TRAIN), text, tree), project, (), models=False))
+    wanted = Settings().wants
+    unit = (str(TRAIN), str(TRAIN), text, tree)
+    ours = function(lambda: analyse_unit(Unit(*unit), project, (), models=False, wanted=wanted))
     return compare(ours, function(lambda: libcst.parse_module(text)), runs)
 
 
