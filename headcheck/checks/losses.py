@@ -87,10 +87,9 @@ def loss_target_shape(execution: Execution) -> Iterator[Report]:
         output, target = event.output, event.target
         if type(output) is not Tensor or type(target) is not Tensor or output.shape is None or target.shape is None:
             continue
-        made = maker_words(execution, output)
         if event.kind in ("BCEWithLogitsLoss", "BCELoss") and differ(output.shape, target.shape):
             message = (
-                f"{event.kind} wants output and target of one shape: the output{made} is "
+                f"{event.kind} wants output and target of one shape: the output{maker_words(execution, output)} is "
                 f"{batch_words(output.shape)}, the target {batch_words(target.shape)}"
             )
             yield Report("HC109", event.site, message, alike(output.shape, target.shape))
@@ -98,6 +97,7 @@ def loss_target_shape(execution: Execution) -> Iterator[Report]:
             message = f"{event.kind} wants class labels in one dimension, the target is {batch_words(target.shape)}"
             yield Report("HC109", event.site, message, "target.squeeze(1)")
         elif event.kind in LABELLED and output.shape and differ(output.shape[:1], target.shape[:1]):
+            made = maker_words(execution, output)
             message = f"the output{made} is {batch_words(output.shape)}, the target {batch_words(target.shape)}"
             yield Report("HC109", event.site, message, "both need as many pictures")
 
