@@ -16,6 +16,8 @@ from headcheck.interpreter.values import Ref
 def state_dict_mismatch(execution: Execution) -> Iterator[Report]:
     """Weights loaded into a model whose head or stem is another one by then."""
     for event in execution.of(events.Loaded):
+        if not (event.differing or event.missing or event.unexpected):
+            continue
         model = next((m for m in execution.models if m.ref.address == event.module), None)
         into = built(execution, model) if model is not None else "the model"
         if event.differing:
