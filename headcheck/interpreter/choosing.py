@@ -43,6 +43,7 @@ from headcheck.ir import UNKNOWN, Call, GetAttribute, SetAttribute, walk
 if TYPE_CHECKING:
     from headcheck.interpreter.machine import Machine
 
+KEPT = 1_000  # answers
 MOST_LISTED = 12
 MOST_LEFT = 6
 MOST_SAMPLED = 4
@@ -50,8 +51,8 @@ MOST_SAMPLED = 4
 COMMON = frozenset(
     [
         "apply", "bfloat16", "buffers", "cpu", "cuda", "double", "eval", "float", "forward", "half",
-        "load_state_dict", "parameters", "requires_grad_", "share_memory", "state_dict", "to", "train", "training",
-        "zero_grad",
+        "load_state_dict", "parameters", "requires_grad", "requires_grad_", "share_memory", "state_dict", "to", "train",
+        "training", "zero_grad",
     ]
 )  # fmt: skip
 
@@ -67,10 +68,18 @@ def consistent(state: State, key: Value, names: Iterable[Any]) -> list[Any]:
         return [name for name in names if name == key] if is_plain(key) else list(names)
     leaf = leaf_of(key)
     about = [(fact, known) for fact, known in state.facts.items() if leaf is not None and mentions(fact, leaf)]
-    return [name for name in names if fits(key, leaf, name, about)]
+    return list(fitting(key, leaf, tuple(about), tuple(names)))
 
 
-def fits(key: Symbol, leaf: Symbol | None, name: Any, about: list[tuple[Any, Any]]) -> bool:
+@functools.lru_cache(KEPT)
+def fitting(
+    key: Symbol, leaf: Symbol | None, about: tuple[tuple[Any, Any], ...], names: tuple[Any, ...]
+) -> tuple[Any, ...]:
+    """Those of some names that all facts about a value leave; the same is asked on path after path."""
+    return tuple(name for name in names if fits(key, leaf, name, about))
+
+
+def fits(key: Symbol, leaf: Symbol | None, name: Any, about: tuple[tuple[Any, Any], ...]) -> bool:
     found = solve(key, name)
     if found is None:
         return False
@@ -400,6 +409,12 @@ def disagrees(state: State, test: Value, wanted: bool) -> bool:
     others = chosen_beside(state, leaf)
     if all(evaluate(test, leaf, name) in (wanted, UNKNOWN) for name in others):
         return False
+    return fits_some(test, leaf, wanted)
+
+
+@functools.lru_cache(KEPT)
+def fits_some(test: Value, leaf: Symbol, wanted: bool) -> bool:
+    """Whether a test can have come out so for the name of some model."""
     return any(evaluate(test, leaf, name) is wanted for name in catalog.registered())
 
 
