@@ -140,6 +140,18 @@ def test_what_was_cut_is_no_proof_of_absence() -> None:
     assert codes(build + freeze + branches(60) + thaw + train).isdisjoint({"HC301", "HC302"})
 
 
+def test_a_base_class_that_is_not_followed_may_have_set_the_module_up() -> None:
+    base = "class Base(nn.Module):\n    def __init__(self):\n        super().__init__()\n\n"
+    net = (
+        "class Net(Base):\n    def __init__(self, classes):\n        super().__init__()\n"
+        "        self.trunk = models.resnet18()\n        self.trunk.fc = nn.Linear(512, classes)\n\n"
+        "    def forward(self, x):\n        return self.trunk(x)\n"
+    )
+    text = START + "from options import flags\n" + branches(400) + RIGHT + base + net
+    assert follow(text)[0].machine.budget.skims
+    assert [finding.code for finding in check_text(text, "script.py")] == []
+
+
 def test_two_hundred_modules_that_import_each_other(tmp_path: Path) -> None:
     for number in range(200):
         others = "".join(f"from m{(number + step) % 200} import build{(number + step) % 200}\n" for step in (1, 7, 50))
