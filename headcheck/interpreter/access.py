@@ -312,7 +312,7 @@ def lacks(machine: Machine, state: State, ref: Ref, name: str) -> bool:
     module: Module = state.heap[ref.address]
     assert module.cls is not None
     bases = heap.library_bases(module.cls) - {"torch.nn.Module"}
-    if module.site.node is None or not module.known or not bases <= lightning.MODULES:
+    if module.site.node is None or not module.known or not bases <= heap.LIGHTNING:
         return False
     if bases and lightning.has(name):
         return False

@@ -211,12 +211,7 @@ def make_object(machine: Machine, cls: Class, site: Operation) -> Module | Insta
     return Module("script", site, cls=cls, known=known)
 
 
-NETWORKS = {
-    "torch.nn.Module",
-    "pytorch_lightning.LightningModule",
-    "lightning.LightningModule",
-    "lightning.pytorch.LightningModule",
-}
+NETWORKS = {"torch.nn.Module", *heap.LIGHTNING}
 PLAIN_BASES = {
     *NETWORKS,
     "torch.nn.Sequential",

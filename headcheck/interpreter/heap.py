@@ -101,6 +101,10 @@ class Optimizer(NamedTuple):
     site: Operation
 
 
+#: Lightning's module, which is a network as torch's is, under all its names.
+LIGHTNING = frozenset(f"{name}.LightningModule" for name in ("pytorch_lightning", "lightning", "lightning.pytorch"))
+
+
 class Parser(NamedTuple):
     """An `argparse.ArgumentParser`: (destination, default, choices, has a default) of each argument."""
 

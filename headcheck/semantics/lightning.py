@@ -10,7 +10,6 @@ from headcheck.semantics.python import unknown
 from headcheck.semantics.registry import CallSite, effect
 
 NAMES = ("pytorch_lightning", "lightning", "lightning.pytorch")
-MODULES = frozenset(f"{name}.LightningModule" for name in NAMES)
 # Of Lightning 1 and 2. What only some versions have counts as there.
 ATTRIBUTES = frozenset([
     "add_to_queue", "all_gather", "automatic_optimization", "backward", "clip_gradients", "current_epoch",
