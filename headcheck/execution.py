@@ -165,8 +165,8 @@ class Execution:
     def on_a_guess(self) -> bool:
         """Whether the path takes a branch on something unknown, and a builder by a name that the script leaves open."""
         guessed = {guess.condition for guess in self.guesses}
-        is_open = any(guess.kind != "listed" and guess.name is not None for guess in self.guesses)
-        return is_open and any(condition not in guessed for condition in self.conditions)
+        unsure = any(guess.is_open for guess in self.guesses)
+        return unsure and any(condition not in guessed for condition in self.conditions)
 
     def passes(self, site: Any) -> bool:
         """Whether the path came by an operation that left an event, or by a call on the way to one."""

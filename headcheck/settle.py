@@ -35,7 +35,7 @@ def over_paths(code: str, seen: Seen, executions: list[Execution]) -> tuple[Exec
     if not sure:
         return None
     # Where a report holds for all candidates that have a path, nothing else is known of those that have none.
-    groups = {guess.group for execution, _ in sure for guess in execution.guesses if is_open(guess)}
+    groups = {guess.group for execution, _ in sure for guess in execution.guesses if guess.is_open}
     rest = {id(e) for e in executions if any(g.name is None and g.group in groups for g in e.guesses)}
     known = [e for e in executions if not e.doubtful and id(e) not in rest]
     passing = [e for e in known if e.passes(sure[0][1].site)]
@@ -50,7 +50,9 @@ def over_paths(code: str, seen: Seen, executions: list[Execution]) -> tuple[Exec
                 return None
         if any(report.model is not None and execution.escaped(report.model) for execution, report in sure):
             return None
-    others = [e for e in [*passing, *beside(sure, known)] if id(e) not in showing]
+    # What a path that lost something does not show may still hold on it.
+    telling = [e for e in passing if not e.cut] if all(report.of_any for _, report in sure) else passing
+    others = [e for e in [*telling, *beside(sure, known)] if id(e) not in showing]
     for execution, report in sorted(sure, key=lambda pair: (pair[0].defaults, len(pair[0].conditions))):
         conditions = needed(execution, [e for e, _ in sure], others)
         doubts = shared_conditions(execution, sure) if execution.cut and not others else conditions
@@ -76,11 +78,6 @@ def at_defaults(execution: Execution) -> str:
 def shared_conditions(execution: Execution, sure: Seen) -> list[Any]:
     """The conditions of all paths with a report. Others that would tell may be among those that were left out."""
     return [c for c in execution.conditions if all(c in other.conditions for other, _ in sure)]
-
-
-def is_open(guess: Guess) -> bool:
-    """Whether a path took a candidate that the script does not name."""
-    return guess.kind != "listed" and guess.name is not None
 
 
 def beside(sure: Seen, executions: list[Execution]) -> list[Execution]:
@@ -109,7 +106,7 @@ def holds_for_all(guess: Guess, execution: Execution, report: Report, sure: Seen
 
     Of a failure, each candidate there is; of candidates that only stand for others, two.
     """
-    if not is_open(guess):
+    if not guess.is_open or report.of_any:
         return True
     shown = {g.name for e, _ in sure for g in e.guesses if g.group == guess.group}
     if execution.state.ended == "raise":

@@ -53,6 +53,18 @@ SHARED = {
     "400 branches that may return": function(
         "".join(f"if flags[{i}]:\n    return models.resnet18()\n" for i in range(400)) + WRONG
     ),
+    "a function called when the steps are used up": "def tune():\n"
+    + indented(WRONG)
+    + "def main(flags):\n"
+    + indented(branches(60) + "tune()\n")
+    + "from options import flags\nmain(flags)\n",
+    "two functions called when the steps are used up": "def tune(flags):\n"
+    + indented(WRONG + branches(60))
+    + "def evaluate(flags):\n"
+    + indented(branches(60))
+    + "def main(flags):\n"
+    + indented(branches(60) + "evaluate(flags)\ntune(flags)\n")
+    + "from options import flags\nmain(flags)\n",
     "40 loops in one another": nested(40, "for x{0} in range(30):", RIGHT) + WRONG,
     "60 loops of lists in one another": nested(
         60, "for x{0} in [models.resnet18, models.resnet34, models.resnet50]:", "x0()"
@@ -147,9 +159,17 @@ def test_a_base_class_that_is_not_followed_may_have_set_the_module_up() -> None:
         "        self.trunk = models.resnet18()\n        self.trunk.fc = nn.Linear(512, classes)\n\n"
         "    def forward(self, x):\n        return self.trunk(x)\n"
     )
-    text = START + "from options import flags\n" + branches(400) + RIGHT + base + net
-    assert follow(text)[0].machine.budget.skims
+    text = START + "from options import flags\n" + branches(400) + RIGHT + base + net + "Net(10)\n"
+    assert follow(text)[0].cut
     assert [finding.code for finding in check_text(text, "script.py")] == []
+
+
+def test_what_is_wrong_of_any_model_is_found_on_a_path_that_lost_something() -> None:
+    choose = "from options import name, flags\nmodel = models.__dict__[name](weights='DEFAULT')\n"
+    whole = START + choose + branches(60) + "model.requires_grad = False\n"
+    assert [finding.code for finding in check_text(whole, "script.py")] == ["HC303"]
+    part = START + choose + branches(60) + "model.class_token.requires_grad = False\n"
+    assert [finding.code for finding in check_text(part, "script.py")] == []
 
 
 def test_two_hundred_modules_that_import_each_other(tmp_path: Path) -> None:

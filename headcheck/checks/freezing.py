@@ -123,8 +123,10 @@ def flag_on_module(execution: Execution, event: events.FlagMissed) -> Iterator[R
     if not isinstance(event.value, bool):
         return
     place = execution.was_at(event.owner.address)
+    whole = place is None or not place[1]  # a part of this model may be a parameter of another
     what = f"`{dotted(place[1])}` of {built(execution, place[0])}" if place and place[1] else ""
-    what = what or (built(execution, place[0]) if place else "this module")
+    guessed = any(guess.is_open for guess in execution.guesses)
+    what = what or (built(execution, place[0]) if place and not guessed else "this module")
     verb = "unfreeze" if event.value else "freeze"
     listing = execution.parameters(event.owner)
     if listing.complete and not listing.items:  # it holds nothing that could learn
@@ -136,7 +138,7 @@ def flag_on_module(execution: Execution, event: events.FlagMissed) -> Iterator[R
     expectation = Expectation("frozen" if event.value else "trainable", names) if names else Expectation()
     address = place[0].ref.address if place else None
     help_ = f"call requires_grad_({event.value}) to {verb} it"
-    yield Report("HC303", event.site, message, help_, expectation, address, severity)  # type: ignore[arg-type]
+    yield Report("HC303", event.site, message, help_, expectation, address, severity, of_any=whole)  # type: ignore[arg-type]
 
 
 def flag_on_parameter(execution: Execution, event: events.FlagMissed) -> Iterator[Report]:

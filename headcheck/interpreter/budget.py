@@ -22,7 +22,8 @@ NARROWEST = 4
 class Budget:
     """The steps of one run over a file. `spent` is how many it took, `limit` how many it should take.
 
-    They are shared out: a share ends at some part of the limit, and what it leaves is the next one's.
+    They are shared out: first the module's body has its part, then each function that nothing calls has one of the
+    rest, by its size. What a share leaves is the next one's; what it takes too much is not taken from all of them.
     """
 
     def __init__(self) -> None:
@@ -31,6 +32,7 @@ class Budget:
         self.for_models = False
         self.loops: dict[int, int] = {}
         self.start = 0
+        self.rest: int | None = None  # the steps taken before the functions that nothing calls
         self.part = BODY
 
     def add_operations(self, count: int) -> None:
@@ -49,14 +51,19 @@ class Budget:
             self.loops[loop] = self.loops.get(loop, 0) + 1
             self.limit += min(int(steps / BODY), MOST_FOR_A_LOOP)
 
-    def share(self, number: int, of: int) -> None:
-        """Start on the share of one of the functions that nothing calls."""
+    def share(self, part: float) -> None:
+        """Start on a function that nothing calls: when it ends, so much of what there is for all of them is used up."""
+        if self.rest is None:
+            self.rest = self.spent
         self.start = self.spent
-        self.part = BODY + (1 - BODY) * (number + 1) / of
+        self.part = part
 
     def used(self) -> float:
         """How much of the share is gone: more than 1 beyond its end."""
-        size = self.part * self.limit - self.start
+        if self.rest is None:
+            size = self.part * self.limit
+        else:
+            size = self.rest + self.part * max(self.limit - self.rest, (1 - BODY) * self.limit) - self.start
         return (self.spent - self.start) / size if size > 0 else 1.0 + self.spent - self.start
 
     def most_paths(self) -> int:

@@ -96,11 +96,11 @@ def enter(
     """Follow a call into a function of the script."""
     define = machine.definitions[function.code]
     assert isinstance(define, Define)
-    machine.called.add(function.code)
     if not is_followed(machine, state, define, site):
         if define.name == "__init__" and type(receiver) is Ref:
             access.initialised(state, receiver)
         return call_unknown(machine, state, symbol("function", define.name, function.code), arguments, keywords, site)
+    machine.called.add(function.code)
     caller_env, caller_frame = state.env, state.frame
     at_home = state.at_home()
     env = bind_arguments(state, define, function, arguments, keywords, site)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from itertools import accumulate
 from typing import NamedTuple
 
 from headcheck import events
@@ -87,10 +88,10 @@ def run_entries(machine: Machine, ends: list[State], entries: list[Entry]) -> li
     followed: list[State] = []
     targets = [t for t in uncalled(ends)[:MOST_ENTRIES] if type(t) is Class or t.code not in machine.called]
     targets = [target for target in targets if not is_quiet(quiet, target)]
-    for number, target in enumerate(targets):
+    for target, part in zip(targets, shares([size_of(machine, target) for target in targets]), strict=True):
         if machine.budget.exhausted:
             break
-        machine.budget.share(number, len(targets))
+        machine.budget.share(part)
         if type(target) is not Function:
             followed.extend(run_class(machine, ends, target, entries, by_script))
         elif target.code not in machine.called:
@@ -130,12 +131,26 @@ def run_again(machine: Machine, entries: list[Entry]) -> list[State]:
     if entries:
         machine.budget = machine.budget.again()
     followed: list[State] = []
-    for number, entry in enumerate(entries):
-        machine.budget.share(number, len(entries))
+    sizes = [size_of(machine, entry.function) for entry in entries]
+    for entry, part in zip(entries, shares(sizes), strict=True):
+        machine.budget.share(part)
         states = call_entry(machine, entry.home, entry.function)
         mark_lost(machine, states)
         followed.extend(states)
     return followed
+
+
+def shares(sizes: list[int]) -> list[float]:
+    """What part of the whole is gone when each of some things is."""
+    whole = sum(sizes) or 1
+    return [gone / whole for gone in accumulate(sizes)]
+
+
+def size_of(machine: Machine, target: Value) -> int:
+    """How many operations a function has, or all methods of a class."""
+    if type(target) is Class:
+        return 1 + sum(size_of(machine, value) for _, value in target.attributes if type(value) is Function)
+    return len(walk(definition(machine, target).body))
 
 
 def mark_lost(machine: Machine, states: list[State]) -> None:

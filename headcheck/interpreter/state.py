@@ -44,6 +44,11 @@ class Guess(NamedTuple):
     condition: tuple[Any, bool, bool] | None
     first: bool = False
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the path took a candidate that the script does not name."""
+        return self.kind != "listed" and self.name is not None
+
 
 class State:
     """Everything in the dicts is immutable, so a shallow copy of each is a copy of the state.
