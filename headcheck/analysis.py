@@ -210,10 +210,10 @@ def find(
     asked = [function for codes, function in checks.load() if any(map(wanted, codes))]
     executions = [execution for execution in executions if not execution.idle]
     for execution in executions:
-        if execution.unfinished:
-            continue
         for function in asked:
             for report in function(execution):
+                if execution.unfinished and not is_final(report, execution):
+                    continue
                 if report.order and len(places.units) > 1:
                     report = report._replace(site=mended_at(execution, report, places))
                 reports.setdefault((report.code, id(report.site)), []).append((execution, report))
@@ -227,6 +227,16 @@ def find(
                 found = found._replace(site=unit.numbers.get(id(kept[1].site)), yields=True)
             findings.append(found)
     return tuple(sorted(findings, key=lambda f: (f.filename, f.location, f.code)))
+
+
+# What is wrong where it stands, whatever follows; and what is when the function returns that does it.
+AT_ONCE = frozenset(["HC202", "HC204", "HC205", "HC208", "HC303", "HC406"])
+WHEN_LEFT = frozenset(["HC101", "HC102", "HC103", "HC105"])
+
+
+def is_final(report: Report, execution: Execution) -> bool:
+    """Whether what follows on a path that was not followed to its end leaves a report true."""
+    return report.code in AT_ONCE or (report.code in WHEN_LEFT and execution.has_left(report.site))
 
 
 def yields(code: str, seen: list[tuple[Execution, Report]]) -> bool:

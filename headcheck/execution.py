@@ -151,6 +151,16 @@ class Execution:
                 frame = frame.above
         return frozenset(found)
 
+    def has_left(self, site: Any) -> bool:
+        """Whether the path came back, or was about to, from each function in which it came by an operation."""
+        open_: set[int] = set()
+        frame: Frame | None = self.state.frame.above if self.state.raised == "return" else self.state.frame
+        while frame is not None:
+            open_.add(id(frame))
+            frame = frame.above
+        there = (frame for event, frame in zip(self.history, self.frames, strict=True) if event.site is site)
+        return all(id(frame) not in open_ for frame in there)
+
     @cached_property
     def invented(self) -> bool:
         """Whether the path starts with a call that nothing in the script makes."""

@@ -172,6 +172,27 @@ def test_what_is_wrong_of_any_model_is_found_on_a_path_that_lost_something() -> 
     assert [finding.code for finding in check_text(part, "script.py")] == []
 
 
+def arms(count: int, size: int) -> str:
+    """As many ways to build a model, the last with a head of this size."""
+    sizes = [2048] * (count - 1) + [size]
+    arm = "if name == {0}:\n    model = models.resnet50()\n    model.fc = nn.Linear({1}, 2)\n"
+    return "el".join(arm.format(i, size) for i, size in enumerate(sizes))
+
+
+def test_a_fault_on_a_path_that_is_left_out() -> None:
+    """What a function leaves behind when it returns is judged, whether the path is followed further or not."""
+    build = "def build(name):\n" + indented(arms(20, 512) + "return model\n")
+    train = "from options import name, flags\nmodel = build(name)\n" + branches(60)
+    assert [f.code for f in check_text(START + build + train, "script.py")] == ["HC101"]
+    mended = build.replace("return model", "model.fc = nn.Linear(2048, 2)\n    return model")
+    assert [f.code for f in check_text(START + mended + train, "script.py")] == []
+
+
+def test_a_head_on_a_path_that_is_left_out_may_be_mended_later() -> None:
+    build = "def build(name, flags):\n" + indented(arms(40, 512) + branches(60) + "model.fc = nn.Linear(2048, 2)\n")
+    assert [f.code for f in check_text(START + build, "script.py")] == []
+
+
 def test_two_hundred_modules_that_import_each_other(tmp_path: Path) -> None:
     for number in range(200):
         others = "".join(f"from m{(number + step) % 200} import build{(number + step) % 200}\n" for step in (1, 7, 50))

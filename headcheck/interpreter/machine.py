@@ -86,6 +86,7 @@ from headcheck.ir import (
 if TYPE_CHECKING:
     from headcheck.execution import FileFacts
 
+MOST_LEFT = 100  # of the paths that are left out, those that are remembered
 FEWEST_ENDED = 8  # of the paths that ended early, those that are kept in any case
 # Packages whose members are what their names say; any other module may hold anything.
 PACKAGES = frozenset(
@@ -110,7 +111,8 @@ class Machine:
     that is followed though nothing calls it; `turns` the conditions at the start of each loop that is followed for one
     turn that stands for all; `asked` is set where the script asks for an argument that has a default;
     `body` is the file's own block; `budget` is what the run may cost,
-    `lost` whether some paths were left out for it; `loaded` the modules whose code it came to.
+    `lost` whether some paths were left out for it, `left` what some of these did until then; `loaded` the modules whose
+    code it came to.
     """
 
     def __init__(
@@ -130,6 +132,7 @@ class Machine:
         self.called: set[int] = set()
         self.budget = Budget()
         self.lost = False
+        self.left: list[State] = []
         self.loaded: set[str] = set()
         self.entry: frozenset[int] | None = None
         self.asked = False
@@ -197,9 +200,12 @@ class Machine:
         return self.cut(kept, self.budget.most_paths())
 
     def cut(self, states: list[State], most: int) -> list[State]:
-        """So many of some paths."""
-        self.lost = self.lost or len(states) > most
-        return merging.cut(states, most)
+        """So many of some paths. The others end here."""
+        kept, others = merging.cut(states, most)
+        if others:
+            self.lost = True
+            self.left.extend(stopped(others[: MOST_LEFT - len(self.left)]))
+        return kept
 
     def merge_results(self, states: list[State]) -> list[State]:
         """Merge the paths that come back from a call, where they also agree on the result."""
@@ -239,8 +245,9 @@ class Machine:
         site: Operation,
     ) -> Value:
         """Call something for its value alone, in this state; unknown if the call would split the path or end it."""
-        attempt = state.fork()
+        attempt, left = state.fork(), len(self.left)
         after = call_value(self, attempt, function, arguments, keywords, site)
+        del self.left[left:]
         if len(after) != 1 or after[0].ended:
             return UNKNOWN
         result = after[0].result
@@ -252,7 +259,7 @@ def stopped(states: list[State]) -> list[State]:
     """Paths that end here because the budget does."""
     for state in states:
         state.cut = True
-        state.end("limit")
+        state.end("limit", state.ended)
     return states
 
 
@@ -588,10 +595,10 @@ def loop_over(machine: Machine, op: Loop, state: State, items: tuple[Value, ...]
     states: list[State] = [state]
     out: list[State] = []
     broken: list[State] = []
-    spare = None
+    spare, remembered = None, 0
     if len(items) > MOST_TURNS_APART and over_model(items):
         machine.budget.add_loop(id(op), len(items) * len(walk(op.body)))
-        spare = state.fork()
+        spare, remembered = state.fork(), len(machine.left)
     for item in items:
         for one in states:
             one.env[op.element] = item
@@ -601,6 +608,7 @@ def loop_over(machine: Machine, op: Loop, state: State, items: tuple[Value, ...]
         if len(states) > 1:
             states = machine.merge(states)
         if spare is not None and len(states) + len(out) + len(broken) > MOST_TURNS_APART:
+            del machine.left[remembered:]
             return loop_once(machine, op, spare, element)
         if not states:
             break

@@ -40,14 +40,15 @@ def merge(states: list[State], relevant: frozenset[str]) -> tuple[list[State], i
     return kept, compared
 
 
-def cut(states: list[State], most: int) -> list[State]:
-    """So many of some paths: rather those that assumed no failure, that went on or have a fault, and that did much."""
+def cut(states: list[State], most: int) -> tuple[list[State], list[State]]:
+    """(so many of some paths, the others): rather those that assumed no failure, that went on or have a fault, and that
+    did much."""
     if len(states) <= most:
-        return states
-    kept = sorted(states, key=worth)[:most]
-    for state in kept:
+        return states, []
+    ranked = sorted(states, key=worth)
+    for state in ranked:
         state.cut = True
-    return kept
+    return ranked[:most], ranked[most:]
 
 
 def worth(state: State) -> tuple[bool, bool, int]:

@@ -45,6 +45,8 @@ def interpret(block: Block, facts: FileFacts, project: Project) -> list[Executio
     entries: list[Entry] = []
     states += run_entries(machine, going_on(states), entries)
     executions = [Execution(state, facts, machine, defaults=False) for state in states]
+    executions += left_out(executions, machine, facts)
+    machine.left.clear()
     if asked:
         machine = Machine(names, facts, project, defaults=True)
         again = run_module(machine, block)
@@ -53,11 +55,26 @@ def interpret(block: Block, facts: FileFacts, project: Project) -> list[Executio
         machine.defaults = True
         again = run_again(machine, [entry for entry in entries if entry.varies])
     executions += [Execution(state, facts, machine, defaults=True) for state in again]
+    executions += left_out(executions, machine, facts)
     apart = frozenset(id(m.built.site) for e in executions for m in e.models if m.ref.address in e.taken_apart)
     for execution in executions:
         execution.apart_elsewhere = apart
         execution.family = executions
     return executions
+
+
+def left_out(executions: list[Execution], machine: Machine, facts: FileFacts) -> list[Execution]:
+    """Of the paths that were left out on the way, those that came by something that no other path did."""
+    if not machine.left:
+        return []
+    seen = frozenset().union(*(execution.sites for execution in executions))
+    found = []
+    for state in machine.left:
+        execution = Execution(state, facts, machine, machine.defaults)
+        if not execution.sites <= seen:
+            seen |= execution.sites
+            found.append(execution)
+    return found
 
 
 def run_module(machine: Machine, block: Block) -> list[State]:
