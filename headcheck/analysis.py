@@ -27,7 +27,7 @@ from headcheck.findings import (
 from headcheck.interpreter.modules import Alone, Project
 from headcheck.interpreter.run import interpret
 from headcheck.interpreter.values import Address
-from headcheck.ir import Operation, facts
+from headcheck.ir import DeleteAttribute, Operation, facts
 from headcheck.source import guard
 from headcheck.source.reading import Unreadable
 from headcheck.units import Places, Refused, Unit, read, said_in
@@ -236,6 +236,8 @@ WHEN_LEFT = frozenset(["HC101", "HC102", "HC103", "HC105"])
 
 def is_final(report: Report, execution: Execution) -> bool:
     """Whether what follows on a path that was not followed to its end leaves a report true."""
+    if isinstance(report.site, DeleteAttribute):  # something else may be put in
+        return False
     return report.code in AT_ONCE or (report.code in WHEN_LEFT and execution.has_left(report.site))
 
 

@@ -285,11 +285,12 @@ class Unresolved(NamedTuple):
 
 
 class Escaped(NamedTuple):
-    """A module was handed to code that is not followed."""
+    """A module was handed to code that is not followed; `own` says that it is the script's or its project's."""
 
     site: Site
     module: Address
     where: str
+    own: bool = False
 
 
 class Returned(NamedTuple):

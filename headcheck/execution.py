@@ -329,7 +329,10 @@ class Execution:
             return False
         if model.ref.address in self.taken_apart or id(model.built.site) in self.apart_elsewhere:
             return False
-        return not self.unfollowed or self.unfollowed.isdisjoint(self.holders(model.ref.address))
+        holders = self.holders(model.ref.address)
+        if any(event.own and event.module in holders for event in self.of(events.Escaped)):
+            return False
+        return self.unfollowed.isdisjoint(holders)
 
     @cached_property
     def unfollowed(self) -> frozenset[Address]:

@@ -164,6 +164,18 @@ def test_a_base_class_that_is_not_followed_may_have_set_the_module_up() -> None:
     assert [finding.code for finding in check_text(text, "script.py")] == []
 
 
+def test_code_that_is_not_followed_may_call_the_parts_of_a_model() -> None:
+    net = (
+        "class Net(nn.Module):\n    def __init__(self, trunk):\n        super().__init__()\n"
+        "        self.trunk = trunk\n\n    def forward(self, x):\n        return self.trunk.features(x)\n\n"
+    )
+    cut_off = "trunk = models.vgg16()\ndel trunk.classifier\nNet(trunk)(x)\n"
+    assert [f.code for f in check_text(START + net + "from options import x\n" + cut_off, "script.py")] == []
+    text = START + net + "from options import flags, x\n" + branches(400) + cut_off
+    assert follow(text)[0].cut
+    assert [f.code for f in check_text(text, "script.py")] == []
+
+
 def test_what_is_wrong_of_any_model_is_found_on_a_path_that_lost_something() -> None:
     choose = "from options import name, flags\nmodel = models.__dict__[name](weights='DEFAULT')\n"
     whole = START + choose + branches(60) + "model.requires_grad = False\n"

@@ -347,11 +347,12 @@ def call_unknown(
         if special is not None:
             return answer(state, special)
     where = label(function) if type(function) is not Method else function.name
+    own = type(function) is Symbol and type(function.key) is tuple and function.key[0] == "function"
     given = [*arguments, *keywords.values()]
     if type(function) is Method:
         given.append(function.receiver)
     for module in modules_in(state, given):
-        state.log(events.Escaped(site, module, where))
+        state.log(events.Escaped(site, module, where, own))
     for value in given:
         if type(function) is Library:
             continue
