@@ -9,6 +9,7 @@ import pytest
 
 from headcheck import blindspots
 from headcheck.findings import Run
+from headcheck.interpreter import machine
 from headcheck.interpreter.budget import Budget
 from headcheck.report import show, statistics
 from tests.reading import follow, read
@@ -135,6 +136,8 @@ def test_a_path_that_was_left_out(monkeypatch):
     else:
         m.fc = nn.Linear(512, 5)
     """
+    assert reasons(script) == [("fc", None), ("fc", None)]
+    monkeypatch.setattr(machine, "MOST_LEFT", 0)
     assert sorted(map(str, reasons(script))) == ["('fc', 'limit')", "('fc', None)"]
 
 
