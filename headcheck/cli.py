@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 CLEAN, FOUND, FAILED = 0, 1, 2
 REPORT_TO = "https://github.com/headcheck/headcheck/issues"
 STDIN = "-"
+USUAL_WIDTH = 78  # of what argparse says of a mistake
 
 OVERVIEW = """\
 headcheck proves, before GPU time is spent, that a script replaces a model's classifier head correctly.
@@ -84,13 +85,16 @@ def _dispatch(arguments: list[str]) -> int:
 
 def _run_command(arguments: list[str]) -> int:
     from argparse import ArgumentParser, RawDescriptionHelpFormatter
+    from functools import partial
 
     named = arguments[0] in _COMMANDS
     add_arguments, command = _COMMANDS[arguments[0] if named else "check"]
+    # argparse measures the terminal for each option it is told of, with what takes a millisecond to import.
+    width = None if {"-h", "--help"} & set(arguments) else USUAL_WIDTH
     parser = ArgumentParser(
         prog=f"headcheck {arguments[0]}" if named else "headcheck",
         description=command.__doc__,
-        formatter_class=RawDescriptionHelpFormatter,
+        formatter_class=partial(RawDescriptionHelpFormatter, width=width),
         allow_abbrev=False,
     )
     add_arguments(parser)

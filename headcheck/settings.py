@@ -47,7 +47,7 @@ DEFAULT_EXCLUDES: Final = (
 )
 
 _DEVICES: Final = ("auto", "cpu")
-_LATER_DEVICES: Final = re.compile(r"cuda(:\d+)?|mps|meta")
+_LATER_DEVICES: Final = r"cuda(:\d+)?|mps|meta"
 _UNREADABLE: Final = "HC901"
 
 
@@ -178,7 +178,7 @@ def _confirm(value: object, where: str) -> Confirm:
 def _device(value: object, where: str) -> str:
     if isinstance(value, str) and value in _DEVICES:
         return value
-    if isinstance(value, str) and _LATER_DEVICES.fullmatch(value):
+    if isinstance(value, str) and re.fullmatch(_LATER_DEVICES, value):
         raise UsageError(f"{where}: the device {value} is not supported yet; there are {', '.join(_DEVICES)}")
     raise UsageError(f"{where}: unknown device {value!r}; there are {', '.join(_DEVICES)}")
 

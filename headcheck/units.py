@@ -15,7 +15,7 @@ from headcheck.interpreter.relevance import Index
 from headcheck.ir import Block, Operation, facts, walk
 from headcheck.ir.lower import lower
 from headcheck.positions import Positions
-from headcheck.source import guard, ipython
+from headcheck.source import guard
 from headcheck.source.cells import place
 from headcheck.source.reading import Unreadable
 
@@ -67,6 +67,8 @@ def read(text: str, filename: str, path: str, cells: tuple[Cell, ...] = (), is_s
     """
     checked = None if is_safe else guard.check(text, filename)
     if isinstance(checked, Unreadable) and not cells:
+        from headcheck.source import ipython
+
         plain = ipython.plain(text)
         again = guard.check(plain.text, filename) if plain.text != text else checked
         if not isinstance(again, Unreadable):
@@ -120,14 +122,14 @@ class Places:
 
 
 MARK: Final = "\0"
-_PLACE: Final = re.compile(f"{MARK}([^{MARK}]*){MARK}([^{MARK}]*){MARK}([^{MARK}]*){MARK}")
+_PLACE: Final = f"{MARK}([^{MARK}]*){MARK}([^{MARK}]*){MARK}([^{MARK}]*){MARK}"
 
 
 def said_in(unit: Unit, text: str) -> str:
     """A message about a file: its own places are ``line 9``, those of other files ``models.py:9``."""
     if MARK not in text:
         return text
-    return _PLACE.sub(lambda found: found[2] if found[1] == unit.path else f"{near(found[1], unit)}:{found[3]}", text)
+    return re.sub(_PLACE, lambda at: at[2] if at[1] == unit.path else f"{near(at[1], unit)}:{at[3]}", text)
 
 
 def near(path: str, unit: Unit) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import replace
 
 from headcheck.catalog.entries import decode
 from headcheck.catalog.entry import Entry
@@ -27,4 +26,4 @@ def find(name: str, classes: int) -> Entry | None:
     if data is None:
         return None
     entry = decode(Decoder(_LIBRARY, {"num_classes": classes}), f"{_LIBRARY}.{name}", "classification", data)
-    return replace(entry, answers={method: tuple(shape) for method, shape in data["answers"].items()})
+    return entry._replace(answers={method: tuple(shape) for method, shape in data["answers"].items()})

@@ -7,8 +7,7 @@ whatever the image, a SqueezeNet's ``(512, None, None)``).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 Shape: TypeAlias = tuple[int | None, ...]
 Plain: TypeAlias = "int | float | bool | str | tuple[Plain, ...] | None"
@@ -18,7 +17,6 @@ Plain: TypeAlias = "int | float | bool | str | tuple[Plain, ...] | None"
 ALL, NAMES, NOTHING = "all", "names", "nothing"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Node:
     """One module of a library model. Nodes are shared between models, so they compare by identity.
 
@@ -32,13 +30,29 @@ class Node:
     (with None for their shapes), but neither values nor further attributes; `NOTHING`: only that there is a module.
     """
 
-    kind: str
-    values: Mapping[str, Plain]
-    children: Mapping[str, Node]
-    parameters: Mapping[str, tuple[int, ...] | None]
-    attributes: frozenset[str]
-    total: int | None
-    known: str = ALL
+    __slots__ = ("attributes", "children", "kind", "known", "parameters", "total", "values")
+
+    def __init__(
+        self,
+        kind: str,
+        values: Mapping[str, Plain],
+        children: Mapping[str, Node],
+        parameters: Mapping[str, tuple[int, ...] | None],
+        attributes: frozenset[str],
+        total: int | None,
+        known: str = ALL,
+    ) -> None:
+        self.kind = kind
+        self.values = values
+        self.children = children
+        self.parameters = parameters
+        self.attributes = attributes
+        self.total = total
+        self.known = known
+
+    def changed(self, **changes: Any) -> Node:
+        """A node that differs from this one in these."""
+        return Node(**{**{name: getattr(self, name) for name in self.__slots__}, **changes})
 
     @property
     def whole(self) -> bool:
@@ -46,8 +60,7 @@ class Node:
         return self.known == ALL
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(NamedTuple):
     """A layer whose output is the model's. `outputs` are the keys of the outputs it makes ("" for a plain tensor).
 
     `in_features` is None where how wide the model is depends on a checkpoint that is not known.
@@ -64,8 +77,7 @@ class Head:
     outputs: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """What calling one builder gives.
 
     `inputs` is the input shape of every module on the way to a head and of every top-level child; `outputs` the
@@ -86,11 +98,10 @@ class Entry:
     used: frozenset[str]
     input: tuple[int, ...]
     method: str
-    answers: Mapping[str, Shape] = field(default_factory=dict)
+    answers: Mapping[str, Shape] = {}  # never written to
 
 
-@dataclass(frozen=True, slots=True)
-class Signature:
+class Signature(NamedTuple):
     """The parameters of a callable in order: name and default (`REQUIRED` if it has none), and if it takes ``**``."""
 
     parameters: Mapping[str, object]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from headcheck.catalog.entries import decode
@@ -137,8 +136,7 @@ def _merge(entries: list[Entry]) -> Entry:
     first = entries[0]
     if len(entries) == 1:
         return first
-    return replace(
-        first,
+    return first._replace(
         inputs=_merge_shapes([entry.inputs for entry in entries]),
         outputs=_merge_shapes([entry.outputs for entry in entries]),
     )
@@ -160,7 +158,7 @@ def _at_size(entry: Entry, facts: Mapping[str, Any], weights: bool | str) -> Ent
         return entry
     side = members[weights][1]
     expected = (*entry.input[:-2], side, side)
-    return entry if expected == entry.input else replace(entry, input=expected)
+    return entry if expected == entry.input else entry._replace(input=expected)
 
 
 @functools.lru_cache(maxsize=1024)

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from headcheck.catalog.entries import decode
@@ -175,8 +174,7 @@ def _find(architecture: str, classes: int, settings: tuple[tuple[str, Any], ...]
     known = {name: tuple(answer) for name, answer in data["shared"][answers].items()}
     forward = known.get("map" if passed.get("global_pool") == "" else "bare") if classes == 0 else None
     others = {name: answer for name, answer in known.items() if name not in ("bare", "map")}
-    return replace(
-        entry,
+    return entry._replace(
         root=top,
         heads=entry.heads if classes else (),
         inputs=_fitting(_inputs(entry), passed, shape[0]),
@@ -263,8 +261,7 @@ _NOTHING = Node("", {}, {}, {}, frozenset(), None, NOTHING)
 def _hidden(node: Node, names: frozenset[str], below: bool = True) -> Node:
     """Return a module, and what is below it, with some values no longer known."""
     gone = names & node.values.keys()
-    return replace(
-        node,
+    return node.changed(
         values={name: value for name, value in node.values.items() if name not in gone},
         attributes=node.attributes | gone,
         children={n: _hidden(child, names) for n, child in node.children.items()} if below else node.children,
@@ -273,8 +270,7 @@ def _hidden(node: Node, names: frozenset[str], below: bool = True) -> Node:
 
 def _named(node: Node) -> Node:
     """Return a module of which only the names are known."""
-    return replace(
-        node,
+    return node.changed(
         values={},
         children={name: _named(child) for name, child in node.children.items()},
         parameters=dict.fromkeys(node.parameters),
@@ -287,4 +283,4 @@ def _named(node: Node) -> Node:
 def _put(node: Node, path: str, part: Node) -> Node:
     name, _, rest = path.partition(".")
     child = _put(node.children[name], rest, part) if rest else part
-    return replace(node, children=Overlaid(node.children, {name: child}), total=None)
+    return node.changed(children=Overlaid(node.children, {name: child}), total=None)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from headcheck.catalog.entry import NAMES, NOTHING, Entry, Head, Node, Shape
@@ -74,7 +73,7 @@ def find(kind: str, labels: int, hidden: int | None) -> Entry | None:
     return Entry(
         builder=f"transformers.{kind}",
         task="transformers",
-        root=replace(root, children=children, total=None, known=NAMES),
+        root=root.changed(children=children, total=None, known=NAMES),
         heads=(Head(path, layer.kind, hidden, labels, taken.get(path, (hidden,)), False, True, True, ("logits",)),),
         inputs=taken,
         outputs=_shapes(decoder, shapes[outputs], hidden),
@@ -97,8 +96,7 @@ def _of_width(node: Node, path: str, hidden: int | None) -> Node:
     gone = {value for value in node.values if value in _WIDTHS and value not in kept}
     known: Mapping[str, Any] = {value: hidden for value in gone if value.startswith("in_") and not path and hidden}
     inner = {n: _of_width(c, rest if n == name else "-", hidden) for n, c in node.children.items()}
-    return replace(
-        node,
+    return node.changed(
         values={**{value: old for value, old in node.values.items() if value not in gone}, **known},
         attributes=node.attributes | (gone - known.keys()),
         parameters=dict.fromkeys(node.parameters),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
+from functools import cache
 
 from headcheck import events
 from headcheck.checks import Report, check
@@ -98,8 +98,14 @@ READ = ("requires_grad", "requires_grad_")
 
 def is_misspelt(name: str, names: tuple[str, ...] = SET) -> bool:
     """Whether a name was meant to be one of `names`, those of the flag that can be set (or read)."""
-    plain = name.replace("_", "").lower()
-    return name not in names and difflib.SequenceMatcher(None, plain, "requiresgrad").ratio() > 0.82
+    return name not in names and is_like_the_flag(name)
+
+
+@cache
+def is_like_the_flag(name: str) -> bool:
+    from difflib import SequenceMatcher
+
+    return SequenceMatcher(None, name.replace("_", "").lower(), "requiresgrad").ratio() > 0.82
 
 
 @check("HC303")

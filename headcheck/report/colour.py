@@ -10,7 +10,7 @@ from typing import Final, TextIO
 CODES: Final = {"bold": "1", "red": "31", "green": "32", "yellow": "33", "blue": "34", "cyan": "36"}
 
 # Control characters (a tab aside), and what changes the direction or the lines of the text around it.
-_HARMFUL: Final = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
+_HARMFUL: Final = "[\x00-\x08\x0a-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]"
 
 
 def wanted(stream: TextIO, environment: Mapping[str, str] = os.environ) -> bool:
@@ -31,7 +31,7 @@ def paint(text: str, style: str, colour: bool) -> str:
 
 def harmless(text: str) -> str:
     """`text` with the characters that steer a terminal written as escapes. It stays one line."""
-    return _HARMFUL.sub(_escape, text)
+    return re.sub(_HARMFUL, _escape, text)
 
 
 def _escape(match: re.Match[str]) -> str:

@@ -21,12 +21,12 @@ ATTRIBUTES = frozenset([
     "to_onnx", "to_tensorrt", "to_torchscript", "toggle_optimizer", "toggled_optimizer", "trainer",
     "transfer_batch_to_device", "truncated_bptt_steps", "unfreeze", "untoggle_optimizer",
 ])  # fmt: skip
-HOOKS = re.compile(r"_.*|on_.*|configure_.*|use_.*|optimizer_.*|lr_scheduler_.*|.*_(step|end|dataloaders?)|[A-Z_]+")
+HOOKS = r"_.*|on_.*|configure_.*|use_.*|optimizer_.*|lr_scheduler_.*|.*_(step|end|dataloaders?)|[A-Z_]+"
 
 
 def has(name: str) -> bool:
     """Whether every Lightning module may have an attribute."""
-    return name in ATTRIBUTES or HOOKS.fullmatch(name) is not None
+    return name in ATTRIBUTES or re.fullmatch(HOOKS, name) is not None
 
 
 @effect(*(f"{name}.Trainer" for name in NAMES))

@@ -11,8 +11,8 @@ from headcheck.semantics.registry import CallSite, effect, method
 
 MATCHED = Library("re.Match")  # what a match is: neither false nor None
 # Repeated groups, look-around, references, and backslashes that would hide a repeat from `REPEAT`.
-REFUSED = re.compile(r"\(\?|\\[1-9\\]|[)}][*+?{]|[*+?}][*+]")
-REPEAT = re.compile(r"(?<!\\)[*+?{]")
+REFUSED = r"\(\?|\\[1-9\\]|[)}][*+?{]|[*+?}][*+]"
+REPEAT = r"(?<!\\)[*+?{]"
 MOST_STEPS = 300_000
 STEPS_PER_OPERATION = 2_000  # as many steps of a match as interpreting one operation takes
 
@@ -21,13 +21,13 @@ def steps(pattern: str, text: str, anchored: bool) -> int:
     """How many steps matching takes at the worst: each repeat is a loop over the text, each group a choice."""
     places = len(text) + 1
     choices = (pattern.count("|") + 1) ** min(pattern.count("("), 20)
-    return int(places ** (min(len(REPEAT.findall(pattern)), 20) + (not anchored)) * choices)
+    return int(places ** (min(len(re.findall(REPEAT, pattern)), 20) + (not anchored)) * choices)
 
 
 def find(call: CallSite, pattern: Value, text: Value) -> Value:
     """The answer of ``re.search`` and its like."""
     how = call.name.rsplit(".", 1)[-1]
-    if not isinstance(pattern, str) or not isinstance(text, str) or call.keywords or REFUSED.search(pattern):
+    if not isinstance(pattern, str) or not isinstance(text, str) or call.keywords or re.search(REFUSED, pattern):
         return unknown(call)
     cost = steps(pattern, text, how != "search")
     if cost > MOST_STEPS:

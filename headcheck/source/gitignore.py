@@ -105,6 +105,8 @@ def _fits(parts: tuple[_Part, ...], names: list[str]) -> bool:
     What fails after a ``**`` is tried again with one name more for that ``**``. Only for the last one that was passed:
     an earlier one has nothing to gain.
     """
+    if len(parts) == 2 and parts[0] is None and parts[1] is not None:  # a name alone, as most patterns are
+        return bool(parts[1](names[-1]))
     at = name = 0
     after_stars: tuple[int, int] | None = None
     while name < len(names):

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 from headcheck.source import NOTEBOOK, files, load, project, reading
-from headcheck.source.importing import Imported, Targets, imports
+from headcheck.source.importing import INIT, Imported, Targets, imports, may_name
 from headcheck.source.reading import Unreadable
 
 TYPE_CHECKING = False  # as typing's, without importing typing
@@ -31,16 +31,28 @@ def find(checked: Iterable[str], settings: Settings) -> list[str]:
     targets = Targets()
     known = set(checked)
     modules = sorted(path for path in known if _can_be_imported(path))
-    words = {targets.add(path).encode() for path in modules}
+    words = {_word(targets, path) for path in modules}
     waiting = [_Text(path) for path in _scripts(modules, settings) if path not in known]
     found: list[str] = []
     while words and len(found) < MOST_FOUND:
         new = [text for text in waiting if text.may_mean(words, targets)]
         found += (text.path for text in new)
-        words = {targets.add(text.path).encode() for text in new if _can_be_imported(text.path)}
+        words = {_word(targets, text.path) for text in new if _can_be_imported(text.path)}
         taken = set(new)
         waiting = [text for text in waiting if text not in taken]
     return found[:MOST_FOUND]
+
+
+class _Word(NamedTuple):
+    """What a text must hold to import a file; `named`: in the import itself, for those of a package imply it."""
+
+    word: bytes
+    named: bool
+
+
+def _word(targets: Targets, path: str) -> _Word:
+    """Take in a file that is looked for."""
+    return _Word(targets.add(path).encode(), os.path.basename(path) != f"{INIT}.py")
 
 
 def _can_be_imported(path: str) -> bool:
@@ -79,15 +91,20 @@ class _Text:
         self._data: bytes | None = None
         self._imports: tuple[Imported, ...] | None = None
 
-    def may_mean(self, words: set[bytes], targets: Targets) -> bool:
+    def may_mean(self, words: set[_Word], targets: Targets) -> bool:
         """Whether it may import one of the targets, of which the new ones have one of these words in their names."""
         if self._imports is None:
             data = self._read()
-            if len(words) <= FEW_WORDS and not any(word in data for word in words):
+            if len(words) <= FEW_WORDS and not any(self._may_name(data, word) for word in words):
                 return False
             self._imports = tuple(imports(_code(self.path, data))) if b"import" in data else ()
             self._data = None
         return any(targets.meant(self.path, each) for each in self._imports)
+
+    def _may_name(self, data: bytes, word: _Word) -> bool:
+        if not word.named or self.path.endswith(NOTEBOOK):  # whose lines are within strings
+            return word.word in data
+        return may_name(data, word.word)
 
     def _read(self) -> bytes:
         if self._data is not None:

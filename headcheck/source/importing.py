@@ -47,6 +47,25 @@ def imports(text: str) -> Iterator[Imported]:
         at = text.find("import", end)
 
 
+def may_name(text: bytes, word: bytes) -> bool:
+    """Whether `imports` could find this name in a text: it stands on a line with an import, or in its brackets."""
+    at = text.find(word)
+    while at >= 0:
+        after = at + len(word)
+        if not (_ends_in_a_word(text[max(at - 1, 0) : at]) or _ends_in_a_word(text[after : after + 1])):
+            opened = text.find(b"(", text.rfind(b")", 0, at) + 1, at)
+            start = text.rfind(b"\n", 0, opened if opened >= 0 else at) + 1
+            end = text.find(b"\n", after)
+            if text.find(b"import", start, end if end >= 0 else len(text)) >= 0:
+                return True
+        at = text.find(word, after)
+    return False
+
+
+def _ends_in_a_word(text: bytes) -> bool:
+    return text.isalnum() or text == b"_"
+
+
 def may_import_own(text: str, filename: str, where: Layout) -> bool:
     """Whether a file (absolute name) may import a module of its project."""
     if "sys.path" in text:

@@ -19,9 +19,11 @@ _WITH_SUFFIX: Final = {
     "iso-8859-1-": "iso8859-1",
     "iso-latin-1-": "iso8859-1",
 }
-_COOKIE: Final = re.compile(rb"[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
-_BLANK: Final = re.compile(rb"[ \t\f]*(?:#|$)")
-_LINE_END: Final = re.compile(r"\r\n|\r|\n")
+# Patterns that few files need are compiled, and kept by `re`, when one does.
+_COOKIE: Final = rb"[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)"
+_BLANK: Final = rb"[ \t\f]*(?:#|$)"
+_LINE_END: Final = r"\r\n|\r|\n"
+USUAL_BYTES: Final = 2**16  # room for the most that a file may have takes longer to make than to fill
 
 
 class Unreadable(NamedTuple):
@@ -63,7 +65,9 @@ def load(filename: str) -> bytes | Unreadable:
     most = most_bytes(filename)
     try:
         with open(filename, "rb") as file:
-            data = file.read(most + 1)
+            data = file.read(USUAL_BYTES)
+            if len(data) == USUAL_BYTES:
+                data += file.read(most + 1 - USUAL_BYTES)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
         return Unreadable(filename, f"cannot be opened: {reason}")
@@ -128,10 +132,10 @@ def _declared_encoding(data: bytes) -> tuple[str, int]:
     if b"coding" not in data[:4096]:
         return "", 1
     for row, line in enumerate(data[:4096].splitlines()[:2], start=1):
-        cookie = _COOKIE.match(line)
+        cookie = re.match(_COOKIE, line)
         if cookie:
             return cookie[1].decode("ascii", "replace"), row
-        if not _BLANK.match(line):
+        if not re.match(_BLANK, line):
             break
     return "", 1
 
@@ -152,7 +156,7 @@ def _known_encoding(name: str) -> str:
 def _endings(text: str) -> tuple[str, tuple[str, ...]]:
     if "\r" not in text:
         return "\n", ()
-    endings = tuple(_LINE_END.findall(text))
+    endings = tuple(re.findall(_LINE_END, text))
     kinds = set(endings)
     return max(sorted(kinds), key=endings.count), endings if len(kinds) > 1 else ()
 

@@ -8,7 +8,7 @@ import textwrap
 import pytest
 
 from headcheck.source import project
-from headcheck.source.importing import imports, may_import_own
+from headcheck.source.importing import imports, may_import_own, may_name
 from headcheck.workspace import Workspace
 
 BUILD = "from torchvision import models\ndef build():\n    return models.resnet18()\n"
@@ -197,3 +197,26 @@ def test_imports_in_a_text(tmp_path):
     where = project.layout(str(tmp_path))
     for text, own in (("import zoo", True), ("import torch", False), ("from . import x", True), ("zoo = 3", False)):
         assert may_import_own(text, str(tmp_path / "train.py"), where) is own
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import zoo",
+        "import a, zoo as z",
+        "from zoo import build",
+        "from pkg.zoo.parts import build",
+        "from . import zoo",
+        "x = 1; import zoo",
+        "from pkg import (a,\n    zoo,\n)",
+        "f(1)\nfrom pkg import (  # a (remark\n    a, zoo)",
+    ],
+)
+def test_a_name_in_an_import_is_seen_without_looking_for_imports(text):
+    assert any("zoo" in (*each.module.split("."), *each.names) for each in imports(text))
+    assert may_name(text.encode(), b"zoo")
+
+
+@pytest.mark.parametrize("text", ["zoo = 3", "import zoology", "import os\nzoo()", "from a import (b)\nf(c,\n  zoo)"])
+def test_a_name_elsewhere_is_passed_over(text):
+    assert not may_name(text.encode(), b"zoo")
