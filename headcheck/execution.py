@@ -274,6 +274,14 @@ class Execution:
         module = self.module(part) if type(part) is Ref else None
         return module is not None and module.node is None
 
+    def makes_layers(self, ref: Ref) -> bool:
+        """Whether the script itself made something of a part that can learn: it did more than put layers of the library
+        together in another way."""
+        below = (part for _, part in heap.subtree(self.state, ref) if self.is_new(part))
+        return any(
+            not (own := heap.list_parameters(self.state, part, own=True)).complete or own.items for part in below
+        )
+
     def is_edited(self, part: Part) -> bool:
         """Whether a part, or anything below it, is not as the library built it."""
         return parts.is_edited(self.state, part)
@@ -571,6 +579,8 @@ class Execution:
             for head in model.entry.heads:
                 event = self.replacement(model, head.path)
                 if event is None or not self.is_new(event.new) or event.new.address in seen:
+                    continue
+                if not self.makes_layers(event.new):
                     continue
                 place = self.places.get(event.new.address)
                 if place is not None and place[0] is model:

@@ -22,6 +22,8 @@ def frozen_new_heads(execution: Execution) -> Iterator[tuple[Model, str, events.
             event = execution.replacement(model, head.path)
             if event is None or not execution.is_new(event.new) or not execution.frozen(event.new):
                 continue
+            if not execution.makes_layers(event.new):
+                continue
             place = execution.places.get(event.new.address)
             if place is None or place[0] != model:
                 continue

@@ -353,6 +353,7 @@ def call_unknown(
         given.append(function.receiver)
     for module in modules_in(state, given):
         state.log(events.Escaped(site, module, where, own))
+    machine.handed.update(value.code for value in given if type(value) is Class)
     for value in given:
         if type(function) is Library:
             continue

@@ -110,6 +110,7 @@ class Machine:
     `defaults` says whether the run is one "as started without arguments"; `entry` holds the operations of the function
     that is followed though nothing calls it; `turns` the conditions at the start of each loop that is followed for one
     turn that stands for all; `asked` is set where the script asks for an argument that has a default;
+    `handed` are the classes that code which is not followed was given, to make of them what it likes;
     `body` is the file's own block; `budget` is what the run may cost,
     `lost` whether some paths were left out for it, `left` what some of these did until then; `loaded` the modules whose
     code it came to.
@@ -130,6 +131,7 @@ class Machine:
         self.definitions: dict[int, Define | DefineClass] = {}
         self.changed_in: dict[int, tuple[tuple[Variable, str], ...]] = {}
         self.called: set[int] = set()
+        self.handed: set[int] = set()
         self.budget = Budget()
         self.lost = False
         self.left: list[State] = []

@@ -10,7 +10,7 @@ from headcheck import events
 from headcheck.execution import Execution, FileFacts
 from headcheck.interpreter.access import class_attribute
 from headcheck.interpreter.calls import call_value
-from headcheck.interpreter.heap import Instance, Module, subtree
+from headcheck.interpreter.heap import LIGHTNING, Instance, Module, library_bases, subtree
 from headcheck.interpreter.machine import Machine
 from headcheck.interpreter.modules import ROOT, Project
 from headcheck.interpreter.quiet import Quiet
@@ -193,7 +193,8 @@ def run_class(
 
     What it inherits is followed as its own; `by_script` is what the script called itself. A network is followed from
     the end of every path through its `__init__`; Lightning's from the end of its `setup`. Of a class of another module
-    only what runs a network counts: the rest is followed where that module is read.
+    only what runs a network counts: the rest is followed where that module is read. Code that was given a class may
+    take its networks apart, as fastai does: nobody knows that their forward runs, unless Lightning runs it.
     """
     made_by_script = target.code in machine.called
     waiting = [
@@ -201,6 +202,8 @@ def run_class(
         for f, owner in methods_of(target)
         if f.code not in (machine.called if owner is target else by_script if made_by_script else ())
     ]
+    if target.code in machine.handed and not library_bases(target) & LIGHTNING:  # its parts may be all that is used
+        waiting = [(f, owner) for f, owner in waiting if definition(machine, f).name != "forward"]
     if target.module != ROOT:
         waiting = [(f, owner) for f, owner in waiting if definition(machine, f).name in (*STAGES, *RUNNING)]
     if not waiting and made_by_script:

@@ -373,6 +373,42 @@ net = Net(base, 10)
 """,
         [(9, "HC101")],
     ),
+    "a class that is made by code which is not followed may only lend its parts": (
+        """
+from fastai.vision.all import cnn_learner
+
+class Net(nn.Module):
+    def __init__(self, pretrained=True):
+        super().__init__()
+        self.trunk = nn.Sequential(*list(models.resnet34(weights="DEFAULT").children())[:-2])
+        self.head = nn.Linear(1024, 5)
+
+    def forward(self, x):
+        return self.head(self.trunk(x))
+
+learner = cnn_learner(data, Net, metrics=accuracy)
+""",
+        [],
+    ),
+    "a class of Lightning's is run whoever makes it": (
+        """
+import pytorch_lightning as pl
+from pytorch_lightning.cli import LightningCLI
+
+class Net(pl.LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.trunk = models.resnet34(weights="DEFAULT")
+        self.trunk.fc = nn.Identity()
+        self.head = nn.Linear(1024, 5)
+
+    def forward(self, x):
+        return self.head(self.trunk(x))
+
+LightningCLI(Net)
+""",
+        [(13, "HC101")],
+    ),
 }
 PLAIN = "import torch\nfrom torch import nn\nfrom torchvision import models\n"
 
