@@ -74,7 +74,8 @@ class FieldSet(NamedTuple):
 
 
 class Missing(NamedTuple):
-    """An attribute or index that the module does not have. `action` is read, index or delete."""
+    """An attribute or index that the module does not have. `action` is read, index or delete; answer: it is what the
+    module answered that does not have it."""
 
     site: Site
     owner: Address

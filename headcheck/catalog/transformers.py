@@ -23,6 +23,15 @@ _NOTHING = Node("", {}, {}, {}, frozenset(), None, NOTHING)
 _WIDTHS = frozenset({"in_features", "out_features", "in_channels", "out_channels", "normalized_shape", "num_features"})
 
 
+class Base(NamedTuple):
+    """The class that `AutoModel` makes for a kind of model, the names of what it may answer, and the shapes (the batch
+    first) of what it answers if nothing else is asked for. Which class it is does not matter to what it answers."""
+
+    kind: str
+    names: tuple[str, ...]
+    answers: tuple[tuple[str, Shape], ...]
+
+
 class Checkpoint(NamedTuple):
     """What is known of a checkpoint of the hub: its kind of model, the class of the head it was saved with ("" for
     none), the labels of that head, and how many features reach a head on it (None if that is not kept)."""
@@ -37,6 +46,21 @@ def checkpoint(name: str) -> Checkpoint | None:
     """Return what is known of a checkpoint, None for one that is not known."""
     found = load(_LIBRARY)["checkpoints"].get(name)
     return None if found is None else Checkpoint(*found)
+
+
+def base(model_type: str, hidden: int | None) -> Base | None:
+    """Return what a model without a head answers, for `hidden` features; None for a kind that is not catalogued."""
+    row = load(_LIBRARY)["bases"].get(model_type)
+    if row is None:
+        return None
+    kind, names, shapes = row
+    answers = tuple((name, tuple(hidden if size == "hidden" else size for size in shape)) for name, shape in shapes)
+    return Base(kind, tuple(names), answers)
+
+
+def answered() -> frozenset[str]:
+    """Return the names of what some model without a head may answer."""
+    return frozenset(name for _, names, _ in load(_LIBRARY)["bases"].values() for name in names)
 
 
 def chosen(auto: str, model_type: str) -> str | None:

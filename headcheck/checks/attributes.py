@@ -99,6 +99,10 @@ def missing_attribute(execution: Execution) -> Iterator[Report]:
         part = Ref(event.owner)
         if execution.kind(part) in WRAPPERS:  # HC204's
             continue
+        if event.action == "answer":
+            made = f"{layer_name(execution.kind(part))} ({execution.where(execution.site_of(part))})"
+            yield Report("HC202", event.site, f"what the {made} answers has no `{event.name}`", "")
+            continue
         place = execution.was_at(event.owner)
         module = execution.module(part)
         own = module.cls if module is not None else None

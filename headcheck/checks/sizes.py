@@ -118,7 +118,8 @@ def met(execution: Execution, event: events.Mismatched, site: object) -> Iterato
     channels = mismatch.kind[-2:] in ("1d", "2d", "3d")
     got = mismatch.gets[0] if channels else mismatch.gets[-1]
     unit = "channels" if mismatch.argument == "in_channels" else "features"
-    own = given.maker is not None and execution.is_new(Ref(given.maker))
+    maker = execution.module(Ref(given.maker)) if given.maker is not None else None
+    own = maker is not None and maker.node is None and maker.build is None
     message = f"{layer} takes {mismatch.takes} {unit}, but {by} feeds {got} into it{here}"
     yield Report("HC105" if own else "HC101", site, message, fitting(layer, got, out), expectation)
 

@@ -11,6 +11,7 @@ from headcheck.interpreter.heap import DELETED, Dictionary, Instance, Module, Op
 from headcheck.interpreter.operators import equal
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import (
+    Answer,
     Bound,
     Choice,
     Class,
@@ -84,6 +85,8 @@ def get_attribute(machine: Machine, state: State, of: Value, name: str, site: Op
             return written
         log_output_read(state, of, name, site)
         return symbol("attribute", f"{of.label}.{name}", of, name)
+    if kind is Answer:
+        return answer_attribute(state, of, name, site)
     if kind is Class:
         found = class_attribute(of, name)
         if found and type(found[0]) is Function and found[0].wrapper == "classmethod":
@@ -184,6 +187,28 @@ def super_attribute(of: Super, name: str) -> Value:
         if type(base) is Library and name == "__init__":
             break
     return Method(of, name)
+
+
+def answer_attribute(state: State, of: Answer, name: str, site: Operation) -> Value:
+    """A part of what a model answered. One that other models of the library answer, and this one never does, is
+    missing."""
+    if name in dict(of.items):
+        return dict(of.items)[name]
+    if name not in of.names and name in ANSWERED and not state.guards:
+        state.log(events.Missing(site, of.owner, name, "answer"))
+        state.end("raise", "AttributeError")
+    return symbol("attribute", f"….{name}", of, name)
+
+
+# What some model of a library answers under a name of its own, and not every model does.
+ANSWERED: set[str] = set()
+
+
+def answer_item(of: Answer, index: Value) -> Value:
+    """``answer[0]`` or ``answer["pooler_output"]``."""
+    if type(index) is int and 0 <= index < len(of.items):
+        return of.items[index][1]
+    return dict(of.items).get(index, UNKNOWN) if isinstance(index, str) else UNKNOWN
 
 
 def instance_attribute(machine: Machine, state: State, ref: Ref, thing: Instance, name: str, site: Operation) -> Value:
@@ -550,6 +575,8 @@ def get_item(machine: Machine, state: State, of: Value, index: Value, site: Oper
         return text_item(of, index)
     if kind is Tensor:
         return tensor_item(of, index)
+    if kind is Answer:
+        return answer_item(of, index)
     if kind is Symbol:
         log_output_read(state, of, index, site)
         shape = of.key

@@ -5,7 +5,7 @@ the library's models. What is not known is a symbol, as everywhere.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from headcheck import events
 from headcheck.catalog.entry import Entry, Node, Shape
@@ -37,6 +37,9 @@ PLAIN = frozenset({"torch.nn.Identity", "torch.nn.Dropout", "torch.nn.Flatten", 
 WRAPPERS = frozenset({"torch.nn.DataParallel", "torch.nn.parallel.DistributedDataParallel"})
 # Modules of a library that answer something of their own, by kind.
 SPECIAL: dict[str, Callable[[State, Ref, Module, Value, Operation], Value]] = {}
+# The same by library, for modules that look at everything that they are given; None for a module like any other.
+Whole: TypeAlias = "Callable[[Ref, Module, tuple[Value, ...], Mapping[str, Value]], Value | None]"
+WHOLE: dict[str, Whole] = {}
 
 
 def call_module(
@@ -60,6 +63,11 @@ def call_module(
         from headcheck.interpreter.calls import enter
 
         return enter(machine, state, own[0], (ref, *arguments), keywords, site, ref, own[1])
+    whole = WHOLE.get(thing.kind.partition(".")[0]) if "forward" not in thing.values else None
+    answer = whole(ref, thing, arguments, keywords) if whole is not None else None
+    if answer is not None:
+        state.result = answer
+        return [state]
     given = arguments[0] if arguments else next(iter(keywords.values()), None)
     return run(machine, state, ref, given, site)
 

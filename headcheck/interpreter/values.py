@@ -210,6 +210,15 @@ class Tensor(NamedTuple):
     features: int | None = None
 
 
+class Answer(NamedTuple):
+    """What a model answers where that is an object with several parts: the model, those that are there by name, and the
+    names of all that it may have."""
+
+    owner: Address
+    items: tuple[tuple[str, Value], ...]
+    names: tuple[str, ...]
+
+
 class Condition(NamedTuple):
     """A comparison with an unknown in it."""
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from headcheck import events
 from headcheck.catalog import transformers
 from headcheck.catalog.transformers import Checkpoint
+from headcheck.interpreter import access, forward
 from headcheck.interpreter.heap import Build, Dictionary, Instance, Module, Sequence
-from headcheck.interpreter.values import Ref, Tuple, Value
+from headcheck.interpreter.values import Answer, Ref, Tensor, Tuple, Value, batch_of
 from headcheck.ir import UNKNOWN
 from headcheck.semantics.python import unknown
 from headcheck.semantics.registry import CallSite, family
@@ -105,7 +107,7 @@ def model(call: CallSite, kind: str, how: str) -> Value:
     if kind.startswith("Auto") and known is not None:
         kind = transformers.chosen(kind, known.model_type) or kind
     if not transformers.is_known(kind):
-        return opaque(call)
+        return without_head(call, asked, how)
     labels = asked.labels if type(asked.labels) is int else UNKNOWN_CLASSES
     entry = transformers.find(kind, labels, known.hidden if known is not None else None)
     assert entry is not None
@@ -118,6 +120,59 @@ def model(call: CallSite, kind: str, how: str) -> Value:
     ref: Ref = call.state.allocate(made, call.site)
     log_built(call, ref, made)
     return ref
+
+
+def without_head(call: CallSite, asked: Asked, how: str) -> Value:
+    """A model of which no more is known than what it answers, if that."""
+    ref, known = opaque(call), asked.checkpoint
+    base = transformers.base(known.model_type, known.hidden) if known is not None else None
+    if base is None or known is None or asked.kind not in ("AutoModel", base.kind):
+        return ref
+    plain = how == "from_pretrained" and call.keywords.keys() <= KEEPING and asked.configuration is None
+    thing: Module = call.state.heap[ref.address]
+    build = Build(f"transformers.{base.kind}", {"checkpoint": asked.name, "plain": plain}, True, None)
+    settings = asked.configuration if type(asked.configuration) is Ref else None
+    values = {"config": settings or make_configuration(call, labels_of(known), known.hidden)}
+    call.state.heap[ref.address] = thing._replace(kind=build.builder, build=build, values=values)
+    access.ANSWERED.update(transformers.answered())
+    return ref
+
+
+#: What may be asked of a model on loading that leaves what it answers as it is.
+KEEPING = frozenset(
+    """
+    pretrained_model_name_or_path return_dict cache_dir force_download local_files_only token use_auth_token revision
+    torch_dtype dtype device_map low_cpu_mem_usage trust_remote_code use_safetensors attn_implementation
+    hidden_dropout_prob attention_probs_dropout_prob ignore_mismatched_sizes from_tf
+    """.split()
+)
+#: What a model is given that leaves what it answers as it is.
+INPUTS = frozenset(
+    """
+    input_ids attention_mask token_type_ids position_ids head_mask inputs_embeds pixel_values decoder_input_ids
+    decoder_attention_mask interpolate_pos_encoding
+    """.split()
+)
+
+
+def answer(ref: Ref, thing: Module, arguments: tuple[Value, ...], keywords: Mapping[str, Value]) -> Value | None:
+    """What a model without a head answers; nothing is said where more may have been asked for."""
+    name = thing.build.keywords.get("checkpoint") if thing.build is not None and thing.build.entry is None else None
+    known = transformers.checkpoint(str(name)) if isinstance(name, str) else None
+    base = transformers.base(known.model_type, known.hidden) if known is not None else None
+    if base is None or thing.build is None:
+        return None
+    asked = keywords.keys() - INPUTS
+    if not asked <= {"return_dict"} or len(arguments) > 2 or not thing.build.keywords["plain"]:
+        return None
+    given = arguments[0] if arguments else next(iter(keywords.values()), None)
+    parts = tuple((n, Tensor((batch_of(given), *s[1:]), ref.address, ref.address)) for n, s in base.answers)
+    if keywords.get("return_dict", True) is False:
+        return Tuple(tuple(part for _, part in parts))
+    return Answer(ref.address, parts, base.names)
+
+
+forward.WHOLE["transformers"] = answer
 
 
 def loaded(call: CallSite, kind: str) -> Asked:

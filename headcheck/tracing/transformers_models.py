@@ -4,7 +4,8 @@ How deep and wide a model is depends on its checkpoint, so only what does not is
 modules, and the head, as its class makes it from the default configuration of its kind of model.
 
 ``classes`` has a row for each class, ``tasks`` the classes that an Auto class chooses from by `model_type`,
-``checkpoints`` those of ``checkpoints.tsv``; `headcheck.catalog.transformers` reads them.
+``checkpoints`` those of ``checkpoints.tsv``, ``bases`` what the model without a head answers for each of their kinds;
+`headcheck.catalog.transformers` reads them.
 """
 
 from __future__ import annotations
@@ -66,7 +67,8 @@ def trace_all(progress: Callable[[int, int, str], None]) -> dict[str, Any]:
         "layers": {},
         "tasks": tasks,
         "classes": rows,
-        "checkpoints": _checkpoints(kinds),
+        "checkpoints": (checkpoints := _checkpoints(kinds)),
+        "bases": _bases(sorted({found[0] for found in checkpoints.values()}), rows, kinds),
         **table.data(),
     }
 
@@ -98,6 +100,26 @@ def _checkpoints(kinds: dict[str, str]) -> dict[str, list[Any]]:
             None if hidden == "-" else int(hidden),
         ]
     return dict(sorted(found.items()))
+
+
+def _bases(model_types: list[str], rows: dict[str, Any], kinds: dict[str, str]) -> dict[str, list[Any]]:
+    """Return ``{model_type: [class, names of its answer, [[name, shape], …] of what it answers by default]}``.
+
+    The models are run for real, for some look at the numbers they are given.
+    """
+    found: dict[str, list[Any]] = {}
+    for model_type in model_types:
+        hidden = next(row[1] for name, row in rows.items() if kinds[name] == model_type)
+        with _quiet(), torch.no_grad():
+            model = transformers.AutoModel.from_config(transformers.AutoConfig.for_model(model_type)).eval()
+            answer = model(torch.ones_like(_INPUTS[model.main_input_name](model.config), device="cpu"))
+        shapes = [
+            [name, [None, *("hidden" if size == hidden else None for size in part.shape[1:])]]
+            for name, part in answer.items()
+            if isinstance(part, torch.Tensor)
+        ]
+        found[model_type] = [type(model).__name__, sorted(type(answer).__dataclass_fields__), shapes]
+    return found
 
 
 def learn(table: write.Table, name: str, model_type: str) -> list[Any] | None:
