@@ -94,6 +94,8 @@ def find(kind: str, labels: int, hidden: int | None) -> Entry | None:
         layer = _of_width(layer, "", hidden)
     shapes = load(_LIBRARY)["shared"]
     taken = _shapes(decoder, shapes[inputs], hidden)
+    if hidden is not None and layer.kind == "torch.nn.Linear":
+        taken.setdefault(path, (hidden,))  # where the model could not be run: of each step, if it is a sequence
     return Entry(
         builder=f"transformers.{kind}",
         task="transformers",
