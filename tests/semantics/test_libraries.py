@@ -247,3 +247,60 @@ def test_efficientnet_pytorch() -> None:
         model._fc = nn.Linear(1536, 4)
         """
     assert codes(script) == [(6, "HC201"), (7, "HC101")]
+
+
+BODY = """
+from torch import nn
+from transformers import AutoConfig, AutoModel, BertModel, DistilBertModel
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = {build}
+        self.head = nn.Linear(1024, 3)
+
+    def forward(self, ids, mask):
+        {lines}
+
+net = Net()
+"""
+FEEDS = "return self.head(self.body(ids, attention_mask=mask).last_hidden_state[:, 0])"
+
+
+@pytest.mark.parametrize(
+    "build, lines, found",
+    [
+        ("AutoModel.from_pretrained('bert-base-uncased')", FEEDS, [(9, "HC101")]),
+        ("AutoModel.from_pretrained('bert-large-uncased')", FEEDS, []),
+        ("AutoModel.from_pretrained('./mine')", FEEDS, []),
+        ("AutoModel.from_pretrained('bert-base-uncased', hidden_size=1024, ignore_mismatched_sizes=True)", FEEDS, []),
+        ("AutoModel.from_config(AutoConfig.from_pretrained('bert-base-uncased', hidden_size=1024))", FEEDS, []),
+        (
+            "BertModel.from_pretrained('bert-base-uncased')",
+            "_, pooled = self.body(ids, attention_mask=mask, return_dict=False); return self.head(pooled)",
+            [(9, "HC101")],
+        ),
+        (
+            "BertModel.from_pretrained('bert-base-uncased')",
+            "return self.head(self.body(ids, output_hidden_states=True)[2][-1])",
+            [],
+        ),
+        (
+            "DistilBertModel.from_pretrained('distilbert-base-uncased')",
+            "return self.head(self.body(ids).pooler_output)",
+            [(12, "HC202")],
+        ),
+        (
+            "DistilBertModel.from_pretrained('distilbert-base-uncased')",
+            "out = self.body(ids); return out.pooler_output if hasattr(out, 'pooler_output') else out[0]",
+            [],
+        ),
+        (
+            "BertModel.from_pretrained('bert-base-uncased', add_pooling_layer=False)",
+            "return self.body(ids).pooler_output",
+            [],
+        ),
+    ],
+)
+def test_a_model_without_a_head_feeds_the_scripts_own(build: str, lines: str, found: list[tuple[int, str]]) -> None:
+    assert codes(BODY.format(build=build, lines=lines)) == found
