@@ -107,7 +107,7 @@ def analyse_unit(
         findings,
         reports,
         count(executions, heads),
-        tuple(book.plans()) if models else (),
+        tuple(book.plans(places)) if models else (),
         relevant=True,
         blind_spots=blind_spots(heads, places) if models else (),
         cells=unit.cells,
@@ -192,11 +192,12 @@ class PlanBook:
         self.asked.append(steps)
         return len(self.asked) - 1
 
-    def plans(self) -> Iterable[dict[str, Any]]:
+    def plans(self, places: Places) -> Iterable[dict[str, Any]]:
         from headcheck.plans import make_plan, only_steps
 
         for asked in self.asked:
-            yield only_steps(asked) if isinstance(asked[0], dict) else make_plan(*asked)
+            plan = only_steps(asked) if isinstance(asked[0], dict) else make_plan(*asked)
+            yield {**plan, "left_out": said_in(places.root, plan["left_out"])}
 
 
 # -- findings --------------------------------------------------------------------------------------------------------

@@ -95,7 +95,9 @@ class Execution:
         self.machine = machine
         self.defaults = defaults
         # What is raised in a notebook ends its cell: nobody knows if the user goes on with the next.
-        self.cut = state.cut or (facts.in_cells and bool(state.ended))
+        self.stopped = facts.in_cells and bool(state.ended)
+        self.cut = state.cut or self.stopped
+        self.skipped = state.skipped
         self.unfinished = state.ended == "limit"  # its end is not that of the path
         # Nothing happened in the function that was entered last: there is no more to say than of the path before.
         self.idle = state.events is not None and type(state.events[0]) is events.Entered and not state.ended

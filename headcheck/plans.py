@@ -1,8 +1,8 @@
 """From an execution to the plan of one model: the straight-line program that rebuilds it, as plain data.
 
 The worker (`headcheck.confirm.worker`) runs a plan without a line of the script. A number that the script leaves open
-(its number of classes) is stood in for; a step that cannot be told makes the plan incomplete, and then it can confirm a
-finding but neither refute one nor call a model clean.
+(its number of classes) is stood in for. What cannot be told is left out, and the plan says what (`left_out`): then it
+can confirm a finding but neither refute one nor call a model clean.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def only_steps(steps: Iterable[dict[str, Any]]) -> Plan:
         "root": 0,
         "input": None,
         "kind": "classification",
-        "complete": False,
+        "left_out": "what the script does with the model",
         "probes": {"parameters": []},
     }
 
@@ -48,13 +48,17 @@ class _Writer:
     def __init__(self, execution: Execution, model: Model) -> None:
         self.execution = execution
         self.model = model
-        self.complete = not execution.cut
+        self.left_out: list[str] = []
         self.numbers: dict[Address, int] = {}
         self.steps: list[dict[str, Any]] = []
         self.stand_ins: dict[Value, int] = {}
         self.wanted = connected(execution, model.ref.address)
 
     def write(self, probes: Iterable[str]) -> Plan:
+        if self.execution.skipped:
+            self.left_out.append("code that was not followed, for there is too much of it")
+        if self.execution.stopped:
+            self.left_out.append("what comes after the cell that stops")
         for event in self.execution.history:
             handler = STEPS.get(type(event))
             if handler is not None:
@@ -65,7 +69,7 @@ class _Writer:
             "root": self.number(self.model.ref.address),
             "input": self.inputs(),
             "kind": self.model.entry.task,
-            "complete": self.complete,
+            "left_out": self.left_out[0] if self.left_out else "",
             "probes": {"parameters": list(probes)},
         }
 
@@ -80,6 +84,9 @@ class _Writer:
 
     def knows(self, *addresses: Address) -> bool:
         return all(address in self.numbers for address in addresses)
+
+    def leave_out(self, event: Any, what: str) -> None:
+        self.left_out.append(f"{what} ({self.execution.where(event.site)})")
 
     def step(self, event: Any, op: str, **parts: Any) -> None:
         self.steps.append({"op": op, "line": self.execution.line(event.site), **parts})
@@ -102,13 +109,14 @@ class _Writer:
         if event.module not in self.wanted:
             return
         if not can_be_built(event.builder):
-            self.complete = False
+            self.leave_out(event, f"{event.builder}, which is not built here")
             return
         keywords = {
             k: v.items if type(v) is Tuple else v for k, v in event.keywords.items() if is_plain(v) or type(v) is Tuple
         }
-        if any(k != "num_classes" for k in event.keywords if k not in keywords):
-            self.complete = False
+        unknown = next((k for k in event.keywords if k not in keywords and k != "num_classes"), None)
+        if unknown is not None:
+            self.leave_out(event, f"`{unknown}` of {event.builder.rsplit('.', 1)[-1]}, which is not known")
         weights = event.weights if isinstance(event.weights, (bool, str)) else False
         kwargs = catalog.worker_keywords(event.builder, keywords, weights)
         step: dict[str, Any] = {"out": self.number(event.module), "builder": event.builder, "kwargs": kwargs}
@@ -121,13 +129,14 @@ class _Writer:
             return
         module = self.execution.state.heap[event.module]
         if module.cls is not None or not module.kind.startswith(("torch.nn.", "torchvision.")):
-            self.complete = False
+            name = module.cls.name if module.cls is not None else module.kind
+            self.leave_out(event, f"{name}, a class of the script")
             return
         arguments = {n: v for n, v in module.arguments.items() if self.differs(module.kind, n, v)}
         try:
             kwargs = {name: self.plain(name, value) for name, value in arguments.items()}
-        except KeyError:
-            self.complete = False
+        except KeyError as error:
+            self.leave_out(event, f"`{error.args[0]}` of a {module.kind.rsplit('.', 1)[-1]}, which is not known")
             return
         is_container = module.kind in CONTAINERS
         if not is_container:
@@ -140,7 +149,7 @@ class _Writer:
                     event, "add_module", of=self.number(event.module), name=name, value=self.number(value.address)
                 )
             else:
-                self.complete = False
+                self.leave_out(event, f"`{name}` of a {module.kind.rsplit('.', 1)[-1]}, which is not known")
 
     def differs(self, kind: str, name: str, value: Value) -> bool:
         signature = catalog.layer(kind)
@@ -162,7 +171,7 @@ class _Writer:
         if type(event.new) is Ref and self.knows(event.new.address):
             value = self.number(event.new.address)
         elif event.new is not None:
-            self.complete = False
+            self.leave_out(event, f"the new `{event.name}`, which is not known")
             return
         self.step(event, "set", of=self.number(event.owner), name=event.name, value=value)
 
@@ -180,7 +189,7 @@ class _Writer:
         if is_plain(event.value):
             self.step(event, "plain", of=self.number(event.owner), parameters=None, name=event.name, value=event.value)
         elif event.name in ("weight", "bias", "forward"):
-            self.complete = False
+            self.leave_out(event, f"the new `{event.name}`, which is not known")
 
     def flagged(self, event: events.Flagged) -> None:
         if self.knows(event.module):
@@ -225,7 +234,7 @@ class _Writer:
         if not self.knows(address):
             return
         if event.dtype == "unsure" and event.device != "unsure":
-            self.complete = False
+            self.leave_out(event, "a move to something that is not known")
         target = {"device": "cpu" if event.device == "cpu" else "cuda"} if event.device else {}
         if event.dtype and event.dtype != "unsure":
             target["dtype"] = event.dtype

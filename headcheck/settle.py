@@ -137,7 +137,7 @@ def with_verdicts(result: FileResult, observations: Sequence[Observation]) -> Fi
     def judged(thing: Any, expectation: Any) -> Verdict | None:
         if thing.plan is None:
             return None
-        return judge.verdict(expectation, observations[thing.plan], bool(result.plans[thing.plan]["complete"]))
+        return judge.verdict(expectation, observations[thing.plan], result.plans[thing.plan]["left_out"])
 
     findings = tuple(f._replace(verdict=judged(f, f.expectation)) for f in result.findings)
     models = tuple(m._replace(verdict=judged(m, None)) for m in result.models)

@@ -34,7 +34,7 @@ def test_a_whole_plan():
         "root": 1,
         "input": [[2, 3, 224, 224]],
         "kind": "classification",
-        "complete": True,
+        "left_out": "",
         "probes": {"parameters": []},
         "steps": [
             {"op": "build", "line": 4, "out": 1, "builder": "torchvision.models.resnet18", "kwargs": {},
@@ -109,22 +109,23 @@ def test_the_number_of_classes_may_stay_open():
 
 
 @pytest.mark.parametrize(
-    "script, complete",
+    "script, left_out",
     [
-        ("m = models.resnet18()\nm.fc = nn.Linear(512, n)", True),
-        ("m = models.resnet18()\nm.fc = nn.Linear(n, 2)", False),
-        ("m = models.resnet18()\nm.fc = unknown(512)", False),
-        ("m = models.resnet18()\nm.fc = nn.Sequential(nn.Linear(512, 2), unknown())", False),
-        ("m = models.resnet18()\nclass N(nn.Module):\n    pass\nm.fc = N()", False),
-        ("m = models.resnet18()\nm.fc.weight = unknown", False),
-        ("m = models.resnet18()\nm.forward = unknown", False),
-        ("m = models.resnet18()\nm.note = unknown", True),
-        ("m = models.resnet18()\nm.note = 'x'", True),
-        ("m = models.resnet18(weights=unknown)\nm.fc = nn.Linear(512, 2)", True),
+        ("m = models.resnet18()\nm.fc = nn.Linear(512, n)", ""),
+        ("m = models.resnet18()\nm.fc = nn.Linear(n, 2)", "`in_features` of a Linear, which is not known"),
+        ("m = models.resnet18()\nm.fc = unknown(512)", "the new `fc`, which is not known"),
+        ("m = models.resnet18()\nm.fc = nn.Sequential(nn.Linear(512, 2), unknown())", "`1` of a Sequential"),
+        ("m = models.resnet18()\nclass N(nn.Module):\n    pass\nm.fc = N()", "N, a class of the script"),
+        ("m = models.resnet18()\nm.fc.weight = unknown", "the new `weight`, which is not known"),
+        ("m = models.resnet18()\nm.forward = unknown", "the new `forward`, which is not known"),
+        ("m = models.resnet18()\nm.note = unknown", ""),
+        ("m = models.resnet18()\nm.note = 'x'", ""),
+        ("m = models.resnet18(weights=unknown)\nm.fc = nn.Linear(512, 2)", ""),
     ],
 )
-def test_completeness(script, complete):
-    assert plan_of(script)["complete"] is complete
+def test_what_is_left_out(script, left_out):
+    said = plan_of(script)["left_out"]
+    assert said.startswith(left_out) and bool(said) == bool(left_out)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +143,7 @@ def test_builders_are_built_as_their_weights_would(build, kwargs, weights):
     step = plan["steps"][0]
     assert {name: step["kwargs"].get(name) for name in kwargs} == kwargs
     assert step.get("weights") == weights
-    assert plan["complete"]
+    assert plan["left_out"] == ""
 
 
 @pytest.mark.parametrize(

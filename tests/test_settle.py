@@ -138,7 +138,7 @@ def test_an_incomplete_plan_refutes_nothing():
     ran = raised(status="ran", at=None, error=None, outputs=(("", (2, 2)),))
     finished = result()
     assert settle.with_verdicts(finished, [ran]).findings[0].verdict.status == "refuted"
-    plans = tuple({**plan, "complete": False} for plan in finished.plans)
+    plans = tuple({**plan, "left_out": "something"} for plan in finished.plans)
     unfinished = finished._replace(plans=plans)
     assert settle.with_verdicts(unfinished, [ran]).findings[0].verdict.status == "inconclusive"
     assert settle.with_verdicts(unfinished, [raised()]).findings[0].verdict.status == "confirmed"

@@ -1,6 +1,6 @@
 """From what was expected and what was seen to a verdict. Pure: nothing is run here.
 
-A plan that is not complete leaves out something that the script does. What it shows wrong is wrong all the same, but
+A plan that is not complete has `left_out` something that the script does. What it shows wrong is wrong all the same, but
 what it shows right proves nothing: only a complete plan refutes a finding or calls a model clean.
 """
 
@@ -13,19 +13,18 @@ from headcheck.findings import Expectation, Verdict, VerdictStatus
 
 Ruling = tuple[VerdictStatus, str]
 
-INCOMPLETE = "the plan leaves out a part of the script that could not be followed"
 NO_GRADIENT_AT_ALL = "does not require grad"
 
 
-def verdict(expectation: Expectation | None, observation: Observation, complete: bool) -> Verdict:
+def verdict(expectation: Expectation | None, observation: Observation, left_out: str = "") -> Verdict:
     """The verdict on a finding, or on a model without findings (`expectation` None).
 
     A model is ``clean`` if its complete plan ran. If it raised, that was not foreseen, and the verdict is
     ``inconclusive`` with PyTorch's own text: whether to report it is for the caller, who has the observation.
     """
     status, detail = _rule(expectation, observation)
-    if status in ("refuted", "clean") and not complete:
-        status, detail = "inconclusive", f"{detail}, but {INCOMPLETE}"
+    if status in ("refuted", "clean") and left_out:
+        status, detail = "inconclusive", f"{detail}, but this leaves out {left_out}"
     return Verdict(
         status=status,
         detail=detail,

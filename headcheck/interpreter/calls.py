@@ -124,7 +124,7 @@ def enter(
 def is_followed(machine: Machine, state: State, define: Define, site: Operation) -> bool:
     """Whether a call goes into a function of the script. Where only skimmed, none does that the script makes itself."""
     if machine.budget.skims and site.node is not None:
-        machine.lost = state.cut = True
+        machine.lost = state.cut = state.skipped = True
         return False
     return state.frame.depth < DEEPEST and not define.generator
 

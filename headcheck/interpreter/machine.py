@@ -260,7 +260,7 @@ class Machine:
 def stopped(states: list[State]) -> list[State]:
     """Paths that end here because the budget does."""
     for state in states:
-        state.cut = True
+        state.cut = state.skipped = True
         state.end("limit", state.ended)
     return states
 
@@ -272,7 +272,8 @@ def restore(state: State, after: State) -> None:
     if at_home:
         state.go_home()
     state.heap, state.facts, state.flags = after.heap, after.facts, after.flags
-    state.events, state.conditions, state.cut = after.events, after.conditions, after.cut
+    state.events, state.conditions = after.events, after.conditions
+    state.cut, state.skipped = after.cut, after.skipped
     state.guesses = after.guesses
 
 
@@ -625,7 +626,7 @@ def rest_at_once(machine: Machine, op: Loop, states: list[State], element: Value
     machine.lost = True
     out = []
     for state in states:
-        state.cut = True
+        state.cut = state.skipped = True
         out.extend(loop_once(machine, op, state, element))
     return out
 

@@ -90,6 +90,7 @@ def join(one: State, other: State, relevant: frozenset[str]) -> bool:
     one.conditions = tuple(c for c in one.conditions if c in other.conditions)
     one.guesses = tuple(g for g in one.guesses if g in other.guesses)
     one.cut = one.cut or other.cut
+    one.skipped = one.skipped or other.skipped
     return True
 
 

@@ -58,8 +58,8 @@ class State:
     by (address, dotted path) where it differs from the module's default. `conditions` are the branches taken on
     something unknown, as (node or text of the test, truth, whether the test is on something that is only unknown
     because paths met or a loop ran).
-    `doubtful` marks a path that assumed a failure inside `try`, or two names of one model; `cut` one that lost
-    something to a limit.
+    `doubtful` marks a path that assumed a failure inside `try`, or two names of one model; `cut` one beside which others
+    were lost to a limit, `skipped` one that itself went past something for it.
     `guards` and `caught` count the handlers around that catch a missing attribute, and a RuntimeError.
     `globals` holds the variables of every module that was imported so far; those of modules that are not in `owned` may
     be shared with other paths, and are copied before they are written to.
@@ -69,6 +69,7 @@ class State:
         "caught",
         "conditions",
         "cut",
+        "skipped",
         "doubtful",
         "ended",
         "env",
@@ -102,7 +103,7 @@ class State:
         self.guards = 0
         self.caught = 0
         self.doubtful = False
-        self.cut = False
+        self.cut = self.skipped = False
 
     def fork(self) -> State:
         other = State.__new__(State)
@@ -121,7 +122,8 @@ class State:
         other.conditions = self.conditions
         other.guesses = self.guesses
         other.ended, other.raised, other.result = self.ended, self.raised, self.result
-        other.guards, other.doubtful, other.cut = self.guards, self.doubtful, self.cut
+        other.guards, other.doubtful = self.guards, self.doubtful
+        other.cut, other.skipped = self.cut, self.skipped
         other.caught = self.caught
         return other
 

@@ -42,7 +42,7 @@ def plan(*steps: Step, size: int | None = 64, probes: tuple[str, ...] = (), **fi
         "root": 1,
         "input": size and [[2, 3, size, size]],
         "kind": "classification",
-        "complete": True,
+        "left_out": "",
         "probes": {"parameters": list(probes)},
         **fields,
     }

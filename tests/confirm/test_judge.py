@@ -114,21 +114,21 @@ FROZEN = replace(
     ],
 )
 def test_a_complete_plan(expectation: Expectation | None, observation: Observation, status: str, detail: str) -> None:
-    ruling = verdict(expectation, observation, complete=True)
+    ruling = verdict(expectation, observation)
     assert ruling.status == status
     assert ruling.detail.startswith(detail)
 
 
 def test_an_incomplete_plan_confirms_but_neither_refutes_nor_clears() -> None:
-    assert verdict(Expectation("raises"), RAISED, complete=False).status == "confirmed"
+    assert verdict(Expectation("raises"), RAISED, left_out="something").status == "confirmed"
     for expectation in (None, Expectation("raises"), Expectation("frozen", ("fc.weight",))):
-        ruling = verdict(expectation, RAN, complete=False)
+        ruling = verdict(expectation, RAN, left_out="something")
         assert ruling.status == "inconclusive"
-        assert "could not be followed" in ruling.detail
+        assert ruling.detail.endswith("but this leaves out something")
 
 
 def test_a_verdict_describes_the_model() -> None:
-    ruling = verdict(None, replace(RAN, device="cuda:0"), complete=True)
+    ruling = verdict(None, replace(RAN, device="cuda:0"))
     assert (
         ruling.device,
         ruling.output_shapes,

@@ -151,7 +151,7 @@ def test_without_plans_nothing_starts(tmp_path: Path) -> None:
 def test_equal_plans_run_once(stub: str, tmp_path: Path) -> None:
     log = str(tmp_path / "log")
     first, second = plan(put("a", None), kind="log", root=log), plan(put("b", None), kind="log", root=log)
-    moved = {**first, "id": 1, "steps": [{**first["steps"][0], "line": 77}], "complete": False}
+    moved = {**first, "id": 1, "steps": [{**first["steps"][0], "line": 77}], "left_out": "something"}
     progress: list[tuple[int, int]] = []
     done = confirm(
         [first, moved, {**second, "id": 2}],

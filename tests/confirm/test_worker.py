@@ -183,19 +183,19 @@ def test_a_right_replacement_is_clean(see: See) -> None:
     assert seen.gradient == ("conv1", "bn1", "layer1", "layer2", "layer3", "layer4", "fc")
     assert all(state.requires_grad and state.grad and state.in_optimizer is None for state in seen.parameters.values())
     assert seen.milliseconds and seen.milliseconds > 0
-    assert verdict(None, seen, complete=True).status == "clean"
+    assert verdict(None, seen).status == "clean"
 
 
 def test_wrong_in_features_raises_in_pytorchs_own_words(see: See) -> None:
     seen = see("wrong in_features")
     assert (seen.status, seen.at) == ("raised", "forward")
     assert seen.error == "RuntimeError: mat1 and mat2 shapes cannot be multiplied (2x2048 and 1024x10)"
-    assert verdict(Expectation("raises"), seen, complete=True).status == "confirmed"
+    assert verdict(Expectation("raises"), seen).status == "confirmed"
 
 
 def test_an_unused_attribute_is_proved_by_its_silence(see: See) -> None:
     expected = Expectation("output", parameters=("fc2.weight",), classes=1000)
-    ruling = verdict(expected, see("unused attribute"), complete=True)
+    ruling = verdict(expected, see("unused attribute"))
     assert ruling.status == "confirmed"
     assert ruling.detail == "the output keeps 1000 classes; fc2.weight got no gradient"
     assert "fc2" not in ruling.gradient
@@ -222,14 +222,14 @@ def test_a_freeze_after_the_replacement_leaves_nothing_to_learn(see: See) -> Non
     assert (seen.status, seen.at, seen.trainable) == ("raised", "backward", 0)
     assert "does not require grad" in seen.error
     assert not seen.parameters["fc.weight"].requires_grad
-    assert verdict(Expectation("frozen", ("fc.weight",)), seen, complete=True).status == "confirmed"
-    assert verdict(Expectation("no-grad", ("fc.weight",)), seen, complete=True).status == "confirmed"
+    assert verdict(Expectation("frozen", ("fc.weight",)), seen).status == "confirmed"
+    assert verdict(Expectation("no-grad", ("fc.weight",)), seen).status == "confirmed"
 
 
 def test_a_freeze_before_it_leaves_the_head(see: See) -> None:
     seen = see("freeze before")
     assert (seen.status, seen.trainable, seen.gradient) == ("ran", 5130, ("fc",))
-    assert verdict(Expectation("frozen", ("fc.weight",)), seen, complete=True).status == "refuted"
+    assert verdict(Expectation("frozen", ("fc.weight",)), seen).status == "refuted"
 
 
 def test_freezing_by_name(see: See) -> None:
@@ -239,7 +239,7 @@ def test_freezing_by_name(see: See) -> None:
 def test_a_flag_on_a_module_or_a_misspelt_one_freezes_nothing(see: See) -> None:
     seen = see("flag on the module")
     assert seen.trainable == seen.total
-    assert verdict(Expectation("trainable", ("fc.weight",)), seen, complete=True).status == "confirmed"
+    assert verdict(Expectation("trainable", ("fc.weight",)), seen).status == "confirmed"
 
 
 def test_an_optimizer_made_before_the_replacement_misses_the_head(see: See) -> None:
@@ -248,7 +248,7 @@ def test_an_optimizer_made_before_the_replacement_misses_the_head(see: See) -> N
         "fc.weight": False,
         "conv1.weight": True,
     }
-    assert verdict(Expectation("not-in-optimizer", ("fc.weight",)), seen, complete=True).status == "confirmed"
+    assert verdict(Expectation("not-in-optimizer", ("fc.weight",)), seen).status == "confirmed"
 
 
 def test_an_optimizer_in_groups_holds_what_they_hold(see: See) -> None:
@@ -315,7 +315,7 @@ def test_a_head_of_another_dtype_raises(see: See) -> None:
 def test_a_move_to_a_device_that_is_not_there_proves_nothing(see: See) -> None:
     seen = see("head left on the CPU")
     assert (seen.status, seen.moves_ignored) == ("ran", True)
-    assert verdict(Expectation("device"), seen, complete=True).status == "inconclusive"
+    assert verdict(Expectation("device"), seen).status == "inconclusive"
     assert not see("half a model").moves_ignored
 
 
@@ -348,4 +348,4 @@ def test_what_is_not_allowed_is_refused_and_proves_nothing(see: See, name: str, 
     seen = see(name)
     assert seen.status == "refused"
     assert reason in seen.error
-    assert verdict(Expectation("raises"), seen, complete=True).status == "inconclusive"
+    assert verdict(Expectation("raises"), seen).status == "inconclusive"
