@@ -313,7 +313,11 @@ def report_models(executions: list[Execution], places: Places, book: PlanBook) -
 
     by_site: dict[int, dict[Any, tuple[Execution, Model, ModelReport]]] = {}
     for execution in sorted(executions, key=lambda e: (e.doubtful, len(e.conditions))):
-        if execution.doubtful or any(g.kind != "listed" and not g.first for g in execution.guesses):
+        if (
+            execution.doubtful
+            or execution.unfinished
+            or any(g.kind != "listed" and not g.first for g in execution.guesses)
+        ):
             continue
         for model in execution.models:
             report = timeline.report(execution, model, places, ())

@@ -56,7 +56,7 @@ class _Writer:
 
     def write(self, probes: Iterable[str]) -> Plan:
         if self.execution.skipped:
-            self.left_out.append("code that was not followed, for there is too much of it")
+            self.left_out.append(f"{self.execution.skipped}, for there is too much to follow")
         if self.execution.stopped:
             self.left_out.append("what comes after the cell that stops")
         for event in self.execution.history:

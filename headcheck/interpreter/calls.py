@@ -97,9 +97,11 @@ def enter(
     define = machine.definitions[function.code]
     assert isinstance(define, Define)
     if not is_followed(machine, state, define, site):
+        note_skipped(machine, state, function, [*arguments, *keywords.values()])
         if define.name == "__init__" and type(receiver) is Ref:
             access.initialised(state, receiver)
-        return call_unknown(machine, state, symbol("function", define.name, function.code), arguments, keywords, site)
+        unknown, own = symbol("function", define.name, function.code), function.code not in machine.called
+        return call_unknown(machine, state, unknown, arguments, keywords, site, own)
     machine.called.add(function.code)
     caller_env, caller_frame = state.env, state.frame
     at_home = state.at_home()
@@ -124,9 +126,17 @@ def enter(
 def is_followed(machine: Machine, state: State, define: Define, site: Operation) -> bool:
     """Whether a call goes into a function of the script. Where only skimmed, none does that the script makes itself."""
     if machine.budget.skims and site.node is not None:
-        machine.lost = state.cut = state.skipped = True
+        machine.lost = state.cut = True
         return False
     return state.frame.depth < DEEPEST and not define.generator
+
+
+def note_skipped(machine: Machine, state: State, function: Function, given: list[Value]) -> None:
+    """A call is not followed: the path went past something if that may have changed a model."""
+    from headcheck.interpreter.skipping import may_change_a_model
+
+    if not state.skipped and may_change_a_model(machine, state, function, given):
+        state.skipped = f"a call of `{machine.definitions[function.code].name}`"
 
 
 COUNTS = frozenset(
@@ -186,10 +196,11 @@ def call_class(
         return answer(state, ref)
     define = machine.definitions[init[0].code]
     if not isinstance(define, Define) or not is_followed(machine, state, define, site):
+        note_skipped(machine, state, init[0], [ref, *arguments, *keywords.values()])
         thing = state.object(ref)
         if type(thing) is Module:
             state.heap[ref.address] = thing._replace(known=False)
-        call_unknown(machine, state, symbol("function", cls.name, init[0].code), arguments, keywords, site)
+        call_unknown(machine, state, symbol("function", cls.name, init[0].code), arguments, keywords, site, own=True)
         return answer(state, ref)
     known = all(type(base) in (Library, Class) for base in all_bases(cls))
     if known and heap.library_bases(cls) and heap.library_bases(cls) <= NETWORKS:
@@ -339,15 +350,23 @@ def call_choice(
 
 
 def call_unknown(
-    machine: Machine, state: State, function: Value, arguments: Arguments, keywords: Keywords, site: Operation
+    machine: Machine,
+    state: State,
+    function: Value,
+    arguments: Arguments,
+    keywords: Keywords,
+    site: Operation,
+    own: bool = False,
 ) -> list[State]:
-    """A call that is not followed: what it was given escapes, what it answers is a symbol."""
+    """A call that is not followed: what it was given escapes, what it answers is a symbol.
+
+    `own`: it is of code of the script that no path has come by.
+    """
     if type(function) is Symbol:
         special = symbol_method(state, function, arguments, keywords, site)
         if special is not None:
             return answer(state, special)
     where = label(function) if type(function) is not Method else function.name
-    own = type(function) is Symbol and type(function.key) is tuple and function.key[0] == "function"
     given = [*arguments, *keywords.values()]
     if type(function) is Method:
         given.append(function.receiver)

@@ -260,7 +260,7 @@ class Machine:
 def stopped(states: list[State]) -> list[State]:
     """Paths that end here because the budget does."""
     for state in states:
-        state.cut = state.skipped = True
+        state.cut, state.skipped = True, state.skipped or "what comes after"
         state.end("limit", state.ended)
     return states
 
@@ -626,7 +626,9 @@ def rest_at_once(machine: Machine, op: Loop, states: list[State], element: Value
     machine.lost = True
     out = []
     for state in states:
-        state.cut = state.skipped = True
+        state.cut = True
+        if machine.matters(op):
+            state.skipped = state.skipped or "the turns of a loop"
         out.extend(loop_once(machine, op, state, element))
     return out
 

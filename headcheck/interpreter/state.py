@@ -59,7 +59,7 @@ class State:
     something unknown, as (node or text of the test, truth, whether the test is on something that is only unknown
     because paths met or a loop ran).
     `doubtful` marks a path that assumed a failure inside `try`, or two names of one model; `cut` one beside which others
-    were lost to a limit, `skipped` one that itself went past something for it.
+    were lost to a limit, `skipped` is what it went past itself for it.
     `guards` and `caught` count the handlers around that catch a missing attribute, and a RuntimeError.
     `globals` holds the variables of every module that was imported so far; those of modules that are not in `owned` may
     be shared with other paths, and are copied before they are written to.
@@ -103,7 +103,8 @@ class State:
         self.guards = 0
         self.caught = 0
         self.doubtful = False
-        self.cut = self.skipped = False
+        self.cut = False
+        self.skipped = ""
 
     def fork(self) -> State:
         other = State.__new__(State)
