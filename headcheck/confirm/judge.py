@@ -1,7 +1,7 @@
 """From what was expected and what was seen to a verdict. Pure: nothing is run here.
 
-A plan that is not complete has `left_out` something that the script does. What it shows wrong is wrong all the same, but
-what it shows right proves nothing: only a complete plan refutes a finding or calls a model clean.
+A plan that is not complete has `left_out` something that the script does. What it shows wrong is wrong all the same,
+but what it shows right proves nothing: only a complete plan refutes a finding or calls a model clean.
 """
 
 from __future__ import annotations

@@ -58,8 +58,8 @@ class State:
     by (address, dotted path) where it differs from the module's default. `conditions` are the branches taken on
     something unknown, as (node or text of the test, truth, whether the test is on something that is only unknown
     because paths met or a loop ran).
-    `doubtful` marks a path that assumed a failure inside `try`, or two names of one model; `cut` one beside which others
-    were lost to a limit, `skipped` is what it went past itself for it.
+    `doubtful` marks a path that assumed a failure inside `try`, or two names of one model; `cut` one beside which
+    others were lost to a limit; `skipped` is what it went past itself for it.
     `guards` and `caught` count the handlers around that catch a missing attribute, and a RuntimeError.
     `globals` holds the variables of every module that was imported so far; those of modules that are not in `owned` may
     be shared with other paths, and are copied before they are written to.
@@ -69,7 +69,6 @@ class State:
         "caught",
         "conditions",
         "cut",
-        "skipped",
         "doubtful",
         "ended",
         "env",
@@ -84,6 +83,7 @@ class State:
         "owned",
         "raised",
         "result",
+        "skipped",
     )
 
     def __init__(self, module: str) -> None:
