@@ -16,7 +16,7 @@ from headcheck.interpreter.shapes import SIZED as SIZED
 from headcheck.interpreter.shapes import Flow as Flow
 from headcheck.interpreter.shapes import Placed as Placed
 from headcheck.interpreter.state import Frame, State, events_of, frames_of
-from headcheck.interpreter.values import Address, Class, Parameter, Ref, Symbol, Tensor, Value
+from headcheck.interpreter.values import Address, Class, Parameter, Ref, Symbol, Tensor, Tuple, Value
 from headcheck.ir import UNKNOWN, Call, Define, DefineClass, GetItem, walk, walk_here
 from headcheck.ir.facts import used_attributes
 from headcheck.ir.lower import variables
@@ -71,6 +71,16 @@ class Model(NamedTuple):
     module: Module
     entry: Entry
     built: events.Built
+
+
+class OwnHead(NamedTuple):
+    """A part of one of the script's networks that the script itself made, and the name under which the network has it;
+    `hidden`: in a list, a tuple or a dict, where `parameters()` does not look."""
+
+    network: Ref
+    name: str
+    part: Ref
+    hidden: bool
 
 
 class Norm(NamedTuple):
@@ -588,6 +598,41 @@ class Execution:
                 if place is not None and place[0] is model:
                     seen.add(event.new.address)
                     yield model, place[1], event
+
+    def own_heads(self) -> Iterator[OwnHead]:
+        """The layers that networks of the script have beside a library model or its parts, and run."""
+        for address, network in self.state.heap.items():
+            if type(network) is not Module or network.cls is None or not self.only_its_own_forward(network):
+                continue
+            held = [(name, value, False) for name, value in network.children.items()]
+            held += [(name, value, True) for name, kept in network.values.items() for value in self._kept_in(kept)]
+            for name, value, hidden in held:
+                if self.module(value) is not None and self.is_head_of_its_own(value) and self.runs(value):
+                    yield OwnHead(Ref(address), name, value, hidden)
+
+    def _kept_in(self, value: Value) -> Iterator[Value]:
+        """What a list, tuple or dict that is an attribute holds."""
+        thing = self.state.object(value)
+        if type(value) is Tuple or (type(thing) is heap.Sequence and thing.items is not None):
+            yield from value.items if type(value) is Tuple else thing.items
+        elif type(thing) is heap.Dictionary:
+            yield from (item for _, item in thing.items or ())
+
+    def is_head_of_its_own(self, ref: Ref) -> bool:
+        """Whether the script itself made all that can learn of a part, and there is something."""
+        below = [self.state.heap[part.address] for _, part in heap.subtree(self.state, ref)]
+        return all(part.node is None and part.build is None and part.known for part in below) and self.makes_layers(ref)
+
+    def runs(self, ref: Ref) -> bool:
+        """Whether some path of the file calls a part, or what is in it."""
+        below = self.parts_of(ref)
+        return any(event.module in below for execution in self.family for event in execution.of(events.Called))
+
+    def rewritten(self, ref: Ref) -> bool:
+        """Whether numbers get into a part in other ways than by learning: a copy, loaded weights, an average."""
+        places = self.parts_of(ref) | self.holders(ref.address)
+        found = (e for one in self.family for e in one.of(events.Copied, events.Loaded, events.Overwritten))
+        return any(event.module is None or event.module in places for event in found)
 
     def moves_before(self, ref: Ref, event: events.Event) -> list[events.Moved]:
         """The moves of a module, or of what holds it, before an event."""

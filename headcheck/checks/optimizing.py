@@ -8,6 +8,8 @@ from headcheck.checks import Report, check
 from headcheck.checks.words import built, dotted
 from headcheck.execution import Execution
 from headcheck.findings import Expectation
+from headcheck.interpreter.heap import Optimizer
+from headcheck.interpreter.values import Address, Ref
 
 
 @check("HC401")
@@ -62,3 +64,45 @@ def optimizer_misses_head(execution: Execution) -> Iterator[Report]:
         help_ = f"give it to the optimizer too: {execution.name_of(model.ref)}.{dotted(path)}.parameters()"
         expectation = Expectation("not-in-optimizer", names)
         yield Report("HC402", holding[-1].site, message, help_, expectation, model.ref.address)
+
+
+@check("HC402")
+def optimizer_misses_own_head(execution: Execution) -> Iterator[Report]:
+    """A layer that a network has beside the library's model, and that no optimizer gets, although one gets that."""
+    optimizers = list(execution.optimizers())
+    if not optimizers or not all(held.complete for _, held in optimizers) or execution.flags_unseen(False):
+        return
+    for head in execution.own_heads():
+        inside = execution.parts_of(head.network)
+        holding = [event for event, held in optimizers if trains_the_librarys(execution, held, inside)]
+        listing = execution.parameters(head.part)
+        if not holding or not listing.complete or execution.optimized(head.part) is not False:
+            continue
+        if not all(execution.trainable(parameter) for _, parameter in listing.items):
+            continue
+        if execution.rewritten(head.part) or any(
+            other.escaped(head.part.address) or other.optimized(head.part) is not False
+            for other in execution.family
+            if head.part.address in other.state.heap and any(True for _ in other.optimizers())
+        ):
+            continue
+        network, made = execution.module(head.network), execution.where(execution.site_of(head.part))
+        assert network is not None and network.cls is not None
+        message = f"`{head.name}` of {network.cls.name} ({made}) is in no optimizer: it stays as random as it was made"
+        help_ = f"give it to the optimizer too: {execution.name_of(head.network)}.{head.name}.parameters()"
+        if head.hidden:
+            help_ = (
+                "keep it in an nn.ModuleList (or ModuleDict): parameters() looks into nothing else that holds it"
+            )
+        yield Report("HC402", holding[-1].site, message, help_)
+
+
+def trains_the_librarys(execution: Execution, held: Optimizer, inside: set[Address]) -> bool:
+    """Whether an optimizer holds a parameter of the library's that learns, in a network."""
+    return any(
+        type(p.owner) is Ref
+        and p.owner.address in inside
+        and not execution.is_new(p.owner)
+        and execution.trainable(p) is True
+        for p in held.parameters
+    )
