@@ -205,6 +205,14 @@ class StateChanged(NamedTuple):
     module: Address
 
 
+class StateUpdated(NamedTuple):
+    """A dict that ``state_dict()`` of a module answered took over the `shapes` of another."""
+
+    site: Site
+    module: Address
+    shapes: Mapping[str, tuple[int, ...] | None]
+
+
 class Called(NamedTuple):
     """A module's forward ran, or another `method` that runs a part of it (timm's ``forward_features``)."""
 
@@ -313,7 +321,7 @@ class UnknownName(NamedTuple):
 
 Event: TypeAlias = (
     "Built | Created | Taken | Copied | ChildSet | ChildDeleted | FieldSet | Missing | Flagged | FlagMissed"
-    " | Mismatched | LossTaken | Backward | TopTaken | StateTaken | StateChanged | Uncalled | Adapted | Trained"
+    " | Mismatched | LossTaken | Backward | TopTaken | StateTaken | StateChanged | StateUpdated | Uncalled | Adapted | Trained"
     " | NameTested | Moved | Ambient | Entered | Returned"
     " | ModeSet | Optimized | Loaded | Overwritten | Called | OutputRead | Unresolved | Escaped | UnknownName"
 )

@@ -91,9 +91,7 @@ def optimizer_misses_own_head(execution: Execution) -> Iterator[Report]:
         message = f"`{head.name}` of {network.cls.name} ({made}) is in no optimizer: it stays as random as it was made"
         help_ = f"give it to the optimizer too: {execution.name_of(head.network)}.{head.name}.parameters()"
         if head.hidden:
-            help_ = (
-                "keep it in an nn.ModuleList (or ModuleDict): parameters() looks into nothing else that holds it"
-            )
+            help_ = "keep it in an nn.ModuleList (or ModuleDict): parameters() looks into nothing else that holds it"
         yield Report("HC402", holding[-1].site, message, help_)
 
 

@@ -434,6 +434,9 @@ def state_dict_method(state: State, owner: Symbol, name: str, arguments: Argumen
         return statedicts.view(state, owner, name, site)
     if name == "get":
         return statedicts.item(state, owner, arguments[0]) if arguments else None
+    if name == "update" and len(arguments) == 1:
+        statedicts.take_over(state, owner, arguments[0], site)
+        return None
     if name != "copy":
         statedicts.changed(state, owner, site)
         return None

@@ -171,14 +171,18 @@ def of_symbol(state: State, value: Symbol) -> Content | None:
     if type(state.object(ref)) is not Module:
         return None
     inside = {part.address for _, part in heap.subtree(state, ref)}
-    since = False
+    since, taken_over = False, dict[str, tuple[int, ...] | None]()
     for event in events_of(state):
-        since = since or (type(event) is events.StateTaken and event.module == ref.address)
+        if type(event) is events.StateTaken and event.module == ref.address:
+            since, taken_over = True, {}  # each is a dict of its own
         if since and isinstance(event, (events.ChildSet, events.ChildDeleted)) and event.owner in inside:
             return None
         if type(event) is events.StateChanged and event.module == ref.address:
             return None
-    return of_module(state, ref)
+        if type(event) is events.StateUpdated and event.module == ref.address:
+            taken_over.update(event.shapes)
+    found = of_module(state, ref)
+    return None if found is None else Content({**found.shapes, **taken_over}, found.exact)
 
 
 def shape_of(state: State, value: Value) -> tuple[int, ...] | None:
@@ -236,6 +240,15 @@ def changed(state: State, value: Value, site: Operation) -> None:
         state.log(events.StateChanged(site, value.key[1].address))
     elif type(thing := state.object(value)) is StateDict:
         state.heap[value.address] = thing._replace(shapes=None)
+
+
+def take_over(state: State, value: Symbol, other: Value, site: Operation) -> None:
+    """What `state_dict()` answered is updated from another dict."""
+    more = content(state, other)
+    if more is None or not is_taken(value):
+        changed(state, value, site)
+    else:
+        state.log(events.StateUpdated(site, value.key[1].address, more.shapes))  # type: ignore[index]
 
 
 def without(state: State, value: Value, key: Value, site: Operation) -> None:
