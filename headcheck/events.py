@@ -321,8 +321,8 @@ class UnknownName(NamedTuple):
 
 Event: TypeAlias = (
     "Built | Created | Taken | Copied | ChildSet | ChildDeleted | FieldSet | Missing | Flagged | FlagMissed"
-    " | Mismatched | LossTaken | Backward | TopTaken | StateTaken | StateChanged | StateUpdated | Uncalled | Adapted | Trained"
-    " | NameTested | Moved | Ambient | Entered | Returned"
+    " | Mismatched | LossTaken | Backward | TopTaken | StateTaken | StateChanged | StateUpdated | Uncalled | Adapted"
+    " | Trained | NameTested | Moved | Ambient | Entered | Returned"
     " | ModeSet | Optimized | Loaded | Overwritten | Called | OutputRead | Unresolved | Escaped | UnknownName"
 )
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from headcheck import events
 from headcheck.interpreter.heap import Sequence
 from headcheck.interpreter.iterate import items_of
-from headcheck.interpreter.values import Symbol, Tensor, Tuple, Value, size_of, symbol
+from headcheck.interpreter.values import Symbol, Tensor, Tuple, Value, last_size, size_of, symbol
 from headcheck.ir import UNKNOWN
 from headcheck.semantics import layers
 from headcheck.semantics.python import unknown
@@ -383,7 +383,18 @@ def concatenate(call: CallSite) -> Value:
 
 
 def joined_last(call: CallSite, found: tuple[Value, ...] | None, dim: Value) -> Value:
-    return unknown(call)
+    """Tensors joined at their last size, of some of which no more than that is known: all have as many sizes."""
+    if not found or type(dim) is not int or not all(type(t) is Tensor for t in found):
+        return unknown(call)
+    shapes = [t.shape for t in found if t.shape is not None]
+    last = [last_size(t) for t in found]
+    at_the_end = dim == -1 or (bool(shapes) and all(dim == len(shape) - 1 for shape in shapes))
+    if not at_the_end or not all(type(size) is int for size in last) or len({len(shape) for shape in shapes}) > 1:
+        return unknown(call)
+    joined = found[0]._replace(activations=(), maker=mutual(found))
+    if not shapes:
+        return joined._replace(features=sum(last))
+    return joined._replace(shape=(*shapes[0][:-1], sum(last)), features=None)
 
 
 def mutual(tensors: tuple[Value, ...]) -> Any:

@@ -373,6 +373,56 @@ net = Net(base, 10)
 """,
         [(9, "HC101")],
     ),
+    "features of a table joined to those of pictures": (
+        """
+class Net(nn.Module):
+    def __init__(self, columns):
+        super().__init__()
+        self.body = models.resnet18(weights="DEFAULT")
+        self.body.fc = nn.Identity()
+        self.table = nn.Sequential(nn.Linear(columns, 64), nn.BatchNorm1d(64), nn.ReLU())
+        self.head = nn.Linear(512, 5)
+
+    def forward(self, x, row):
+        return self.head(torch.cat((self.body(x), self.table(row)), dim=1))
+
+net = Net(9)
+""",
+        [(11, "HC105")],
+    ),
+    "features of a table joined to those of pictures, and counted": (
+        """
+class Net(nn.Module):
+    def __init__(self, columns):
+        super().__init__()
+        self.body = models.resnet18(weights="DEFAULT")
+        self.body.fc = nn.Identity()
+        self.table = nn.Sequential(nn.Linear(columns, 64), nn.BatchNorm1d(64), nn.ReLU())
+        self.head = nn.Linear(512 + 64, 5)
+
+    def forward(self, x, row):
+        return self.head(torch.cat((self.body(x), self.table(row)), dim=-1))
+
+net = Net(9)
+""",
+        [],
+    ),
+    "what is joined along the sequence keeps its features": (
+        """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = models.vit_b_16(weights="DEFAULT")
+        self.one, self.other = nn.Linear(8, 64), nn.Linear(9, 64)
+        self.head = nn.Linear(64, 5)
+
+    def forward(self, x, y):
+        return self.head(torch.cat((self.one(x), self.other(y)), dim=1))
+
+net = Net()
+""",
+        [],
+    ),
     "a class that is made by code which is not followed may only lend its parts": (
         """
 from fastai.vision.all import cnn_learner
