@@ -85,9 +85,13 @@ def loss_target_shape(execution: Execution) -> Iterator[Report]:
     """A loss that wants its target in the output's shape, or labels in one dimension, and gets another."""
     for event in execution.of(events.LossTaken):
         output, target = event.output, event.target
-        if type(output) is not Tensor or type(target) is not Tensor or output.shape is None or target.shape is None:
+        if type(output) is not Tensor or output.shape is None:
             continue
-        if event.kind in ("BCEWithLogitsLoss", "BCELoss") and differ(output.shape, target.shape):
+        if event.kind in ONE_SHAPE and is_unsqueezed(target) and len(output.shape) > 1:
+            yield from not_one_wide(execution, event)
+        if type(target) is not Tensor or target.shape is None:
+            continue
+        if event.kind in ONE_SHAPE and differ(output.shape, target.shape):
             message = (
                 f"{event.kind} wants output and target of one shape: the output{maker_words(execution, output)} is "
                 f"{batch_words(output.shape)}, the target {batch_words(target.shape)}"
@@ -103,6 +107,27 @@ def loss_target_shape(execution: Execution) -> Iterator[Report]:
 
 
 LABELLED = frozenset({"CrossEntropyLoss", "NLLLoss"})
+ONE_SHAPE = frozenset({"BCEWithLogitsLoss", "BCELoss"})
+
+
+def is_unsqueezed(value: Value) -> bool:
+    """Whether a value is what ``unsqueeze(1)`` answered for something unknown: its second size is 1."""
+    key: Any = value.key if type(value) is Symbol else None
+    if not isinstance(key, tuple) or key[0] != "call" or len(key) != 3 or key[2] != 1 or type(key[1]) is not Symbol:
+        return False
+    method: Any = key[1].key
+    return isinstance(method, tuple) and method[0] == "attribute" and method[2] == "unsqueeze"
+
+
+def not_one_wide(execution: Execution, event: events.LossTaken) -> Iterator[Report]:
+    """A target whose second size is 1, for an output whose second size is another."""
+    size = event.output.shape[1]
+    if type(size) is int and size != 1:
+        message = (
+            f"{event.kind} wants output and target of one shape: the output{maker_words(execution, event.output)} is "
+            f"{batch_words(event.output.shape)}, the second size of the target is 1"
+        )
+        yield Report("HC109", event.site, message, "use CrossEntropyLoss with class labels, or give the head 1 output")
 
 
 def differ(one: tuple[Value, ...], other: tuple[Value, ...]) -> bool:

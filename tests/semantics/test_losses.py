@@ -66,6 +66,10 @@ WRONG = {
         "F.binary_cross_entropy_with_logits(model_of(2)(images), labels.float())",
         "HC109",
     ),
+    "labels made a column against two outputs": (
+        "for x, y in loader:\n    nn.BCEWithLogitsLoss()(model_of(2)(x), y.unsqueeze(1).float())",
+        "HC109",
+    ),
     "labels in a column": ("nn.CrossEntropyLoss()(model_of(2)(images), labels.view(-1, 1))", "HC109"),
     "top five of three": ("torch.topk(model_of(3)(images), 5)", "HC110"),
     "top five of three in a function": (
@@ -96,6 +100,13 @@ RIGHT = {
     ),
     "sigmoid and plain bce": "nn.BCELoss()(model_of(1)(images).sigmoid().squeeze(1), labels.float())",
     "column against column": "nn.BCEWithLogitsLoss()(model_of(1)(images), labels.float().unsqueeze(1))",
+    "labels made a column against one output": (
+        "for x, y in loader:\n    nn.BCEWithLogitsLoss()(model_of(1)(x), y.float().unsqueeze(1))"
+    ),
+    "masks made maps against maps": (
+        "conv = nn.Conv2d(3, 1, 1)\nfor x, y in loader:\n    nn.BCEWithLogitsLoss()(conv(images), y.unsqueeze(1))"
+    ),
+    "rows made a batch": "for x, y in loader:\n    nn.BCELoss()(model_of(2)(x).sigmoid(), y.unsqueeze(0))",
     "flattened": "nn.BCEWithLogitsLoss()(model_of(1)(images).view(-1), labels.float())",
     "multilabel": "nn.BCEWithLogitsLoss()(model_of(3)(images), torch.zeros(2, 3))",
     "class probabilities": "nn.CrossEntropyLoss()(model_of(3)(images), torch.full((2, 3), 1 / 3))",
