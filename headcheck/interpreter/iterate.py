@@ -24,7 +24,7 @@ from headcheck.interpreter.values import (
     Value,
     symbol,
 )
-from headcheck.ir import Operation
+from headcheck.ir import UNKNOWN, Operation
 
 if TYPE_CHECKING:
     from headcheck.interpreter.machine import Machine
@@ -131,6 +131,20 @@ def filtered(machine: Machine, state: State, value: Filtered, site: Operation) -
 
 # What one item of an object of a library is, by the class that stands for it.
 ELEMENTS: dict[type, Callable[[State, Ref], Value]] = {}
+
+
+def each_of(state: State, value: Value) -> Value:
+    """What every item of a list is like: of one that a loop of unknown length filled, what its one turn put in.
+
+    That holds as long as nothing else changes the list: the object that stands for it is then still the same.
+    """
+    thing = state.object(value)
+    if type(thing) is not Sequence:
+        return UNKNOWN
+    if thing.items is None:
+        kept, each = state.facts.get(("each", value.address), (None, UNKNOWN))
+        return each if kept is thing else UNKNOWN
+    return thing.items[0] if len(set(thing.items)) == 1 else UNKNOWN
 
 
 def element_of(state: State, value: Value) -> Value:

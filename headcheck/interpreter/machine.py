@@ -13,7 +13,7 @@ from headcheck.interpreter import access, choosing, heap, merging, modules, oper
 from headcheck.interpreter.budget import Budget
 from headcheck.interpreter.calls import call_value
 from headcheck.interpreter.heap import Dictionary, Module, Sequence
-from headcheck.interpreter.iterate import element_of, items_of
+from headcheck.interpreter.iterate import each_of, element_of, items_of
 from headcheck.interpreter.merging import same
 from headcheck.interpreter.relevance import CHANGING
 from headcheck.interpreter.state import Cell, State, go_back
@@ -698,7 +698,10 @@ def forget_grown(states: list[State], before: Mapping[Any, Any]) -> None:
     for state in states:
         for address in grown:
             thing = state.heap[address]
+            each = each_of(state, Ref(address)) if type(thing) is Sequence and before[address].items == () else UNKNOWN
             state.heap[address] = thing._replace(known=False) if type(thing) is Module else thing._replace(items=None)
+            if type(each) is Tensor:
+                state.facts["each", address] = (state.heap[address], each)
 
 
 def on_while(machine: Machine, op: While, state: State) -> list[State]:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from headcheck import events
 from headcheck.interpreter.heap import Sequence
-from headcheck.interpreter.iterate import items_of
+from headcheck.interpreter.iterate import each_of, items_of
 from headcheck.interpreter.values import Symbol, Tensor, Tuple, Value, last_size, size_of, symbol
 from headcheck.ir import UNKNOWN
 from headcheck.semantics import layers
@@ -369,6 +369,8 @@ def parts_of(use: Use) -> Value:
 def concatenate(call: CallSite) -> Value:
     found = items_of(call.machine, call.state, call.argument(0, "tensors"), call.site)
     dim = 1 if call.name.endswith("hstack") else call.argument(1, "dim", call.keywords.get("axis", 0))
+    if found is None:
+        return one_after_another(call, dim, new=False)
     if not found or type(dim) is not int or not all(type(t) is Tensor and t.shape is not None for t in found):
         return joined_last(call, found, dim)
     ranks = {len(t.shape) for t in found}
@@ -397,6 +399,18 @@ def joined_last(call: CallSite, found: tuple[Value, ...] | None, dim: Value) -> 
     return joined._replace(shape=(*shapes[0][:-1], sum(last)), features=None)
 
 
+def one_after_another(call: CallSite, dim: Value, new: bool) -> Value:
+    """Nobody knows how many tensors of one shape, joined at a size that they have or at a `new` one."""
+    each = each_of(call.state, call.argument(0, "tensors"))
+    if type(each) is not Tensor or each.shape is None or type(dim) is not int:
+        return unknown(call)
+    rank = len(each.shape) + new
+    if not -rank <= dim < rank:
+        return unknown(call)
+    place = dim % rank
+    return each._replace(shape=(*each.shape[:place], None, *each.shape[place if new else place + 1 :]), activations=())
+
+
 def mutual(tensors: tuple[Value, ...]) -> Any:
     """The last module that fixed a size of several joined tensors."""
     return next((t.maker for t in reversed(tensors) if t.maker is not None), None)
@@ -406,6 +420,8 @@ def mutual(tensors: tuple[Value, ...]) -> Any:
 def stack(call: CallSite) -> Value:
     found = items_of(call.machine, call.state, call.argument(0, "tensors"), call.site)
     dim = call.argument(1, "dim", 0)
+    if found is None:
+        return one_after_another(call, dim, new=True)
     if not found or type(dim) is not int or not all(type(t) is Tensor and t.shape is not None for t in found):
         return unknown(call)
     shape = found[0].shape

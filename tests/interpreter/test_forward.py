@@ -423,6 +423,28 @@ net = Net()
 """,
         [],
     ),
+    "parts in a list that other code may have changed": (
+        """
+from helpers import widen
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = models.resnet18(weights="DEFAULT")
+        self.body.fc = nn.Identity()
+        self.head = nn.Linear(2048, 5)
+
+    def forward(self, x):
+        parts = []
+        for step in range(x.size(1)):
+            parts.append(self.body(x[:, step]))
+        widen(parts)
+        return self.head(torch.stack(parts, dim=1).mean(dim=1))
+
+net = Net()
+""",
+        [],
+    ),
     "a class that is made by code which is not followed may only lend its parts": (
         """
 from fastai.vision.all import cnn_learner
