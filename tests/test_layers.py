@@ -13,7 +13,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "headcheck"
 TORCH = ("torch", "torchvision", "timm", "transformers")
-TORCH_ALLOWED = ("headcheck.tracing", "headcheck.confirm.worker")
+# `live` is the library for models in memory: who calls it has torch, and nothing else of headcheck imports it but the
+# top, when it is asked for.
+TORCH_ALLOWED = ("headcheck.tracing", "headcheck.live", "headcheck.confirm.worker")
 
 # Part → what nothing in it may import: headcheck's own parts by their short names. Data flows one way; these are the
 # ways back. "*" is all of headcheck.
@@ -26,7 +28,8 @@ FORBIDDEN = {
     "semantics": "checks confirm tracing",
     "checks": "libcst ir confirm tracing",
     "confirm": "libcst ir interpreter checks tracing",
-    "tracing": "libcst ir interpreter checks confirm",
+    "tracing": "libcst ir interpreter checks confirm live",
+    "live": "libcst ir interpreter semantics checks confirm report",
     "report": "libcst ir interpreter checks confirm tracing",
 }
 
@@ -97,6 +100,11 @@ def test_torch_is_imported_by_tracing_and_the_worker_only() -> None:
 def test_no_way_back(importer: str) -> None:
     assert named(importer) in MODULES
     assert offences((named(importer),), tuple(map(named, FORBIDDEN[importer].split()))) == []
+
+
+def test_live_is_imported_by_the_top_only() -> None:
+    found = offences(("headcheck",), ("headcheck.live",), but=("headcheck.live",))
+    assert found and all(line.startswith("headcheck/__init__.py:") for line in found)
 
 
 def test_only_the_command_line_imports_the_reports() -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -31,21 +32,34 @@ class Observation:
     answer: dict[str, Tensor] = field(default_factory=dict)
 
 
-def observe(model: nn.Module, arguments: tuple[object, ...], train: bool) -> Observation:
-    """Run one forward pass of `model`, with gradients, and return what happened. Raises what forward raises."""
+def observe(
+    model: nn.Module,
+    arguments: tuple[object, ...],
+    train: bool | None,
+    keywords: Mapping[str, object] = MappingProxyType({}),
+    names: bool = True,
+) -> Observation:
+    """Run one forward pass of `model`, with gradients, and return what happened. Raises what forward raises.
+
+    `train` is the mode, None for the one that each module is in. Without `names`, what forward reads of the model is
+    not noted, and its class stays what it is meanwhile.
+    """
     seen = Observation()
-    model.train(train)
+    if train is not None:
+        model.train(train)
     handles = []
     for path, module in model.named_modules(remove_duplicate=False):
         handles.append(module.register_forward_hook(_hook(seen, path), with_kwargs=True))
     original = type(model)
-    model.__class__ = _reading(original, seen.read)
+    if names:
+        model.__class__ = _reading(original, seen.read)
     try:
         with warnings.catch_warnings(), torch.enable_grad():
             warnings.simplefilter("ignore")
-            answer = model(*arguments)
+            answer = model(*arguments, **keywords)
     finally:
-        model.__class__ = original
+        if names:
+            model.__class__ = original
         for handle in handles:
             handle.remove()
     seen.answer = dict(tensors(answer))

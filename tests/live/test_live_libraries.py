@@ -1,0 +1,146 @@
+"""Heads of every torchvision model and of three hundred of timm's, compared with the catalog: found and replaced."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+torchvision = pytest.importorskip("torchvision")
+timm = pytest.importorskip("timm")
+
+from torch import nn  # noqa: E402
+
+import headcheck  # noqa: E402
+from headcheck.catalog import timm as timm_catalog  # noqa: E402
+from headcheck.catalog.entry import Entry  # noqa: E402
+from headcheck.catalog.models import find  # noqa: E402
+from headcheck.live.answers import NoExampleInput, NoHead  # noqa: E402
+from headcheck.tracing.build import on_meta  # noqa: E402
+from headcheck.tracing.torchvision_models import Builder  # noqa: E402
+
+CLASSES = 7
+TIMM = [name for name in sorted(timm.list_models()) if not name.endswith("_enc")]
+#: Three hundred, evenly over the alphabet and with it over the families.
+SOME = [TIMM[number * len(TIMM) // 300] for number in range(300)]
+
+
+def facts(entry: Entry) -> dict[str, tuple[Any, ...]]:
+    return {
+        head.path: (head.in_features, head.out_features, head.auxiliary, head.train, head.eval) for head in entry.heads
+    }
+
+
+def found(model: nn.Module) -> dict[str, tuple[Any, ...]]:
+    heads = headcheck.find_heads(model)
+    return {head.path: (head.in_features, head.out_features, head.auxiliary, head.train, head.eval) for head in heads}
+
+
+def modes(model: nn.Module) -> set[bool]:
+    return {module.training for module in model.modules()}
+
+
+@pytest.mark.parametrize("registered", torchvision.models.list_models())
+def test_a_torchvision_model(registered: str) -> None:
+    builder = Builder(registered)
+    with contextlib.nullcontext() if builder.task == "detection" else torch.device("cpu"):
+        model = builder({}) if builder.task == "detection" else on_meta(lambda: builder({}))
+    if builder.task == "optical_flow":
+        with pytest.raises(NoExampleInput, match="image1, image2"):
+            headcheck.find_heads(model)
+        return
+    entry, other = (find(builder.name, keywords, False) for keywords in ({}, {"num_classes": CLASSES}))
+    assert entry is not None and other is not None
+    assert found(model) == facts(entry)
+    headcheck.replace_head(model.eval(), CLASSES)
+    assert modes(model) == {False}
+    for path, (_, out, *_) in facts(other).items():
+        layer = model.get_submodule(path)
+        assert getattr(layer, "out_features", getattr(layer, "out_channels", None)) == out
+        assert all(parameter.shape[0] == out for parameter in layer.parameters())
+
+
+def test_a_replaced_model_is_the_one_that_its_builder_makes() -> None:
+    """Not a number differs, those that a model keeps beside its head included."""
+    for registered in (
+        "googlenet",
+        "fcn_resnet50",
+        "r3d_18",
+        "retinanet_resnet50_fpn",
+        "ssdlite320_mobilenet_v3_large",
+    ):
+        builder = Builder(registered)
+        model, wanted = builder({}), builder({"num_classes": CLASSES})
+        headcheck.replace_head(model, CLASSES)
+        assert repr(model) == repr(wanted)
+        assert [tuple(p.shape) for p in model.parameters()] == [tuple(p.shape) for p in wanted.parameters()]
+        assert numbers(model) == numbers(wanted)
+
+
+def numbers(model: nn.Module) -> dict[str, int]:
+    return {
+        f"{path}.{name}": value
+        for path, module in model.named_modules()
+        for name, value in vars(module).items()
+        if type(value) is int
+    }
+
+
+@pytest.mark.parametrize("start", range(0, 300, 10))
+def test_ten_timm_models(start: int) -> None:
+    for name in SOME[start : start + 10]:
+        model = on_meta(lambda name=name: timm.create_model(name, num_classes=1000))  # type: ignore[misc]
+        named = timm_catalog.resolve(name)
+        assert named is not None
+        entry = timm_catalog.find(named, {"num_classes": 1000})
+        heads = found(model)
+        if entry is not None:  # Those without weights are not in the catalog.
+            assert {path: sizes[:2] for path, sizes in heads.items()} == {
+                path: sizes[:2] for path, sizes in facts(entry).items()
+            }, name
+        assert heads and {sizes[1:] for sizes in heads.values()} == {(1000, False, True, True)}, name
+        headcheck.replace_head(model, CLASSES)
+        wanted = on_meta(lambda name=name: timm.create_model(name, num_classes=CLASSES))  # type: ignore[misc]
+        assert {n: p.shape for n, p in model.named_parameters()} == {
+            n: p.shape for n, p in wanted.named_parameters()
+        }, name
+        assert model.num_classes == CLASSES, name  # type: ignore[comparison-overlap]
+
+
+@pytest.mark.parametrize(
+    "name", ["resnet18", "vit_tiny_patch16_224", "vgg11", "deit_tiny_distilled_patch16_224", "efficientnet_b0"]
+)
+def test_timm_models_without_a_head(name: str) -> None:
+    model = on_meta(lambda: timm.create_model(name, num_classes=0))
+    assert headcheck.find_heads(model) == ()
+    with pytest.raises(NoHead, match="reset_classifier"):
+        headcheck.replace_head(model, CLASSES)
+
+
+def test_a_headless_library_model_in_a_network_of_ones_own() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.backbone = timm.create_model("resnet10t", num_classes=0)
+            self.classifier = nn.Sequential(nn.Dropout(0.1), nn.Linear(self.backbone.num_features, 5))
+
+        def forward(self, x: torch.Tensor) -> Any:
+            return self.classifier(self.backbone(x))
+
+    (head,) = headcheck.find_heads(Net())
+    assert (head.path, head.in_features, head.out_features) == ("classifier.1", 512, 5)
+
+
+@pytest.mark.parametrize(
+    "name", ["resnet18", "vgg16", "mobilenet_v2", "vit_b_16", "densenet121", "swin_t", "convnext_tiny"]
+)
+def test_torchvision_models_whose_head_was_taken_out(name: str) -> None:
+    model = on_meta(lambda: torchvision.models.get_model(name, weights=None))
+    for head in headcheck.find_heads(model):
+        parent, _, last = head.path.rpartition(".")
+        setattr(model.get_submodule(parent), last, nn.Identity())
+    paths = [head.path for head in headcheck.find_heads(model)]
+    # Of VGG's three layers one is left, behind which comes an activation: no scores.
+    assert paths == []
