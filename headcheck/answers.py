@@ -6,7 +6,7 @@ from headcheck import events
 from headcheck.execution import Execution, Model
 from headcheck.interpreter.values import Ref
 from headcheck.ir import Block, Call, Define, End, Move, Operation, Return, Variable, walk
-from headcheck.ir.lower import variables
+from headcheck.ir.scopes import variables
 
 
 def answers_as_it_is(execution: Execution, model: Model) -> bool:

@@ -19,7 +19,7 @@ from headcheck.interpreter.state import Frame, State, events_of, frames_of
 from headcheck.interpreter.values import Address, Class, Parameter, Ref, Symbol, Tensor, Tuple, Value
 from headcheck.ir import UNKNOWN, Call, Define, DefineClass, GetItem, walk, walk_here
 from headcheck.ir.facts import used_attributes
-from headcheck.ir.lower import variables
+from headcheck.ir.scopes import variables
 from headcheck.semantics import gradients, layers
 
 if TYPE_CHECKING:

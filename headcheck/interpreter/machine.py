@@ -82,6 +82,7 @@ from headcheck.ir import (
     With,
     walk,
 )
+from headcheck.ir.scopes import scope_of
 
 if TYPE_CHECKING:
     from headcheck.execution import FileFacts
@@ -806,7 +807,7 @@ def on_define(machine: Machine, op: Define, state: State) -> None:
     defaults = tuple((p.name, machine.read(state, p.default)) for p in op.parameters if p.has_default)
     closure: tuple[tuple[str, Value], ...] = ()
     if not state.at_home():
-        names = [n for n in op.free if n in state.env or n in state.frame.closure]
+        names = [n for n in scope_of(op).free if n in state.env or n in state.frame.closure]
         closure = tuple(
             (n, symbol("closure", n, id(op), n) if n in op.unsteady else machine.read(state, Variable(n)))
             for n in sorted(names)

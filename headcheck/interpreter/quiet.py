@@ -30,6 +30,7 @@ from headcheck.interpreter.values import (
     is_plain,
 )
 from headcheck.ir import UNKNOWN, Define
+from headcheck.ir.scopes import scope_of
 from headcheck.semantics import losses, registry
 
 # Below these nothing makes a model, a layer or an optimizer.
@@ -70,14 +71,15 @@ class Quiet:
         return known
 
     def _body(self, define: Define, function: Function) -> bool:
-        if any("requir" in name for name in define.spoken):  # the one thing whose misuse shows on an unknown, too
+        free, spoken, imported = scope_of(define)
+        if any("requir" in name for name in spoken):  # the one thing whose misuse shows on an unknown, too
             return False
-        if "parameters" in define.spoken and not WRITTEN.isdisjoint(define.spoken):  # an average of models
+        if "parameters" in spoken and not WRITTEN.isdisjoint(spoken):  # an average of models
             return False
-        if any(is_foreign(name) or not library_is_quiet(name, define.spoken) for name in define.imported):
+        if any(is_foreign(name) or not library_is_quiet(name, spoken) for name in imported):
             return False
         closure, module = dict(function.closure), self.base.globals.get(function.module, {})
-        for name in define.free:
+        for name in free:
             if name in closure:
                 value = closure[name]
             elif name in module:
@@ -86,7 +88,7 @@ class Quiet:
                 return False
             else:
                 continue
-            if not self.value(value, define.spoken):
+            if not self.value(value, spoken):
                 return False
         return True
 

@@ -9,32 +9,46 @@ from __future__ import annotations
 
 import builtins
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from headcheck.ir import (
     Append,
+    Binary,
     Block,
     Break,
     Call,
+    Compare,
     Continue,
     Define,
     DefineClass,
     DeleteAttribute,
     DeleteItem,
+    End,
+    FormatString,
     GetAttribute,
+    GetItem,
     If,
+    Import,
+    ImportFrom,
     Loop,
+    MakeDict,
+    MakeSequence,
+    MakeSlice,
     Move,
+    Operand,
     Operation,
     Return,
     SetAttribute,
     SetItem,
+    Try,
+    Unary,
     Variable,
     While,
+    With,
     blocks,
 )
-from headcheck.ir.lower import variables
+from headcheck.ir.scopes import variables
 
 # Attribute and function names that only speak of models, their layers, parameters and optimizers.
 SEEDS = frozenset(
@@ -137,6 +151,16 @@ def analyse_all(
     return closure.finish()
 
 
+class Around(NamedTuple):
+    """What an operation stands in: branches and loops, and the words that the functions and classes speak."""
+
+    parents: tuple[Operation, ...] = ()
+    scopes: tuple[set[str], ...] = ()
+
+
+NOWHERE = Around()
+
+
 class Index:
     """What the closure asks of a file, looked up once.
 
@@ -154,62 +178,87 @@ class Index:
         self.growing: list[Operation] = []
         self.reads: dict[str, GetAttribute] = {}
         self.new_layers: list[Operation] = []
-        operations = self._look(block)
-        self._link_temporaries(operations)
+        self.calls: list[Call] = []
+        self._look(block)
+        self._link_temporaries()
 
-    def _look(self, block: Block) -> list[Operation]:
-        operations: list[Operation] = []
-        stack: list[tuple[Operation, tuple[Operation, ...], tuple[set[str], ...]]] = [(o, (), ()) for o in block]
-        while stack:
-            operation, above, around = stack.pop()
-            operations.append(operation)
-            self.parents[id(operation)] = above
-            word = _spoken(operation)
-            if word:
-                self.spoken[word].append(operation)
-                for words in around:
-                    words.add(word)
-            below, within = above, around
-            if isinstance(operation, (Define, DefineClass)):
-                words = set()
-                self.scopes.append((operation.name, words))
-                inside, within = operation.body, (*around, words)
-            else:
-                inside = [o for inner in blocks(operation) for o in inner]
-                if isinstance(operation, (If, Loop)):
-                    self.branches[id(operation)] = Branch(operation)
-                if inside:
-                    below = (*above, operation)
-            stack.extend([(inner, below, within) for inner in inside])
-            self._note(operation, above)
-        return operations
+    def _look(self, block: Block) -> None:
+        pending: list[tuple[Block, Around]] = [(block, NOWHERE)]
+        while pending:
+            inner, around = pending.pop()
+            for operation in inner:
+                kind = type(operation)
+                if kind is End:
+                    continue
+                self.parents[id(operation)] = around.parents
+                if kind in MAKERS:
+                    self.makers[operation.target].append(operation)  # type: ignore[attr-defined]
+                note = NOTES.get(kind)
+                if note is not None:
+                    note(self, operation, around)
+                if kind in FUNCTIONS:
+                    words: set[str] = set()
+                    self.scopes.append((operation.name, words))  # type: ignore[attr-defined]
+                    below = Around(around.parents, (*around.scopes, words))
+                    pending.append((operation.body, below))  # type: ignore[attr-defined]
+                elif kind in NESTING:
+                    below = Around((*around.parents, operation), around.scopes)
+                    pending.extend([(each, below) for each in blocks(operation) if each])
 
-    def _note(self, operation: Operation, above: tuple[Operation, ...]) -> None:
-        target = getattr(operation, "target", None)
-        if target is not None:
-            self.makers[target].append(operation)
-        if isinstance(operation, GetAttribute):
-            self.reads[operation.target] = operation
-        elif isinstance(operation, Define):
-            self.makers[operation.name].append(operation)
-        elif isinstance(operation, Loop):
+    def _speak(self, word: str, operation: Operation, around: Around) -> None:
+        self.spoken[word].append(operation)
+        for words in around.scopes:
+            words.add(word)
+
+    def _change(self, of: Operand, operation: Operation) -> None:
+        if type(of) is Variable:
+            self.makers[of].append(operation)
+
+    def _note_read(self, operation: GetAttribute, around: Around) -> None:
+        self.reads[operation.target] = operation
+        self._speak(operation.name, operation, around)
+
+    def _note_call(self, operation: Call, around: Around) -> None:
+        self.calls.append(operation)
+        if type(operation.function) is Variable and operation.function:
+            self._speak(operation.function, operation, around)
+
+    def _note_set(self, operation: SetAttribute, around: Around) -> None:
+        self.makers["." + operation.name].append(operation)
+        self._note_delete(operation, around)
+
+    def _note_delete(self, operation: SetAttribute | DeleteAttribute, around: Around) -> None:
+        self._speak(operation.name, operation, around)
+        self._change(operation.of, operation)
+
+    def _note_growing(self, operation: Append | SetItem | DeleteItem, around: Around) -> None:
+        self.growing.append(operation)
+        self._change(operation.of, operation)
+
+    def _note_move(self, operation: Move, around: Around) -> None:
+        for parent in around.parents:
+            if type(parent) is Loop and operation.value == parent.element:
+                self.branches[id(parent)].turns.add(operation.target)
+
+    def _note_branch(self, operation: If | Loop, around: Around) -> None:
+        self.branches[id(operation)] = Branch(operation)
+        if type(operation) is Loop:
             self.makers[operation.element].append(operation)
-        elif isinstance(operation, SetAttribute):
-            self.makers["." + operation.name].append(operation)
-        elif isinstance(operation, (Return, Break)):
-            for branch in self._around(above):
-                branch.leaves = True
-                branch.returns |= isinstance(operation, Return)
-        if isinstance(operation, (Break, Continue)):
-            self._note_early_end(above)
-        elif isinstance(operation, (Append, SetItem, DeleteItem)):
-            self.growing.append(operation)
-        if isinstance(operation, Move):
-            for parent in above:
-                if isinstance(parent, Loop) and operation.value == parent.element:
-                    self.branches[id(parent)].turns.add(operation.target)
-        for name in _changed(operation):
-            self.makers[name].append(operation)
+
+    def _note_define(self, operation: Define, around: Around) -> None:
+        self.makers[operation.name].append(operation)
+
+    def _note_return(self, operation: Return, around: Around) -> None:
+        for branch in self._around(around.parents):
+            branch.leaves = branch.returns = True
+
+    def _note_break(self, operation: Break, around: Around) -> None:
+        for branch in self._around(around.parents):
+            branch.leaves = True
+        self._note_early_end(around.parents)
+
+    def _note_continue(self, operation: Continue, around: Around) -> None:
+        self._note_early_end(around.parents)
 
     def _note_early_end(self, above: tuple[Operation, ...]) -> None:
         """A branch that ends the turn of a loop decides on the rest of it."""
@@ -232,29 +281,27 @@ class Index:
     def _around(self, parents: Iterable[Operation]) -> Iterator[Branch]:
         return (self.branches[id(parent)] for parent in parents if id(parent) in self.branches)
 
-    def _link_temporaries(self, operations: list[Operation]) -> None:
+    def _link_temporaries(self) -> None:
         """What takes knowing which attribute a temporary was read from: methods that change, layers, arguments."""
         reads = self.reads
         layers: set[str] = set()
-        for operation in operations:
-            if not isinstance(operation, Call):
-                continue
-            method = reads.get(operation.function) if type(operation.function) is Variable else None
+        for call in self.calls:
+            method = reads.get(call.function) if type(call.function) is Variable else None
             if method is not None and method.name in CHANGING and isinstance(method.of, Variable):
                 # ``sizes.append(n)`` changes `sizes`, ``self.sizes.append(n)`` the attribute.
                 owner = reads.get(method.of)
-                self.growing.append(operation)
-                self.makers[method.of if owner is None else f".{owner.name}"].append(operation)
-            if (method.name if method is not None else operation.function) in BUILDERS:
-                layers.add(operation.target)
-            if operation.function in BUILTINS:
+                self.growing.append(call)
+                self.makers[method.of if owner is None else f".{owner.name}"].append(call)
+            if (method.name if method is not None else call.function) in BUILDERS:
+                layers.add(call.target)
+            if call.function in BUILTINS:
                 continue
-            given = [o for _, o in (*operation.arguments, *operation.keywords) if type(o) is Variable]
+            given = [o for _, o in (*call.arguments, *call.keywords) if type(o) is Variable]
             if method is not None and method.name in MOVING and type(method.of) is Variable:
                 given.append(method.of)
             if given:
                 handed = {*given, *(f".{reads[o].name}" for o in given if o in reads)}
-                for branch in self._around(self.parents[id(operation)]):
+                for branch in self._around(self.parents[id(call)]):
                     branch.handed |= handed
         for word in BUILDERS:
             for operation in self.spoken.get(word, ()):
@@ -293,6 +340,32 @@ class Branch:
             operation.relevant = marked or decides or not names.isdisjoint(self.handed)
         elif isinstance(operation, Loop):
             operation.builds = self.builds or self.leaves or not names.isdisjoint(self.turns)
+
+
+NESTING = frozenset([If, Loop, While, With, Try])
+FUNCTIONS = frozenset([Define, DefineClass])
+MAKERS = frozenset(
+    [
+        Move, GetAttribute, GetItem, MakeSlice, Call, MakeSequence, MakeDict, FormatString, Binary, Unary, Compare,
+        Define, DefineClass, Import, ImportFrom,
+    ]
+)  # fmt: skip
+NOTES: dict[type, Callable[[Index, Any, Around], None]] = {
+    GetAttribute: Index._note_read,
+    Call: Index._note_call,
+    SetAttribute: Index._note_set,
+    DeleteAttribute: Index._note_delete,
+    Append: Index._note_growing,
+    SetItem: Index._note_growing,
+    DeleteItem: Index._note_growing,
+    Move: Index._note_move,
+    If: Index._note_branch,
+    Loop: Index._note_branch,
+    Define: Index._note_define,
+    Return: Index._note_return,
+    Break: Index._note_break,
+    Continue: Index._note_continue,
+}
 
 
 class _Closure:
@@ -387,13 +460,6 @@ class _Closure:
         return found
 
 
-def _changed(operation: Operation) -> tuple[str, ...]:
-    """The variables whose object an operation changes in place."""
-    if isinstance(operation, (SetItem, DeleteItem, Append, SetAttribute, DeleteAttribute)):
-        return (operation.of,) if isinstance(operation.of, Variable) else ()
-    return ()
-
-
 def _reads(operation: Operation) -> list[str]:
     names = list(variables(operation))
     if isinstance(operation, GetAttribute):
@@ -402,12 +468,3 @@ def _reads(operation: Operation) -> list[str]:
         # The value a keyword passes may come back under the parameter's name.
         names.extend("." + keyword for keyword, _ in operation.keywords if keyword)
     return names
-
-
-def _spoken(operation: Operation) -> str:
-    """The name by which an operation reaches an attribute or calls a function."""
-    if isinstance(operation, (GetAttribute, SetAttribute, DeleteAttribute)):
-        return operation.name
-    if isinstance(operation, Call) and isinstance(operation.function, Variable):
-        return operation.function
-    return ""

@@ -11,6 +11,7 @@ from headcheck.interpreter.quiet import Quiet
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import Bound, Class, Function, Value
 from headcheck.ir import Define, DeleteAttribute, Operation, SetAttribute, walk
+from headcheck.ir.scopes import scope_of
 
 if TYPE_CHECKING:
     from headcheck.interpreter.machine import Machine
@@ -34,7 +35,7 @@ def may_change_a_model(machine: Machine, state: State, function: Function, given
 def _changes(machine: Machine, state: State, function: Function, of_module: bool, seen: set[int]) -> bool:
     """`of_module`: whether it is a method of a module, whose own attributes are its parts."""
     define = machine.definitions.get(function.code)
-    if not isinstance(define, Define) or not CHANGING.isdisjoint(define.spoken):
+    if not isinstance(define, Define) or not CHANGING.isdisjoint(scope_of(define).spoken):
         return True
     if function.code in seen:
         return False
@@ -43,7 +44,7 @@ def _changes(machine: Machine, state: State, function: Function, of_module: bool
     if speaks_of_models(machine, function.code) or any(_sets_a_part(op, own) for op in walk(define.body)):
         return True
     around = {**state.globals.get(function.module, {}), **dict(function.closure)}
-    called = [around[name] for name in define.free if name in around]
+    called = [around[name] for name in scope_of(define).free if name in around]
     return any(_called_changes(machine, state, value, seen) for value in called)
 
 

@@ -9,7 +9,10 @@ Every operation keeps its libcst node; a position is computed from it only when 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from headcheck.ir.scopes import Scope
 
 
 class Variable(str):
@@ -357,11 +360,8 @@ class Parameter:
 
 
 class Define(Operation):
-    """A function or lambda. `free` are the names its body reads; those in `stores_global` it declares global, those in
-    `stores_outer` nonlocal.
-
-    `spoken` are the attributes that it and the functions in it read or set on anything, `imported` the qualified names
-    they import.
+    """A function or lambda. The names in `stores_global` it declares global, those in `stores_outer` nonlocal; `scope`
+    is what `scopes.scope_of` found in its body.
 
     Those in `unsteady` belong to a function around it that sets them more than once, so what they hold when it is
     called is not what they hold when it is made.
@@ -370,12 +370,10 @@ class Define(Operation):
     __slots__ = (
         "body",
         "decorators",
-        "free",
         "generator",
-        "imported",
         "name",
         "parameters",
-        "spoken",
+        "scope",
         "stores_global",
         "stores_outer",
         "target",
@@ -390,9 +388,6 @@ class Define(Operation):
         parameters: list[Parameter],
         body: Block,
         decorators: Sequence[Operand] = (),
-        free: frozenset[str] = frozenset(),
-        stores_global: frozenset[str] = frozenset(),
-        generator: bool = False,
     ) -> None:
         self.node = node
         self.target = target
@@ -400,13 +395,11 @@ class Define(Operation):
         self.parameters = parameters
         self.body = body
         self.decorators = decorators
-        self.free = free
-        self.stores_global = stores_global
+        self.stores_global: frozenset[str] = frozenset()
         self.stores_outer: frozenset[str] = frozenset()
-        self.generator = generator
+        self.generator = False
         self.unsteady: frozenset[str] = frozenset()
-        self.spoken: frozenset[str] = frozenset()
-        self.imported: frozenset[str] = frozenset()
+        self.scope: Scope | None = None
 
 
 class DefineClass(Operation):

@@ -17,7 +17,7 @@ from headcheck.ir import (
     Variable,
     walk,
 )
-from headcheck.ir.lower import variables
+from headcheck.ir.scopes import variables
 
 # Reading these off a part says nothing of its use in forward.
 ADMINISTRATIVE = frozenset({"hasattr", "isinstance", "print", "len", "type", "id"})

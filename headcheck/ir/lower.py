@@ -37,7 +37,6 @@ from headcheck.ir import (
     MakeSlice,
     Move,
     Operand,
-    Operation,
     Parameter,
     Raise,
     Return,
@@ -51,8 +50,10 @@ from headcheck.ir import (
     blocks,
     walk,
 )
+from headcheck.ir.scopes import scope_of
 
 CONSTANTS = {"None": None, "True": True, "False": False}
+PLAIN_QUOTES, TRIPLE_QUOTES = ("'", '"'), ("'''", '"""')
 
 
 def lower(module: cst.Module) -> Block:
@@ -79,6 +80,8 @@ class _Lowering:
         self.out: Block = []
         self.count = 0
         self.own: dict[str, Variable] = {}  # the variables of the comprehensions around, each with a name of its own
+        self.defines: list[Define] = []  # the functions so far
+        self.declared = _Declared()  # of the function around
 
     # -- writing -----------------------------------------------------------------------------------------------------
 
@@ -119,6 +122,9 @@ class _Lowering:
         return float(node.value.replace("_", ""))
 
     def string(self, node: cst.SimpleString | cst.ConcatenatedString) -> Operand:
+        text = node.value if type(node) is cst.SimpleString else ""
+        if text[:1] in PLAIN_QUOTES and "\\" not in text and "\r" not in text:
+            return text[3:-3] if text[:3] in TRIPLE_QUOTES else text[1:-1]
         value = node.evaluated_value
         return UNKNOWN if value is None else value
 
@@ -252,13 +258,14 @@ class _Lowering:
 
     def lambda_(self, node: cst.Lambda) -> Operand:
         parameters = self.parameters(node.params)
+        inside = len(self.defines)
         outer = self.own
         self.own = {name: own for name, own in outer.items() if all(p.name != name for p in parameters)}
         result, body = self.aside(self.expression, node.body)
         self.own = outer
         body.append(Return(node.body, result))
         target = self.temporary()
-        self.out.append(self.finish(Define(node, target, "<lambda>", parameters, body)))
+        self.define(Define(node, target, "<lambda>", parameters, body), inside)
         return target
 
     def await_(self, node: cst.Await) -> Operand:
@@ -286,6 +293,7 @@ class _Lowering:
         """A generator expression that is kept: a function that makes its list, with its iterable as it is now."""
         iterable = self.temporary()
         parameters = [Parameter(iterable, self.expression(node.for_in.iter), "", True)]
+        inside = len(self.defines)
         result = self.temporary()
         outer, self.own = self.own, self.own.copy()
         _, body = self.aside(self.comprehension_loop, node, node.for_in, result, iterable)
@@ -293,14 +301,14 @@ class _Lowering:
         body.insert(0, MakeSequence(node, result, "list", []))
         body.append(Return(node, result))
         target = self.temporary()
-        self.out.append(self.finish(Define(node, target, GENERATOR, parameters, body)))
+        self.define(Define(node, target, GENERATOR, parameters, body), inside)
         return target
 
     def comprehension_loop(self, node: Any, clause: cst.CompFor, result: Variable, given: Operand = None) -> None:
         iterable = self.expression(clause.iter) if given is None else given
         element = self.temporary()
         _, body = self.aside(self.comprehension_body, node, clause, element, result)
-        self.out.append(self.finish(Loop(node, element, iterable, body, [])))
+        self.branch(Loop(node, element, iterable, body, []))
 
     def comprehension_body(self, node: Any, clause: cst.CompFor, element: Variable, result: Variable) -> None:
         self.own.update((name, self.temporary()) for name in _stored_names(clause.target))
@@ -317,7 +325,7 @@ class _Lowering:
             _, body = self.aside(self.comprehension_tests, node, clause, tests[1:], result)
         else:
             _, body = self.aside(self.comprehension_element, node, clause, result)
-        self.out.append(self.finish(If(tests[0].test, test, body, [], statement=False)))
+        self.branch(If(tests[0].test, test, body, [], statement=False))
 
     def comprehension_element(self, node: Any, clause: cst.CompFor, result: Variable) -> None:
         if clause.inner_for_in is not None:
@@ -340,8 +348,14 @@ class _Lowering:
         for part in node.body:
             self.statement(part)
 
+    def value(self, node: cst.BaseExpression) -> Operand:
+        """The value that a statement is for: a `yield` there makes the function a generator."""
+        if type(node) is cst.Yield:
+            self.declared.generator = True
+        return self.expression(node)
+
     def expression_statement(self, node: cst.Expr) -> None:
-        self.expression(node.value)
+        self.value(node.value)
         last = self.out[-1] if self.out else None
         if isinstance(last, Compare) and isinstance(node.value, cst.Comparison):
             left = node.value.left
@@ -350,17 +364,17 @@ class _Lowering:
             last.discarded = True
 
     def assign(self, node: cst.Assign) -> None:
-        value = self.lazy(node.value) if isinstance(node.value, cst.GeneratorExp) else self.expression(node.value)
+        value = self.lazy(node.value) if isinstance(node.value, cst.GeneratorExp) else self.value(node.value)
         for target in node.targets:
             self.store(target.target, value, node)
 
     def annotated(self, node: cst.AnnAssign) -> None:
         if node.value is not None:
-            self.store(node.target, self.expression(node.value), node)
+            self.store(node.target, self.value(node.value), node)
 
     def augmented(self, node: cst.AugAssign) -> None:
         left = self.expression(node.target)
-        right = self.expression(node.value)
+        right = self.value(node.value)
         target = self.temporary()
         operator = type(node.operator).__name__.removesuffix("Assign")
         self.out.append(Binary(node, target, operator, left, right, in_place=True))
@@ -413,7 +427,7 @@ class _Lowering:
             _, orelse = self.aside(self.if_, node.orelse)
         elif node.orelse is not None:
             orelse = self.block(node.orelse.body)
-        self.out.append(self.finish(If(node.test, test, body, orelse)))
+        self.branch(If(node.test, test, body, orelse))
 
     def for_(self, node: cst.For) -> None:
         iterable = self.expression(node.iter)
@@ -421,13 +435,13 @@ class _Lowering:
         _, unpacking = self.aside(self.store, node.target, element, node)
         body = unpacking + self.block(node.body)
         orelse = self.block(node.orelse.body) if node.orelse else []
-        self.out.append(self.finish(Loop(node.iter, element, iterable, body, orelse)))
+        self.branch(Loop(node.iter, element, iterable, body, orelse))
 
     def while_(self, node: cst.While) -> None:
         test, test_block = self.aside(self.expression, node.test)
         body = self.block(node.body)
         orelse = self.block(node.orelse.body) if node.orelse else []
-        self.out.append(self.finish(While(node, test_block, test, body, orelse)))
+        self.branch(While(node, test_block, test, body, orelse))
 
     def with_(self, node: cst.With) -> None:
         contexts: list[Operand] = []
@@ -474,7 +488,7 @@ class _Lowering:
             test = UNKNOWN
         body = self.block(case.body)
         _, orelse = self.aside(self.cases, cases[1:], subject)
-        self.out.append(self.finish(If(case, test, body, orelse)))
+        self.branch(If(case, test, body, orelse))
 
     def pattern(self, pattern: cst.MatchPattern, subject: Operand) -> Operand:
         """The operand that says if a pattern matches: values and alternatives of values, anything else is unknown."""
@@ -498,9 +512,28 @@ class _Lowering:
     def function(self, node: cst.FunctionDef) -> None:
         decorators = [self.expression(decorator.decorator) for decorator in node.decorators]
         parameters = self.parameters(node.params)
+        inside = len(self.defines)
+        outer, self.declared = self.declared, _Declared()
         body = self.block(node.body)
         define = Define(node, Variable(node.name.value), node.name.value, parameters, body, decorators)
-        self.out.append(self.finish(define))
+        define.generator = self.declared.generator
+        define.stores_global = frozenset(self.declared.globals)
+        define.stores_outer = frozenset(self.declared.nonlocals)
+        self.declared = outer
+        self.define(define, inside)
+
+    def define(self, define: Define, inside: int) -> None:
+        """Write down a function; those from the number `inside` on are in it."""
+        if len(self.defines) > inside:
+            _mark_unsteady(define, self.defines[inside:])
+        self.defines.append(define)
+        self.out.append(define)
+
+    def global_(self, node: cst.Global) -> None:
+        self.declared.globals.update(item.name.value for item in node.names)
+
+    def nonlocal_(self, node: cst.Nonlocal) -> None:
+        self.declared.nonlocals.update(item.name.value for item in node.names)
 
     def parameters(self, node: cst.Parameters) -> list[Parameter]:
         found: list[Parameter] = []
@@ -522,14 +555,15 @@ class _Lowering:
     def class_(self, node: cst.ClassDef) -> None:
         decorators = [self.expression(decorator.decorator) for decorator in node.decorators]
         bases = [self.expression(base.value) for base in node.bases]
+        outer, self.declared = self.declared, _Declared()
         body = self.block(node.body)
+        self.declared = outer
         fields = tuple(_annotated_fields(node))
-        self.out.append(
-            self.finish(DefineClass(node, Variable(node.name.value), node.name.value, bases, body, decorators, fields))
-        )
+        name = node.name.value
+        self.out.append(DefineClass(node, Variable(name), name, bases, body, decorators, fields))
 
     def return_(self, node: cst.Return) -> None:
-        self.out.append(Return(node, None if node.value is None else self.expression(node.value)))
+        self.out.append(Return(node, None if node.value is None else self.value(node.value)))
 
     def raise_(self, node: cst.Raise) -> None:
         exception = node.exc.func if isinstance(node.exc, cst.Call) else node.exc
@@ -539,7 +573,7 @@ class _Lowering:
 
     def assert_(self, node: cst.Assert) -> None:
         test = self.expression(node.test)
-        self.out.append(self.finish(If(node.test, test, [], [Raise(node, "AssertionError")])))
+        self.branch(If(node.test, test, [], [Raise(node, "AssertionError")]))
 
     def break_(self, node: cst.Break) -> None:
         self.out.append(Break(node))
@@ -567,14 +601,21 @@ class _Lowering:
             target = alias.asname.name.value if has_name else name  # type: ignore[union-attr]
             self.out.append(ImportFrom(node, Variable(target), module, name, level))
 
-    def finish(self, operation: Any) -> Any:
-        """Fill in what an operation says of its body: the names assigned in it, the names a function leaves free."""
-        if isinstance(operation, Define):
-            _fill_scope(operation)
-            _mark_unsteady(operation)
-        elif isinstance(operation, (If, Loop, While)):
-            operation.assigned = frozenset(_assigned(blocks(operation)))
-        return operation
+    def branch(self, operation: If | Loop | While) -> None:
+        """Write down a branch or loop, with the names that are assigned in it."""
+        operation.assigned = frozenset(_assigned(blocks(operation)))
+        self.out.append(operation)
+
+
+class _Declared:
+    """What the statements of a function say of it."""
+
+    __slots__ = ("generator", "globals", "nonlocals")
+
+    def __init__(self) -> None:
+        self.generator = False
+        self.globals: set[str] = set()
+        self.nonlocals: set[str] = set()
 
 
 def _stored_names(target: cst.CSTNode) -> Iterable[str]:
@@ -612,49 +653,8 @@ def _assigned(inner: Iterable[Block]) -> set[str]:
     return names
 
 
-def _fill_scope(define: Define) -> None:
-    """What the body says of a function: the names it reads, speaks of, imports and declares global; if it yields."""
-    reads: set[str] = set()
-    spoken: set[str] = set()
-    imported: set[str] = set()
-    stack: list[Block] = [define.body]
-    while stack:
-        for operation in stack.pop():
-            if isinstance(operation, Define):
-                reads |= operation.free
-                spoken |= operation.spoken
-                imported |= operation.imported
-                continue
-            reads.update(_variables(operation))
-            if isinstance(operation, (GetAttribute, SetAttribute)):
-                spoken.add(operation.name)
-            elif isinstance(operation, ImportFrom):
-                imported.add(f"{'.' * operation.level}{operation.module}.{operation.name}")
-            elif isinstance(operation, Import):
-                imported.add(operation.module)
-            elif isinstance(operation, DefineClass):
-                stack.append(operation.body)
-            else:
-                stack.extend(blocks(operation))
-    define.free = frozenset(reads.difference([parameter.name for parameter in define.parameters]))
-    define.spoken, define.imported = frozenset(spoken), frozenset(imported)
-    if isinstance(define.node, cst.FunctionDef):
-        own = list(_own_nodes(define.node.body))
-        define.generator = any(isinstance(node, cst.Yield) for node in own)
-        define.stores_global = _declared(own, cst.Global)
-        define.stores_outer = _declared(own, cst.Nonlocal)
-
-
-def _declared(nodes: list[cst.CSTNode], kind: type[cst.Global] | type[cst.Nonlocal]) -> frozenset[str]:
-    """The names in the ``global`` or ``nonlocal`` statements among some nodes."""
-    return frozenset(item.name.value for node in nodes if isinstance(node, kind) for item in node.names)
-
-
-def _mark_unsteady(define: Define) -> None:
+def _mark_unsteady(define: Define, inner: list[Define]) -> None:
     """Tell the functions inside a function which of its names change; forget those that they set themselves."""
-    inner = [operation for operation in walk(define.body) if isinstance(operation, Define)]
-    if not inner:
-        return
     shared = frozenset(name for nested in inner for name in nested.stores_outer)
     if shared:
         given = [Move(define.node, Variable(p.name), Variable(p.name)) for p in define.parameters if p.name in shared]
@@ -664,7 +664,7 @@ def _mark_unsteady(define: Define) -> None:
     times.update(str(o.target) for o in walk(define.body) if isinstance(o, Move))
     changing = frozenset(name for name, count in times.items() if count > 1)
     for nested in inner:
-        nested.unsteady |= nested.free & changing
+        nested.unsteady |= scope_of(nested).free & changing
 
 
 def _forget(block: Block, shared: frozenset[str]) -> None:
@@ -681,91 +681,6 @@ def _forget(block: Block, shared: frozenset[str]) -> None:
             position += 1
         position += 1
 
-
-def _own_nodes(node: cst.CSTNode) -> Iterable[cst.CSTNode]:
-    """The `global` and `nonlocal` statements and `yield`s of a function body, nested functions and classes left out."""
-    stack: list[cst.CSTNode] = [node]
-    while stack:
-        current = stack.pop()
-        if isinstance(current, (cst.Global, cst.Nonlocal, cst.Yield)):
-            yield current
-        for attribute in SEARCHED.get(type(current), ()):
-            value = getattr(current, attribute)
-            if isinstance(value, cst.CSTNode):
-                stack.append(value)
-            elif isinstance(value, (list, tuple)):
-                stack.extend(value)
-
-
-SEARCHED: dict[type, tuple[str, ...]] = {
-    cst.IndentedBlock: ("body",),
-    cst.SimpleStatementSuite: ("body",),
-    cst.SimpleStatementLine: ("body",),
-    cst.If: ("body", "orelse"),
-    cst.Else: ("body",),
-    cst.For: ("body", "orelse"),
-    cst.While: ("body", "orelse"),
-    cst.With: ("body",),
-    cst.Try: ("body", "handlers", "orelse", "finalbody"),
-    cst.TryStar: ("body", "handlers", "orelse", "finalbody"),
-    cst.ExceptHandler: ("body",),
-    cst.ExceptStarHandler: ("body",),
-    cst.Match: ("cases",),
-    cst.MatchCase: ("body",),
-    cst.Finally: ("body",),
-    cst.Expr: ("value",),
-    cst.Assign: ("value",),
-    cst.AnnAssign: ("value",),
-    cst.AugAssign: ("value",),
-    cst.Return: ("value",),
-}
-
-
-def _variables(operation: Operation) -> Iterable[str]:
-    """The variables an operation reads."""
-    for slot in OPERANDS.get(type(operation), ()):
-        value = getattr(operation, slot)
-        if type(value) is Variable:
-            yield value
-        elif type(value) is list:
-            for item in value:
-                if type(item) is Variable:
-                    yield item
-                elif type(item) is tuple:
-                    for part in item:
-                        if type(part) is Variable:
-                            yield part
-                elif type(item) is Parameter and type(item.default) is Variable:
-                    yield item.default
-
-
-variables = _variables
-
-OPERANDS: dict[type, tuple[str, ...]] = {
-    Move: ("value",),
-    GetAttribute: ("of",),
-    SetAttribute: ("of", "value"),
-    DeleteAttribute: ("of",),
-    GetItem: ("of", "index"),
-    SetItem: ("of", "index", "value"),
-    DeleteItem: ("of", "index"),
-    MakeSlice: ("start", "stop", "step"),
-    Call: ("function", "arguments", "keywords"),
-    MakeSequence: ("items",),
-    MakeDict: ("items",),
-    Append: ("of", "value", "key"),
-    FormatString: ("parts",),
-    Binary: ("left", "right"),
-    Unary: ("operand",),
-    Compare: ("left", "right"),
-    If: ("test",),
-    Loop: ("iterable",),
-    While: ("test",),
-    With: ("context",),
-    Define: ("parameters", "decorators"),
-    DefineClass: ("bases", "decorators"),
-    Return: ("value",),
-}
 
 SEQUENCE_KINDS: dict[type, str] = {cst.List: "list", cst.Tuple: "tuple", cst.Set: "set"}
 
@@ -821,4 +736,6 @@ STATEMENTS: dict[type, Callable[[_Lowering, Any], None]] = {
     cst.Continue: _Lowering.continue_,
     cst.Import: _Lowering.import_,
     cst.ImportFrom: _Lowering.import_from,
+    cst.Global: _Lowering.global_,
+    cst.Nonlocal: _Lowering.nonlocal_,
 }

@@ -10,6 +10,7 @@ import pytest
 from headcheck import ir
 from headcheck.ir import UNKNOWN, Variable, facts
 from headcheck.ir.lower import dotted, lower
+from headcheck.ir.scopes import scope_of
 
 
 def lowered(script):
@@ -229,7 +230,7 @@ def test_what_a_branch_or_loop_assigns():
 
 def test_what_a_function_leaves_free():
     define = only(ir.Define, "def f(a, b=x):\n  c = a + d\n  return [e for e in g(c)]")
-    assert {"d", "g"} <= define.free and not {"a", "b", "x"} & define.free
+    assert {"d", "g"} <= scope_of(define).free and not {"a", "b", "x"} & scope_of(define).free
 
 
 def test_globals_and_generators():

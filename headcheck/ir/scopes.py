@@ -1,0 +1,128 @@
+"""What operations read, and what the body of a function says of it as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from headcheck.ir import (
+    Append,
+    Binary,
+    Block,
+    Call,
+    Compare,
+    Define,
+    DefineClass,
+    DeleteAttribute,
+    DeleteItem,
+    FormatString,
+    GetAttribute,
+    GetItem,
+    If,
+    Import,
+    ImportFrom,
+    Loop,
+    MakeDict,
+    MakeSequence,
+    MakeSlice,
+    Move,
+    Operation,
+    Parameter,
+    Return,
+    SetAttribute,
+    SetItem,
+    Unary,
+    Variable,
+    While,
+    With,
+    blocks,
+)
+
+
+class Scope(NamedTuple):
+    """Of a function and the functions in it: `free` are the names that it reads and does not take as parameters,
+    `spoken` the attributes that it reads or sets on anything, `imported` the qualified names that it imports."""
+
+    free: frozenset[str]
+    spoken: frozenset[str]
+    imported: frozenset[str]
+
+
+def scope_of(define: Define) -> Scope:
+    """Looked up when first asked for: of most functions, nobody does."""
+    if define.scope is None:
+        define.scope = _look(define)
+    return define.scope
+
+
+def _look(define: Define) -> Scope:
+    reads: set[str] = set()
+    spoken: set[str] = set()
+    imported: set[str] = set()
+    stack: list[Block] = [define.body]
+    while stack:
+        for operation in stack.pop():
+            if isinstance(operation, Define):
+                free, inner_spoken, inner_imported = scope_of(operation)
+                reads |= free
+                spoken |= inner_spoken
+                imported |= inner_imported
+                continue
+            reads.update(variables(operation))
+            if isinstance(operation, (GetAttribute, SetAttribute)):
+                spoken.add(operation.name)
+            elif isinstance(operation, ImportFrom):
+                imported.add(f"{'.' * operation.level}{operation.module}.{operation.name}")
+            elif isinstance(operation, Import):
+                imported.add(operation.module)
+            elif isinstance(operation, DefineClass):
+                stack.append(operation.body)
+            else:
+                stack.extend(blocks(operation))
+    free = frozenset(reads.difference([parameter.name for parameter in define.parameters]))
+    return Scope(free, frozenset(spoken), frozenset(imported))
+
+
+def variables(operation: Operation) -> Iterable[str]:
+    """The variables an operation reads."""
+    for slot in OPERANDS.get(type(operation), ()):
+        value = getattr(operation, slot)
+        if type(value) is Variable:
+            yield value
+        elif type(value) is list:
+            for item in value:
+                if type(item) is Variable:
+                    yield item
+                elif type(item) is tuple:
+                    for part in item:
+                        if type(part) is Variable:
+                            yield part
+                elif type(item) is Parameter and type(item.default) is Variable:
+                    yield item.default
+
+
+OPERANDS: dict[type, tuple[str, ...]] = {
+    Move: ("value",),
+    GetAttribute: ("of",),
+    SetAttribute: ("of", "value"),
+    DeleteAttribute: ("of",),
+    GetItem: ("of", "index"),
+    SetItem: ("of", "index", "value"),
+    DeleteItem: ("of", "index"),
+    MakeSlice: ("start", "stop", "step"),
+    Call: ("function", "arguments", "keywords"),
+    MakeSequence: ("items",),
+    MakeDict: ("items",),
+    Append: ("of", "value", "key"),
+    FormatString: ("parts",),
+    Binary: ("left", "right"),
+    Unary: ("operand",),
+    Compare: ("left", "right"),
+    If: ("test",),
+    Loop: ("iterable",),
+    While: ("test",),
+    With: ("context",),
+    Define: ("parameters", "decorators"),
+    DefineClass: ("bases", "decorators"),
+    Return: ("value",),
+}
