@@ -24,6 +24,7 @@ def canonical(name: str) -> str | None:
     return _canonical(name) if library_of(name) == "torchvision" else None
 
 
+@functools.cache
 def registered(library: str = "torchvision") -> tuple[str, ...]:
     """Return the names that the library's registry knows (``get_model``, ``list_models``)."""
     return tuple(builder["registered"] for builder in load(library)["builders"].values())

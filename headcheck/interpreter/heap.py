@@ -123,10 +123,14 @@ def is_state_dict(state: State, of: Value) -> bool:
 
 def child_names(module: Module) -> list[str]:
     """The names of a module's children in PyTorch's order; those that are None are left out."""
-    names = [name for name in (module.node.children if module.node else ()) if name not in module.children]
-    order = list(module.node.children) if module.node else []
-    merged = [n for n in order if n in names or _present(module.children.get(n, DELETED))]
-    return merged + [n for n, v in module.children.items() if n not in order and _present(v)]
+    children = module.children
+    if module.node is None:
+        return [n for n, v in children.items() if _present(v)]
+    order = module.node.children
+    if not children:
+        return list(order)
+    merged = [n for n in order if n not in children or _present(children[n])]
+    return merged + [n for n, v in children.items() if n not in order and _present(v)]
 
 
 def _present(value: Value) -> bool:

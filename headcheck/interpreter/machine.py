@@ -172,28 +172,33 @@ class Machine:
         """Run a block from each state; what comes back has run to its end or has `ended` early."""
         done: list[State] = []
         count = len(states)
+        budget = self.budget
         for operation in block:
             if not states:
                 break
-            self.budget.spent += len(states)
-            if self.budget.exhausted:
+            budget.spent += len(states)
+            if budget.exhausted:
                 self.lost = True
                 return done + stopped(states)
             handler = HANDLERS[type(operation)]
-            following: list[State] = []
-            for state in states:
-                after = handler(self, operation, state)
-                for one in (state,) if after is None else after:
-                    (done if one.ended else following).append(one)
-            states = following
-            if type(operation) is End:
+            if handler is not on_end:
+                following: list[State] = []
                 for state in states:
-                    drop_temporaries(state)
-                if len(states) > count:
-                    states = self.merge(states)
-                count = len(states)
-                if len(done) > FEWEST_ENDED and len(done) > 2 * self.budget.most_paths():
-                    done = self.cut(done, max(FEWEST_ENDED, 2 * self.budget.most_paths()))
+                    after = handler(self, operation, state)
+                    if after is None:
+                        (done if state.ended else following).append(state)
+                    else:
+                        for one in after:
+                            (done if one.ended else following).append(one)
+                states = following
+                continue
+            for state in states:
+                drop_temporaries(state)
+            if len(states) > count:
+                states = self.merge(states)
+            count = len(states)
+            if len(done) > FEWEST_ENDED and len(done) > 2 * budget.most_paths():
+                done = self.cut(done, max(FEWEST_ENDED, 2 * budget.most_paths()))
         return done + states
 
     def merge(self, states: list[State]) -> list[State]:

@@ -461,7 +461,7 @@ class _Closure:
 
 
 def _reads(operation: Operation) -> list[str]:
-    names = list(variables(operation))
+    names = variables(operation)
     if isinstance(operation, GetAttribute):
         names.append("." + operation.name)
     if isinstance(operation, Call):

@@ -117,19 +117,19 @@ def trunk_is_intact(state: State, root: Ref, entry: Entry, path: str) -> bool:
     for name, value in module.children.items():
         if name in heads or name not in module.node.children:
             continue
-        if not keeps_shape(state, entry, name, value):
+        if not keeps_shape(state, entry, name, value, node_at(entry.root, name)):
             return False
     return bool(module.known)
 
 
-def keeps_shape(state: State, entry: Entry, path: str, value: Value) -> bool:
+def keeps_shape(state: State, entry: Entry, path: str, value: Value, original: Node | None) -> bool:
     """Whether what now sits at a path answers the same shape as what the library put there."""
-    original = node_at(entry.root, path)
     module = module_of(state, value)
     if module is None or original is None:
         return False
     if module.node is original:
-        return all(keeps_shape(state, entry, f"{path}.{n}", v) for n, v in module.children.items())
+        below = original.children
+        return all(keeps_shape(state, entry, f"{path}.{n}", v, below.get(n)) for n, v in module.children.items())
     if module.node is not None:
         return False
     arrives, leaves = entry.inputs.get(path), entry.outputs.get(path)

@@ -158,11 +158,20 @@ class State:
 
     def allocate(self, thing: Any, site: Operation) -> Ref:
         """Put an object on the heap. Addresses come from the site, so that paths which do the same agree on them."""
-        number, key = 0, id(site)
-        while (key, number) in self.heap:
-            number += 1
+        key = id(site)
+        number = 0 if (key, 0) not in self.heap else self._first_free(key)
         self.heap[key, number] = thing
         return Ref((key, number))
+
+    def _first_free(self, key: int) -> int:
+        """The number after those of a site that are taken, of which there are as many as turns of a loop."""
+        taken, free = 0, 1
+        while (key, free) in self.heap:
+            taken, free = free, 2 * free
+        while free - taken > 1:
+            middle = (taken + free) // 2
+            taken, free = (middle, free) if (key, middle) in self.heap else (taken, middle)
+        return free
 
     def object(self, value: Value) -> Any:
         """The heap object a value refers to, or None."""
@@ -173,7 +182,7 @@ class State:
 
     def resolve(self, value: Value) -> Value:
         """A symbol that is pinned to a constant on this path is that constant."""
-        while type(value) is Symbol:
+        while self.facts and type(value) is Symbol:  # to look one up, all that it is made of is hashed
             known = self.facts.get(value, UNKNOWN)
             if known is UNKNOWN:
                 return value

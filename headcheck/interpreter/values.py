@@ -263,9 +263,16 @@ def is_unknown(value: Value) -> bool:
 
 def symbol(kind: str, label: str, *parts: Value) -> Symbol:
     """A derived unknown. Beyond a size its parts are taken as a whole, so that no key grows without bound."""
-    depth = 1 + max((p.depth for p in parts if type(p) is Symbol), default=0)
-    heft = 1 + sum([p.weight if type(p) is Symbol else weight(p) for p in parts if isinstance(p, tuple)])
-    invented = kind in INVENTED or any(is_invented(p) for p in parts if type(p) in (Symbol, Condition, Not))
+    depth = heft = 1
+    invented = kind in INVENTED
+    for part in parts:
+        if type(part) is Symbol:
+            depth = max(depth, part.depth + 1)
+            heft += part.weight
+            invented = invented or part.invented
+        elif isinstance(part, tuple):
+            heft += weight(part)
+            invented = invented or is_invented(part)
     if depth <= MAX_DEPTH and len(label) <= LONGEST_LABEL and heft <= MAX_WEIGHT:
         return Symbol((kind, *parts), label, depth, heft, invented)
     label = f"{label[: LONGEST_LABEL // 4]}…{label[-LONGEST_LABEL // 4 :]}" if len(label) > LONGEST_LABEL else label

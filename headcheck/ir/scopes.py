@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from headcheck.ir import (
@@ -15,6 +14,7 @@ from headcheck.ir import (
     DefineClass,
     DeleteAttribute,
     DeleteItem,
+    End,
     FormatString,
     GetAttribute,
     GetItem,
@@ -68,9 +68,12 @@ def _look(define: Define) -> Scope:
                 spoken |= inner_spoken
                 imported |= inner_imported
                 continue
+            kind = type(operation)
+            if kind is End:
+                continue
             reads.update(variables(operation))
-            if isinstance(operation, (GetAttribute, SetAttribute)):
-                spoken.add(operation.name)
+            if kind in NAMING:
+                spoken.add(operation.name)  # type: ignore[attr-defined]
             elif isinstance(operation, ImportFrom):
                 imported.add(f"{'.' * operation.level}{operation.module}.{operation.name}")
             elif isinstance(operation, Import):
@@ -83,22 +86,25 @@ def _look(define: Define) -> Scope:
     return Scope(free, frozenset(spoken), frozenset(imported))
 
 
-def variables(operation: Operation) -> Iterable[str]:
+NAMING = frozenset([GetAttribute, SetAttribute])
+
+
+def variables(operation: Operation) -> list[str]:
     """The variables an operation reads."""
+    found: list[str] = []
     for slot in OPERANDS.get(type(operation), ()):
         value = getattr(operation, slot)
         if type(value) is Variable:
-            yield value
+            found.append(value)
         elif type(value) is list:
             for item in value:
                 if type(item) is Variable:
-                    yield item
+                    found.append(item)
                 elif type(item) is tuple:
-                    for part in item:
-                        if type(part) is Variable:
-                            yield part
+                    found.extend([part for part in item if type(part) is Variable])
                 elif type(item) is Parameter and type(item.default) is Variable:
-                    yield item.default
+                    found.append(item.default)
+    return found
 
 
 OPERANDS: dict[type, tuple[str, ...]] = {

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from headcheck.interpreter.values import Value
@@ -80,6 +81,7 @@ def family(prefix: str) -> Callable[[Effect], Effect]:
     def register(function: Effect) -> Effect:
         FAMILIES.append((prefix, function))
         FAMILIES.sort(key=lambda pair: -len(pair[0]))
+        _family_of.cache_clear()
         return function
 
     return register
@@ -106,4 +108,9 @@ def find_effect(name: str) -> Effect | None:
     if waiting is not None:
         importlib.import_module(waiting)
         return find_effect(name)
+    return _family_of(name)
+
+
+@lru_cache(1024)
+def _family_of(name: str) -> Effect | None:
     return next((function for prefix, function in FAMILIES if name.startswith(prefix)), None)
