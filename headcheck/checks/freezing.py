@@ -20,9 +20,9 @@ def frozen_new_heads(execution: Execution) -> Iterator[tuple[Model, str, events.
     for model in execution.models:
         for head in model.entry.heads:
             event = execution.replacement(model, head.path)
-            if event is None or not execution.is_new(event.new) or not execution.frozen(event.new):
+            if event is None or not execution.is_new(event.new) or not execution.makes_layers(event.new):
                 continue
-            if not execution.makes_layers(event.new):
+            if not execution.frozen(event.new) and not only_biases_learn(execution, event.new):
                 continue
             place = execution.places.get(event.new.address)
             if place is None or place[0] != model:
@@ -30,6 +30,16 @@ def frozen_new_heads(execution: Execution) -> Iterator[tuple[Model, str, events.
             freezes = [f for f in execution.of(events.Flagged) if not f.value and execution.covers(f, event.new)]
             if freezes and execution.order(freezes[-1]) > execution.order(event) and execution.meant_to_learn(model):
                 yield model, place[1], event, freezes[-1]
+
+
+def only_biases_learn(execution: Execution, part: Ref) -> bool:
+    """Whether all weights of a part are frozen and some bias is not, and no test of names told them apart: a count of
+    tensors that is off by one."""
+    listing = execution.parameters(part)
+    if not listing.complete or any(True for _ in execution.of(events.NameTested)):
+        return False
+    learning = {name.rpartition(".")[2] for name, p in listing.items if execution.trainable(p) is not False}
+    return learning == {"bias"}
 
 
 @check("HC301", "HC304")
@@ -40,8 +50,8 @@ def frozen_head(execution: Execution) -> Iterator[Report]:
         if id(freeze.site) in seen:
             continue
         seen.add(id(freeze.site))
-        names = tuple(f"{path}.{n}" for n, _ in execution.parameters(event.new).items[:2])
-        expectation = Expectation("frozen", names)
+        frozen = [n for n, p in execution.parameters(event.new).items if execution.trainable(p) is False]
+        expectation = Expectation("frozen", tuple(f"{path}.{n}" for n in frozen[:2]))
         name = execution.name_of(model.ref)
         tests = execution.name_tests(model, freeze)
         if tests:
@@ -53,8 +63,9 @@ def frozen_head(execution: Execution) -> Iterator[Report]:
             help_ = f"test for {path.split('.')[0] + '.'!r}"
             yield Report("HC304", freeze.site, message, help_, expectation, model.ref.address)
         else:
+            whole = "" if execution.frozen(event.new) else "the weight of "
             message = (
-                f"this freezes the new head `{dotted(path)}` of {built(execution, model)} as well: "
+                f"this freezes {whole}the new head `{dotted(path)}` of {built(execution, model)} as well: "
                 f"it was put in before ({execution.where(event.site)})"
             )
             help_ = f"freeze first, then replace; or thaw it: {name}.{dotted(path.split('.')[0])}.requires_grad_(True)"

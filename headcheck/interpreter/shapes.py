@@ -107,13 +107,38 @@ def edited_places(state: State, root: Ref, path: str) -> Iterator[str]:
 def arriving(state: State, root: Ref, entry: Entry, path: str) -> Shape | None:
     """The shape that reaches a place, None if the trunk before it was changed in a way that matters."""
     shape = entry.inputs.get(path)
-    return shape if shape is not None and trunk_is_intact(state, root, entry, path) else None
+    if shape is None or trunk_is_intact(state, root, entry, path):
+        return shape
+    return pooled_anew(state, root, entry, path)
 
 
-def trunk_is_intact(state: State, root: Ref, entry: Entry, path: str) -> bool:
-    """Whether every change outside the heads leaves the shapes as they were."""
+def pooled_anew(state: State, root: Ref, entry: Entry, path: str) -> Shape | None:
+    """What reaches a place where the library has what its last pooling answers, flattened or as it is, and the script
+    has put another pooling there. None if that is not all that was changed, or if it answers a map of unknown size."""
+    pooling = before(entry, path)
+    pooled = entry.outputs.get(pooling)
+    if pooled is None or len(pooled) < 2 or entry.inputs[path] not in (pooled, (layers.product(pooled),)):
+        return None
+    part = part_at(state, root, pooling)
+    if part is None or not trunk_is_intact(state, root, entry, path, pooling):
+        return None
+    answered = flow(state, part, entry.inputs.get(pooling), pooling).shape
+    if not answered or None in answered:
+        return None
+    return answered if entry.inputs[path] == pooled else (layers.product(answered),)
+
+
+def before(entry: Entry, path: str) -> str:
+    """The top-level child before a place, the layers that change no shape left out; "" if there is none."""
+    names = list(entry.root.children)
+    above = names[: names.index(path)] if path in names else []
+    return next((n for n in reversed(above) if layers.RULES.get(entry.root.children[n].kind) is not layers.same), "")
+
+
+def trunk_is_intact(state: State, root: Ref, entry: Entry, path: str, changed: str = "") -> bool:
+    """Whether every change outside the heads, and but for the one that is `changed`, leaves the shapes as they were."""
     module = state.heap[root.address]
-    heads = {head.path.split(".")[0] for head in entry.heads} | {path.split(".")[0]}
+    heads = {head.path.split(".")[0] for head in entry.heads} | {path.split(".")[0], changed}
     for name, value in module.children.items():
         if name in heads or name not in module.node.children:
             continue
