@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from headcheck import events
 from headcheck.answers import is_given
@@ -11,7 +12,9 @@ from headcheck.checks.words import built, dotted, outputs_of
 from headcheck.execution import Execution, Model
 from headcheck.findings import Expectation
 from headcheck.interpreter.heap import Instance
+from headcheck.interpreter.parts import Part
 from headcheck.interpreter.values import Ref
+from headcheck.semantics.layers import ACTIVATIONS_WITHOUT_PARAMETERS
 
 
 @check("HC111")
@@ -32,7 +35,7 @@ def stale_labels(execution: Execution, model: Model) -> Iterator[Report]:
     part = execution.part(model, path)
     if event is None or part is None or not execution.is_new(event.new):
         return
-    now = execution.field(part, "out_features")
+    now = last_outputs(execution, part)
     own, configured = execution.field(model.ref, "num_labels"), configured_labels(execution, model)
     if type(now) is not int or type(own) is not int or own == now or configured in (None, now) or own != configured:
         return
@@ -43,6 +46,18 @@ def stale_labels(execution: Execution, model: Model) -> Iterator[Report]:
     )
     help_ = f"{name}.num_labels = {name}.config.num_labels = {now}"
     yield Report("HC111", event.site, message, help_, Expectation("raises"), model.ref.address)
+
+
+def last_outputs(execution: Execution, part: Part) -> Any:
+    """How many outputs the last layer of a head has, where the layers run in the order in which they stand."""
+    if execution.kind(part) != "torch.nn.Sequential":
+        return execution.field(part, "out_features")
+    sized = [
+        child
+        for _, child in execution.children(part) or ()
+        if execution.kind(child) not in ACTIVATIONS_WITHOUT_PARAMETERS
+    ]
+    return last_outputs(execution, sized[-1]) if sized else None
 
 
 def configured_labels(execution: Execution, model: Model) -> int | None:

@@ -184,6 +184,8 @@ def test_labels_of_checkpoints(lines: str, found: list[str]) -> None:
         ("m.classifier = nn.Linear(768, 5)\nloss = m(x).logits.sum()", []),
         ("m.classifier = nn.Linear(768, 5)\nloss = m(x, labels=y).loss", ["HC111"]),
         ("m.classifier = nn.Linear(768, 5)\nTrainer(model=m, args=a).train()", ["HC111"]),
+        ("m.classifier = nn.Sequential(nn.Linear(768, 5), nn.Dropout())\nTrainer(model=m, args=a).train()", ["HC111"]),
+        ("m.classifier = nn.Sequential(nn.Linear(768, 5), Own())\nTrainer(model=m, args=a).train()", []),
         ("m.classifier = nn.Linear(768, 5)\nm.config.num_labels = 5\nloss = m(x, labels=y).loss", []),
         ("m.classifier = nn.Linear(768, 5)\nm.num_labels = 5\nloss = m(x, labels=y).loss", []),
         ("m.classifier = nn.Linear(512, 5)", ["HC101"]),
