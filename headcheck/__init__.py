@@ -1,15 +1,15 @@
 """headcheck: proves, before GPU time is spent, that a script replaces a model's classifier head correctly.
 
-`find_heads` and `replace_head` are for models in memory (`headcheck.live`). They need torch, which is
+`find_heads`, `replace_head` and `confirm` are for models in memory (`headcheck.live`). They need torch, which is
 imported when one of them is asked for: `import headcheck` does not.
 """
 
 TYPE_CHECKING = False  # Type checkers take it for true; `typing` would cost every run its import.
 if TYPE_CHECKING:
-    from headcheck.live import find_heads, replace_head
+    from headcheck.live import confirm, find_heads, replace_head
 
 __version__ = "0.1.0"
-__all__ = ["find_heads", "replace_head"]
+__all__ = ["confirm", "find_heads", "replace_head"]
 
 
 def __getattr__(name: str) -> object:

@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -94,6 +95,17 @@ def test_the_example_prints_what_the_readme_shows(project: Path) -> None:
         return re.sub(r"[\d.]+ ms", "N ms", text).strip()
 
     assert steady(done.stdout) == steady(expected)
+
+
+def test_the_library_does_what_the_readme_shows() -> None:
+    pytest.importorskip("torchvision")
+    example = next(text for language, text in BLOCKS if language == "python" and "import headcheck" in text)
+    shown = next(text for language, text in BLOCKS if language == "text" and text.startswith("HC401"))
+    names: dict[str, Any] = {}
+    exec(compile(example, "README.md", "exec"), names)
+    with pytest.raises(AssertionError) as raised:
+        names["test_training_is_set_up"]()
+    assert str(raised.value).startswith(shown)
 
 
 def test_the_rule_table_is_the_rule_books() -> None:

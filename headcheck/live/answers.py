@@ -29,6 +29,10 @@ class CannotReplace(HeadError, TypeError):
     """A head is of a kind that no new one can be made of, or the model was wrapped for good."""
 
 
+class WrongModel(AssertionError):
+    """A model is not set up as its training needs it; the text says what is wrong, where, and what to write instead."""
+
+
 @dataclass(frozen=True)
 class Head:
     """A layer that makes an output of a model.
@@ -84,3 +88,62 @@ class Replacement:
         if self.frozen:
             lines.append(f"{self.frozen} other parameters frozen")
         return "\n".join([*lines, *self.notes])
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong: the code of the rule that is about it ("" if there is none), where it is (a path in the
+    model, "" for the whole), what is wrong, and what to write instead ("" if that cannot be said)."""
+
+    code: str
+    where: str
+    what: str
+    instead: str = ""
+
+    def __str__(self) -> str:
+        first = f"{self.code} {self.where or 'the model'}: {self.what}".strip()
+        return f"{first}\n    instead: {self.instead}" if self.instead else first
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What `confirm` saw.
+
+    `problems` are what is wrong, `notes` what is not but should be known. `outputs` and `eval_outputs` hold the shape
+    of each output by its key in train and eval mode. `trainable` and `total` count numbers in parameters; `gradient`,
+    `frozen` and `changed` name the parameters (tensors) that got a gradient, cannot get one, and were changed by the
+    optimizer's step. `loss` is None where there was no backward pass. `input` says what the model was called with.
+    """
+
+    problems: tuple[Problem, ...]
+    notes: tuple[str, ...]
+    heads: tuple[Head, ...]
+    outputs: tuple[tuple[str, tuple[int, ...]], ...]
+    eval_outputs: tuple[tuple[str, tuple[int, ...]], ...]
+    trainable: int
+    total: int
+    gradient: tuple[str, ...]
+    frozen: tuple[str, ...]
+    changed: tuple[str, ...]
+    loss: float | None
+    device: str
+    input: str
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems
+
+    def raise_if_wrong(self) -> None:
+        """Raise WrongModel, an AssertionError whose text lists every problem, unless there is none."""
+        if self.problems:
+            raise WrongModel(str(self))
+
+    def __str__(self) -> str:
+        shapes = ", ".join(f"{key or 'output'} {shape}" for key, shape in self.outputs)
+        run = f"with {self.input}" if self.input else "not run"
+        summary = (
+            f"{shapes or 'no output'}; {self.trainable:,} of {self.total:,} parameters trainable; "
+            f"{len(self.gradient)} got a gradient; on {self.device}, {run}"
+        )
+        return "\n".join([*map(str, self.problems), summary, *(f"note: {note}" for note in self.notes)])

@@ -152,22 +152,26 @@ def _makes(model: nn.Module) -> list[stand_ins.Make]:
 
 
 def _look(model: nn.Module, call: Call, make: stand_ins.Make) -> Look:
-    passes, failures = {}, {}
+    passes: dict[bool, Observation] = {}
+    failures: dict[bool, Failure] = {}
     found: dict[bool, list[_Found]] = {}
     for train in (True, False):
         if is_detection(model) and not train:
             continue  # Its losses tell the heads; without targets it answers boxes.
-        with stand_ins.gradients(), stand_ins.stand_ins(model, make), uncompiled(model), _small(model):
-            seen = watch(model, _prepared(model, call, make), train)
-            if isinstance(seen, Failure):
+        # With gradients of the input, or what is computed from it looks like a weight; but a model may refuse that.
+        for learns in (True, False):
+            with stand_ins.gradients(), stand_ins.stand_ins(model, make), uncompiled(model), small(model):
+                seen = watch(model, _prepared(model, call, learns), train)
+                if not isinstance(seen, Failure):
+                    found[train] = list(_heads(model, seen, call, train))
+                    passes[train] = seen
+                    failures.pop(train, None)
+                    break
                 failures[train] = seen
-            else:
-                found[train] = list(_heads(model, seen, call, train))
-                passes[train] = seen
     return Look(_together(model, found, passes), call, passes, failures)
 
 
-def _prepared(model: nn.Module, call: Call, make: stand_ins.Make) -> Call:
+def _prepared(model: nn.Module, call: Call, learns: bool) -> Call:
     where = next((item for item in model.parameters() if item.is_floating_point()), None)
 
     def prepared(tensor: Tensor) -> Tensor:
@@ -177,14 +181,14 @@ def _prepared(model: nn.Module, call: Call, make: stand_ins.Make) -> Call:
             return tensor
         if where is not None:
             tensor = tensor.to(where.dtype)
-        # With a gradient, or what is computed from it looks like a weight; a copy, for forward may change it in place.
-        return tensor.detach().requires_grad_(True).clone()
+        # A copy, for forward may change it in place, which a leaf forbids.
+        return tensor.detach().requires_grad_(learns).clone()
 
     return call.each(prepared)
 
 
 @contextlib.contextmanager
-def _small(model: nn.Module) -> Iterator[None]:
+def small(model: nn.Module) -> Iterator[None]:
     """Let a detection model look at small images and few boxes. Inside `stand_ins`, which puts its settings back."""
     if is_detection(model):
         for part, names in _SMALL.items():

@@ -231,10 +231,13 @@ def _by_first_layers(model: nn.Module) -> Iterator[Call]:
                     device = module.weight.device
                     numbers = torch.zeros(_BATCH, *shape, dtype=torch.long, device=device)
                     yield Call(
-                        (numbers,), {}, f"numbers of shape {tuple(numbers.shape)}, as {name or 'it'} takes", False
+                        (numbers,),
+                        {},
+                        f"numbers of shape {tuple(numbers.shape)}, as {name or 'the model'} takes",
+                        False,
                     )
                 else:
-                    yield _images(model, shape, f"as {name or 'it'} takes")
+                    yield _images(model, shape, f"as {name or 'the model'} takes")
         if len(asked) >= _FIRST:
             return
 

@@ -38,6 +38,15 @@ def found(model: nn.Module) -> dict[str, tuple[Any, ...]]:
     return {head.path: (head.in_features, head.out_features, head.auxiliary, head.train, head.eval) for head in heads}
 
 
+def confirmed(model: nn.Module) -> None:
+    """The model is right as it is, and every head of it learns."""
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    verdict = headcheck.confirm(model, num_classes=CLASSES, optimizer=torch.optim.SGD(parameters, 0.1))
+    verdict.raise_if_wrong()
+    for head in verdict.heads:
+        assert "keypoint" in head.path or any(name.startswith(f"{head.path}.") for name in verdict.gradient), head.path
+
+
 def modes(model: nn.Module) -> set[bool]:
     return {module.training for module in model.modules()}
 
@@ -54,12 +63,15 @@ def test_a_torchvision_model(registered: str) -> None:
     entry, other = (find(builder.name, keywords, False) for keywords in ({}, {"num_classes": CLASSES}))
     assert entry is not None and other is not None
     assert found(model) == facts(entry)
-    headcheck.replace_head(model.eval(), CLASSES)
+    if entry.heads:
+        assert not headcheck.confirm(model, num_classes=CLASSES).ok
+    headcheck.replace_head(model.eval(), CLASSES, freeze=True)
     assert modes(model) == {False}
     for path, (_, out, *_) in facts(other).items():
         layer = model.get_submodule(path)
         assert getattr(layer, "out_features", getattr(layer, "out_channels", None)) == out
-        assert all(parameter.shape[0] == out for parameter in layer.parameters())
+        assert "keypoint" in path or all(parameter.shape[0] == out for parameter in layer.parameters())
+    confirmed(model)
 
 
 def test_a_replaced_model_is_the_one_that_its_builder_makes() -> None:
@@ -107,6 +119,7 @@ def test_ten_timm_models(start: int) -> None:
             n: p.shape for n, p in wanted.named_parameters()
         }, name
         assert model.num_classes == CLASSES, name  # type: ignore[comparison-overlap]
+        confirmed(model)
 
 
 @pytest.mark.parametrize(
