@@ -168,20 +168,30 @@ class PlanBook:
     """The plans of a file. What is asked about one model on one execution shares a plan, written at the end."""
 
     def __init__(self) -> None:
-        self.numbers: dict[tuple[int, Address], int] = {}
-        self.asked: list[tuple[Execution, Model, list[str]] | tuple[dict[str, Any], ...]] = []
+        self.numbers: dict[tuple[int, Address, bool], int] = {}
+        self.asked: list[tuple[Execution, Model, list[str], bool] | tuple[dict[str, Any], ...]] = []
 
-    def number(self, execution: Execution, address: Address | None, expectation: Expectation = NOTHING) -> int | None:
-        """The number of the plan that shows a model; None if there is no such library model."""
-        from headcheck.plans import can_be_built
+    def number(
+        self,
+        execution: Execution,
+        address: Address | None,
+        expectation: Expectation = NOTHING,
+        within: bool = False,
+    ) -> int | None:
+        """The number of the plan that shows a model; None if there is no such library model.
+
+        `within`: as a part of the script's own network, if there is one.
+        """
+        from headcheck.plans import can_be_built, networks
 
         model = next((m for m in execution.models if m.ref.address == address), None)
         if model is None or not can_be_built(model.built.builder):
             return None
-        number = self.numbers.get((id(execution), model.ref.address))
+        within = within and bool(networks(execution, model))
+        number = self.numbers.get((id(execution), model.ref.address, within))
         if number is None:
-            number = self.numbers[id(execution), model.ref.address] = len(self.asked)
-            self.asked.append((execution, model, []))
+            number = self.numbers[id(execution), model.ref.address, within] = len(self.asked)
+            self.asked.append((execution, model, [], within))
         probes = self.asked[number][2]
         assert isinstance(probes, list)
         probes.extend(name for name in expectation.parameters if name not in probes)
@@ -335,7 +345,8 @@ def report_models(executions: list[Execution], places: Places, book: PlanBook) -
             others = [other.conditions for other, _, _ in finished if other is not execution]
             conditions = [c for c in execution.conditions if any(c not in other for other in others)]
             words = settle.condition_words(conditions, places.code)
-            found.append(report._replace(conditions=words, plan=book.number(execution, model.ref.address)))
+            plan = book.number(execution, model.ref.address, within=True)
+            found.append(report._replace(conditions=words, plan=plan))
     return tuple(sorted(found, key=lambda r: r.location))
 
 

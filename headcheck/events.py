@@ -221,6 +221,13 @@ class Called(NamedTuple):
     method: str = ""
 
 
+class Computed(NamedTuple):
+    """A step of a forward that is recorded, as data (see `interpreter.recording`)."""
+
+    site: Site
+    step: dict[str, Any]
+
+
 class Adapted(NamedTuple):
     """PEFT froze a model, but for the modules whose names end in one of `saved` and what is in them; its adapters went
     into the layers named in `targets`."""
@@ -322,7 +329,7 @@ class UnknownName(NamedTuple):
 Event: TypeAlias = (
     "Built | Created | Taken | Copied | ChildSet | ChildDeleted | FieldSet | Missing | Flagged | FlagMissed"
     " | Mismatched | LossTaken | Backward | TopTaken | StateTaken | StateChanged | StateUpdated | Uncalled | Adapted"
-    " | Trained | NameTested | Moved | Ambient | Entered | Returned"
+    " | Trained | Computed | NameTested | Moved | Ambient | Entered | Returned"
     " | ModeSet | Optimized | Loaded | Overwritten | Called | OutputRead | Unresolved | Escaped | UnknownName"
 )
 

@@ -13,6 +13,9 @@ from typing import Any, TypeAlias
 from headcheck import catalog, events
 from headcheck.catalog.entry import Node
 from headcheck.execution import Execution, Model
+from headcheck.interpreter import heap
+from headcheck.interpreter.calls import NETWORKS
+from headcheck.interpreter.forward import own_forward
 from headcheck.interpreter.values import Address, Ref, Symbol, Tuple, Value, is_plain
 
 Plan: TypeAlias = dict[str, Any]
@@ -22,13 +25,34 @@ BATCH = 2
 
 
 def can_be_built(builder: str) -> bool:
-    """Whether the worker builds models of this builder: those of torchvision, whose builders are on its list."""
-    return builder.startswith("torchvision.")
+    """Whether the worker builds models of this builder: those of libraries that build from a name, without weights."""
+    return builder.startswith(("torchvision.", "timm.", "efficientnet_pytorch."))
 
 
-def make_plan(execution: Execution, model: Model, probes: Iterable[str] = ()) -> Plan:
-    """The plan of a model on one execution. Modules go by number; `probes` are parameters to be told about."""
+def make_plan(execution: Execution, model: Model, probes: Iterable[str] = (), within: bool = False) -> Plan:
+    """The plan of a model on one execution. Modules go by number; `probes` are parameters to be told about.
+
+    `within`: of the script's own network that holds the model, if there is one whose forward can be recorded whole.
+    """
+    for network in networks(execution, model) if within else ():
+        plan = _Writer(execution, model, network).write(probes)
+        if not plan["left_out"]:
+            return plan
     return _Writer(execution, model).write(probes)
+
+
+def networks(execution: Execution, model: Model) -> list[Address]:
+    """The script's networks that hold a model and are in no other one, whose own forward runs it."""
+    if model.entry.task not in ("classification", "video"):
+        return []
+    holders = execution.holders(model.ref.address)
+    own = [address for address in holders if address != model.ref.address and is_network(execution, address)]
+    return [one for one in own if not any(one in execution.holders(other) for other in own if other != one)]
+
+
+def is_network(execution: Execution, address: Address) -> bool:
+    module = execution.module(Ref(address))
+    return module is not None and module.cls is not None and own_forward(module) is not None
 
 
 def only_steps(steps: Iterable[dict[str, Any]]) -> Plan:
@@ -45,14 +69,16 @@ def only_steps(steps: Iterable[dict[str, Any]]) -> Plan:
 
 
 class _Writer:
-    def __init__(self, execution: Execution, model: Model) -> None:
+    def __init__(self, execution: Execution, model: Model, network: Address | None = None) -> None:
         self.execution = execution
         self.model = model
+        self.network = network
+        self.root = network or model.ref.address
         self.left_out: list[str] = []
         self.numbers: dict[Address, int] = {}
         self.steps: list[dict[str, Any]] = []
         self.stand_ins: dict[Value, int] = {}
-        self.wanted = connected(execution, model.ref.address)
+        self.wanted = connected(execution, self.root)
 
     def write(self, probes: Iterable[str]) -> Plan:
         if self.execution.skipped:
@@ -63,10 +89,12 @@ class _Writer:
             handler = STEPS.get(type(event))
             if handler is not None:
                 handler(self, event)
+        if self.network is not None:
+            self.write_forward(self.network)
         return {
             "id": 0,
             "steps": self.steps,
-            "root": self.number(self.model.ref.address),
+            "root": self.number(self.root),
             "input": self.inputs(),
             "kind": self.model.entry.task,
             "left_out": self.left_out[0] if self.left_out else "",
@@ -78,6 +106,23 @@ class _Writer:
         channels = stem_channels(self.execution, self.model)
         one = [BATCH, channels or first, *rest]
         return [one, one] if self.model.entry.task == "optical_flow" else [one]
+
+    def write_forward(self, network: Address) -> None:
+        from headcheck.interpreter.recording import record
+
+        (shape,) = self.inputs()
+        program = record(
+            self.execution.machine,
+            self.execution.state,
+            Ref(network),
+            tuple(shape),
+            lambda address: self.numbers.get(address),
+            lambda op: (self.execution.line(op), self.execution.where(op)),
+        )
+        if program.unknown:
+            self.left_out.append(program.unknown)
+        step = {"steps": list(program.steps), "answer": program.answer}
+        self.steps.append({"op": "forward", "of": self.number(network), "line": None, **step})
 
     def number(self, address: Address) -> int:
         return self.numbers.setdefault(address, len(self.numbers) + 1)
@@ -114,25 +159,37 @@ class _Writer:
         keywords = {
             k: v.items if type(v) is Tuple else v for k, v in event.keywords.items() if is_plain(v) or type(v) is Tuple
         }
+        if type(event.keywords.get("num_classes")) is Symbol:
+            keywords["num_classes"] = self.plain("num_classes", event.keywords["num_classes"])
         unknown = next((k for k in event.keywords if k not in keywords and k != "num_classes"), None)
         if unknown is not None:
             self.leave_out(event, f"`{unknown}` of {event.builder.rsplit('.', 1)[-1]}, which is not known")
         weights = event.weights if isinstance(event.weights, (bool, str)) else False
-        kwargs = catalog.worker_keywords(event.builder, keywords, weights)
+        kwargs = self.keywords(event.builder, keywords, weights)
         step: dict[str, Any] = {"out": self.number(event.module), "builder": event.builder, "kwargs": kwargs}
         if weights is not False:
             step["weights"] = weights
         self.step(event, "build", **step)
 
+    def keywords(self, builder: str, keywords: Mapping[str, Any], weights: bool | str) -> dict[str, Any]:
+        """The keywords that build the same structure without weights."""
+        if builder.startswith("torchvision."):
+            return catalog.worker_keywords(builder, keywords, weights)
+        return {k: {"tuple": list(v)} if isinstance(v, tuple) else v for k, v in keywords.items()}
+
     def created(self, event: events.Created) -> None:
         if event.module not in self.wanted:
             return
         module = self.execution.state.heap[event.module]
+        if self.network is not None and module.cls is not None and heap.library_bases(module.cls) <= NETWORKS:
+            self.step(event, "network", out=self.number(event.module))
+            return
         if module.cls is not None or not module.kind.startswith(("torch.nn.", "torchvision.")):
             name = module.cls.name if module.cls is not None else module.kind
             self.leave_out(event, f"{name}, a class of the script")
             return
         arguments = {n: v for n, v in module.arguments.items() if self.differs(module.kind, n, v)}
+        arguments = {n: v for n, v in arguments.items() if n not in STILL or is_plain(v)}
         try:
             kwargs = {name: self.plain(name, value) for name, value in arguments.items()}
         except KeyError as error:
@@ -150,6 +207,11 @@ class _Writer:
                 )
             else:
                 self.leave_out(event, f"`{name}` of a {module.kind.rsplit('.', 1)[-1]}, which is not known")
+
+    def is_own(self, address: Address) -> bool:
+        """Whether a module is one of the script's networks."""
+        module = self.execution.module(Ref(address))
+        return module is not None and module.cls is not None
 
     def differs(self, kind: str, name: str, value: Value) -> bool:
         signature = catalog.layer(kind)
@@ -170,6 +232,8 @@ class _Writer:
         value: Any = None
         if type(event.new) is Ref and self.knows(event.new.address):
             value = self.number(event.new.address)
+        elif event.new is not None and self.is_own(event.owner):
+            return  # if its forward used it, that could not be recorded
         elif event.new is not None:
             self.leave_out(event, f"the new `{event.name}`, which is not known")
             return
@@ -264,6 +328,8 @@ def leading(kind: str, kwargs: dict[str, Any]) -> list[Any]:
     return args
 
 
+#: Arguments of layers that leave every shape as it is: where they are not known, the default does.
+STILL = frozenset({"eps", "inplace", "momentum", "negative_slope", "p"})
 CONTAINERS = frozenset({"torch.nn.Sequential", "torch.nn.ModuleList", "torch.nn.ModuleDict"})
 
 STEPS: Mapping[type, Callable[[_Writer, Any], None]] = {

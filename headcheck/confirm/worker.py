@@ -20,6 +20,7 @@ import importlib
 import importlib.util
 import json
 import math
+import operator
 import os
 import re
 import sys
@@ -80,7 +81,8 @@ class Libraries:
 
 @dataclasses.dataclass
 class Run:
-    """What one plan has made so far. `moves` are the kinds of device that its steps moved modules to."""
+    """What one plan has made so far. `moves` are the kinds of device that its steps moved modules to, `line` is where
+    the script has the step of a forward that runs."""
 
     libraries: Libraries
     memory_bytes: int
@@ -88,6 +90,7 @@ class Run:
     parameter_bytes: int = 0
     optimizers: list[Any] = dataclasses.field(default_factory=list)
     moves: set[str] = dataclasses.field(default_factory=set)
+    line: Any = None
 
     @property
     def torch(self) -> Any:
@@ -355,8 +358,12 @@ def real_parameter(torch: Any, name: str, parameter: Any, blocks: Any) -> Any:
 
 def op_build(run: Run, step: Any) -> None:
     name = field(step, "builder", str)
-    function = builder_function(run, name)
     keywords = {key: plain(value) for key, value in keywords_of(step).items()}
+    by_name = BY_NAME.get(name.split(".")[0])
+    if by_name is not None:
+        keep(run, step, build(run, by_name(name, keywords)))
+        return
+    function = builder_function(run, name)
     for key in ("weights", "weights_backbone", "pretrained", "pretrained_backbone", "progress"):
         keywords.pop(key, None)
     accepted = parameters_of(function)
@@ -370,6 +377,40 @@ def op_build(run: Run, step: Any) -> None:
     keep(run, step, build(run, lambda: function(**keywords)))
     for inner in field(step, "after", list) if "after" in step else []:
         perform(run, inner)
+
+
+def of_timm(name: str, keywords: dict[str, Any]) -> Callable[[], Any]:
+    """A model of timm by its name alone: no place in a folder or on the hub, and no weights."""
+    timm = installed("timm")
+    architecture = name.rpartition(".")[2]
+    if not name.startswith("timm.models.") or not timm.is_model(architecture):
+        raise Refused(f"this timm has no {architecture}")
+    tag = keywords.pop("pretrained_cfg", None)
+    if isinstance(tag, str) and tag.isidentifier():
+        architecture = f"{architecture}.{tag}"
+    for key in ("pretrained", "checkpoint_path", "cache_dir", "pretrained_cfg_overlay"):
+        keywords.pop(key, None)
+    return lambda: timm.create_model(architecture, pretrained=False, **keywords)
+
+
+def of_efficientnet(name: str, keywords: dict[str, Any]) -> Callable[[], Any]:
+    """A model of efficientnet_pytorch by its name, without weights."""
+    library = installed("efficientnet_pytorch")
+    known = {key: keywords[key] for key in ("num_classes", "in_channels") if key in keywords}
+    return lambda: library.EfficientNet.from_name(name.split(".", 1)[1], **known)
+
+
+def installed(library: str) -> Any:
+    """A library of models, imported when a plan asks for it."""
+    if importlib.util.find_spec(library) is None:
+        raise Refused(f"there is no {library} in {sys.executable}")
+    try:
+        return importlib.import_module(library)
+    except Exception as error:
+        raise Refused(f"{library} does not import in {sys.executable}: {error!r:.200}") from None
+
+
+BY_NAME = {"timm": of_timm, "efficientnet_pytorch": of_efficientnet}
 
 
 class Reached(Exception):
@@ -552,6 +593,19 @@ def op_optimizer(run: Run, step: Any) -> None:
     keep(run, step, optimizer)
 
 
+def op_network(run: Run, step: Any) -> None:
+    """A network of the script: a module whose children and forward come by later steps."""
+    keep(run, step, network_class(run.torch)())
+
+
+def op_forward(run: Run, step: Any) -> None:
+    """What a network's forward does, as a straight line of steps."""
+    network, steps = module(run, step.get("of")), field(step, "steps", list)
+    if not isinstance(network, network_class(run.torch)) or len(steps) > MAX_STEPS:
+        raise Refused(f"a forward of {step.get('of')!r:.60}")
+    network.__dict__["headcheck_program"] = lambda given: follow(run, steps, step.get("answer"), given)
+
+
 def op_raise_check(run: Run, step: Any) -> None:
     """A place where the script would have stopped if anything before it raises: nothing to do."""
 
@@ -578,6 +632,8 @@ OPERATIONS: dict[str, Callable[[Run, Any], None]] = {
     "mode": op_mode,
     "move": op_move,
     "optimizer": op_optimizer,
+    "network": op_network,
+    "forward": op_forward,
     "raise_check": op_raise_check,
 }
 
@@ -588,6 +644,184 @@ def perform(run: Run, step: Any) -> None:
     if operation is None:
         raise Refused(f"step {step!r:.60}")
     operation(run, step)
+
+
+# --- the script's own forward: a straight line of library calls -------------------------------------------------------
+
+NETWORKS: dict[Any, Any] = {}
+
+
+def network_class(torch: Any) -> Any:
+    """The one class of every network of a script."""
+    if torch not in NETWORKS:
+
+        class Network(torch.nn.Module):  # type: ignore[misc]
+            headcheck_program: Any = None
+
+            def forward(self, *given: Any) -> Any:
+                if self.headcheck_program is None:
+                    raise Refused("what the forward of a network of the script does")
+                return self.headcheck_program(given)
+
+        NETWORKS[torch] = Network
+    return NETWORKS[torch]
+
+
+def follow(run: Run, steps: list[Any], answer: Any, given: tuple[Any, ...]) -> Any:
+    """Run the steps of a forward on its input, which is register 0."""
+    registers: dict[int, Any] = dict(enumerate(given[:1]))
+    for step in steps:
+        do = PROGRAM.get(field(step, "op", str))
+        if do is None:
+            raise Refused(f"step {step!r:.60}")
+        run.line = step.get("line")
+        found = do(run, registers, step)
+        if "out" in step:
+            registers[field(step, "out", int)] = found
+    run.line = None
+    return operand(run, registers, answer)
+
+
+def operand(run: Run, registers: dict[int, Any], value: Any, depth: int = 0) -> Any:
+    """What a step of a forward is given: plain values, what earlier steps answered, modules and their parameters."""
+    if depth > 2 * MAX_DEPTH:
+        raise Refused("a value is nested too deeply")
+    if isinstance(value, list) and len(value) <= MAX_ITEMS:
+        return [operand(run, registers, item, depth + 1) for item in value]
+    if isinstance(value, dict) and len(value) == 1:
+        (key, inner), *_ = value.items()
+        if key == "reg" and inner in registers:
+            return registers[inner]
+        if key == "ref":
+            return module(run, inner)
+        if key == "parameter" and isinstance(inner, list) and len(inner) == 2:
+            return named_parameter(module(run, inner[0]), inner[1])
+        if key == "dtype" and isinstance(getattr(run.torch, str(inner), None), run.torch.dtype):
+            return getattr(run.torch, inner)
+        if key in ("tuple", "slice") and isinstance(inner, list):
+            parts = operand(run, registers, inner, depth + 1)
+            return tuple(parts) if key == "tuple" else slice(*parts)
+        if key == "dict" and isinstance(inner, dict) and all(len(name) <= MAX_TEXT for name in inner):
+            return {name: operand(run, registers, item, depth + 1) for name, item in inner.items()}
+    return plain(value)
+
+
+def call_parts(run: Run, registers: dict[int, Any], step: Any) -> tuple[list[Any], dict[str, Any]]:
+    arguments = [operand(run, registers, value) for value in field(step, "args", list)]
+    return arguments, {name: operand(run, registers, value) for name, value in keywords_of(step).items()}
+
+
+def do_module(run: Run, registers: dict[int, Any], step: Any) -> Any:
+    arguments, keywords = call_parts(run, registers, step)
+    called = operand(run, registers, step.get("of"))
+    if not isinstance(called, run.torch.nn.Module):
+        raise Refused(f"a call of {step.get('of')!r:.60}")
+    return called(*arguments, **keywords)
+
+
+# Functions of torch that make or join tensors, and are no methods of them.
+TENSOR_FUNCTIONS = frozenset(
+    "arange block_diag broadcast_tensors cartesian_prod cat column_stack concat concatenate dstack einsum empty eye"
+    " full full_like hstack linspace meshgrid normal ones ones_like rand rand_like randint randint_like randn"
+    " randn_like randperm stack tensor vstack where zeros zeros_like".split()
+)
+PLAIN_FUNCTIONS = {"abs": abs, "float": float, "int": int, "len": len, "list": list, "max": max, "min": min, "sum": sum}
+PLAIN_FUNCTIONS["tuple"] = tuple
+MODULE_METHODS = frozenset(
+    "extract_endpoints extract_features features forward forward_features forward_head forward_intermediates".split()
+)
+# Methods of tensors that reach out of the process' own numbers, take code, or have a memory.
+REFUSED_METHODS = frozenset("apply_ backward map_ module_load register_hook set_ share_memory_ storage".split())
+
+
+def do_function(run: Run, registers: dict[int, Any], step: Any) -> Any:
+    arguments, keywords = call_parts(run, registers, step)
+    return tensor_function(run, field(step, "name", str))(*arguments, **keywords)
+
+
+def tensor_function(run: Run, name: str) -> Any:
+    """A function of torch that computes with tensors alone: those that are methods too, and some that make tensors."""
+    torch = run.torch
+    space, _, last = name.rpartition(".")
+    if space == "builtins" and last in PLAIN_FUNCTIONS:
+        return PLAIN_FUNCTIONS[last]
+    if last.startswith("_") or last in REFUSED_METHODS:
+        raise Refused(f"the function {name}")
+    if space == "torch" and (last in TENSOR_FUNCTIONS or callable(getattr(torch.Tensor, last, None))):
+        found = getattr(torch, last, None)
+    elif space in ("torch.nn.functional", "torch.linalg", "torch.fft", "torch.special"):
+        found = getattr(resolve(run, space, ("torch.",)), last, None)
+        home = getattr(found, "__module__", None) or "torch"
+        found = found if str(home).split(".")[0] == "torch" else None
+    else:
+        raise Refused(f"the function {name}")
+    if not callable(found):
+        raise Refused(f"the function {name}, which is not in this torch")
+    return found
+
+
+def do_method(run: Run, registers: dict[int, Any], step: Any) -> Any:
+    name, of = field(step, "name", str), operand(run, registers, step.get("of"))
+    arguments, keywords = call_parts(run, registers, step)
+    if isinstance(of, run.torch.nn.Module):
+        if name not in MODULE_METHODS or not hasattr(of, name):
+            raise Refused(f"the method {name} of a module")
+    elif isinstance(of, (run.torch.Tensor, run.torch.Size, dict, list, tuple)):
+        if name.startswith("_") or name in REFUSED_METHODS:
+            raise Refused(f"the method {name}")
+    else:
+        raise Refused(f"the method {name} of a {type(of).__name__}")
+    return getattr(of, name)(*arguments, **keywords)
+
+
+def do_attribute(run: Run, registers: dict[int, Any], step: Any) -> Any:
+    of, name = operand(run, registers, step.get("of")), field(step, "name", str)
+    if name.startswith("_"):
+        raise Refused(f"the attribute {name}")
+    found = getattr(of, name)
+    if callable(found) and not isinstance(found, run.torch.nn.Module):
+        raise Refused(f"the attribute {name}")
+    return found
+
+
+def do_item(run: Run, registers: dict[int, Any], step: Any) -> Any:
+    return operand(run, registers, step.get("of"))[operand(run, registers, step.get("index"))]
+
+
+def do_set_item(run: Run, registers: dict[int, Any], step: Any) -> None:
+    of, index, value = (operand(run, registers, step.get(name)) for name in ("of", "index", "value"))
+    of[index] = value
+
+
+OPERATORS = {
+    "Add": "add", "Subtract": "sub", "Multiply": "mul", "Divide": "truediv", "FloorDivide": "floordiv",
+    "Modulo": "mod", "Power": "pow", "MatrixMultiply": "matmul", "BitAnd": "and_", "BitOr": "or_", "BitXor": "xor",
+    "LeftShift": "lshift", "RightShift": "rshift", "Equal": "eq", "NotEqual": "ne", "LessThan": "lt",
+    "LessThanEqual": "le", "GreaterThan": "gt", "GreaterThanEqual": "ge", "Is": "is_", "IsNot": "is_not",
+    "Minus": "neg", "Plus": "pos", "BitInvert": "invert", "Not": "not_",
+}  # fmt: skip
+
+
+def do_operator(run: Run, registers: dict[int, Any], step: Any) -> Any:
+    name = OPERATORS.get(field(step, "operator", str))
+    if name is None:
+        raise Refused(f"the operator {step.get('operator')!r:.60}")
+    parts = [operand(run, registers, step[key]) for key in ("of", "left", "right") if key in step]
+    if step.get("in_place"):
+        name = "i" + name.rstrip("_")
+    return getattr(operator, name)(*parts)
+
+
+PROGRAM: dict[str, Callable[[Run, dict[int, Any], Any], Any]] = {
+    "module": do_module,
+    "function": do_function,
+    "method": do_method,
+    "attribute": do_attribute,
+    "item": do_item,
+    "set_item": do_set_item,
+    "binary": do_operator,
+    "unary": do_operator,
+}
 
 
 # --- the dummy forward and backward ----------------------------------------------------------------------------------
@@ -702,6 +936,7 @@ def answer_plan(libraries: Libraries, plan: Any, memory_bytes: int) -> dict[str,
         run_passes(run, plan, root, answer)
     except Exception as error:  # whatever the libraries raise is the answer
         record(answer, error)
+        answer["line"] = answer.get("line") or run.line
     if answer["status"] != "refused" and answer["at"] != "step":
         describe(run, plan, module(run, plan.get("root")), answer)
     answer["ignored"] = "accelerator" in run.moves and run.device in ("cpu", "meta")

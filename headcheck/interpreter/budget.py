@@ -26,9 +26,9 @@ class Budget:
     rest, by its size. What a share leaves is the next one's; what it takes too much is not taken from all of them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = FEWEST) -> None:
         self.spent = 0
-        self.limit = FEWEST
+        self.limit = limit
         self.for_models = False
         self.loops: dict[int, int] = {}
         self.start = 0

@@ -58,6 +58,12 @@ def call_module(
         state.result = module_loss(state, ref, thing, arguments, keywords, site)
         return [state]
     state.log(events.Called(site, ref.address))
+    recorder = machine.recorder
+    if recorder is not None and not recorder.goes_into(state, ref):
+        first = arguments[0] if arguments else next(iter(keywords.values()), None)
+        return recorder.module_call(
+            state, ref, arguments, keywords, site, lambda: run(machine, state, ref, first, site)
+        )
     own = own_forward(thing)
     if own is not None:
         from headcheck.interpreter.calls import enter
@@ -82,6 +88,9 @@ def own_forward(module: Module) -> tuple[Function, Any] | None:
 
 def run(machine: Machine, state: State, part: Part, given: Value, site: Operation) -> list[State]:
     """Run one part on what reaches it."""
+    recorder = machine.recorder
+    if recorder is not None and not recorder.goes_into(state, part):
+        return recorder.module_call(state, part, (given,), {}, site, lambda: run(machine, state, part, given, site))
     module = None if isinstance(part, Node) else parts.module_of(state, part)
     if module is not None and "forward" not in module.values:
         own = own_forward(module)

@@ -86,6 +86,7 @@ from headcheck.ir.scopes import scope_of
 
 if TYPE_CHECKING:
     from headcheck.execution import FileFacts
+    from headcheck.interpreter.recording import Recorder
 
 MOST_LEFT = 100  # of the paths that are left out, those that are remembered
 FEWEST_ENDED = 8  # of the paths that ended early, those that are kept in any case
@@ -114,7 +115,7 @@ class Machine:
     `handed` are the classes that code which is not followed was given, to make of them what it likes;
     `body` is the file's own block; `budget` is what the run may cost,
     `lost` whether some paths were left out for it, `left` what some of these did until then; `loaded` the modules whose
-    code it came to.
+    code it came to; `recorder` is there, with `handlers` of its own, while a forward is recorded.
     """
 
     def __init__(
@@ -136,6 +137,8 @@ class Machine:
         self.budget = Budget()
         self.lost = False
         self.left: list[State] = []
+        self.handlers = HANDLERS
+        self.recorder: Recorder | None = None
         self.loaded: set[str] = set()
         self.entry: frozenset[int] | None = None
         self.asked = False
@@ -173,6 +176,7 @@ class Machine:
         done: list[State] = []
         count = len(states)
         budget = self.budget
+        handlers = self.handlers
         for operation in block:
             if not states:
                 break
@@ -180,7 +184,7 @@ class Machine:
             if budget.exhausted:
                 self.lost = True
                 return done + stopped(states)
-            handler = HANDLERS[type(operation)]
+            handler = handlers[type(operation)]
             if handler is not on_end:
                 following: list[State] = []
                 for state in states:

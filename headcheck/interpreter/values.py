@@ -198,7 +198,7 @@ class Tensor(NamedTuple):
     the rank is unknown, and `features` is then the last size, if that is known. `maker` is the module that fixed the
     last size, `source` the library model that it came out of; `activations` are the element-wise functions it went
     through since; `dtype` is "", "float" or "long"; `labels` are the class counts that targets speak of: (at least so
-    many classes, whether it is exactly so many).
+    many classes, whether it is exactly so many). `register` is its number while a forward is recorded.
     """
 
     shape: tuple[Value, ...] | None
@@ -208,6 +208,7 @@ class Tensor(NamedTuple):
     dtype: str = ""
     labels: tuple[int, bool] | None = None
     features: int | None = None
+    register: int | None = None
 
 
 class Answer(NamedTuple):

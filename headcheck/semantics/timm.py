@@ -133,7 +133,8 @@ def make(call: CallSite, named: timm.Named) -> Module | None:
     entry = look_up(call, named, keywords) if tag is None and len(call.arguments) < 2 else None
     root = entry.root if entry is not None else None
     kind = root.kind if root is not None else named.builder
-    built = Build(named.builder, keywords, weights_value(pretrained), entry)
+    kept = {**keywords, "pretrained_cfg": named.tag} if named.tag else keywords
+    built = Build(named.builder, kept, weights_value(pretrained), entry)
     return Module(kind, call.site, node=root, build=built, known=root is not None)
 
 

@@ -1,0 +1,434 @@
+"""Records what a network's forward computes, as a straight line of library calls.
+
+On one path every branch is decided and every loop unrolled, so what the forward does to tensors is a list of steps,
+each of which calls a module, a function of torch or a method, with what earlier steps answered: a *program*, plain data
+that the confirm worker runs without a line of the script. What a step answers has a number, its *register*; 0 is the
+input.
+
+What cannot be recorded has a register, too, and a reason. It only counts if the answer depends on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from headcheck import events
+from headcheck.interpreter import machine as machines
+from headcheck.interpreter.budget import Budget
+from headcheck.interpreter.calls import call_object
+from headcheck.interpreter.forward import is_stack, own_forward
+from headcheck.interpreter.heap import Dictionary, Module, Sequence
+from headcheck.interpreter.parts import children_of, module_of
+from headcheck.interpreter.state import Cell, State
+from headcheck.interpreter.values import (
+    UNKNOWN,
+    Address,
+    Condition,
+    Library,
+    Method,
+    Not,
+    Parameter,
+    Ref,
+    Slice,
+    Symbol,
+    Tensor,
+    Tuple,
+    Value,
+    is_plain,
+    label,
+)
+from headcheck.ir import Binary, Call, Compare, End, GetAttribute, GetItem, Operation, SetItem, Unary
+
+if TYPE_CHECKING:
+    from headcheck.interpreter.machine import Machine
+
+STEPS = 20_000  # of the interpreter, for one forward
+DEEPEST = 6
+INPUT = 0
+DTYPES = frozenset(
+    ["bfloat16", "bool", "double", "float", "float16", "float32", "float64", "half", "int", "int32", "int64", "long"]
+)
+BUILTINS = frozenset(["abs", "float", "int", "len", "list", "max", "min", "sum", "tuple"])
+
+
+class Program(NamedTuple):
+    """`steps` are those that the `answer` depends on, as data; `unknown` says why there is none ("" if there is)."""
+
+    steps: tuple[dict[str, Any], ...] = ()
+    answer: Any = None
+    unknown: str = ""
+
+
+class Unknown(Exception):
+    """Something cannot be written down; its text says what it is."""
+
+
+class Undecided(Exception):
+    """The path parts at an operation, the exception's argument."""
+
+
+def record(
+    machine: Machine,
+    state: State,
+    network: Ref,
+    shape: tuple[int, ...],
+    number: Callable[[Address], int | None],
+    where: Callable[[Operation], tuple[int, str]],
+) -> Program:
+    """What a network answers to a tensor of this shape, as it is in a state.
+
+    `number` gives the number that a module has in the plan, `where` the line of an operation and its words.
+    """
+    recorder = Recorder(number, where)
+    state = state.fork()
+    state.end("")
+    machine.recorder, machine.handlers = recorder, recorder.handlers
+    budget, machine.budget = machine.budget, Budget(STEPS)
+    start = state.events
+    try:
+        after = call_object(machine, state, network, (Tensor(shape, register=INPUT),), {}, SITE)
+        return recorder.program(only(after, SITE), start)
+    except Undecided as undecided:
+        return Program(unknown=f"a branch that is not decided{recorder.words(undecided.args[0])}")
+    except Unknown as unknown:
+        return Program(unknown=str(unknown))
+    finally:
+        machine.recorder, machine.handlers, machine.budget = None, machines.HANDLERS, budget
+
+
+SITE = Operation(None)
+
+
+def only(states: list[State], op: Operation) -> State:
+    """The one path that goes on, or else the one there is: those that take a failure for granted are not followed."""
+    going = [state for state in states if not state.doubtful and state.ended not in ("raise", "limit")] or states
+    if len(going) != 1:
+        raise Undecided(op)
+    return going[0]
+
+
+class Recorder:
+    """Stands between the machine and its handlers while one forward is recorded."""
+
+    def __init__(self, number: Callable[[Address], int | None], where: Callable[[Operation], tuple[int, str]]) -> None:
+        self.number = number
+        self.where = where
+        self.registers = INPUT
+        self.reasons: dict[int, str] = {}
+        self.running = False  # a call of the library, which is one step whatever it does
+        self.handlers: dict[type[Operation], Any] = {
+            **{kind: self.undivided(handler) for kind, handler in machines.HANDLERS.items() if kind is not End},
+            Call: self.on_call,
+            **{kind: self.leaf(kind) for kind in LEAVES},
+            SetItem: self.on_set_item,
+        }
+
+    # -- handlers ----------------------------------------------------------------------------------------------------
+
+    def undivided(self, handler: Any) -> Any:
+        def handle(machine: Machine, op: Operation, state: State) -> list[State] | None:
+            after = handler(machine, op, state)
+            return None if after is None else [only(after, op)] if after else after
+
+        return handle
+
+    def leaf(self, kind: type[Operation]) -> Any:
+        operands, write = LEAVES[kind]
+        plain = machines.HANDLERS[kind]
+
+        def handle(machine: Machine, op: Any, state: State) -> list[State] | None:
+            values = [machine.read(state, operand) for operand in operands(op)]
+            touched = any(touches(state, value) for value in values)
+            after = plain(machine, op, state)
+            one = state if after is None else only(after, op)
+            if touched and not one.ended:
+                step = self.written(op, lambda: write(self, one, op, values))
+                one.env[op.target] = self.made(one, one.env.get(op.target, UNKNOWN), step, op)
+            return [one]
+
+        return handle
+
+    def on_set_item(self, machine: Machine, op: SetItem, state: State) -> None:
+        of, index, value = (machine.read(state, operand) for operand in (op.of, op.index, op.value))
+        machines.on_set_item(machine, op, state)
+        if register_of(of) is not None:
+            parts = {"of": self.encode(state, of), "index": self.encode(state, index)}
+            self.log(state, {"op": "set_item", **parts, "value": self.encode(state, value)}, op)
+
+    def on_call(self, machine: Machine, op: Call, state: State) -> list[State]:
+        function = machine.read(state, op.function)
+        before = state.events
+        given = [machine.read(state, value) for _, value in (*op.arguments, *op.keywords)]
+        touched = touches(state, function) or any(touches(state, value) for value in given)
+        one = only(machines.on_call(machine, op, state), op)
+        if one.ended or not touched or self.running or type(function) not in (Library, Method, Symbol):
+            return [one]
+        if any(type(event) is events.Computed for event in since(one, before)):
+            return [one]  # it called the modules or functions that it was given, which are recorded
+        result = one.env.get(op.target, UNKNOWN)
+        step = self.written(op, lambda: self.call_step(machine, one, function, op))
+        one.env[op.target] = self.made(one, result, step, op)
+        return [one]
+
+    def call_step(self, machine: Machine, state: State, function: Value, op: Call) -> dict[str, Any]:
+        arguments = machines.spread(machine, state, op.arguments, op)
+        if arguments is None or any(name is None for name, _ in op.keywords):
+            raise Unknown("arguments that are not known")
+        keywords = {str(name): machine.read(state, value) for name, value in op.keywords}
+        return {**self.callee(state, function), **self.given(state, arguments, keywords)}
+
+    def callee(self, state: State, function: Value) -> dict[str, Any]:
+        if type(function) is Library:
+            space, _, name = function.name.rpartition(".")
+            if function.name.startswith("torch.") or (space == "builtins" and name in BUILTINS):
+                return {"op": "function", "name": function.name}
+        if type(function) is Method:
+            return {"op": "method", "of": self.encode(state, function.receiver), "name": function.name}
+        raise Unknown(f"`{label(function)}`, which is not followed")
+
+    def given(self, state: State, arguments: tuple[Value, ...], keywords: Mapping[str, Value]) -> dict[str, Any]:
+        return {
+            "args": [self.encode(state, value) for value in arguments],
+            "kwargs": {name: self.encode(state, value) for name, value in keywords.items()},
+        }
+
+    # -- modules -----------------------------------------------------------------------------------------------------
+
+    def goes_into(self, state: State, part: Any) -> bool:
+        """Whether a module is no step of its own: a network of the script, or what holds one and only calls it."""
+        if self.running:
+            return True
+        return holds_network(state, part)
+
+    def module_call(
+        self,
+        state: State,
+        part: Any,
+        arguments: tuple[Value, ...],
+        keywords: Mapping[str, Value],
+        site: Operation,
+        run: Callable[[], list[State]],
+    ) -> list[State]:
+        """A module of the library is called: one step."""
+
+        def write() -> dict[str, Any]:
+            return {"op": "module", "of": self.encode(state, part), **self.given(state, arguments, keywords)}
+
+        step = self.written(site, write)
+        self.running = True
+        try:
+            after = run()
+        finally:
+            self.running = False
+        one = only(after, site)
+        if not one.ended:
+            one.result = self.made(one, one.result, step, site)
+        return [one]
+
+    # -- registers ---------------------------------------------------------------------------------------------------
+
+    def written(self, op: Operation, write: Callable[[], dict[str, Any]]) -> dict[str, Any] | str:
+        """A step, or why it cannot be written down."""
+        try:
+            return write()
+        except Unknown as unknown:
+            said = str(unknown)
+            return said if said.endswith(")") else f"{said}{self.words(op)}"
+
+    def words(self, op: Operation) -> str:
+        return f" ({self.where(op)[1]})" if op.node is not None else ""
+
+    def log(self, state: State, step: dict[str, Any], op: Operation) -> None:
+        line = self.where(op)[0] if op.node is not None else None
+        state.log(events.Computed(op, {**step, "line": line}))
+
+    def new_register(self, reason: str = "") -> int:
+        self.registers += 1
+        if reason:
+            self.reasons[self.registers] = reason
+        return self.registers
+
+    def made(self, state: State, value: Value, step: dict[str, Any] | str, op: Operation) -> Value:
+        """The result of a step, with its register; what is no tensor and is known is none."""
+        if is_plain(value) or type(value) in (Method, Library):
+            return value
+        if type(value) is Tuple and all(is_plain(item) for item in value.items):
+            return value
+        told_apart = isinstance(step, str) or str(step.get("name")).startswith("builtins.")
+        if told_apart and type(value) in (Ref, Tuple) and touches(state, value):
+            return value  # a list or tuple of what has registers
+        if isinstance(step, str):
+            return Symbol(("register", self.new_register(step)), "…")
+        register = self.new_register()
+        self.log(state, {**step, "out": register}, op)
+        return self.stamped(state, value, register, op)
+
+    def stamped(self, state: State, value: Value, register: int, op: Operation) -> Value:
+        if type(value) is Tensor:
+            return value._replace(register=register)
+        thing = state.object(value)
+        items = value.items if type(value) is Tuple else thing.items if type(thing) is Sequence else None
+        if items is None:
+            return Symbol(("register", register), "…")
+        parts = []
+        for index, item in enumerate(items):
+            out = self.new_register()
+            self.log(state, {"op": "item", "of": {"reg": register}, "index": index, "out": out}, op)
+            parts.append(self.stamped(state, item, out, op))
+        if type(value) is Tuple:
+            return Tuple(tuple(parts))
+        state.heap[value.address] = thing._replace(items=tuple(parts))
+        return value
+
+    # -- writing -----------------------------------------------------------------------------------------------------
+
+    def encode(self, state: State, value: Value, depth: int = 0) -> Any:
+        """A value as data; raises Unknown."""
+        register = register_of(value)
+        if register is not None:
+            if register in self.reasons:
+                raise Unknown(self.reasons[register])
+            return {"reg": register}
+        if depth > DEEPEST:
+            raise Unknown("a value that is nested too deeply")
+        if is_plain(value) and not isinstance(value, bytes):
+            return value
+        kind = type(value)
+        if kind is Tuple:
+            return {"tuple": [self.encode(state, item, depth + 1) for item in value.items]}
+        if kind is Slice:
+            return {"slice": [self.encode(state, part, depth + 1) for part in value]}
+        if kind is Library and value.name.startswith("torch.") and value.name[6:] in DTYPES:
+            return {"dtype": value.name[6:]}
+        if kind is Parameter and type(value.owner) is Ref:
+            owner = self.number(value.owner.address)
+            if owner is not None and value.path and "*" not in value.path:
+                return {"parameter": [owner, value.path]}
+        if kind is Ref:
+            return self.encode_thing(state, value, depth)
+        raise Unknown(f"`{label(value)}`, which is not known" if label(value) != "…" else "a value that is not known")
+
+    def encode_thing(self, state: State, ref: Ref, depth: int) -> Any:
+        thing = state.object(ref)
+        if type(thing) is Module:
+            number = self.number(ref.address)
+            if number is not None:
+                return {"ref": number}
+        if type(thing) is Sequence and thing.items is not None and thing.kind == "list":
+            return [self.encode(state, item, depth + 1) for item in thing.items]
+        if type(thing) is Dictionary and thing.items is not None and all(isinstance(k, str) for k, _ in thing.items):
+            return {"dict": {str(k): self.encode(state, v, depth + 1) for k, v in thing.items}}
+        raise Unknown("a value that is not known")
+
+    def program(self, state: State, start: Cell) -> Program:
+        """The steps since `start` and what they answer."""
+        if state.ended:
+            return Program(unknown=f"its forward, which ends in {state.raised or state.ended}")
+        answer = self.encode(state, state.result)
+        steps = [event.step for event in since(state, start) if type(event) is events.Computed]
+        return Program(tuple(needed(steps, answer)), answer)
+
+
+def needed(steps: list[dict[str, Any]], answer: Any) -> list[dict[str, Any]]:
+    """Those of some steps (newest first) that an answer depends on or that write into a tensor, oldest first."""
+    wanted = registers_in(answer)
+    kept = []
+    for step in steps:
+        writes = "out" not in step or step.get("in_place") or str(step.get("name", "")).endswith("_")
+        if writes or step["out"] in wanted:
+            kept.append(step)
+            wanted |= registers_in({key: value for key, value in step.items() if key != "out"})
+    return kept[::-1]
+
+
+def registers_in(value: Any) -> set[int]:
+    if isinstance(value, dict):
+        if list(value) == ["reg"]:
+            return {value["reg"]}
+        return set().union(*(registers_in(inner) for inner in value.values()))
+    return set().union(*(registers_in(inner) for inner in value)) if isinstance(value, list) else set()
+
+
+def since(state: State, start: Cell) -> list[events.Event]:
+    """What happened on a path since a point in time, newest first."""
+    found: list[events.Event] = []
+    cell = state.events
+    while cell is not None and cell is not start:
+        found.append(cell[0])
+        cell = cell[1]
+    return found
+
+
+def register_of(value: Value) -> int | None:
+    if type(value) is Tensor:
+        return value.register
+    if type(value) is Symbol and type(value.key) is tuple and value.key[0] == "register":
+        return int(value.key[1])
+    return None
+
+
+def touches(state: State, value: Value, depth: int = 0) -> bool:
+    """Whether a value is or holds what a step answered."""
+    if register_of(value) is not None:
+        return True
+    kind = type(value)
+    if depth > DEEPEST or kind not in HOLDERS:
+        return False
+    if kind is Ref:
+        thing = state.heap.get(value.address)
+        if type(thing) is Sequence:
+            return any(touches(state, item, depth + 1) for item in thing.items or ())
+        if type(thing) is Dictionary:
+            return any(touches(state, item, depth + 1) for _, item in thing.items or ())
+        return False
+    if kind is Method:
+        return touches(state, value.receiver, depth + 1)
+    return any(touches(state, part, depth + 1) for part in (value.items if kind is Tuple else value))
+
+
+HOLDERS = frozenset([Ref, Tuple, Slice, Method, Condition, Not])
+
+
+def holds_network(state: State, part: Any, depth: int = 0) -> bool:
+    """Whether a module is a network of the script, or holds one (in a stack, whose call is that of its parts)."""
+    module = module_of(state, part) if type(part) is Ref else None
+    if module is not None and own_forward(module) is not None:
+        return True
+    if depth > DEEPEST or not is_stack(state, part):
+        return False
+    return any(holds_network(state, child, depth + 1) for _, child in children_of(state, part) or [])
+
+
+def _attribute(recorder: Recorder, state: State, op: Any, values: list[Value]) -> dict[str, Any]:
+    return {"op": "attribute", "of": recorder.encode(state, values[0]), "name": op.name}
+
+
+def _item(recorder: Recorder, state: State, op: Any, values: list[Value]) -> dict[str, Any]:
+    if register_of(values[0]) == INPUT and type(values[1]) in (int, str):
+        raise Unknown("what its forward is given, which is no tensor")
+    of, index = (recorder.encode(state, value) for value in values)
+    return {"op": "item", "of": of, "index": index}
+
+
+def _binary(recorder: Recorder, state: State, op: Any, values: list[Value]) -> dict[str, Any]:
+    left, right = (recorder.encode(state, value) for value in values)
+    return {"op": "binary", "operator": op.operator, "left": left, "right": right, "in_place": op.in_place}
+
+
+def _compare(recorder: Recorder, state: State, op: Any, values: list[Value]) -> dict[str, Any]:
+    left, right = (recorder.encode(state, value) for value in values)
+    return {"op": "binary", "operator": op.operator, "left": left, "right": right}
+
+
+def _unary(recorder: Recorder, state: State, op: Any, values: list[Value]) -> dict[str, Any]:
+    return {"op": "unary", "operator": op.operator, "of": recorder.encode(state, values[0])}
+
+
+LEAVES: dict[type[Operation], tuple[Callable[[Any], tuple[Any, ...]], Callable[..., dict[str, Any]]]] = {
+    GetAttribute: (lambda op: (op.of,), _attribute),
+    GetItem: (lambda op: (op.of, op.index), _item),
+    Binary: (lambda op: (op.left, op.right), _binary),
+    Compare: (lambda op: (op.left, op.right), _compare),
+    Unary: (lambda op: (op.operand,), _unary),
+}
