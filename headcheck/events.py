@@ -333,6 +333,9 @@ Event: TypeAlias = (
     " | ModeSet | Optimized | Loaded | Overwritten | Called | OutputRead | Unresolved | Escaped | UnknownName"
 )
 
+# What changes what a model is made of, or which of it learns.
+BUILDING: frozenset[type] = frozenset([Built, Created, Taken, Copied, ChildSet, ChildDeleted, Flagged])
+
 # What may have happened on one path only: a path that has it all stands for those that have some of it.
 SOFT: frozenset[type] = frozenset(
     [

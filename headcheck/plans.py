@@ -72,12 +72,14 @@ class _Writer:
     def __init__(self, execution: Execution, model: Model, network: Address | None = None) -> None:
         self.execution = execution
         self.model = model
-        self.network = network
         self.root = network or model.ref.address
+        self.networks: list[Address] = []
         self.left_out: list[str] = []
         self.numbers: dict[Address, int] = {}
         self.steps: list[dict[str, Any]] = []
         self.stand_ins: dict[Value, int] = {}
+        # A model by a name that was not known at first: it is built where it is.
+        self.built_later = {event.module for event in execution.of(events.Built)}
         self.wanted = connected(execution, self.root)
 
     def write(self, probes: Iterable[str]) -> Plan:
@@ -89,8 +91,8 @@ class _Writer:
             handler = STEPS.get(type(event))
             if handler is not None:
                 handler(self, event)
-        if self.network is not None:
-            self.write_forward(self.network)
+        for network in self.networks:
+            self.write_forward(network)
         return {
             "id": 0,
             "steps": self.steps,
@@ -108,14 +110,20 @@ class _Writer:
         return [one, one] if self.model.entry.task == "optical_flow" else [one]
 
     def write_forward(self, network: Address) -> None:
+        """What one of the script's networks does, if it is the root or stands in the library's model.
+
+        Where it is in another of the script's networks, that one's forward says what happens.
+        """
         from headcheck.interpreter.recording import record
 
-        (shape,) = self.inputs()
+        shape = self.arriving(network)
+        if shape is None:
+            return
         program = record(
             self.execution.machine,
             self.execution.state,
             Ref(network),
-            tuple(shape),
+            shape,
             lambda address: self.numbers.get(address),
             lambda op: (self.execution.line(op), self.execution.where(op)),
         )
@@ -123,6 +131,19 @@ class _Writer:
             self.left_out.append(program.unknown)
         step = {"steps": list(program.steps), "answer": program.answer}
         self.steps.append({"op": "forward", "of": self.number(network), "line": None, **step})
+
+    def arriving(self, network: Address) -> tuple[int, ...] | None:
+        """The shape of what reaches a network of the script; None where nobody but the script runs it."""
+        if network == self.root:
+            return tuple(self.inputs()[0])
+        model, path = self.execution.places.get(network, (None, ""))
+        if model is None or model.ref.address != self.model.ref.address:
+            return None
+        shape = self.execution.arriving(model, path)
+        if shape is None or not all(isinstance(size, int) for size in shape):
+            self.left_out.append(f"the shape that reaches `{path}`, which is not known")
+            return None
+        return (BATCH, *(size for size in shape if isinstance(size, int)))
 
     def number(self, address: Address) -> int:
         return self.numbers.setdefault(address, len(self.numbers) + 1)
@@ -159,9 +180,10 @@ class _Writer:
         keywords = {
             k: v.items if type(v) is Tuple else v for k, v in event.keywords.items() if is_plain(v) or type(v) is Tuple
         }
-        if type(event.keywords.get("num_classes")) is Symbol:
-            keywords["num_classes"] = self.plain("num_classes", event.keywords["num_classes"])
-        unknown = next((k for k in event.keywords if k not in keywords and k != "num_classes"), None)
+        for name in OPEN_ARGUMENTS & event.keywords.keys() - keywords.keys():
+            if type(event.keywords[name]) is Symbol:
+                keywords[name] = self.plain(name, event.keywords[name])
+        unknown = next((k for k in event.keywords if k not in keywords and "drop" not in k), None)
         if unknown is not None:
             self.leave_out(event, f"`{unknown}` of {event.builder.rsplit('.', 1)[-1]}, which is not known")
         weights = event.weights if isinstance(event.weights, (bool, str)) else False
@@ -178,11 +200,12 @@ class _Writer:
         return {k: {"tuple": list(v)} if isinstance(v, tuple) else v for k, v in keywords.items()}
 
     def created(self, event: events.Created) -> None:
-        if event.module not in self.wanted:
+        if event.module not in self.wanted or event.module in self.built_later:
             return
         module = self.execution.state.heap[event.module]
-        if self.network is not None and module.cls is not None and heap.library_bases(module.cls) <= NETWORKS:
+        if module.cls is not None and heap.library_bases(module.cls) <= NETWORKS:
             self.step(event, "network", out=self.number(event.module))
+            self.networks.append(event.module)
             return
         if module.cls is not None or not module.kind.startswith(("torch.nn.", "torchvision.")):
             name = module.cls.name if module.cls is not None else module.kind

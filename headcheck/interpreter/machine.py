@@ -16,7 +16,7 @@ from headcheck.interpreter.heap import Dictionary, Module, Sequence
 from headcheck.interpreter.iterate import each_of, element_of, items_of
 from headcheck.interpreter.merging import same
 from headcheck.interpreter.relevance import CHANGING
-from headcheck.interpreter.state import Cell, State, go_back
+from headcheck.interpreter.state import Cell, State, go_back, since
 from headcheck.interpreter.values import (
     LARGEST_LIST,
     Bound,
@@ -637,9 +637,11 @@ def rest_at_once(machine: Machine, op: Loop, states: list[State], element: Value
     out = []
     for state in states:
         state.cut = True
-        if machine.matters(op):
-            state.skipped = state.skipped or "the turns of a loop"
-        out.extend(loop_once(machine, op, state, element))
+        before = state.events
+        for one in loop_once(machine, op, state, element):
+            if any(type(event) in events.BUILDING for event in since(one, before)):
+                one.skipped = one.skipped or "the turns of a loop"
+            out.append(one)
     return out
 
 
@@ -683,12 +685,7 @@ def loop_once(machine: Machine, op: Loop | While, state: State, element: Value) 
 
 def flags_one_by_one(state: State, before: Cell) -> bool:
     """Whether a turn of a loop that counts set flags of single parameters: the next turn may set those of others."""
-    cell = state.events
-    while cell is not None and cell is not before:
-        if type(cell[0]) is events.Flagged and cell[0].paths is not None:
-            return True
-        cell = cell[1]
-    return False
+    return any(type(event) is events.Flagged and event.paths is not None for event in since(state, before))
 
 
 def forget_grown(states: list[State], before: Mapping[Any, Any]) -> None:

@@ -20,7 +20,7 @@ from headcheck.interpreter.calls import call_object
 from headcheck.interpreter.forward import is_stack, own_forward
 from headcheck.interpreter.heap import Dictionary, Module, Sequence
 from headcheck.interpreter.parts import children_of, module_of
-from headcheck.interpreter.state import Cell, State
+from headcheck.interpreter.state import Cell, State, since
 from headcheck.interpreter.values import (
     UNKNOWN,
     Address,
@@ -348,16 +348,6 @@ def registers_in(value: Any) -> set[int]:
             return {value["reg"]}
         return set().union(*(registers_in(inner) for inner in value.values()))
     return set().union(*(registers_in(inner) for inner in value)) if isinstance(value, list) else set()
-
-
-def since(state: State, start: Cell) -> list[events.Event]:
-    """What happened on a path since a point in time, newest first."""
-    found: list[events.Event] = []
-    cell = state.events
-    while cell is not None and cell is not start:
-        found.append(cell[0])
-        cell = cell[1]
-    return found
 
 
 def register_of(value: Value) -> int | None:

@@ -213,6 +213,14 @@ def frames_of(state: State) -> list[Frame]:
     return frames[::-1]
 
 
+def since(state: State, start: Cell) -> Iterator[Event]:
+    """What happened on a path since a point in time, newest first."""
+    cell = state.events
+    while cell is not None and cell is not start:
+        yield cell[0]
+        cell = cell[1]
+
+
 def _newest_first(cell: Cell) -> Iterator[Event]:
     while cell is not None:
         yield cell[0]
