@@ -309,6 +309,14 @@ class Escaped(NamedTuple):
     own: bool = False
 
 
+class Skipped(NamedTuple):
+    """A call of a function of the script was not followed, which may have changed `modules`."""
+
+    site: Site
+    name: str
+    modules: frozenset[Address]
+
+
 class Returned(NamedTuple):
     """A function of the script, defined at `site`, answered a module and never read its parameter `name`, a `count`."""
 
@@ -329,7 +337,7 @@ class UnknownName(NamedTuple):
 Event: TypeAlias = (
     "Built | Created | Taken | Copied | ChildSet | ChildDeleted | FieldSet | Missing | Flagged | FlagMissed"
     " | Mismatched | LossTaken | Backward | TopTaken | StateTaken | StateChanged | StateUpdated | Uncalled | Adapted"
-    " | Trained | Computed | NameTested | Moved | Ambient | Entered | Returned"
+    " | Trained | Computed | NameTested | Moved | Ambient | Entered | Returned | Skipped"
     " | ModeSet | Optimized | Loaded | Overwritten | Called | OutputRead | Unresolved | Escaped | UnknownName"
 )
 
@@ -346,6 +354,7 @@ SOFT: frozenset[type] = frozenset(
         Loaded,
         Overwritten,
         Returned,
+        Skipped,
         StateTaken,
         StateChanged,
         Escaped,

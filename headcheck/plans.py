@@ -32,20 +32,28 @@ def can_be_built(builder: str) -> bool:
 def make_plan(execution: Execution, model: Model, probes: Iterable[str] = (), within: bool = False) -> Plan:
     """The plan of a model on one execution. Modules go by number; `probes` are parameters to be told about.
 
-    `within`: of the script's own network that holds the model, if there is one whose forward can be recorded whole.
+    `within`: of the script's own network that holds the model, if there is one. Where its forward cannot be recorded
+    whole, the plan is of the model alone, and leaves out that.
     """
+    left_out = ""
     for network in networks(execution, model) if within else ():
         plan = _Writer(execution, model, network).write(probes)
         if not plan["left_out"]:
             return plan
-    return _Writer(execution, model).write(probes)
+        left_out = left_out or plan["left_out"]
+    alone = _Writer(execution, model).write(probes)
+    return {**alone, "left_out": alone["left_out"] or left_out}
 
 
 def networks(execution: Execution, model: Model) -> list[Address]:
-    """The script's networks that hold a model and are in no other one, whose own forward runs it."""
+    """The script's networks that hold a model or parts of it, with a forward of their own, and are in no other one."""
     if model.entry.task not in ("classification", "video"):
         return []
-    holders = execution.holders(model.ref.address)
+    parts = {model.ref.address}
+    for event in execution.of(events.Taken):  # oldest first
+        if event.owner in parts:
+            parts.add(event.module)
+    holders = set().union(*(execution.holders(part) for part in parts))
     own = [address for address in holders if address != model.ref.address and is_network(execution, address)]
     return [one for one in own if not any(one in execution.holders(other) for other in own if other != one)]
 
@@ -328,6 +336,10 @@ class _Writer:
         if target:
             self.step(event, "move", of=self.number(address), **target)
 
+    def skipped(self, event: events.Skipped) -> None:
+        if not event.modules.isdisjoint(self.wanted | self.execution.holders(self.root)):
+            self.leave_out(event, f"a call of `{event.name}`, for there is too much to follow")
+
     def optimized(self, event: events.Optimized) -> None:
         held = [(p.owner.address, p.path) for p in event.parameters if type(p.owner) is Ref]
         mine = [[self.number(a), path] for a, path in held if self.knows(a)]
@@ -369,6 +381,7 @@ STEPS: Mapping[type, Callable[[_Writer, Any], None]] = {
     events.ModeSet: _Writer.mode,
     events.Moved: _Writer.moved,
     events.Optimized: _Writer.optimized,
+    events.Skipped: _Writer.skipped,
 }
 
 

@@ -97,7 +97,7 @@ def enter(
     define = machine.definitions[function.code]
     assert isinstance(define, Define)
     if not is_followed(machine, state, define, site):
-        note_skipped(machine, state, function, [*arguments, *keywords.values()])
+        note_skipped(machine, state, function, [*arguments, *keywords.values()], site)
         if define.name == "__init__" and type(receiver) is Ref:
             access.initialised(state, receiver)
         unknown, own = symbol("function", define.name, function.code), function.code not in machine.called
@@ -131,12 +131,13 @@ def is_followed(machine: Machine, state: State, define: Define, site: Operation)
     return state.frame.depth < DEEPEST and not define.generator
 
 
-def note_skipped(machine: Machine, state: State, function: Function, given: list[Value]) -> None:
-    """A call is not followed: the path went past something if that may have changed a model."""
-    from headcheck.interpreter.skipping import may_change_a_model
+def note_skipped(machine: Machine, state: State, function: Function, given: list[Value], site: Operation) -> None:
+    """A call is not followed: note which modules it may have changed."""
+    from headcheck.interpreter.skipping import may_be_changed
 
-    if not state.skipped and may_change_a_model(machine, state, function, given):
-        state.skipped = f"a call of `{machine.definitions[function.code].name}`"
+    changed = may_be_changed(machine, state, function, given)
+    if changed:
+        state.log(events.Skipped(site, machine.definitions[function.code].name, changed))
 
 
 COUNTS = frozenset(
@@ -196,7 +197,7 @@ def call_class(
         return answer(state, ref)
     define = machine.definitions[init[0].code]
     if not isinstance(define, Define) or not is_followed(machine, state, define, site):
-        note_skipped(machine, state, init[0], [ref, *arguments, *keywords.values()])
+        note_skipped(machine, state, init[0], [*arguments, *keywords.values()], site)
         thing = state.object(ref)
         if type(thing) is Module:
             state.heap[ref.address] = thing._replace(known=False)

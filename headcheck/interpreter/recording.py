@@ -38,7 +38,7 @@ from headcheck.interpreter.values import (
     is_plain,
     label,
 )
-from headcheck.ir import Binary, Call, Compare, End, GetAttribute, GetItem, Operation, SetItem, Unary
+from headcheck.ir import Binary, Call, Compare, End, GetAttribute, GetItem, If, Operation, SetItem, Unary
 
 if TYPE_CHECKING:
     from headcheck.interpreter.machine import Machine
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 STEPS = 20_000  # of the interpreter, for one forward
 DEEPEST = 6
 INPUT = 0
+UNDECIDED = "a branch that is not decided"
 DTYPES = frozenset(
     ["bfloat16", "bool", "double", "float", "float16", "float32", "float64", "half", "int", "int32", "int64", "long"]
 )
@@ -90,7 +91,7 @@ def record(
         after = call_object(machine, state, network, (Tensor(shape, register=INPUT),), {}, SITE)
         return recorder.program(only(after, SITE), start)
     except Undecided as undecided:
-        return Program(unknown=f"a branch that is not decided{recorder.words(undecided.args[0])}")
+        return Program(unknown=f"{UNDECIDED}{recorder.words(undecided.args[0])}")
     except Unknown as unknown:
         return Program(unknown=str(unknown))
     finally:
@@ -120,6 +121,7 @@ class Recorder:
         self.handlers: dict[type[Operation], Any] = {
             **{kind: self.undivided(handler) for kind, handler in machines.HANDLERS.items() if kind is not End},
             Call: self.on_call,
+            If: self.on_if,
             **{kind: self.leaf(kind) for kind in LEAVES},
             SetItem: self.on_set_item,
         }
@@ -169,6 +171,16 @@ class Recorder:
         result = one.env.get(op.target, UNKNOWN)
         step = self.written(op, lambda: self.call_step(machine, one, function, op))
         one.env[op.target] = self.made(one, result, step, op)
+        return [one]
+
+    def on_if(self, machine: Machine, op: If, state: State) -> list[State]:
+        before = state.env.copy()
+        one = only(machines.on_if(machine, op, state), op)
+        for name in op.assigned:  # what paths that met here do not agree on
+            value = one.env.get(name)
+            parts = value.key if type(value) is Symbol and value is not before.get(name) else ()
+            if type(parts) is tuple and parts[:1] == ("merged",):
+                one.env[name] = Symbol(("register", self.new_register(f"{UNDECIDED}{self.words(op)}")), name)
         return [one]
 
     def call_step(self, machine: Machine, state: State, function: Value, op: Call) -> dict[str, Any]:
@@ -326,6 +338,8 @@ class Recorder:
         if state.ended:
             return Program(unknown=f"its forward, which ends in {state.raised or state.ended}")
         answer = self.encode(state, state.result)
+        if not registers_in(answer):
+            return Program(unknown="what its forward answers, which is not known")
         steps = [event.step for event in since(state, start) if type(event) is events.Computed]
         return Program(tuple(needed(steps, answer)), answer)
 

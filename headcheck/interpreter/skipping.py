@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 from headcheck.interpreter.calls import modules_in
 from headcheck.interpreter.choosing import speaks_of_models
 from headcheck.interpreter.heap import Module
-from headcheck.interpreter.quiet import Quiet
 from headcheck.interpreter.state import State
-from headcheck.interpreter.values import Bound, Class, Function, Value
+from headcheck.interpreter.values import Address, Bound, Class, Function, Value
 from headcheck.ir import Define, DeleteAttribute, Operation, SetAttribute, walk
 from headcheck.ir.scopes import scope_of
 
@@ -25,11 +24,23 @@ CHANGING = frozenset(
 )  # fmt: skip
 
 
-def may_change_a_model(machine: Machine, state: State, function: Function, given: list[Value]) -> bool:
-    """Whether a function, called with these values, may make a model or change one. It is not followed to find out."""
-    if not modules_in(state, given):
-        return not Quiet(machine, state).function(function)
-    return _changes(machine, state, function, any(type(state.object(value)) is Module for value in given[:1]), set())
+def may_be_changed(machine: Machine, state: State, function: Function, given: list[Value]) -> frozenset[Address]:
+    """The modules that a function, called with these values, may change. It is not followed to find out."""
+    reached = modules_in(state, [*given, *_around(machine, state, function, set())])
+    of_module = any(type(state.object(value)) is Module for value in given[:1])
+    return frozenset(reached) if reached and _changes(machine, state, function, of_module, set()) else frozenset()
+
+
+def _around(machine: Machine, state: State, function: Function, seen: set[int]) -> list[Value]:
+    """What a function, and those of the script that it calls, can read from around it."""
+    define = machine.definitions.get(function.code)
+    if not isinstance(define, Define) or function.code in seen:
+        return []
+    seen.add(function.code)
+    around = {**state.globals.get(function.module, {}), **dict(function.closure)}
+    values = [around[name] for name in define.free if name in around]
+    deeper = [value for inner in values if type(inner) is Function for value in _around(machine, state, inner, seen)]
+    return values + deeper
 
 
 def _changes(machine: Machine, state: State, function: Function, of_module: bool, seen: set[int]) -> bool:

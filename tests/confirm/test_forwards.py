@@ -1,0 +1,79 @@
+"""Networks of the script: what the worker shows of them is what PyTorch shows that runs the script."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+from headcheck.analysis import analyse
+from headcheck.confirm import judge, runner
+from headcheck.confirm.observation import Observation
+
+FORWARDS = Path(__file__).parents[2] / "fixtures" / "forwards"
+NAMES = sorted(path.stem for path in FORWARDS.glob("*.py"))
+RUNNABLE = [name for name in NAMES if not name.startswith("unknown_")]
+
+needs_torch = pytest.mark.skipif(importlib.util.find_spec("torchvision") is None, reason="PyTorch is the judge")
+
+
+def plans_of(name: str) -> list[dict[str, object]]:
+    """The plans of the models of a script."""
+    result = analyse((FORWARDS / f"{name}.py").read_text(), f"{name}.py")
+    return [dict(result.plans[model.plan]) for model in result.models if model.plan is not None]
+
+
+@pytest.fixture(scope="module")
+def observations() -> dict[str, Observation]:
+    plans = [{**plans_of(name)[0], "id": number} for number, name in enumerate(RUNNABLE)]
+    seen = runner.confirm(plans, python=sys.executable, device="cpu").observations
+    return {name: seen[number] for number, name in enumerate(RUNNABLE)}
+
+
+def test_there_are_some_of_each_kind() -> None:
+    assert {name.split("_")[0] for name in NAMES} >= {"raises", "unknown", "two"}
+
+
+@needs_torch
+@pytest.mark.parametrize("name", RUNNABLE)
+def test_pytorch_shows_the_same(name: str, observations: dict[str, Observation]) -> None:
+    import torch
+
+    from headcheck.confirm.worker import shapes_in
+    from tests.torch_proof import without_weights
+
+    names: dict[str, object] = {}
+    with without_weights():
+        exec(compile((FORWARDS / f"{name}.py").read_text(), name, "exec"), names)
+        net = names["net"]
+        assert isinstance(net, torch.nn.Module)
+        expected: object
+        try:
+            expected = shapes_in(torch, net(torch.rand(2, 3, 224, 224)))
+        except RuntimeError as error:
+            expected = str(error)
+    seen = observations[name]
+    assert all(plan["left_out"] == "" for plan in plans_of(name))
+    if name.startswith("raises_"):
+        assert (seen.status, seen.at) == ("raised", "forward")
+        assert seen.error == f"RuntimeError: {expected}"
+        line = (FORWARDS / f"{name}.py").read_text().splitlines()[(seen.line or 0) - 1]
+        assert "self.head(" in line or "x.view(" in line
+    else:
+        assert (seen.status, seen.error) == ("ran", "")
+        assert [[key, list(shape)] for key, shape in seen.outputs] == expected
+        assert judge.verdict(None, seen).status == "clean"
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("unknown_")])
+def test_what_is_not_known_is_said(name: str) -> None:
+    text = (FORWARDS / f"{name}.py").read_text().splitlines()
+    number, line = next((number, line) for number, line in enumerate(text, 1) if "  # " in line)
+    assert [plan["left_out"] for plan in plans_of(name)] == [f"{line.split('  # ')[1]} (line {number})"]
+
+
+def test_several_networks_share_a_model() -> None:
+    """Each of the library's models in a network has the network's plan."""
+    assert [len(plan["steps"]) > 3 for plan in plans_of("two_backbones")] == [True, True]  # type: ignore[arg-type]
