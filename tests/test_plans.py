@@ -115,7 +115,7 @@ def test_the_number_of_classes_may_stay_open():
         ("m = models.resnet18()\nm.fc = nn.Linear(n, 2)", "`in_features` of a Linear, which is not known"),
         ("m = models.resnet18()\nm.fc = unknown(512)", "the new `fc`, which is not known"),
         ("m = models.resnet18()\nm.fc = nn.Sequential(nn.Linear(512, 2), unknown())", "`1` of a Sequential"),
-        ("m = models.resnet18()\nclass N(nn.Module):\n    pass\nm.fc = N()", "N, a class of the script"),
+        ("m = models.resnet18()\nclass N(nn.Linear):\n    pass\nm.fc = N(512, 2)", "N, a class of the script"),
         ("m = models.resnet18()\nm.fc.weight = unknown", "the new `weight`, which is not known"),
         ("m = models.resnet18()\nm.forward = unknown", "the new `forward`, which is not known"),
         ("m = models.resnet18()\nm.note = unknown", ""),
