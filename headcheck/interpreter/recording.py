@@ -119,7 +119,8 @@ class Recorder:
         self.reasons: dict[int, str] = {}
         self.running = False  # a call of the library, which is one step whatever it does
         self.handlers: dict[type[Operation], Any] = {
-            **{kind: self.undivided(handler) for kind, handler in machines.HANDLERS.items() if kind is not End},
+            **{kind: self.undivided(handler) for kind, handler in machines.HANDLERS.items()},
+            End: machines.HANDLERS[End],
             Call: self.on_call,
             If: self.on_if,
             **{kind: self.leaf(kind) for kind in LEAVES},

@@ -38,7 +38,7 @@ def _around(machine: Machine, state: State, function: Function, seen: set[int]) 
         return []
     seen.add(function.code)
     around = {**state.globals.get(function.module, {}), **dict(function.closure)}
-    values = [around[name] for name in define.free if name in around]
+    values = [around[name] for name in scope_of(define).free if name in around]
     deeper = [value for inner in values if type(inner) is Function for value in _around(machine, state, inner, seen)]
     return values + deeper
 
