@@ -18,20 +18,21 @@ _Place: TypeAlias = "tuple[int, int]"  # line from 1, column from 0
 
 
 class Positions:
-    """The places of a parsed file's nodes; `cells` if it is a notebook."""
+    """The places of a parsed text's nodes; `cells` if it is a notebook's."""
 
-    def __init__(self, module: cst.Module, cells: Sequence[Cell] = ()) -> None:
+    def __init__(self, module: cst.Module, text: str, cells: Sequence[Cell] = ()) -> None:
         self.module = module
+        self.text = text
         self.cells = cells
 
     @cached_property
-    def ranges(self) -> dict[cst.CSTNode, tuple[_Place, _Place]]:
-        """Where each node starts and ends, without the space around it."""
+    def ranges(self) -> dict[int, tuple[_Place, _Place]]:
+        """Where each node starts and ends, by its id, without the space around it."""
         return _ranges(self.module)
 
     def span(self, site: Operation | None) -> tuple[Location, Location]:
         """(start, end) of an operation, counted from 1; the file's start for what has no place in it."""
-        found = self.ranges.get(site.node) if site is not None else None
+        found = self.ranges.get(id(site.node)) if site is not None else None
         if found is None:
             return Location(1, 1), Location(1, 1)
         (row, column), (end_row, end_column) = found
@@ -49,7 +50,7 @@ class Positions:
         """Where a keyword argument of a call stands, with its value, in characters of the text: (start, end)."""
         for argument in site.node.args if isinstance(site.node, cst.Call) else ():
             if argument.keyword is not None and argument.keyword.value == name:
-                start, end = self.ranges[argument.keyword][0], self.ranges[argument.value][1]
+                start, end = self.ranges[id(argument.keyword)][0], self.ranges[id(argument.value)][1]
                 return self.offset(*start), self.offset(*end)
         return None
 
@@ -59,8 +60,7 @@ class Positions:
 
     @cached_property
     def _line_starts(self) -> list[int]:
-        lines = self.module.code.split("\n")
-        return [0, *accumulate(len(line) + 1 for line in lines)]
+        return [0, *accumulate(len(line) + 1 for line in self.text.split("\n"))]
 
     def code(self, node: cst.CSTNode) -> str:
         """The source text of a node, on one line."""
@@ -72,7 +72,7 @@ class Positions:
 # node once more than that takes and makes three objects of each, at several times the price of parsing.
 
 
-def _ranges(module: cst.Module) -> dict[cst.CSTNode, tuple[_Place, _Place]]:
+def _ranges(module: cst.Module) -> dict[int, tuple[_Place, _Place]]:
     state = _Writing(module.default_indent, module.default_newline)
     module._codegen(state)
     return state.ranges
@@ -89,7 +89,7 @@ class _Writing(CodegenState):
         self.column = 0
         self.indent = 0
         self.starts: list[_Place] = []
-        self.ranges: dict[cst.CSTNode, tuple[_Place, _Place]] = {}
+        self.ranges: dict[int, tuple[_Place, _Place]] = {}
 
     def increase_indent(self, value: str) -> None:
         self.indent_tokens.append(value)
@@ -114,9 +114,9 @@ class _Writing(CodegenState):
         self.starts.append((self.line, self.column))
 
     def after_codegen(self, node: cst.CSTNode) -> None:
-        start = self.starts.pop()
-        if node not in self.ranges:
-            self.ranges[node] = start, (self.line, self.column)
+        start, key = self.starts.pop(), id(node)
+        if key not in self.ranges:
+            self.ranges[key] = start, (self.line, self.column)
 
     def record_syntactic_position(
         self, node: cst.CSTNode, *, start_node: cst.CSTNode | None = None, end_node: cst.CSTNode | None = None
@@ -142,6 +142,6 @@ class _Syntactic:
 
     def __exit__(self, *error: object) -> None:
         state = self.state
-        start = self.start if self.start_node is None else state.ranges[self.start_node][0]
-        end = (state.line, state.column) if self.end_node is None else state.ranges[self.end_node][1]
-        state.ranges[self.node] = start, end
+        start = self.start if self.start_node is None else state.ranges[id(self.start_node)][0]
+        end = (state.line, state.column) if self.end_node is None else state.ranges[id(self.end_node)][1]
+        state.ranges[id(self.node)] = start, end

@@ -31,7 +31,7 @@ class Unit:
         self.path = path
         self.text = text
         self.cells = cells
-        self.positions = Positions(module, cells)
+        self.positions = Positions(module, text, cells)
         self.block: Block = lower(module)
 
     @cached_property

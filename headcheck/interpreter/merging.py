@@ -69,18 +69,18 @@ def join(one: State, other: State, relevant: frozenset[str]) -> bool:
     joined = _joined_events(one, other)
     if joined is None:
         return False
+    changed = _joined_heap(one, other, relevant)  # first, for what sets paths apart is mostly there
+    if changed is None:
+        return False
     imported = _joined_globals(one, other)
     if imported is None:
         return False
     differing = _differing(one.env, other.env)
     if any(name in relevant for name in differing):
         return False
-    changed = _joined_heap(one, other, relevant)
-    if changed is None:
-        return False
     one.globals.update(imported)
-    for address, thing in other.heap.items():
-        one.heap.setdefault(address, thing)
+    if not other.heap.keys() <= one.heap.keys():
+        one.heap = {**one.heap, **{a: thing for a, thing in other.heap.items() if a not in one.heap}}
     one.heap.update(changed)
     for name in differing:
         one.env[name] = _merged(name, one.env.get(name), other.env.get(name))
