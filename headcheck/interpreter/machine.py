@@ -9,7 +9,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from headcheck import catalog, events
-from headcheck.interpreter import access, choosing, heap, merging, modules, operators
+from headcheck.interpreter import access, choosing, heap, indexing, merging, modules, operators
 from headcheck.interpreter.budget import Budget
 from headcheck.interpreter.calls import call_value
 from headcheck.interpreter.heap import Dictionary, Module, Sequence
@@ -370,18 +370,20 @@ def on_get_item(machine: Machine, op: GetItem, state: State) -> list[State] | No
             return [path for path, _ in split.paths]
     paths = choosing.settle(machine, state, of, "") if choosing.is_open(state, of) else [state]
     for path in paths:
-        value = access.get_item(machine, path, of, index, op)
+        value = indexing.get_item(machine, path, of, index, op)
         path.env[op.target] = path.resolve(value) if type(value) is Symbol else value
     return paths
 
 
 def on_set_item(machine: Machine, op: SetItem, state: State) -> None:
     machine.reached.add(id(op))
-    access.set_item(state, machine.read(state, op.of), machine.read(state, op.index), machine.read(state, op.value), op)
+    indexing.set_item(
+        state, machine.read(state, op.of), machine.read(state, op.index), machine.read(state, op.value), op
+    )
 
 
 def on_delete_item(machine: Machine, op: DeleteItem, state: State) -> None:
-    access.delete_item(state, machine.read(state, op.of), machine.read(state, op.index), op)
+    indexing.delete_item(state, machine.read(state, op.of), machine.read(state, op.index), op)
 
 
 def on_delete_name(machine: Machine, op: DeleteName, state: State) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from headcheck.interpreter import choosing
-from headcheck.interpreter.access import ITEMS
 from headcheck.interpreter.heap import Dictionary, Instance
+from headcheck.interpreter.indexing import ITEMS
 from headcheck.interpreter.iterate import items_of
 from headcheck.interpreter.operators import narrow
 from headcheck.interpreter.state import State

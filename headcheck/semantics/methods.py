@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from itertools import zip_longest
 
 from headcheck import events
-from headcheck.interpreter import access, choosing, heap
+from headcheck.interpreter import access, choosing, heap, indexing
 from headcheck.interpreter.heap import DELETED, Dictionary, Sequence
 from headcheck.interpreter.operators import combined, equal
 from headcheck.interpreter.values import (
@@ -231,7 +231,7 @@ def dictionary_change(call: CallSite) -> Value:
             return UNKNOWN if found is DELETED else found
         blur(call, Ref(thing.view))
         return UNKNOWN
-    found = access.dictionary_item(call.state, call.receiver, thing, key, call.site)
+    found = indexing.dictionary_item(call.state, call.receiver, thing, key, call.site)
     if call.name == "pop" and thing.items is not None and is_plain(key):
         call.state.heap[call.receiver.address] = thing._replace(items=tuple(p for p in thing.items if p[0] != key))
     else:
@@ -246,7 +246,7 @@ def other_dictionary_method(call: CallSite) -> Value:
 
 @method(Namespace, "get")
 def namespace_get(call: CallSite) -> Value:
-    return access.get_item(call.machine, call.state, call.receiver, call.argument(0, "key"), call.site)
+    return indexing.get_item(call.machine, call.state, call.receiver, call.argument(0, "key"), call.site)
 
 
 @method(Parameter, "requires_grad_")
@@ -277,7 +277,7 @@ def parameter_size(call: CallSite) -> Value:
     shape = access.shape_of(call.state, call.receiver)
     if shape is None:
         return unknown(call)
-    return access.tuple_item(shape, call.arguments[0]) if call.arguments else Tuple(shape)
+    return indexing.tuple_item(shape, call.arguments[0]) if call.arguments else Tuple(shape)
 
 
 @method(Parameter, "*")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from headcheck import catalog, events
 from headcheck.catalog.entry import REQUIRED, Signature
-from headcheck.interpreter import access, heap
+from headcheck.interpreter import access, heap, indexing
 from headcheck.interpreter.heap import DELETED, Dictionary, Module, Optimizer, Sequence
 from headcheck.interpreter.iterate import items_of
 from headcheck.interpreter.operators import public_name
@@ -247,7 +247,7 @@ def add_module(call: CallSite) -> Value:
 
 @method(Module, "append")
 def append(call: CallSite) -> Value:
-    if not access.positional(module(call)):
+    if not indexing.positional(module(call)):
         return escape(call)
     name = str(len(heap.child_names(module(call))))
     heap.set_child(call.state, call.receiver, name, call.argument(0, "module"), call.site, "method")
@@ -256,7 +256,7 @@ def append(call: CallSite) -> Value:
 
 @method(Module, "extend", "insert", "pop")
 def rearrange(call: CallSite) -> Value:
-    if not access.positional(module(call)):
+    if not indexing.positional(module(call)):
         return escape(call)
     children = [heap.get_child(call.state, call.receiver, n, call.site) for n in heap.child_names(module(call))]
     taken: Value = call.receiver
