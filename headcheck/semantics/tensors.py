@@ -438,6 +438,8 @@ def combine(one: Value, other: Value) -> Value | None:
     if type(second) is not Tensor or tensor.shape is None or second.shape is None:
         return None
     shape = broadcast(tensor.shape, second.shape)
+    if shape and tensor.shape[-1:] != shape[-1:] == second.shape[-1:]:  # as wide as the other one is
+        changed = changed._replace(maker=second.maker, source=second.source)
     return None if shape is None else changed._replace(shape=shape)
 
 

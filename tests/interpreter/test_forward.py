@@ -445,6 +445,24 @@ net = Net()
 """,
         [],
     ),
+    "parts weighted by attention are as wide as the parts": (
+        """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = models.resnet18(weights="DEFAULT")
+        self.body.fc = nn.Identity()
+        self.weigh = nn.Linear(512, 1)
+        self.head = nn.Linear(1024, 5)
+
+    def forward(self, x):
+        features = self.body(x)
+        return self.head(torch.sigmoid(self.weigh(features)) * features)
+
+net = Net()
+""",
+        [(11, "HC101")],
+    ),
     "a class that is made by code which is not followed may only lend its parts": (
         """
 from fastai.vision.all import cnn_learner
