@@ -168,6 +168,8 @@ def stem_does_not_fit(execution: Execution) -> Iterator[Report]:
 def fitting(layer: str, size: int | None, out: object) -> str:
     if layer == "Linear" or layer.startswith("Conv"):
         return f"nn.{layer}({size}, {argument(out)}{', kernel_size=1' if layer != 'Linear' else ''})"
+    if layer.endswith(("RCNN", "RetinaNet", "FCOS")):
+        return f"backbone.out_channels = {size}"
     if layer.endswith(("Predictor", "Head")):
         return f"{layer}({size}, {argument(out)})"
     return f"nn.{layer}({size})"

@@ -10,6 +10,7 @@ def load_effects() -> None:
         configs,
         creation,
         datasets,
+        detectors,
         devices,
         extraction,
         files,

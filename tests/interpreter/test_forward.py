@@ -463,6 +463,37 @@ net = Net()
 """,
         [(11, "HC101")],
     ),
+    "a detector around a backbone that answers other channels than it says": (
+        """
+from torchvision.models.detection import FasterRCNN
+
+backbone = models.vgg11(weights="DEFAULT").features
+backbone.out_channels = 1280
+net = FasterRCNN(backbone, num_classes=2)
+""",
+        [(9, "HC101")],
+    ),
+    "a detector around children of a model": (
+        """
+from torchvision.models.detection.retinanet import RetinaNet
+
+backbone = nn.Sequential(*list(models.resnet18(weights="DEFAULT").children())[:-2])
+backbone.out_channels = 2048
+net = RetinaNet(backbone=backbone, num_classes=2)
+""",
+        [(9, "HC101")],
+    ),
+    "detectors around backbones that are as they say": (
+        """
+from torchvision.models.detection import MaskRCNN, backbone_utils
+
+backbone = models.mobilenet_v2(weights="DEFAULT").features
+backbone.out_channels = 1280
+net = MaskRCNN(backbone, 2)
+net = MaskRCNN(backbone_utils.resnet_fpn_backbone(backbone_name="resnet50", weights=None), 2)
+""",
+        [],
+    ),
     "a class that is made by code which is not followed may only lend its parts": (
         """
 from fastai.vision.all import cnn_learner
