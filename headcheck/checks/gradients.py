@@ -6,7 +6,10 @@ from collections.abc import Iterator
 
 from headcheck import events
 from headcheck.checks import Report, check
+from headcheck.checks.words import maker_words
 from headcheck.execution import Execution
+from headcheck.findings import Expectation
+from headcheck.semantics import gradients
 
 
 @check("HC308")
@@ -29,3 +32,17 @@ def loss_grad_forced(execution: Execution) -> Iterator[Report]:
         help_ = "call backward() on the loss itself; if that raises, nothing trainable, or no gradient, led to it"
         severity = "info" if event.name == "requires_grad_" and not execution.cut_off(event.owner) else None
         yield Report("HC308", event.site, message, help_, severity=severity)  # type: ignore[arg-type]
+
+
+@check("HC302")
+def backward_from_nothing(execution: Execution) -> Iterator[Report]:
+    """A backward pass from a loss of an output that was computed without gradients."""
+    if any(event.receiver == "loss" for event in execution.of(events.FlagMissed)):  # HC308's
+        return
+    for event in execution.of(events.Backward):
+        taken = next((loss for loss in execution.of(events.LossTaken) if gradients.lost(loss, event.of)), None)
+        if taken is not None:
+            made = maker_words(execution, taken.output)
+            message = f"the output{made} was computed without gradients (no_grad, or detached): nothing can learn of it"
+            help_ = "compute what should learn outside of torch.no_grad(), and take no detached output for the loss"
+            yield Report("HC302", event.site, message, help_, Expectation("raises"))

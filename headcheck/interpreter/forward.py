@@ -51,6 +51,30 @@ def call_module(
     site: Operation,
 ) -> list[State]:
     """``model(x)``: the states that come back hold what it answers as their `result`."""
+    after = follow(machine, state, ref, arguments, keywords, site)
+    for one in after:
+        if type(one.result) is Tensor and one.result.detached != one.ungraded:
+            one.result = one.result._replace(detached=one.ungraded or stays_detached(one, ref))
+    return after
+
+
+def stays_detached(state: State, ref: Ref) -> bool:
+    """Whether what a module makes of a tensor without a gradient has none either: nothing in it learns. What a forward
+    of the script's answers says so itself."""
+    if own_forward(state.heap[ref.address]) is not None:
+        return True
+    listing = heap.list_parameters(state, ref)
+    return listing.complete and all(heap.is_trainable(state, p) is False for _, p in listing.items)
+
+
+def follow(
+    machine: Machine,
+    state: State,
+    ref: Ref,
+    arguments: tuple[Value, ...],
+    keywords: Mapping[str, Value],
+    site: Operation,
+) -> list[State]:
     thing: Module = state.heap[ref.address]
     if thing.kind.startswith("torch.nn.") and thing.kind.endswith("Loss"):
         from headcheck.semantics.losses import module_loss

@@ -724,9 +724,32 @@ def on_while(machine: Machine, op: While, state: State) -> list[State]:
 
 
 def on_with(machine: Machine, op: With, state: State) -> list[State]:
-    if may_be_device(machine.read(state, op.context)):
+    context, before = machine.read(state, op.context), state.ungraded
+    if may_be_device(context):
         state.log(events.Ambient(op, "with"))
-    return machine.run(op.body, [state])
+    state.ungraded = GRADES.get(called(context), before)
+    after = machine.run(op.body, [state])
+    for one in after:
+        one.ungraded = before
+    return after
+
+
+# Whether what is computed inside a context has no gradients, by the context.
+GRADES: dict[tuple[Value, ...], bool] = {
+    ("torch.no_grad",): True,
+    ("torch.autograd.no_grad",): True,
+    ("torch.inference_mode",): True,
+    ("torch.set_grad_enabled", False): True,
+    ("torch.set_grad_enabled", True): False,
+    ("torch.enable_grad",): False,
+}
+
+
+def called(value: Value) -> tuple[Value, ...]:
+    """The function of a library that answered an unknown, and what it was given; () for anything else."""
+    key: Any = value.key if type(value) is Symbol else None
+    is_call = isinstance(key, tuple) and key[0] == "call" and isinstance(key[1], str)
+    return (key[1], *key[3:]) if is_call else ()
 
 
 def may_be_device(context: Value) -> bool:

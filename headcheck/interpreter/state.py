@@ -60,7 +60,8 @@ class State:
     because paths met or a loop ran).
     `doubtful` marks a path that assumed a failure inside `try`, or two names of one model; `cut` one beside which
     others were lost to a limit; `skipped` is what it went past itself for it.
-    `guards` and `caught` count the handlers around that catch a missing attribute, and a RuntimeError.
+    `guards` and `caught` count the handlers around that catch a missing attribute, and a RuntimeError; `ungraded`: the
+    code around keeps no gradients (``with torch.no_grad():``).
     `globals` holds the variables of every module that was imported so far; those of modules that are not in `owned` may
     be shared with other paths, and are copied before they are written to.
     """
@@ -84,6 +85,7 @@ class State:
         "raised",
         "result",
         "skipped",
+        "ungraded",
     )
 
     def __init__(self, module: str) -> None:
@@ -102,6 +104,7 @@ class State:
         self.result: Value = None
         self.guards = 0
         self.caught = 0
+        self.ungraded = False
         self.doubtful = False
         self.cut = False
         self.skipped = ""
@@ -125,7 +128,7 @@ class State:
         other.ended, other.raised, other.result = self.ended, self.raised, self.result
         other.guards, other.doubtful = self.guards, self.doubtful
         other.cut, other.skipped = self.cut, self.skipped
-        other.caught = self.caught
+        other.caught, other.ungraded = self.caught, self.ungraded
         return other
 
     def at_home(self) -> bool:

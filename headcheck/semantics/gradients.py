@@ -41,6 +41,25 @@ def is_loss(state: State, value: Value) -> bool:
     return kind == "call at" and value.label.removesuffix("(…)") in NAMES
 
 
+def lost(event: events.LossTaken, value: Value) -> bool:
+    """Whether a value is a loss that was computed, of an output from which no gradient flows back, and of nothing else
+    that could have one."""
+    key: Any = value.key if type(value) is Symbol else None
+    if not isinstance(key, tuple) or type(event.output) is not Tensor or not event.output.detached:
+        return False
+    given = key[2:] if key[0] == "output" else key[3:] if key[0] == "call" and is_functional(key[1]) else ()
+    if type(event.target) is Tensor:
+        return given[:1] == (event.output,) and event.target.source is None and event.target.maker is None
+    return given[:1] == (event.output,) and event.kind in OF_LABELS  # another's target may be what learns
+
+
+OF_LABELS = frozenset({"BCELoss", "BCEWithLogitsLoss", "CrossEntropyLoss", "NLLLoss"})
+
+
+def is_functional(name: Value) -> bool:
+    return isinstance(name, str) and name.startswith("torch.nn.functional.")
+
+
 def comes_of(value: Value, source: Value) -> bool:
     """Whether an unknown was made from another, or is that one."""
     if value == source:
@@ -60,6 +79,8 @@ def variable(call: CallSite) -> Value:
     data = call.argument(0, "data")
     if call.argument(1, "requires_grad", False) is True and is_loss(call.state, data):
         return forced(call, data)
+    if type(data) is Tensor and call.argument(1, "requires_grad", False) is not False:
+        return data._replace(detached=False)
     return data if type(data) in (Tensor, Symbol) else unknown(call)
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from headcheck import events
 from headcheck.interpreter.heap import Sequence
 from headcheck.interpreter.iterate import each_of, items_of
-from headcheck.interpreter.values import Symbol, Tensor, Tuple, Value, last_size, size_of, symbol
+from headcheck.interpreter.values import Symbol, Tensor, Tuple, Value, is_plain, last_size, size_of, symbol
 from headcheck.ir import UNKNOWN
 from headcheck.semantics import layers
 from headcheck.semantics.python import unknown
@@ -77,6 +77,8 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
 def same(use: Use) -> Value:
     """Neither shape nor order of the numbers changes."""
     tensor = use.tensor
+    if use.call.name in ("detach", "requires_grad_") and type(tensor) is Tensor:
+        tensor = tensor._replace(detached=use.call.name == "detach")
     dtype = {"float": "float", "half": "float", "double": "float", "bfloat16": "float"}.get(use.call.name)
     return tensor._replace(dtype=dtype, labels=None) if dtype and type(tensor) is Tensor and tensor.labels else tensor
 
@@ -95,7 +97,9 @@ def to_long(use: Use) -> Value:
 def element_wise(use: Use) -> Value:
     if type(use.tensor) is not Tensor:
         return use.unknown()
-    return use.tensor._replace(activations=(*use.tensor.activations[-7:], use.call.name.rsplit(".", 1)[-1].rstrip("_")))
+    alone = all(is_plain(value) for value in (*use.arguments, *use.keywords.values()))
+    name = use.call.name.rsplit(".", 1)[-1].rstrip("_")
+    return use.tensor._replace(activations=(*use.tensor.activations[-7:], name), detached=use.tensor.detached and alone)
 
 
 # -- another shape ---------------------------------------------------------------------------------------------------
@@ -380,7 +384,10 @@ def concatenate(call: CallSite) -> Value:
     sizes = [t.shape[place] for t in found]
     total = sum(sizes) if all(type(s) is int for s in sizes) else None
     return found[0]._replace(
-        shape=(*found[0].shape[:place], total, *found[0].shape[place + 1 :]), activations=(), maker=mutual(found)
+        shape=(*found[0].shape[:place], total, *found[0].shape[place + 1 :]),
+        activations=(),
+        maker=mutual(found),
+        detached=all(t.detached for t in found),
     )
 
 
@@ -393,7 +400,7 @@ def joined_last(call: CallSite, found: tuple[Value, ...] | None, dim: Value) -> 
     at_the_end = dim == -1 or (bool(shapes) and all(dim == len(shape) - 1 for shape in shapes))
     if not at_the_end or not all(type(size) is int for size in last) or len({len(shape) for shape in shapes}) > 1:
         return unknown(call)
-    joined = found[0]._replace(activations=(), maker=mutual(found))
+    joined = found[0]._replace(activations=(), maker=mutual(found), detached=all(t.detached for t in found))
     if not shapes:
         return joined._replace(features=sum(last))
     return joined._replace(shape=(*shapes[0][:-1], sum(last)), features=None)
@@ -426,7 +433,8 @@ def stack(call: CallSite) -> Value:
         return unknown(call)
     shape = found[0].shape
     place = dim % (len(shape) + 1)
-    return found[0]._replace(shape=(*shape[:place], len(found), *shape[place:]))
+    shape = (*shape[:place], len(found), *shape[place:])
+    return found[0]._replace(shape=shape, detached=all(t.detached for t in found))
 
 
 def combine(one: Value, other: Value) -> Value | None:
@@ -437,6 +445,7 @@ def combine(one: Value, other: Value) -> Value | None:
         return changed
     if type(second) is not Tensor or tensor.shape is None or second.shape is None:
         return None
+    changed = changed._replace(detached=tensor.detached and second.detached)
     shape = broadcast(tensor.shape, second.shape)
     if shape and tensor.shape[-1:] != shape[-1:] == second.shape[-1:]:  # as wide as the other one is
         changed = changed._replace(maker=second.maker, source=second.source)
