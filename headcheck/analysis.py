@@ -197,6 +197,14 @@ class PlanBook:
         probes.extend(name for name in expectation.parameters if name not in probes)
         return number
 
+    def number_within(self, execution: Execution, address: Address) -> int | None:
+        """The number of the plan of the script's network that holds a model; None if there is none."""
+        from headcheck.plans import networks
+
+        model = next((m for m in execution.models if m.ref.address == address), None)
+        found = model is not None and networks(execution, model)
+        return self.number(execution, address, within=True) if found else None
+
     def number_of_steps(self, steps: tuple[dict[str, Any], ...]) -> int:
         """The number of a plan that consists of these steps alone."""
         self.asked.append(steps)
@@ -299,11 +307,18 @@ def finding(execution: Execution, report: Report, conditions: Iterable[Any], pla
         settle.condition_words(conditions, places.code),
         fix=fix_of(report, places),
         expectation=report.expectation,
-        plan=book.number_of_steps(report.steps)
-        if report.steps
-        else book.number(execution, report.model, report.expectation),
+        plan=plan_of(execution, report, book),
         called_at=called_at(execution, report, places),
     )
+
+
+def plan_of(execution: Execution, report: Report, book: PlanBook) -> int | None:
+    """The number of the plan that shows whether a report is true."""
+    if report.steps:
+        return book.number_of_steps(report.steps)
+    if report.within is not None:
+        return book.number_within(execution, report.within)
+    return book.number(execution, report.model, report.expectation)
 
 
 def fix_of(report: Report, places: Places) -> Fix | None:

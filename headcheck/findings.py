@@ -47,11 +47,14 @@ class Expectation(NamedTuple):
     - ``trainable``: they require one although the script meant to freeze them;
     - ``not-in-optimizer``: they are in no parameter group of the optimizer;
     - ``none``: nothing that a run could show.
+
+    Where `line` is given, it must raise at that line of the script's own forward.
     """
 
     kind: Literal["raises", "device", "output", "no-grad", "frozen", "trainable", "not-in-optimizer", "none"] = "none"
     parameters: tuple[str, ...] = ()
     classes: int | None = None
+    line: int | None = None
 
 
 class Verdict(NamedTuple):

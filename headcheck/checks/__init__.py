@@ -21,7 +21,8 @@ class Report(NamedTuple):
     `fix` is a keyword of the call at `site` and the text to put in the place of it and its value; `steps` are a plan of
     their own (see `headcheck.plans`), for what goes wrong before there is a model. `order` says that the operation is
     wrong where it comes, not in itself: a function in another file that does it is right, and its call is to mend.
-    `of_any` says that it is wrong whichever model the script chooses.
+    `of_any` says that it is wrong whichever model the script chooses. `within` is a library's model: what is reported
+    shows where the script's network runs that holds it.
     """
 
     code: str
@@ -35,6 +36,7 @@ class Report(NamedTuple):
     steps: tuple[dict[str, Any], ...] = ()
     order: bool = False
     of_any: bool = False
+    within: Address | None = None
 
 
 Check: TypeAlias = Callable[[Execution], Iterator[Report]]

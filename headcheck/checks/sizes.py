@@ -99,7 +99,7 @@ def refused(execution: Execution) -> Iterator[Report]:
 
 def met(execution: Execution, event: events.Mismatched, site: object) -> Iterator[Report]:
     mismatch, given = event.mismatch, event.given
-    layer, expectation = layer_name(mismatch.kind), Expectation("raises")
+    layer, expectation = layer_name(mismatch.kind), Expectation("raises", line=execution.line(event.site))
     feeder = next((m for m in execution.models if m.ref.address in (given.maker, given.source)), None)
     here = f" ({execution.where(event.site)})" if site is not event.site else ""
     by = maker_words(execution, given).removeprefix(" of ")
@@ -108,12 +108,14 @@ def met(execution: Execution, event: events.Mismatched, site: object) -> Iterato
     if not by:
         return
     out = outputs_of(execution, Ref(event.module)) if event.module is not None else UNKNOWN
+    within = feeder.ref.address if feeder is not None else None
     if mismatch.reason != "size":
         wants, gets = ("a vector", "a feature map") if mismatch.reason == "map" else ("a feature map", "a vector")
         made = f" ({execution.where(site)})" if site is not event.site else ""
         message = f"{layer}{made} takes {wants}, but {by} feeds {gets} of {shape_words(mismatch.gets)} into it"
         help_ = "torch.flatten(x, 1) before it" if mismatch.reason == "map" else ""
-        yield Report("HC102", event.site, message, help_, expectation)  # it is what comes before that must change
+        # It is what comes before that must change.
+        yield Report("HC102", event.site, message, help_, expectation, within=within)
         return
     channels = mismatch.kind[-2:] in ("1d", "2d", "3d")
     got = mismatch.gets[0] if channels else mismatch.gets[-1]
@@ -121,7 +123,8 @@ def met(execution: Execution, event: events.Mismatched, site: object) -> Iterato
     maker = execution.module(Ref(given.maker)) if given.maker is not None else None
     own = maker is not None and maker.node is None and maker.build is None
     message = f"{layer} takes {mismatch.takes} {unit}, but {by} feeds {got} into it{here}"
-    yield Report("HC105" if own else "HC101", site, message, fitting(layer, got, out), expectation)
+    code = "HC105" if own else "HC101"
+    yield Report(code, site, message, fitting(layer, got, out), expectation, within=within)
 
 
 def wrong_picture(execution: Execution, event: events.Mismatched) -> Iterator[Report]:

@@ -56,6 +56,8 @@ def _model(observation: Observation) -> Ruling:
 
 
 def _raises(expectation: Expectation, observation: Observation) -> Ruling:
+    if observation.status == "raised" and expectation.line not in (None, observation.line):
+        return "inconclusive", f"line {observation.line} raises: {observation.error}"
     if observation.status == "raised":
         return "confirmed", observation.error
     return "refuted", f"forward and backward ran: {_summary(observation)}"
