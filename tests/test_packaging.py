@@ -65,7 +65,7 @@ def test_the_wheel_carries_rules_catalog_and_licence(wheel: Path) -> None:
     assert {Path(name).name for name in names if name.startswith("headcheck/rules/")} == rules
     assert {Path(name).name for name in names if name.startswith("headcheck/catalog/data/")} == data
     assert any(name.endswith("licenses/LICENSE") for name in names)
-    assert "headcheck/confirm/worker.py" in names
+    assert {"headcheck/confirm/worker/__main__.py", "headcheck/confirm/worker/program.py"} <= set(names)
     assert not [name for name in names if name.startswith(("tests/", "fixtures/"))]
 
 

@@ -26,7 +26,7 @@ from headcheck.confirm.observation import MalformedAnswer, Observation, lost, pa
 Plan: TypeAlias = Mapping[str, Any]
 Progress: TypeAlias = Callable[[int, int], None]
 
-WORKER = Path(__file__).with_name("worker.py").resolve()
+WORKER = Path(__file__).with_name("worker").resolve() / "__main__.py"
 VERSION = 1
 IMPORT_SECONDS = 60.0  # what the first answer may take on top, for importing torch from a cold disk
 MAX_LOSSES = 5  # workers lost before the run is given up: each costs the imports, and perhaps a whole time limit

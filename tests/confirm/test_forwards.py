@@ -41,7 +41,7 @@ def test_there_are_some_of_each_kind() -> None:
 def test_pytorch_shows_the_same(name: str, observations: dict[str, Observation]) -> None:
     import torch
 
-    from headcheck.confirm.worker import shapes_in
+    from headcheck.confirm.worker.passes import shapes_in
     from tests.torch_proof import without_weights
 
     names: dict[str, object] = {}

@@ -18,12 +18,13 @@ from headcheck.confirm.runner import confirm
 
 
 def in_worker(folder: Path, code: str) -> str:
-    """What `code` prints in an isolated interpreter that has loaded the worker as the module `worker`, in `folder`."""
+    """What `code` prints in an isolated interpreter that has the worker's `process` and `state`, in `folder`."""
     program = f"""
 import importlib.util, sys
-spec = importlib.util.spec_from_file_location("worker", {str(runner.WORKER)!r})
-worker = sys.modules["worker"] = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(worker)
+folder = {str(runner.WORKER.parent)!r}
+spec = importlib.util.spec_from_file_location("worker", folder + "/__init__.py", submodule_search_locations=[folder])
+sys.modules["worker"] = importlib.util.module_from_spec(spec)
+process, state = importlib.import_module("worker.process"), importlib.import_module("worker.state")
 {code}
 """
     command = [sys.executable, "-I", "-c", program]
@@ -33,10 +34,13 @@ spec.loader.exec_module(worker)
 @needs_torch
 def test_planted_modules_are_not_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mark = tmp_path / "imported"
-    for name in ("torch", "typing_extensions", "json", "sitecustomize", "usercustomize", "numpy"):
-        (tmp_path / f"{name}.py").write_text(f"open({str(mark)!r}, 'a').write({name!r})\nraise SystemExit\n")
-    shutil.copy(runner.WORKER, tmp_path / "worker.py")
-    monkeypatch.setattr(runner, "WORKER", tmp_path / "worker.py")  # they lie beside the worker itself
+    shutil.copytree(runner.WORKER.parent, tmp_path / "worker")
+    for name in ("torch", "typing_extensions", "json", "importlib", "sitecustomize", "usercustomize", "numpy", "state"):
+        for folder in (tmp_path, tmp_path / "worker"):  # beside the worker, and beside its own modules
+            planted = folder / f"{name}.py"
+            if not planted.exists():
+                planted.write_text(f"open({str(mark)!r}, 'a').write({name!r})\nraise SystemExit\n")
+    monkeypatch.setattr(runner, "WORKER", tmp_path / "worker" / "__main__.py")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setenv("PYTHONSTARTUP", str(tmp_path / "torch.py"))
     monkeypatch.chdir(tmp_path)
@@ -50,7 +54,7 @@ def test_sockets_are_refused(tmp_path: Path) -> None:
         tmp_path,
         """
 import os, socket, urllib.request
-worker.refuse_sockets()
+process.refuse_sockets()
 for attempt in (
     lambda: socket.socket(),
     lambda: socket.create_connection(("127.0.0.1", 9)),
@@ -60,7 +64,7 @@ for attempt in (
     try:
         attempt()
     except OSError as error:
-        print(bool(worker.NOT_THE_SCRIPT.search(str(error))))
+        print(bool(state.NOT_THE_SCRIPT.search(str(error))))
 print(os.environ["HF_HUB_OFFLINE"], os.environ["TORCH_HOME"] == os.environ["HF_HOME"] == os.getcwd())
 """,
     )

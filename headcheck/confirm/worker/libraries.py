@@ -1,0 +1,96 @@
+"""Models of the libraries, by their builders and without weights."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from .allowed import builder_function, parameters_of
+from .building import build, with_parameters_on_meta
+from .reading import field, keep, keywords_of, plain
+from .state import Refused, Run
+
+
+def op_build(run: Run, step: Any) -> None:
+    name = field(step, "builder", str)
+    keywords = {key: plain(value) for key, value in keywords_of(step).items()}
+    by_name = BY_NAME.get(name.split(".")[0])
+    if by_name is not None:
+        keep(run, step, build(run, by_name(name, keywords)))
+        return
+    function = builder_function(run, name)
+    for key in ("weights", "weights_backbone", "pretrained", "pretrained_backbone", "progress"):
+        keywords.pop(key, None)
+    accepted = parameters_of(function)
+    if step.get("weights") not in (None, False) and "num_classes" in keywords:
+        check_class_count(run, function, step["weights"], keywords)
+    keywords.update((key, None) for key in ("weights", "weights_backbone") if key in accepted)
+    if "quantize" in accepted:
+        keywords["quantize"] = False  # a quantized model cannot be trained; the float one has the same shape
+    if name.endswith((".googlenet", ".inception_v3")):
+        keywords["init_weights"] = False  # both say that it will take long, and it does
+    keep(run, step, build(run, lambda: function(**keywords)))
+
+
+def of_timm(name: str, keywords: dict[str, Any]) -> Callable[[], Any]:
+    """A model of timm by its name alone: no place in a folder or on the hub, and no weights."""
+    timm = installed("timm")
+    architecture = name.rpartition(".")[2]
+    if not name.startswith("timm.models.") or not timm.is_model(architecture):
+        raise Refused(f"this timm has no {architecture}")
+    tag = keywords.pop("pretrained_cfg", None)
+    if isinstance(tag, str) and tag.isidentifier():
+        architecture = f"{architecture}.{tag}"
+    for key in ("pretrained", "checkpoint_path", "cache_dir", "pretrained_cfg_overlay"):
+        keywords.pop(key, None)
+    return lambda: timm.create_model(architecture, pretrained=False, **keywords)
+
+
+def of_efficientnet(name: str, keywords: dict[str, Any]) -> Callable[[], Any]:
+    """A model of efficientnet_pytorch by its name, without weights."""
+    library = installed("efficientnet_pytorch")
+    known = {key: keywords[key] for key in ("num_classes", "in_channels") if key in keywords}
+    return lambda: library.EfficientNet.from_name(name.split(".", 1)[1], **known)
+
+
+def installed(library: str) -> Any:
+    """A library of models, imported when a plan asks for it."""
+    if importlib.util.find_spec(library) is None:
+        raise Refused(f"there is no {library} in {sys.executable}")
+    try:
+        return importlib.import_module(library)
+    except Exception as error:
+        raise Refused(f"{library} does not import in {sys.executable}: {error!r:.200}") from None
+
+
+BY_NAME = {"timm": of_timm, "efficientnet_pytorch": of_efficientnet}
+
+
+class Reached(Exception):
+    """The builder went as far as loading weights: it takes its arguments."""
+
+
+def check_class_count(run: Run, function: Any, weights: Any, keywords: dict[str, Any]) -> None:
+    """Let torchvision itself say if it takes a class count beside weights: the builder is run up to their loading."""
+    interface = importlib.import_module("torchvision.models._api")
+    if not hasattr(interface, "get_model_weights"):
+        return
+    known = interface.get_model_weights(function)
+    member = getattr(known, weights, None) if isinstance(weights, str) and weights.isidentifier() else None
+    if not isinstance(member, known):
+        member = known.DEFAULT
+    load = interface.WeightsEnum.get_state_dict
+
+    def reached(*_: Any, **__: Any) -> Any:
+        raise Reached
+
+    interface.WeightsEnum.get_state_dict = reached
+    try:
+        with_parameters_on_meta(run.torch, lambda: function(weights=member, **keywords))
+    except Reached:
+        pass
+    finally:
+        interface.WeightsEnum.get_state_dict = load

@@ -1,0 +1,111 @@
+"""The dummy forward and backward."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from .state import MAX_DEPTH, MAX_INPUT_ELEMENTS, MAX_INT, Refused, Run
+
+DEFAULT_INPUTS = {
+    "classification": [[2, 3, 224, 224]],
+    "segmentation": [[2, 3, 224, 224]],
+    "detection": [[2, 3, 128, 128]],
+    "video": [[2, 3, 16, 112, 112]],
+    "optical_flow": [[2, 3, 128, 128], [2, 3, 128, 128]],
+}
+DETECTION_SIZE = 128
+DETECTION_SAMPLES = 16
+
+
+def dummy_inputs(run: Run, plan: Any, root: Any) -> tuple[list[Any], Any]:
+    """Random tensors of the plan's input shapes, in the dtype of the model's first parameter, and their device."""
+    torch = run.torch
+    shapes = plan.get("input") or DEFAULT_INPUTS.get(plan.get("kind", "classification"))
+    if plan.get("kind") == "detection":
+        shapes = DEFAULT_INPUTS["detection"]
+    if not isinstance(shapes, list) or not all(isinstance(shape, list) and shape for shape in shapes):
+        raise Refused(f"input {shapes!r:.60}")
+    if not all(type(size) is int and 0 < size <= MAX_INT for shape in shapes for size in shape):
+        raise Refused(f"input {shapes!r:.60}")
+    if sum(math.prod(shape) for shape in shapes) > MAX_INPUT_ELEMENTS:
+        raise Refused(f"input {shapes!r:.60} is too big")
+    device = "cpu" if run.moves == {"cpu"} and run.device != "meta" else run.device
+    floats = (p.dtype for p in root.parameters() if p.is_floating_point())
+    dtype = next(floats, torch.float32)
+    if device == "meta":
+        return [torch.empty(shape, device="meta", dtype=dtype) for shape in shapes], device
+    return [torch.rand(shape).to(device=device, dtype=dtype) for shape in shapes], device
+
+
+def arguments_of(run: Run, plan: Any, root: Any) -> list[Any]:
+    """What the root is called with: tensors, or for detection a list of images and, in train mode, their targets."""
+    tensors, device = dummy_inputs(run, plan, root)
+    if plan.get("kind") != "detection":
+        return tensors
+    images = list(tensors[0])
+    make_detection_cheap(root)
+    return [images, [target(run, root, device) for _ in images]] if root.training else [images]
+
+
+def make_detection_cheap(root: Any) -> None:
+    """Keep a detection model from enlarging the dummy images to 800 pixels and from judging 512 boxes on each.
+
+    No size in the model depends on either, and they take ten times as long as all the rest.
+    """
+    transform: Any = getattr(root, "transform", None)
+    if getattr(transform, "fixed_size", None) is None and hasattr(transform, "min_size"):
+        transform.min_size = (DETECTION_SIZE,)
+        transform.max_size = DETECTION_SIZE
+    sampler: Any = getattr(getattr(root, "roi_heads", None), "fg_bg_sampler", None)
+    if hasattr(sampler, "batch_size_per_image"):
+        sampler.batch_size_per_image = DETECTION_SAMPLES
+
+
+def target(run: Run, root: Any, device: Any) -> dict[str, Any]:
+    """One box of class 1 with its mask and keypoints.
+
+    RetinaNet and FCOS count classes from 0, the others keep 0 for the background; a model with a single class must not
+    be asked for a second one.
+    """
+    torch, size = run.torch, DETECTION_SIZE
+    from_zero = type(root).__name__ in ("RetinaNet", "FCOS")
+    mask = torch.zeros((1, size, size), dtype=torch.uint8, device=device)
+    mask[:, 16:96, 16:96] = 1
+    predictor = getattr(getattr(root, "roi_heads", None), "keypoint_predictor", None)
+    points = getattr(getattr(predictor, "kps_score_lowres", None), "out_channels", 17)
+    return {
+        "boxes": torch.tensor([[16.0, 16.0, 96.0, 96.0]], device=device),
+        "labels": torch.tensor([0 if from_zero else 1], dtype=torch.int64, device=device),
+        "masks": mask,
+        "keypoints": torch.tensor([[50.0, 50.0, 1.0]], device=device).expand(1, points, 3).clone(),
+    }
+
+
+def tensors_in(torch: Any, output: Any, key: str = "", depth: int = 0) -> list[tuple[str, Any]]:
+    """Every tensor of an output by key: "" for a plain tensor, a name for dicts and named tuples, else a number."""
+    if isinstance(output, torch.Tensor):
+        return [(key, output)]
+    if isinstance(output, dict):
+        items = [(str(name), value) for name, value in output.items()]
+    elif isinstance(output, (list, tuple)):
+        names = getattr(output, "_fields", None) or range(len(output))
+        items = [(str(name), output[place]) for place, name in enumerate(names)]
+    else:
+        return []
+    if depth > MAX_DEPTH:
+        return []
+    prefix = key + "." if key else ""
+    return [pair for name, value in items for pair in tensors_in(torch, value, prefix + name, depth + 1)]
+
+
+def shapes_in(torch: Any, output: Any) -> list[Any]:
+    return [[key, list(tensor.shape)] for key, tensor in tensors_in(torch, output)]
+
+
+def backward(torch: Any, output: Any) -> None:
+    """Send a gradient back from every floating tensor of the output."""
+    tensors = [tensor for _, tensor in tensors_in(torch, output) if tensor.is_floating_point()]
+    if not tensors:
+        raise Refused("the output holds no tensor that a gradient could come from")
+    sum(tensor.float().square().mean() for tensor in tensors).backward()

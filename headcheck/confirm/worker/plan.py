@@ -1,0 +1,91 @@
+"""One plan: its steps, its passes, and what they showed."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from .passes import arguments_of, backward, shapes_in
+from .reading import module, named_parameter
+from .state import MAX_ERROR, MAX_STEPS, NOT_THE_SCRIPT, Libraries, Refused, Run
+from .steps import perform
+
+
+def answer_plan(libraries: Libraries, plan: Any, memory_bytes: int) -> dict[str, Any]:
+    """Run one plan; the answer says how far it came and what the model was like there."""
+    run = Run(libraries, memory_bytes)
+    answer: dict[str, Any] = {"id": plan.get("id"), "status": "ran", "device": run.device}
+    try:
+        if libraries.device_error is not None:
+            raise Refused(libraries.device_error)
+        run_steps(run, plan, answer)
+        root = module(run, plan.get("root"))
+        answer.update(at="forward", step=None, line=None)
+        run_passes(run, plan, root, answer)
+    except Exception as error:  # whatever the libraries raise is the answer
+        record(answer, error)
+        answer["line"] = answer.get("line") or run.line
+    if answer["status"] != "refused" and answer["at"] != "step":
+        describe(run, plan, module(run, plan.get("root")), answer)
+    answer["ignored"] = "accelerator" in run.moves and run.device in ("cpu", "meta")
+    return answer
+
+
+def run_steps(run: Run, plan: Any, answer: dict[str, Any]) -> None:
+    steps = plan.get("steps")
+    if not isinstance(steps, list) or len(steps) > MAX_STEPS:
+        raise Refused("the plan's steps")
+    for index, step in enumerate(steps):
+        line = step.get("line") if isinstance(step, dict) else None
+        answer.update(at="step", step=index, line=line)
+        perform(run, step)
+
+
+def run_passes(run: Run, plan: Any, root: Any, answer: dict[str, Any]) -> None:
+    """The forward and the backward pass. The model stays in the mode that the steps left it in (a new one trains)."""
+    if run.device != "cpu" and (run.device == "meta" or not run.moves):
+        root.to(run.device)
+    arguments = arguments_of(run, plan, root)
+    started = time.perf_counter()
+    output = root(*arguments)
+    answer["outputs"] = shapes_in(run.torch, output)
+    answer["at"] = "backward"
+    backward(run.torch, output)
+    if run.device.startswith("cuda"):
+        run.torch.cuda.synchronize()  # an error on the device shows up only here
+    answer["at"] = None
+    answer["milliseconds"] = round((time.perf_counter() - started) * 1000, 3)
+    if plan.get("eval"):
+        with run.torch.no_grad():
+            answer["eval_outputs"] = shapes_in(run.torch, root.eval()(*arguments[:1]))
+
+
+def record(answer: dict[str, Any], error: Exception) -> None:
+    """Write an error down in PyTorch's own words; one that is not the script's fault is a refusal."""
+    if isinstance(error, Refused):
+        answer.update(status="refused", error=str(error)[:MAX_ERROR])
+        return
+    text = " ".join(line.strip() for line in str(error).strip().splitlines() if line.strip())
+    described = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    ours = isinstance(error, (MemoryError, RecursionError)) or NOT_THE_SCRIPT.search(described)
+    answer.update(status="refused" if ours else "raised", error=described[:MAX_ERROR])
+
+
+def describe(run: Run, plan: Any, root: Any, answer: dict[str, Any]) -> None:
+    """Count the root's parameters and say which got a gradient, and what the plan's probes ask."""
+    torch = run.torch
+    parameters = [p for p in root.parameters() if not torch.nn.parameter.is_lazy(p)]
+    answer["total"] = sum(p.numel() for p in parameters)
+    answer["trainable"] = sum(p.numel() for p in parameters if p.requires_grad)
+    with_gradient = (name.split(".")[0] for name, p in root.named_parameters() if p.grad is not None)
+    answer["gradient"] = list(dict.fromkeys(with_gradient))
+    held = {id(p) for optimizer in run.optimizers for group in optimizer.param_groups for p in group["params"]}
+    states = {}
+    for name in (plan.get("probes") or {}).get("parameters") or []:
+        try:
+            p = named_parameter(root, name)
+        except Refused:
+            continue  # the judge sees that it is missing
+        in_optimizer = id(p) in held if run.optimizers else None
+        states[name] = {"requires_grad": p.requires_grad, "grad": p.grad is not None, "in_optimizer": in_optimizer}
+    answer["parameters"] = states
