@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import warnings
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,9 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from headcheck.live import stand_ins
-from headcheck.live.answers import Head, Problem, Verdict
+from headcheck.live.answers import ForwardFailed, Head, Problem, Verdict
 from headcheck.live.diagnosing import diagnose, frozen_without_effect, lies_about_size, stale_counts, unused_heads
-from headcheck.live.finding import Look, joined, look, part_at, prefixed, small, unwrapped
+from headcheck.live.finding import Look, joined, look, part_at, prefixed, small, unwrapped, words
 from headcheck.live.inputs import Call, is_detection, tensors
 from headcheck.live.replacing import per_class
 from headcheck.live.watching import Failure, uncompiled, watch
@@ -63,21 +64,24 @@ def confirm(
 
     The loss is the model's own if it has one, else cross-entropy of each output with made-up labels.
 
-    Raises NoExampleInput if no input is given and none can be chosen.
+    Raises NoExampleInput if no input is given and none can be chosen, and ForwardFailed if the model is on the meta
+    device and looks at values, which are not there.
     """
     inner, prefix = unwrapped(model)
     problems = [*_devices(inner, device), *frozen_without_effect(inner)]
     several = len(_places(inner)) > 1
     if several and not problems:
         problems += _scattered(inner)
-    found = look(inner, example_input) if not several else None
+    found = look(inner, example_input, num_classes) if not several else None
     step = _Step()
     notes: list[str] = []
     if found is not None:
+        _has_values(inner, found.failures.values(), found)
         optimizers = list(_optimizers(optimizer))
         elsewhere = any(problem.code == "HC403" for problem in problems)
         if not elsewhere:
             step = _train(inner, found, num_classes, optimizers)
+            _has_values(inner, [step.failure] if step.failure is not None else [], found)
             problems += _failed(inner, found, step)
         problems += _sizes(model, inner, found, num_classes)
         meant = _meant(inner, found, num_classes)
@@ -87,6 +91,17 @@ def confirm(
         problems += _kept(inner, step)
         notes += _notes(inner, found, step, optimizers)
     return _verdict(inner, prefix, problems, notes, found, step)
+
+
+def _has_values(model: nn.Module, failures: Iterable[Failure], found: Look) -> None:
+    """Raise ForwardFailed where a pass stopped because nothing has a value on the meta device: it says nothing."""
+    for failure in failures:
+        if any(p.is_meta for p in model.parameters()) and _asks_for_values(failure.error):
+            raise ForwardFailed(words(model, found)) from failure.error
+
+
+def _asks_for_values(error: Exception) -> bool:
+    return isinstance(error, NotImplementedError) or "meta" in str(error)
 
 
 # -- devices ---------------------------------------------------------------------------------------------------------
@@ -147,7 +162,7 @@ def _optimizers(optimizer: Any) -> Iterator[Any]:
     elif isinstance(optimizer, list | tuple):
         for item in optimizer:
             yield from _optimizers(item)
-    elif hasattr(optimizer, "param_groups"):
+    elif _is_optimizer(optimizer):
         yield (
             getattr(optimizer, "optimizer", optimizer)
             if type(optimizer).__name__ == "LightningOptimizer"
@@ -178,7 +193,10 @@ def _learn(model: nn.Module, step: _Step, loss: Tensor, optimizers: list[Any], m
     try:
         loss.backward()  # type: ignore[no-untyped-call]
     except RuntimeError as error:
-        step.error = f"the backward pass fails: {error}"
+        if loss.is_meta and _asks_for_values(error):
+            step.seen = None  # Nothing is known of gradients then.
+        else:
+            step.error = f"the backward pass fails: {error}"
         return
     # On meta nothing has a value.
     step.loss = None if loss.is_meta else float(loss.detach())
@@ -186,7 +204,8 @@ def _learn(model: nn.Module, step: _Step, loss: Tensor, optimizers: list[Any], m
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     for optimizer in optimizers:
         try:
-            _twin(optimizer, made).step(*_closure(optimizer, loss))
+            with _without_gradients(optimizer):
+                _twin(optimizer, made).step(*_closure(optimizer, loss))
         except Exception as error:  # An optimizer may fail in any way; what it says is the problem.
             step.error = f"the optimizer's step fails: {type(error).__name__}: {error}"
     if optimizers and not loss.is_meta:
@@ -248,8 +267,9 @@ def _cross_entropy(tensor: Tensor, axis: int) -> Tensor:
 def _twin(optimizer: Any, made: Mapping[int, Tensor]) -> Any:
     """Return an optimizer of the same class and settings, with copies of its state, that holds stand-ins."""
     twin = object.__new__(type(optimizer))
-    vars(twin).update(vars(optimizer))
-    vars(twin).pop("step", None)  # What a scheduler wrapped around it counts the steps of the original.
+    for name, value in vars(optimizer).items():
+        if name != "step":  # What a scheduler wrapped around it counts the steps of the original.
+            vars(twin)[name] = _twin(value, made) if _is_optimizer(value) else value  # one inside another, as in SAM
 
     def stand_in(tensor: Any) -> Any:
         if id(tensor) not in made:
@@ -263,6 +283,23 @@ def _twin(optimizer: Any, made: Mapping[int, Tensor]) -> Any:
     for key, value in optimizer.state.items():
         twin.state[stand_in(key)] = copy.deepcopy(value)
     return twin
+
+
+def _is_optimizer(value: object) -> bool:
+    return hasattr(value, "param_groups") and hasattr(value, "step")
+
+
+@contextlib.contextmanager
+def _without_gradients(optimizer: Any) -> Iterator[None]:
+    """Hide the gradients of what an optimizer holds: should a part of it reach the originals, it leaves them alone."""
+    held = {id(p): (p, p.grad) for group in optimizer.param_groups for p in group["params"]}
+    try:
+        for parameter, _ in held.values():
+            parameter.grad = None
+        yield
+    finally:
+        for parameter, gradient in held.values():
+            parameter.grad = gradient
 
 
 def _closure(optimizer: Any, loss: Tensor) -> tuple[Any, ...]:
@@ -298,7 +335,7 @@ def _without_labels(model: nn.Module, found: Look) -> Look:
     """What the model shows without labels, where it does not run with them."""
     if found.passes or "labels" not in found.call.keywords:
         return found
-    return look(model, {name: value for name, value in found.call.keywords.items() if name != "labels"})
+    return look(model, {name: value for name, value in found.call.keywords.items() if name != "labels"}, None)
 
 
 def _sizes(outer: nn.Module, model: nn.Module, found: Look, num_classes: int | None) -> Iterator[Problem]:
@@ -308,7 +345,8 @@ def _sizes(outer: nn.Module, model: nn.Module, found: Look, num_classes: int | N
         return
     if not found.heads:
         what = f"no layer makes scores of {num_classes} classes: the output is {_shapes(found)}"
-        yield from unused_heads(outer, found, num_classes) or [Problem("HC104", "", what)]
+        instead = f"model.reset_classifier({num_classes})" if hasattr(model, "reset_classifier") else ""
+        yield from unused_heads(outer, found, num_classes) or [Problem("HC104", "", what, instead)]
         return
     wrong = [head for head in found.heads if not _fits(model, head, num_classes)]
     main = [head for head in wrong if not head.auxiliary]
@@ -434,7 +472,7 @@ def _held(model: nn.Module, heads: list[Head], optimizers: list[Any]) -> Iterato
         if stale:
             sizes = ", ".join(str(tuple(p.shape)) for p in stale[:2])
             what = f"the optimizer does not have it but {len(stale)} tensors that are in the model no longer ({sizes})"
-            yield Problem("HC401", head.path, what, "make the optimizer after the new head is put in")
+            yield Problem("HC401", head.path, what, "make the optimizer last, after the new head is put in")
         else:
             what = (
                 f"the optimizer does not have {' and '.join(name.rpartition('.')[2] for name in missing)} of the head"

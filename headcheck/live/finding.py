@@ -60,17 +60,19 @@ def find_heads(model: nn.Module, example_input: object = None) -> tuple[Head, ..
     Raises NoExampleInput if none can be chosen, ForwardFailed if the model runs in neither mode.
     """
     inner, prefix = unwrapped(model)
-    found = look(inner, example_input)
+    found = look(inner, example_input, None)
     if not found.passes:
-        raise ForwardFailed(words(found)) from next(iter(found.failures.values())).error
+        raise ForwardFailed(words(inner, found)) from next(iter(found.failures.values())).error
     return tuple(prefixed(head, prefix) for head in found.heads)
 
 
-def words(found: Look) -> str:
+def words(model: nn.Module, found: Look) -> str:
     """Say how a model failed."""
     failure = next(iter(found.failures.values()))
     where = f"in {failure.path} ({type(failure.module).__name__})" if failure.path else "in its own forward"
-    return f"the model does not run on {found.call.origin}: {where}: {first_line(failure.error)}"
+    on_meta = any(tensor.is_meta for tensor in model.parameters())
+    numbers = "; it is on the meta device, where nothing has a value that it could look at" if on_meta else ""
+    return f"the model does not run on {found.call.origin}: {where}: {first_line(failure.error)}{numbers}"
 
 
 def first_line(error: Exception) -> str:
@@ -106,8 +108,10 @@ def joined(*parts: str) -> str:
     return ".".join(part for part in parts if part)
 
 
-def look(model: nn.Module, example_input: object) -> Look:
-    """Run `model` in both modes and find its heads. What it is called with must be right or chosen: see `find_heads`.
+def look(model: nn.Module, example_input: object, claim: int | None) -> Look:
+    """Run `model` in both modes and find its heads: see `find_heads`.
+
+    A layer of so many classes as the `claim` is a head even where an activation follows.
 
     If the model does not run, the look has no passes; NoExampleInput is raised only where that may be the fault of a
     guess.
@@ -118,7 +122,7 @@ def look(model: nn.Module, example_input: object) -> Look:
     looks = []
     for make in _makes(model):
         for call in calls:
-            found = _look(model, call, make)
+            found = _look(model, call, make, claim)
             if not found.failures:
                 return found
             looks.append(found)
@@ -131,7 +135,7 @@ def look(model: nn.Module, example_input: object) -> Look:
         return fault
     raise NoExampleInput(
         f"no input was found that the model runs on (tried {', '.join(found.call.origin for found in tried[:4])}"
-        f"{' …' if len(tried) > 4 else ''}); pass example_input=. The first: {words(tried[0])}"
+        f"{' …' if len(tried) > 4 else ''}); pass example_input=. The first: {words(model, tried[0])}"
     ) from next(iter(tried[0].failures.values())).error
 
 
@@ -151,7 +155,7 @@ def _makes(model: nn.Module) -> list[stand_ins.Make]:
     return [stand_ins.on_meta, stand_ins.sharing]
 
 
-def _look(model: nn.Module, call: Call, make: stand_ins.Make) -> Look:
+def _look(model: nn.Module, call: Call, make: stand_ins.Make, claim: int | None) -> Look:
     passes: dict[bool, Observation] = {}
     failures: dict[bool, Failure] = {}
     found: dict[bool, list[_Found]] = {}
@@ -163,7 +167,7 @@ def _look(model: nn.Module, call: Call, make: stand_ins.Make) -> Look:
             with stand_ins.gradients(), stand_ins.stand_ins(model, make), uncompiled(model), small(model):
                 seen = watch(model, _prepared(model, call, learns), train)
                 if not isinstance(seen, Failure):
-                    found[train] = list(_heads(model, seen, call, train))
+                    found[train] = list(_heads(model, seen, call, train, claim))
                     passes[train] = seen
                     failures.pop(train, None)
                     break
@@ -208,7 +212,7 @@ _SMALL: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-def _heads(model: nn.Module, seen: Observation, call: Call, train: bool) -> Iterator[_Found]:
+def _heads(model: nn.Module, seen: Observation, call: Call, train: bool, claim: int | None) -> Iterator[_Found]:
     """Yield the heads that one pass shows."""
     if getattr(model, "num_classes", None) == 0:
         return  # timm's way to say that there is none
@@ -227,7 +231,8 @@ def _heads(model: nn.Module, seen: Observation, call: Call, train: bool) -> Iter
             weights = [parameters[name] for name in layer.weights]
             path = _owner(model, weights, owners, seen)
             weight = max(weights, key=lambda item: (item.dim(), item.numel()))
-            claimed = _claimed(model, path, _sizes(model, path, tuple(weight.shape), tensor)[1])
+            size = _sizes(model, path, tuple(weight.shape), tensor)[1]
+            claimed = size == claim or _claimed(model, path, size)
             if losses or layer.direct or claimed:
                 candidates.append((layer, path, weight, claimed))
         if not losses and _is_stream(candidates):
@@ -288,7 +293,9 @@ def part_at(model: nn.Module, path: str) -> nn.Module | None:
 def _sizes(model: nn.Module, path: str, weight: tuple[int, ...], output: Tensor | tuple[int, ...]) -> tuple[int, int]:
     """Return how many features a layer takes and gives, by its weight."""
     module = part_at(model, path)
-    module = getattr(module, "base_layer", module)
+    inside = getattr(module, "base_layer", None)
+    if isinstance(inside, nn.Module) and isinstance(getattr(inside, "weight", None), Tensor):
+        module, weight = inside, tuple(inside.weight.shape)  # type: ignore[arg-type]
     if isinstance(module, nn.ConvTranspose1d | nn.ConvTranspose2d | nn.ConvTranspose3d):
         return weight[0], weight[1] * module.groups
     if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d):

@@ -162,7 +162,11 @@ def _token_numbers(model: nn.Module, config: Any) -> Tensor:
     # Without a token for padding a classifier refuses several samples, for it could not tell where each ends.
     samples = _BATCH if getattr(config, "pad_token_id", None) is not None else 1
     device = next(model.parameters()).device
-    return torch.full((samples, _TOKENS), 5, dtype=torch.long, device=device)
+    numbers = torch.full((samples, _TOKENS), 5, dtype=torch.long, device=device)
+    end = getattr(config, "eos_token_id", None)
+    if type(end) is int and 0 <= end < getattr(config, "vocab_size", 0):
+        numbers[:, -1] = end  # BART and its kin classify by what they make of it.
+    return numbers
 
 
 def _pixels(model: nn.Module, config: Any) -> Tensor:
@@ -173,7 +177,15 @@ def _pixels(model: nn.Module, config: Any) -> Tensor:
 
 
 def _waves(model: nn.Module, config: Any) -> Tensor:
-    value: Tensor = _images(model, (16_000,), "").arguments[0]
+    bins, length = getattr(config, "num_mel_bins", None), getattr(config, "max_length", None)
+    shape = (length, bins) if type(bins) is type(length) is int else (16_000,)  # a spectrogram, or the wave itself
+    value: Tensor = _images(model, shape, "").arguments[0]
+    return value
+
+
+def _spectra(model: nn.Module, config: Any) -> Tensor:
+    shape = (getattr(config, "num_mel_bins", 80), 2 * getattr(config, "max_source_positions", 1500))
+    value: Tensor = _images(model, shape, "").arguments[0]
     return value
 
 
@@ -181,6 +193,7 @@ _BY_NAME: Mapping[str, Callable[[nn.Module, Any], Tensor]] = {
     "input_ids": _token_numbers,
     "pixel_values": _pixels,
     "input_values": _waves,
+    "input_features": _spectra,
 }
 
 

@@ -163,7 +163,7 @@ WRONG: dict[str, Case] = {
     "misspelt": (misspelt, [("HC303", "stem.0.weight", "and 3 others has", "parameter.requires_grad = False")]),
     "stale optimizer": (
         stale,
-        [("HC401", "fc", "2 tensors that are in the model no longer", "make the optimizer after")],
+        [("HC401", "fc", "2 tensors that are in the model no longer", "make the optimizer last")],
     ),
     "optimizer": (partial, [("HC402", "fc", "weight and bias", "model.fc.parameters()")]),
     "hidden": (lambda: with_optimizer(Hidden()), [("HC402", "heads[0]", "plain list", "nn.ModuleList")]),
@@ -269,6 +269,7 @@ RIGHT: dict[str, Callable[[], Any]] = {
     "no optimizer": net,
     "eval mode": lambda: net().eval(),
     "probabilities": probabilities,
+    "an activation at the end": lambda: net(nn.Sequential(nn.Linear(6, 4), nn.ReLU())),
     "half precision": lambda: {"model": net().bfloat16(), "example_input": IMAGES.bfloat16()},
     "meta": lambda: with_optimizer(net().to("meta")),
     "data parallel": lambda: with_optimizer(nn.DataParallel(net())),
@@ -376,6 +377,50 @@ def test_everything_is_as_it_was(train: bool, kind: Any) -> None:
     # And a training that goes on does what it would have done.
     model(IMAGES).sum().backward()
     optimizer.step()
+
+
+class Around(torch.optim.Optimizer):
+    """An optimizer around another one, as in sharpness-aware minimisation."""
+
+    def __init__(self, parameters: Any) -> None:
+        super().__init__(parameters, {"rho": 0.05})
+        self.base = torch.optim.SGD(self.param_groups, lr=0.1)
+        self.param_groups = self.base.param_groups
+
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        self.base.step()
+
+
+def test_an_optimizer_around_another_one() -> None:
+    model = net()
+    optimizer = Around(model.parameters())
+    model(IMAGES).sum().backward()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    gradients = [p.grad for p in model.parameters()]
+    verdict = headcheck.confirm(model, num_classes=CLASSES, example_input=IMAGES, optimizer=optimizer)
+    assert verdict.ok and {"fc.weight", "stem.0.weight"} <= set(verdict.changed)
+    assert same(before, dict(model.state_dict()))
+    assert all(p.grad is gradient for p, gradient in zip(model.parameters(), gradients, strict=True))
+
+
+@pytest.mark.parametrize("compiled", ["outside", "inside", "in place"])
+def test_compiled_models_are_not_compiled_for_it(compiled: str) -> None:
+    model: Any = net()
+    if compiled == "outside":
+        model = torch.compile(model)
+    elif compiled == "inside":
+        model.stem = torch.compile(model.stem)
+    else:
+        model.compile()
+    verdict = headcheck.confirm(model, num_classes=CLASSES, example_input=IMAGES)
+    assert verdict.ok
+    assert [head.path for head in verdict.heads] == ["_orig_mod.fc" if compiled == "outside" else "fc"]
+
+
+def test_a_headless_model() -> None:
+    verdict = headcheck.confirm(net(nn.Identity()), num_classes=CLASSES, example_input=IMAGES)
+    assert [(problem.code, problem.where) for problem in verdict.problems] == [("HC104", "")]
+    assert "no layer makes scores of 4 classes: the output is (N, 6)" in str(verdict)
 
 
 def test_a_graph_that_waits_for_its_backward_pass_is_not_disturbed() -> None:

@@ -17,7 +17,7 @@ import headcheck  # noqa: E402
 from headcheck.catalog import timm as timm_catalog  # noqa: E402
 from headcheck.catalog.entry import Entry  # noqa: E402
 from headcheck.catalog.models import find  # noqa: E402
-from headcheck.live.answers import NoExampleInput, NoHead  # noqa: E402
+from headcheck.live.answers import ForwardFailed, NoExampleInput, NoHead  # noqa: E402
 from headcheck.tracing.build import on_meta  # noqa: E402
 from headcheck.tracing.torchvision_models import Builder  # noqa: E402
 
@@ -157,3 +157,95 @@ def test_torchvision_models_whose_head_was_taken_out(name: str) -> None:
     paths = [head.path for head in headcheck.find_heads(model)]
     # Of VGG's three layers one is left, behind which comes an activation: no scores.
     assert paths == []
+
+
+#: Classes whose inputs differ, with their configuration and what makes them small.
+_WIDTH = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48}
+TRANSFORMERS: list[tuple[str, str, dict[str, Any], str]] = [
+    ("BertForSequenceClassification", "BertConfig", _WIDTH, "classifier"),
+    ("BertForTokenClassification", "BertConfig", _WIDTH, "classifier"),
+    ("RobertaForSequenceClassification", "RobertaConfig", _WIDTH, "classifier.out_proj"),
+    ("LlamaForSequenceClassification", "LlamaConfig", _WIDTH, "score"),
+    (
+        "BartForSequenceClassification",
+        "BartConfig",
+        {"d_model": 32, "encoder_layers": 1, "decoder_layers": 1},
+        "classification_head.out_proj",
+    ),
+    ("ViTForImageClassification", "ViTConfig", _WIDTH, "classifier"),
+    (
+        "WhisperForAudioClassification",
+        "WhisperConfig",
+        {"d_model": 32, "encoder_layers": 1, "encoder_attention_heads": 2},
+        "classifier",
+    ),
+    ("ASTForAudioClassification", "ASTConfig", _WIDTH, "classifier.dense"),
+]
+
+
+@pytest.mark.parametrize(("name", "config", "settings", "path"), TRANSFORMERS, ids=[row[0] for row in TRANSFORMERS])
+def test_a_transformers_model(name: str, config: str, settings: dict[str, Any], path: str) -> None:
+    transformers = pytest.importorskip("transformers")
+    model = getattr(transformers, name)(getattr(transformers, config)(**settings))
+    before = model.config.num_labels
+    (head,) = headcheck.find_heads(model)
+    assert (head.path, head.out_features) == (path, before)
+    assert headcheck.replace_head(model, CLASSES, freeze=True).counts[-1] == "config.num_labels"
+    assert getattr(model, "num_labels", CLASSES) == model.config.num_labels == len(model.config.id2label) == CLASSES
+    confirmed(model)
+
+
+def test_a_transformers_model_whose_count_is_stale() -> None:
+    transformers = pytest.importorskip("transformers")
+    model = transformers.BertForSequenceClassification(transformers.BertConfig(**_WIDTH))
+    model.classifier = nn.Linear(32, CLASSES)
+    batch = {"input_ids": torch.ones(2, 8, dtype=torch.long), "labels": torch.tensor([0, 6])}
+    (problem,) = headcheck.confirm(model, num_classes=CLASSES, example_input=batch).problems
+    assert (problem.code, problem.where, problem.instead) == ("HC111", "classifier", f"model.num_labels = {CLASSES}")
+
+
+def test_a_detection_model_whose_count_is_stale() -> None:
+    model = torchvision.models.get_model("retinanet_resnet50_fpn", weights=None, weights_backbone=None)
+    model.head.classification_head.cls_logits = nn.Conv2d(256, 9 * CLASSES, 3, padding=1)
+    (problem,) = headcheck.confirm(model, num_classes=CLASSES).problems
+    assert problem.code == "HC111" and problem.instead == f"model.head.classification_head.num_classes = {CLASSES}"
+
+
+def test_adapters() -> None:
+    peft, transformers = pytest.importorskip("peft"), pytest.importorskip("transformers")
+
+    def adapted(**settings: Any) -> Any:
+        model = transformers.BertForSequenceClassification(transformers.BertConfig(**_WIDTH))
+        return peft.get_peft_model(model, peft.LoraConfig(target_modules=["query"], **settings))
+
+    kept = adapted(modules_to_save=["classifier"])
+    done = headcheck.replace_head(kept, CLASSES)
+    assert [head.path for head in done.heads] == ["base_model.model.classifier.modules_to_save.default"]
+    confirmed(kept)
+    frozen = adapted()
+    (problem,) = headcheck.confirm(frozen, num_classes=2).problems
+    assert problem.code == "HC309" and 'modules_to_save=["classifier"]' in problem.instead
+    wrapped = peft.get_peft_model(
+        transformers.BertForSequenceClassification(transformers.BertConfig(**_WIDTH)),
+        peft.LoraConfig(target_modules=["classifier"]),
+    )
+    (head,) = headcheck.find_heads(wrapped)
+    assert (head.path, head.in_features, head.out_features) == ("base_model.model.classifier", 32, 2)
+    assert headcheck.confirm(wrapped, num_classes=2).ok
+    assert "modules_to_save" in headcheck.replace_head(wrapped, CLASSES).notes[0]
+    confirmed(wrapped)
+
+
+class ByValue(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(3, CLASSES)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.fc(x * (1 if float(x.sum()) > 0 else 2))
+
+
+def test_a_model_on_meta_that_looks_at_values() -> None:
+    for ask in (headcheck.find_heads, headcheck.confirm):
+        with pytest.raises(ForwardFailed, match="where nothing has a value"):
+            ask(ByValue().to("meta"), example_input=torch.zeros(2, 3))
