@@ -159,14 +159,14 @@ def inner(key: Symbol) -> tuple[Value, ...] | None:
 
 def text_method(key: Symbol) -> tuple[Value, str, tuple[Value, ...]] | None:
     """(text, method, arguments) if an unknown is what a method of a text answered: ``arch.lower()``."""
-    from headcheck.semantics.methods import TEXT_METHODS
-
     made = key.key
     if not isinstance(made, tuple) or made[0] != "call" or type(made[1]) is not Symbol:
         return None
     function = made[1].key
     if not isinstance(function, tuple) or function[0] != "attribute" or len(function) != 3:
         return None
+    from headcheck.semantics.methods import TEXT_METHODS
+
     return (function[1], function[2], made[2:]) if function[2] in TEXT_METHODS else None
 
 
@@ -404,7 +404,7 @@ def disagrees(state: State, test: Value, wanted: bool) -> bool:
     Two names that the script does not relate may still be one, as what a checkpoint was saved under and an argument.
     """
     leaf = leaf_of(test) if is_chosen(state) else None
-    if leaf is None:
+    if leaf is None or leaf is test:  # an unknown that nothing is asked of
         return False
     others = chosen_beside(state, leaf)
     if all(evaluate(test, leaf, name) in (wanted, UNKNOWN) for name in others):
