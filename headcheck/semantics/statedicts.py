@@ -9,8 +9,9 @@ have no part in a new head. Anything else a script loads (its own checkpoints) i
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from headcheck import catalog, events
 from headcheck.catalog.entry import Node
@@ -116,6 +117,30 @@ def from_url(call: CallSite) -> Value:
     return made(call, of_builder(builder, "") if builder is not None else None)
 
 
+@effect("torch.load")
+def from_file(call: CallSite) -> Value:
+    """A file by the name under which the library's weights are downloaded, which ends in a part of their hash."""
+    found = WEIGHTS_FILE.fullmatch(file_name(call.argument(0, "f")))
+    builder = catalog.model_builder(found["builder"]) if found is not None else None
+    return made(call, of_builder(builder, "") if builder is not None else None)
+
+
+WEIGHTS_FILE = re.compile(r"(?P<builder>\w+?)(_coco|_google|_rwightman)?-[0-9a-f]{8}\.pth")
+
+
+def file_name(path: Value) -> str:
+    """The last part of a path, "" where it is not known; the folder need not be."""
+    if isinstance(path, str):
+        return re.split(r"[\\/]", path)[-1]
+    key: Any = path.key if type(path) is Symbol else None
+    if not isinstance(key, tuple) or not isinstance(key[-1], str):
+        return ""
+    joined = key[:2] in (("call", Library("os.path.join")), ("binary", "Divide"))
+    if joined or (key[0] == "format" and "/" in key[-1]):
+        return file_name(key[-1])
+    return ""
+
+
 HOME = "download.pytorch.org/models/"
 
 
@@ -126,9 +151,12 @@ def builder_of_url(url: Value) -> str | None:
     if not isinstance(url, str) or HOME not in url:
         return None
     path = url.partition(HOME)[2]
-    if "/" in path:
-        return None
-    stem = path.rpartition("-")[0].replace(".", "_")
+    return None if "/" in path else builder_of_file(path)
+
+
+def builder_of_file(name: str) -> str | None:
+    """The builder whose weights lie in a file of the library, by its name."""
+    stem = name.rpartition("-")[0].replace(".", "_")
     while stem:
         builder = catalog.model_builder(stem)
         if builder is not None:

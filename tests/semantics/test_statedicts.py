@@ -125,3 +125,23 @@ def test_the_names_and_shapes_of_every_builders_weights_are_those_of_its_model()
         with torch.device("meta"):
             model = torchvision.models.get_model(builder, **keywords)
         assert dict(content.shapes) == {name: tuple(p.shape) for name, p in model.named_parameters()}
+
+
+@pytest.mark.parametrize(
+    "path, expected",
+    [
+        ("'./resnet18-5c106cde.pth'", ["HC405"]),
+        (r"'C:\\weights\\resnet18-f37072fd.pth'", ["HC405"]),
+        ("os.path.join(args.folder, 'resnet18-f37072fd.pth')", ["HC405"]),
+        ("f'{args.folder}/resnet18-f37072fd.pth'", ["HC405"]),
+        ("Path(args.folder) / 'resnet18-f37072fd.pth'", ["HC405"]),
+        ("f'{args.kind}18-f37072fd.pth'", []),
+        ("'resnet18_best-f37072fd.pth'", []),
+        ("'resnet18-flowers.pth'", []),
+        ("'resnet18-f37072fd.pth' + args.suffix", []),
+        ("args.path", []),
+    ],
+)
+def test_files_that_go_by_the_librarys_names(path: str, expected: list[str]) -> None:
+    script = f"import os\nfrom pathlib import Path\nmodel.load_state_dict(torch.load({path}, map_location='cpu'))"
+    assert codes(script) == expected
