@@ -213,6 +213,15 @@ class StateUpdated(NamedTuple):
     shapes: Mapping[str, tuple[int, ...] | None]
 
 
+class Saved(NamedTuple):
+    """State dicts were written to a file: (key, what it holds, None where that is not known) of each entry of a dict;
+    the key is None where a state dict is all that was written."""
+
+    site: Site
+    path: Any
+    parts: tuple[tuple[Any, Any], ...]
+
+
 class Called(NamedTuple):
     """A module's forward ran, or another `method` that runs a part of it (timm's ``forward_features``)."""
 
@@ -336,8 +345,8 @@ class UnknownName(NamedTuple):
 
 Event: TypeAlias = (
     "Built | Created | Taken | Copied | ChildSet | ChildDeleted | FieldSet | Missing | Flagged | FlagMissed"
-    " | Mismatched | LossTaken | Backward | TopTaken | StateTaken | StateChanged | StateUpdated | Uncalled | Adapted"
-    " | Trained | Computed | NameTested | Moved | Ambient | Entered | Returned | Skipped"
+    " | Mismatched | LossTaken | Backward | TopTaken | StateTaken | StateChanged | StateUpdated | Saved"
+    " | Uncalled | Adapted | Trained | Computed | NameTested | Moved | Ambient | Entered | Returned | Skipped"
     " | ModeSet | Optimized | Loaded | Overwritten | Called | OutputRead | Unresolved | Escaped | UnknownName"
 )
 
@@ -357,6 +366,7 @@ SOFT: frozenset[type] = frozenset(
         Skipped,
         StateTaken,
         StateChanged,
+        Saved,
         Escaped,
         Called,
         OutputRead,

@@ -117,9 +117,39 @@ def from_url(call: CallSite) -> Value:
     return made(call, of_builder(builder, "") if builder is not None else None)
 
 
+@effect("torch.save")
+def save(call: CallSite) -> Value:
+    """A state dict, alone or in a dict, that may be loaded again."""
+    given, path = call.argument(0, "obj"), call.argument(1, "f")
+    alone, thing = content(call.state, given), call.state.object(given)
+    parts: tuple[tuple[Value, Content | None], ...] = ((None, alone),)
+    if alone is None and type(thing) is Dictionary and thing.items and thing.view is None:
+        parts = tuple((key, content(call.state, value)) for key, value in thing.items)
+    if is_path(path) and any(held is not None for _, held in parts):
+        call.state.log(events.Saved(call.site, path, parts))
+    return unknown(call)
+
+
+def is_path(value: Value) -> bool:
+    return isinstance(value, str) or type(value) is Symbol
+
+
+def saved(call: CallSite, path: Value) -> Value | None:
+    """What the script itself wrote to a file, if it always wrote the same there."""
+    found = [e for e in events_of(call.state) if type(e) is events.Saved and e.path == path] if is_path(path) else []
+    if not found or any(event.parts != found[0].parts for event in found):
+        return None
+    held = {key: made(call, part) for key, part in found[0].parts}
+    return held[None] if None in held else call.state.allocate(Dictionary(tuple(held.items())), call.site)
+
+
 @effect("torch.load")
 def from_file(call: CallSite) -> Value:
-    """A file by the name under which the library's weights are downloaded, which ends in a part of their hash."""
+    """What the script saved there, or what lies in a file by the name under which the library's weights are downloaded:
+    it ends in a part of their hash."""
+    own = saved(call, call.argument(0, "f"))
+    if own is not None:
+        return own
     found = WEIGHTS_FILE.fullmatch(file_name(call.argument(0, "f")))
     builder = catalog.model_builder(found["builder"]) if found is not None else None
     return made(call, of_builder(builder, "") if builder is not None else None)

@@ -145,3 +145,43 @@ def test_the_names_and_shapes_of_every_builders_weights_are_those_of_its_model()
 def test_files_that_go_by_the_librarys_names(path: str, expected: list[str]) -> None:
     script = f"import os\nfrom pathlib import Path\nmodel.load_state_dict(torch.load({path}, map_location='cpu'))"
     assert codes(script) == expected
+
+
+TRAINED = """
+net = models.resnet18(weights="DEFAULT")
+net.fc = nn.Linear(512, 6)
+"""
+
+
+@pytest.mark.parametrize(
+    "script, expected",
+    [
+        ("torch.save(net.state_dict(), 'a.pth')\nmodels.resnet18().load_state_dict(torch.load('a.pth'))", ["HC405"]),
+        (
+            "torch.save({'model': net.state_dict(), 'epoch': 3}, args.out)\n"
+            "kept = torch.load(args.out)\nprint(kept['epoch'] + 1)\n"
+            "models.resnet18(num_classes=7).load_state_dict(kept['model'])",
+            ["HC405"],
+        ),
+        (
+            "if args.best:\n    torch.save(net.state_dict(), 'a.pth')\n"
+            "models.resnet18(num_classes=6).load_state_dict(torch.load('a.pth'))",
+            [],
+        ),
+        ("models.resnet18().load_state_dict(torch.load('a.pth'))\ntorch.save(net.state_dict(), 'a.pth')", []),
+        (
+            "torch.save(net.state_dict(), 'a.pth')\ntorch.save(models.resnet18().state_dict(), 'a.pth')\n"
+            "models.resnet18().load_state_dict(torch.load('a.pth'))",
+            [],
+        ),
+        ("torch.save(net.state_dict(), 'a.pth')\nmodels.resnet18().load_state_dict(torch.load('b.pth'))", []),
+        ("torch.save(net, 'a.pth')\nmodels.resnet18().load_state_dict(torch.load('a.pth'))", []),
+        (
+            "torch.save(net.state_dict(), 'a.pth')\nnet.fc = nn.Linear(512, 7)\nkept = torch.load('a.pth')\n"
+            "models.resnet18(num_classes=6).load_state_dict(kept)",
+            [],
+        ),
+    ],
+)
+def test_what_the_script_saved_is_what_it_loads(script: str, expected: list[str]) -> None:
+    assert codes(script, TRAINED) == expected
