@@ -164,7 +164,7 @@ def _reading_arguments(parser: ArgumentParser) -> None:
     running.add_argument("--confirm", action="store_const", const=True, help="do (default: if torch is there)")
     running.add_argument("--no-confirm", action="store_const", const=False, dest="confirm", help="do not")
     running.add_argument("--python", metavar="PATH", help="the Python that has torch")
-    running.add_argument("--device", help="auto or cpu")
+    running.add_argument("--device", help="auto, cpu, cuda, cuda:1, mps, or meta (simulated: no memory, any devices)")
     files = parser.add_argument_group("files")
     files.add_argument("--exclude", metavar="GLOBS", type=_split, action="extend", help="in place of the usual folders")
     files.add_argument("--extend-exclude", metavar="GLOBS", type=_split, action="extend", help="leave these out too")

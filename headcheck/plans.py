@@ -2,7 +2,7 @@
 
 The worker (`headcheck.confirm.worker`) runs a plan without a line of the script. A number that the script leaves open
 (its number of classes) is stood in for. What cannot be told is left out, and the plan says what (`left_out`): then it
-can confirm a finding but neither refute one nor call a model clean.
+can confirm a finding but neither refute one nor call a model clean. `built` is where the script builds the model.
 """
 
 from __future__ import annotations
@@ -72,6 +72,7 @@ def only_steps(steps: Iterable[dict[str, Any]]) -> Plan:
         "input": None,
         "kind": "classification",
         "left_out": "what the script does with the model",
+        "built": "",
         "probes": {"parameters": []},
     }
 
@@ -108,6 +109,7 @@ class _Writer:
             "input": self.inputs(),
             "kind": self.model.entry.task,
             "left_out": self.left_out[0] if self.left_out else "",
+            "built": self.execution.where(self.model.built.site),
             "probes": {"parameters": list(probes)},
         }
 

@@ -46,8 +46,8 @@ DEFAULT_EXCLUDES: Final = (
     "venv",
 )
 
-_DEVICES: Final = ("auto", "cpu")
-_LATER_DEVICES: Final = r"cuda(:\d+)?|mps|meta"
+_DEVICES: Final = ("auto", "cpu", "cuda", "cuda:0", "mps", "meta")
+_DEVICE: Final = r"auto|cpu|cuda(:\d+)?|mps|meta"
 _UNREADABLE: Final = "HC901"
 
 
@@ -176,10 +176,8 @@ def _confirm(value: object, where: str) -> Confirm:
 
 
 def _device(value: object, where: str) -> str:
-    if isinstance(value, str) and value in _DEVICES:
+    if isinstance(value, str) and re.fullmatch(_DEVICE, value):
         return value
-    if isinstance(value, str) and re.fullmatch(_LATER_DEVICES, value):
-        raise UsageError(f"{where}: the device {value} is not supported yet; there are {', '.join(_DEVICES)}")
     raise UsageError(f"{where}: unknown device {value!r}; there are {', '.join(_DEVICES)}")
 
 

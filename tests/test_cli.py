@@ -82,7 +82,7 @@ def test_every_command_has_help(command, capsys):
         (["a.py", "--output-format", "xml"], "xml"),
         (["a.py", "--fail-on", "never"], "never"),
         (["a.py", "--select", "HC999"], "no rule has the code or prefix HC999"),
-        (["a.py", "--device", "cuda"], "--device: the device cuda is not supported yet"),
+        (["a.py", "--device", "tpu"], "--device: unknown device 'tpu'; there are auto, cpu, cuda"),
         (["a.py", "--output-file", "no/such/folder/x"], "--output-file: no/such/folder/x"),
         (["rule", "HC999"], "no rule HC999"),
         (["rule", "hc10"], "the nearest: HC1"),

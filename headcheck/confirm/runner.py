@@ -128,7 +128,7 @@ def _equal_plans(plans: Sequence[Plan]) -> list[list[Plan]]:
     """The plans in groups that differ in nothing but their ids and the lines of the script they come from."""
     groups: dict[str, list[Plan]] = {}
     for plan in plans:
-        what = {key: value for key, value in plan.items() if key not in ("id", "left_out")}
+        what = {key: value for key, value in plan.items() if key not in ("id", "left_out", "built")}
         groups.setdefault(json.dumps(_without_lines(what), sort_keys=True), []).append(plan)
     return list(groups.values())
 

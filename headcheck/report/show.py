@@ -93,7 +93,7 @@ def shape(sizes: tuple[int | None, ...] | None) -> str:
 
 def _verdict(verdict: Verdict, colour: bool) -> list[str]:
     """What came of running it; what the script's own reading said already is not said again."""
-    device = harmless(verdict.device)
+    device = words.device(verdict.device)
     if verdict.status != "clean":
         return [f"  {paint(f'not shown on {device}', 'yellow', colour)}: {words.one_line(verdict)}"]
     outputs = [f"{harmless(key)} {shape(sizes)}".strip() for key, sizes in verdict.output_shapes]

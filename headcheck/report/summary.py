@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # as typing's, without importing typing
 if TYPE_CHECKING:
-    from headcheck.findings import Finding, Run
+    from headcheck.findings import FileResult, Finding, Run
 
 SEVERITIES = {"error": "error", "warning": "warning", "info": "remark"}
 
@@ -12,6 +12,11 @@ SEVERITIES = {"error": "error", "warning": "warning", "info": "remark"}
 def number(count: int, word: str) -> str:
     """``1 file``, ``2 files``."""
     return f"{count:,} {word}" + ("" if count == 1 else "s")
+
+
+def device_name(device: str) -> str:
+    """A device as people are told of it: on meta nothing is computed."""
+    return "meta (simulated)" if device == "meta" else device
 
 
 def passed(files: int, models: int = 0, clean: int = 0, device: str = "") -> str:
@@ -45,7 +50,7 @@ def _counts(finding: Finding) -> bool:
 def _found(findings: list[Finding], files: int) -> str:
     by_severity = [(sum(each.severity == severity for each in findings), word) for severity, word in SEVERITIES.items()]
     confirmed = [each.verdict for each in findings if each.verdict is not None and each.verdict.status == "confirmed"]
-    proof = f" ({len(confirmed):,} confirmed on {confirmed[0].device})" if confirmed else ""
+    proof = f" ({len(confirmed):,} confirmed on {device_name(confirmed[0].device)})" if confirmed else ""
     return f"Found {', '.join(number(*each) for each in by_severity if each[0])} in {number(files, 'file')}{proof}."
 
 
@@ -61,9 +66,16 @@ def _models(run: Run) -> tuple[int, int, str]:
         return sum(result.statistics.models for result in run.files), 0, ""
     for result in run.files:
         faulty = {each.plan for each in result.findings if _counts(each) and each.severity != "info"} - {None}
+        places = {_built(result, plan) for plan in faulty} - {""}
         for model in result.models:
             place = (model.filename, model.cell, model.location)
             clean = model.verdict is not None and model.verdict.status == "clean" and model.plan not in faulty
+            clean = clean and _built(result, model.plan) not in places
             by_place[place] = clean and by_place.get(place, True)
             device = device or (model.verdict.device if model.verdict is not None else "")
-    return len(by_place), sum(by_place.values()), device
+    return len(by_place), sum(by_place.values()), device_name(device)
+
+
+def _built(result: FileResult, plan: int | None) -> str:
+    """Where the model of a plan is built: several plans may be of one model, alone and in the script's network."""
+    return str(result.plans[plan]["built"]) if plan is not None and plan < len(result.plans) else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from headcheck.findings import FileResult, Finding, Verdict
+from headcheck.report import summary
 from headcheck.report.colour import harmless
 
 STYLES: Final = {"error": "bold red", "warning": "bold yellow", "info": "bold blue"}
@@ -44,7 +45,14 @@ def verdict(finding: Finding) -> str:
     """What running the model said of a finding, in one line; "" where there was nothing to be said."""
     if finding.verdict is None or finding.expectation.kind == "none":
         return ""
-    return VERDICTS[finding.verdict.status].format(device=finding.verdict.device, detail=one_line(finding.verdict))
+    return VERDICTS[finding.verdict.status].format(
+        device=device(finding.verdict.device), detail=one_line(finding.verdict)
+    )
+
+
+def device(name: str) -> str:
+    """A device as people are told of it."""
+    return harmless(summary.device_name(name))
 
 
 def one_line(verdict: Verdict) -> str:

@@ -25,10 +25,10 @@ def plans_of(name: str) -> list[dict[str, object]]:
     return [dict(result.plans[model.plan]) for model in result.models if model.plan is not None]
 
 
-@pytest.fixture(scope="module")
-def observations() -> dict[str, Observation]:
+@pytest.fixture(scope="module", params=["cpu", "meta"])
+def observations(request: pytest.FixtureRequest) -> dict[str, Observation]:
     plans = [{**plans_of(name)[0], "id": number} for number, name in enumerate(RUNNABLE)]
-    seen = runner.confirm(plans, python=sys.executable, device="cpu").observations
+    seen = runner.confirm(plans, python=sys.executable, device=request.param).observations
     return {name: seen[number] for number, name in enumerate(RUNNABLE)}
 
 

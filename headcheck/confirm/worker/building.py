@@ -23,7 +23,9 @@ def build(run: Run, make: Callable[[], Any]) -> Any:
     if not isinstance(built, run.torch.nn.Module):
         raise Refused(f"it gives a {type(built).__name__}, not a module")
     claim_memory(run, (p for p in built.parameters() if not hasattr(p, "_headcheck_claimed")))
-    if run.device != "meta":
+    if run.simulates:
+        built.to("meta")  # its buffers; the parameters are there
+    else:
         give_memory(run.torch, built)
     for parameter in built.parameters():  # those of modules made earlier, that were put into this one, count once
         parameter._headcheck_claimed = True
@@ -57,7 +59,7 @@ def claim_memory(run: Run, parameters: Iterable[Any]) -> None:
     """Refuse what would not fit the budget: every parameter will have a gradient of its own size."""
     lazy = run.torch.nn.parameter.is_lazy
     run.parameter_bytes += sum(p.numel() * p.element_size() for p in parameters if not lazy(p))
-    if 2 * run.parameter_bytes > run.memory_bytes:
+    if not run.simulates and 2 * run.parameter_bytes > run.memory_bytes:
         need, budget = 2 * run.parameter_bytes / 2**30, run.memory_bytes / 2**30
         raise Refused(f"parameters and gradients need {need:.1f} GiB, over the memory budget of {budget:.1f} GiB")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from . import simulated
 from .state import MAX_DEPTH, MAX_INPUT_ELEMENTS, MAX_INT, Refused, Run
 
 DEFAULT_INPUTS = {
@@ -30,11 +31,12 @@ def dummy_inputs(run: Run, plan: Any, root: Any) -> tuple[list[Any], Any]:
         raise Refused(f"input {shapes!r:.60}")
     if sum(math.prod(shape) for shape in shapes) > MAX_INPUT_ELEMENTS:
         raise Refused(f"input {shapes!r:.60} is too big")
-    device = "cpu" if run.moves == {"cpu"} and run.device != "meta" else run.device
+    device = "cpu" if run.moves == {"cpu"} else run.device
     floats = (p.dtype for p in root.parameters() if p.is_floating_point())
     dtype = next(floats, torch.float32)
-    if device == "meta":
-        return [torch.empty(shape, device="meta", dtype=dtype) for shape in shapes], device
+    if run.simulates:
+        where = simulated.ACCELERATOR if run.moved_last == "accelerator" else simulated.CPU
+        return [simulated.put(torch.empty(shape, dtype=dtype, device="meta"), where) for shape in shapes], "meta"
     return [torch.rand(shape).to(device=device, dtype=dtype) for shape in shapes], device
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from typing import Any
 
+from . import simulated
 from .passes import arguments_of, backward, shapes_in
 from .reading import module, named_parameter
 from .state import MAX_ERROR, MAX_STEPS, NOT_THE_SCRIPT, Libraries, Refused, Run
@@ -18,16 +20,17 @@ def answer_plan(libraries: Libraries, plan: Any, memory_bytes: int) -> dict[str,
     try:
         if libraries.device_error is not None:
             raise Refused(libraries.device_error)
-        run_steps(run, plan, answer)
-        root = module(run, plan.get("root"))
-        answer.update(at="forward", step=None, line=None)
-        run_passes(run, plan, root, answer)
+        with simulated.devices(run.torch) if run.simulates else contextlib.nullcontext():
+            run_steps(run, plan, answer)
+            root = module(run, plan.get("root"))
+            answer.update(at="forward", step=None, line=None)
+            run_passes(run, plan, root, answer)
     except Exception as error:  # whatever the libraries raise is the answer
         record(answer, error)
         answer["line"] = answer.get("line") or run.line
     if answer["status"] != "refused" and answer["at"] != "step":
         describe(run, plan, module(run, plan.get("root")), answer)
-    answer["ignored"] = "accelerator" in run.moves and run.device in ("cpu", "meta")
+    answer["ignored"] = "accelerator" in run.moves and run.device == "cpu"
     return answer
 
 
@@ -43,7 +46,7 @@ def run_steps(run: Run, plan: Any, answer: dict[str, Any]) -> None:
 
 def run_passes(run: Run, plan: Any, root: Any, answer: dict[str, Any]) -> None:
     """The forward and the backward pass. The model stays in the mode that the steps left it in (a new one trains)."""
-    if run.device != "cpu" and (run.device == "meta" or not run.moves):
+    if run.device != "cpu" and not run.simulates and not run.moves:
         root.to(run.device)
     arguments = arguments_of(run, plan, root)
     started = time.perf_counter()
@@ -66,6 +69,7 @@ def record(answer: dict[str, Any], error: Exception) -> None:
         answer.update(status="refused", error=str(error)[:MAX_ERROR])
         return
     text = " ".join(line.strip() for line in str(error).strip().splitlines() if line.strip())
+    text = simulated.as_on_cpu(text)
     described = f"{type(error).__name__}: {text}" if text else type(error).__name__
     ours = isinstance(error, (MemoryError, RecursionError)) or NOT_THE_SCRIPT.search(described)
     answer.update(status="refused" if ours else "raised", error=described[:MAX_ERROR])

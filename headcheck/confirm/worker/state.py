@@ -42,8 +42,11 @@ class Libraries:
 
 @dataclasses.dataclass
 class Run:
-    """What one plan has made so far. `moves` are the kinds of device that its steps moved modules to, `line` is where
-    the script has the step of a forward that runs."""
+    """What one plan has made so far.
+
+    `moves` are the kinds of device that its steps moved modules to, `moved_last` is the last one; `line` is where the
+    script has the step of a forward that runs.
+    """
 
     libraries: Libraries
     memory_bytes: int
@@ -51,11 +54,17 @@ class Run:
     parameter_bytes: int = 0
     optimizers: list[Any] = dataclasses.field(default_factory=list)
     moves: set[str] = dataclasses.field(default_factory=set)
+    moved_last: str = ""
     line: Any = None
 
     @property
     def torch(self) -> Any:
         return self.libraries.torch
+
+    @property
+    def simulates(self) -> bool:
+        """Whether there is no memory behind the tensors, and devices are only said to be there."""
+        return self.device == "meta"
 
     @property
     def device(self) -> str:

@@ -7,6 +7,7 @@ import types
 from collections.abc import Callable
 from typing import Any
 
+from . import simulated
 from .allowed import layer_class, optimizer_class, resolve
 from .building import build, claim_memory
 from .libraries import op_build
@@ -135,11 +136,15 @@ def op_move(run: Run, step: Any) -> None:
     if dtype is not None:
         if dtype not in DTYPES:
             raise Refused(f"dtype {dtype!r:.60}")
-        moved.to(getattr(run.torch, dtype))
+        convert = simulated.convert if run.simulates else type(moved).to
+        convert(moved, getattr(run.torch, dtype))
     if device is not None:
         kind = "cpu" if field(step, "device", str) == "cpu" else "accelerator"
         run.moves.add(kind)
-        if run.device not in ("cpu", "meta"):
+        run.moved_last = kind
+        if run.simulates:
+            simulated.move(moved, simulated.CPU if kind == "cpu" else simulated.ACCELERATOR)
+        elif run.device != "cpu":
             moved.to("cpu" if kind == "cpu" else run.device)
 
 

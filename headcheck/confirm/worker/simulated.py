@@ -1,0 +1,147 @@
+"""Devices that are not there: every tensor is on meta, which holds no numbers, and says where it would be.
+
+A tensor without a word of its own is on the CPU. Each call of torch is looked at: tensors that would be on two devices
+are refused as PyTorch refuses them, and what comes out is where the arguments are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+from typing import Any
+
+CPU, ACCELERATOR = "cpu", "cuda:0"
+PLACE = "_headcheck_place"
+#: Calls that read or write a tensor wherever the others are.
+FREE = frozenset(
+    "__get__ __getitem__ __hash__ __len__ __repr__ __set__ __setitem__ backward copy_ dim is_complex is_floating_point"
+    " numel register_hook requires_grad_ size stride".split()
+)
+FACTORIES = frozenset("arange empty full linspace ones rand randint randn tensor zeros".split())
+SAME_DTYPE = frozenset(["conv1d", "conv2d", "conv3d", "linear", "matmul", "mm"])
+
+
+def place(tensor: Any) -> str:
+    """Where a tensor would be."""
+    return str(getattr(tensor, PLACE, CPU))
+
+
+def put(tensor: Any, where: str) -> Any:
+    """Say where a tensor would be; gives the tensor."""
+    setattr(tensor, PLACE, where)
+    return tensor
+
+
+def move(module: Any, where: str) -> None:
+    """Move a module's parameters and buffers, which stay the same objects."""
+    for tensor in (*module.parameters(), *module.buffers()):
+        put(tensor, where)
+
+
+def convert(module: Any, dtype: Any) -> None:
+    """Give a module another dtype; its buffers become new tensors, which are where the old ones were."""
+    places = {name: place(buffer) for name, buffer in module.named_buffers()}
+    module.to(dtype)
+    for name, buffer in module.named_buffers():
+        put(buffer, places[name])
+
+
+@contextlib.contextmanager
+def devices(torch: Any) -> Iterator[None]:
+    """Within this, tensors are made on meta, and where they would be is looked at in each call."""
+    from torch.overrides import TorchFunctionMode
+
+    device_of = torch.Tensor.device.__get__
+
+    class Places(TorchFunctionMode):
+        def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            kwargs = dict(kwargs or {})
+            name = getattr(function, "__name__", "")
+            if function in (torch.Tensor.to, torch.Tensor.cuda, torch.Tensor.cpu):
+                return moved(torch, name, args[0], args[1:], kwargs)
+            if function == device_of and isinstance(args[0], torch.Tensor):
+                return torch.device(place(args[0]))
+            if name in FACTORIES or kwargs.get("device") is not None:
+                wanted = kwargs.pop("device", None)
+                return stamped(torch, function(*args, **kwargs, device="meta"), named(torch, wanted), ())
+            given = list(tensors_in(torch, (args, kwargs)))
+            if name not in FREE:
+                refuse(name, given)
+            answer = function(*args, **kwargs)
+            if given and name not in ("__get__", "__set__"):
+                first = next((tensor for tensor in given if tensor.dim() > 0), given[0])
+                stamped(torch, answer, place(first), given)
+            return answer
+
+    with torch.device("meta"), Places():
+        yield
+
+
+def named(torch: Any, device: Any) -> str:
+    """The place of a device by name; meta itself is what the script's default device is here."""
+    kind = torch.device(device).type if device is not None else CPU
+    return CPU if kind in ("cpu", "meta") else ACCELERATOR
+
+
+def moved(torch: Any, how: str, tensor: Any, arguments: Any, kwargs: Any) -> Any:
+    """What ``tensor.to(…)``, ``cuda()`` or ``cpu()`` answers."""
+    where, dtype = (CPU if how == "cpu" else ACCELERATOR), None
+    if how == "to":
+        if arguments and isinstance(arguments[0], torch.Tensor):
+            where, dtype = place(arguments[0]), arguments[0].dtype
+        else:
+            known = {key: kwargs[key] for key in ("device", "dtype") if key in kwargs}
+            device, dtype, *_ = torch._C._nn._parse_to(*arguments, **known)
+            where = named(torch, device) if device is not None else place(tensor)
+    changed = torch.Tensor.type(tensor, dtype) if dtype not in (None, tensor.dtype) else tensor
+    if changed is tensor and where == place(tensor):
+        return tensor
+    return put(changed.clone() if changed is tensor else changed, where)
+
+
+def refuse(name: str, given: list[Any]) -> None:
+    """Raise what PyTorch raises for tensors on two devices, or of two dtypes, in one call."""
+    places = {place(tensor) for tensor in given if tensor.dim() > 0} or {place(tensor) for tensor in given}
+    if len(places) > 1:
+        both = " and ".join(sorted(places, reverse=True))
+        raise RuntimeError(f"Expected all tensors to be on the same device, but found at least two devices, {both}!")
+    dtypes = [tensor.dtype for tensor in given[:2] if tensor.is_floating_point()]
+    if name in SAME_DTYPE and len(set(dtypes)) > 1:
+        first, second = (str(dtype).replace("torch.", "") for dtype in dtypes)
+        raise RuntimeError(f"mat1 and mat2 must have the same dtype, but got {first} and {second}")
+
+
+def tensors_in(torch: Any, value: Any) -> Iterator[Any]:
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from tensors_in(torch, inner)
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            yield from tensors_in(torch, inner)
+
+
+def stamped(torch: Any, answer: Any, where: str, given: Any) -> Any:
+    """Say where the tensors of an answer would be, those that were given left out."""
+    for tensor in tensors_in(torch, answer):
+        if not any(tensor is one for one in given):
+            put(tensor, where)
+    return answer
+
+
+#: Errors that meta words otherwise than the CPU does.
+WORDINGS = (
+    (
+        re.compile(r"a and b must have same reduction dim, but got \[(\d+), (\d+)\] X \[(\d+), (\d+)\]\.?"),
+        r"mat1 and mat2 shapes cannot be multiplied (\1x\2 and \3x\4)",
+    ),
+)
+
+
+def as_on_cpu(text: str) -> str:
+    """An error of meta in the words of the CPU."""
+    for pattern, words in WORDINGS:
+        text = pattern.sub(words, text)
+    return text
