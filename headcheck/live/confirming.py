@@ -17,7 +17,7 @@ from torch.nn import functional
 from headcheck.live import stand_ins
 from headcheck.live.answers import ForwardFailed, Head, Problem, Verdict
 from headcheck.live.diagnosing import diagnose, frozen_without_effect, lies_about_size, stale_counts, unused_heads
-from headcheck.live.finding import Look, joined, look, part_at, prefixed, small, unwrapped, words
+from headcheck.live.finding import Look, asks_for_values, joined, look, part_at, prefixed, small, unwrapped, words
 from headcheck.live.inputs import Call, is_detection, tensors
 from headcheck.live.replacing import per_class
 from headcheck.live.watching import Failure, uncompiled, watch
@@ -96,12 +96,8 @@ def confirm(
 def _has_values(model: nn.Module, failures: Iterable[Failure], found: Look) -> None:
     """Raise ForwardFailed where a pass stopped because nothing has a value on the meta device: it says nothing."""
     for failure in failures:
-        if any(p.is_meta for p in model.parameters()) and _asks_for_values(failure.error):
+        if any(p.is_meta for p in model.parameters()) and asks_for_values(failure.error):
             raise ForwardFailed(words(model, found)) from failure.error
-
-
-def _asks_for_values(error: Exception) -> bool:
-    return isinstance(error, NotImplementedError) or "meta" in str(error)
 
 
 # -- devices ---------------------------------------------------------------------------------------------------------
@@ -174,6 +170,7 @@ def _optimizers(optimizer: Any) -> Iterator[Any]:
 
 def _train(model: nn.Module, found: Look, num_classes: int | None, optimizers: list[Any]) -> _Step:
     step = _Step()
+    before = dict(model.named_parameters())
     copies = stand_ins.stand_ins(model, stand_ins.copied)
     with stand_ins.gradients(), copies as made, uncompiled(model), small(model), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -185,15 +182,22 @@ def _train(model: nn.Module, found: Look, num_classes: int | None, optimizers: l
         step.statistics = _moved(model)
         loss = _loss(seen, found, num_classes)
         if loss is not None and loss.requires_grad:
-            _learn(model, step, loss, optimizers, made)
+            _learn(model, step, loss, optimizers, made, before)
     return step
 
 
-def _learn(model: nn.Module, step: _Step, loss: Tensor, optimizers: list[Any], made: Mapping[int, Tensor]) -> None:
+def _learn(
+    model: nn.Module,
+    step: _Step,
+    loss: Tensor,
+    optimizers: list[Any],
+    made: Mapping[int, Tensor],
+    before: Mapping[str, nn.Parameter],
+) -> None:
     try:
         loss.backward()  # type: ignore[no-untyped-call]
     except RuntimeError as error:
-        if loss.is_meta and _asks_for_values(error):
+        if loss.is_meta and asks_for_values(error):
             step.seen = None  # Nothing is known of gradients then.
         else:
             step.error = f"the backward pass fails: {error}"
@@ -201,7 +205,6 @@ def _learn(model: nn.Module, step: _Step, loss: Tensor, optimizers: list[Any], m
     # On meta nothing has a value.
     step.loss = None if loss.is_meta else float(loss.detach())
     step.gradient = {name for name, p in model.named_parameters() if p.grad is not None}
-    before = {name: p.detach().clone() for name, p in model.named_parameters()}
     for optimizer in optimizers:
         try:
             with _without_gradients(optimizer):

@@ -22,6 +22,8 @@ from headcheck.tracing.observe import Observation
 COUNTS = ("num_classes", "num_labels", "n_classes", "num_columns")
 #: Names of losses of detection models that depend on the classes. ("loss_mask", "loss_keypoint", "loss_classifier")
 _CLASS_LOSSES = ("classif", "mask", "keypoint")
+#: How many guesses are tried with numbers and not on the meta device, where they cost nothing.
+_REAL = 3
 #: Images of detection models are made smaller, so that a pass does not take seconds.
 _SIDE = 128
 
@@ -126,17 +128,29 @@ def look(model: nn.Module, example_input: object, claim: int | None) -> Look:
             if not found.failures:
                 return found
             looks.append(found)
+        if not any(asks_for_values(failure.error) for found in looks for failure in found.failures.values()):
+            calls = calls[:1]  # What fails without values fails with them; once, for PyTorch's own words.
+        calls = calls[:_REAL]
     half = next((found for found in looks if found.passes), None)  # in one mode only
     if half is not None:
         return half
-    tried = looks[-len(calls) :]
-    fault = tried[0] if calls[0].certain else _same_failure(tried)
+    # The last ones are the real ones, with PyTorch's own words.
+    first = next(found for found in reversed(looks) if found.call is looks[0].call)
+    tried = [first, *(found for found in looks if found.call is not first.call)]
+    if first.call.certain:
+        return first
+    fault = _same_failure(tried)
     if fault is not None:
         return fault
     raise NoExampleInput(
         f"no input was found that the model runs on (tried {', '.join(found.call.origin for found in tried[:4])}"
         f"{' …' if len(tried) > 4 else ''}); pass example_input=. The first: {words(model, tried[0])}"
     ) from next(iter(tried[0].failures.values())).error
+
+
+def asks_for_values(error: Exception) -> bool:
+    """Whether a pass on the meta device stopped because nothing has a value there."""
+    return isinstance(error, NotImplementedError) or "meta" in str(error)
 
 
 def _same_failure(tried: Sequence[Look]) -> Look | None:
@@ -168,6 +182,7 @@ def _look(model: nn.Module, call: Call, make: stand_ins.Make, claim: int | None)
                 seen = watch(model, _prepared(model, call, learns), train)
                 if not isinstance(seen, Failure):
                     found[train] = list(_heads(model, seen, call, train, claim))
+                    seen.answer = {key: tensor.detach() for key, tensor in seen.answer.items()}
                     passes[train] = seen
                     failures.pop(train, None)
                     break

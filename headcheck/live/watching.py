@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -32,7 +33,8 @@ def watch(model: nn.Module, call: Call, train: bool | None) -> Observation | Fai
 
     def enter(path: str):  # type: ignore[no-untyped-def]
         def hook(module: nn.Module, arguments: tuple[object, ...], keywords: dict[str, object]) -> None:
-            entered.append((path, module, tuple(tensors([list(arguments), keywords]))))
+            reached = tuple(tensor.detach() for tensor in tensors([list(arguments), keywords]))
+            entered.append((path, module, reached))
 
         return hook
 
@@ -50,6 +52,8 @@ def watch(model: nn.Module, call: Call, train: bool | None) -> Observation | Fai
         return observe(model, call.arguments, train, call.keywords, names=False)
     except Exception as error:  # A forward pass may fail in any way at all; what it was is kept.
         path, module, arrived = entered[-1] if entered else ("", model, ())
+        # The frames that it came through hold every feature map on the way.
+        traceback.clear_frames(error.__traceback__)
         first = not any(parameter.dim() > 1 for item in left for parameter in item.parameters(recurse=False))
         return Failure(path, module, arrived, first, error)
     finally:

@@ -383,3 +383,17 @@ def test_the_model_is_as_it_was_after_it_failed() -> None:
     assert same(state(model), before)
     with torch.inference_mode():
         assert headcheck.find_heads(Net())[0].path == "head"
+
+
+def test_a_failure_keeps_no_feature_maps() -> None:
+    """A model that fails at every size is tried with numbers once, and what failed holds nothing of the way there."""
+    model = Net(nn.Linear(9, 5))
+    passes = []
+    model.stem.register_forward_hook(lambda module, arguments, answer: passes.append(arguments[0].device.type))
+    with pytest.raises(ForwardFailed) as raised:
+        headcheck.find_heads(model)
+    assert passes.count("cpu") <= 4 < passes.count("meta")
+    frames = raised.value.__cause__.__traceback__  # type: ignore[union-attr]
+    while frames is not None:
+        assert not any(isinstance(value, Tensor) for value in frames.tb_frame.f_locals.values())
+        frames = frames.tb_next
