@@ -95,7 +95,8 @@ class Flagged(NamedTuple):
 class FlagMissed(NamedTuple):
     """Something that was meant to set ``requires_grad`` and does not, or of which it is not known what it set.
 
-    `receiver` is module, parameter, list, call, uncalled, comparison, loss or read; unknown: it may be any parameter.
+    `receiver` is module, parameter, list, call, uncalled, comparison, loss or read; tensor: it is none of a model's
+    parameters; unknown: it may be any parameter.
     """
 
     site: Site

@@ -37,7 +37,7 @@ def loss_grad_forced(execution: Execution) -> Iterator[Report]:
 @check("HC302")
 def backward_from_nothing(execution: Execution) -> Iterator[Report]:
     """A backward pass from a loss of an output that was computed without gradients."""
-    if any(event.receiver == "loss" for event in execution.of(events.FlagMissed)):  # HC308's
+    if any(event.receiver in ("loss", "tensor") for event in execution.of(events.FlagMissed)):  # or HC308's
         return
     for event in execution.of(events.Backward):
         taken = next((loss for loss in execution.of(events.LossTaken) if gradients.lost(loss, event.of)), None)

@@ -424,6 +424,8 @@ def set_attribute(machine: Machine, state: State, of: Value, name: str, value: V
             state.log(events.FlagMissed(site, "data", of.receiver.owner, name, value, of.receiver.path))
         elif called:
             state.log(events.FlagMissed(site, "call" if kind is Parameters else "uncalled", of, name, value))
+    elif kind is Tensor and name == "requires_grad":
+        state.log(events.FlagMissed(site, "tensor", of, name, value))
     elif kind is Symbol:
         if name == "data":
             state.log(events.Overwritten(site, None))

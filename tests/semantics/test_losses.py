@@ -60,6 +60,10 @@ WRONG = {
         "nn.BCEWithLogitsLoss()(model_of(1)(images).sigmoid().squeeze(1), labels.float())",
         "HC107",
     ),
+    "an output that was detached": (
+        "loss = F.cross_entropy(model_of(3)(images).detach(), labels)\nloss.backward()",
+        "HC302",
+    ),
     "one logit": ("nn.CrossEntropyLoss()(model_of(1)(images), torch.tensor([0, 0]))", "HC107"),
     "column against row": ("nn.BCEWithLogitsLoss()(model_of(1)(images), labels.float())", "HC109"),
     "two outputs against one label": (
@@ -107,6 +111,16 @@ RIGHT = {
         "conv = nn.Conv2d(3, 1, 1)\nfor x, y in loader:\n    nn.BCEWithLogitsLoss()(conv(images), y.unsqueeze(1))"
     ),
     "rows made a batch": "for x, y in loader:\n    nn.BCELoss()(model_of(2)(x).sigmoid(), y.unsqueeze(0))",
+    "features that are to have a gradient of their own": (
+        "m = model_of(3).requires_grad_(False)\nhead, m.fc = m.fc, nn.Identity()\n"
+        "with torch.no_grad():\n    features = m(images)\nfeatures.requires_grad = True\n"
+        "loss = F.cross_entropy(head(features), labels)\nloss.backward()"
+    ),
+    "the same by a method": (
+        "m = model_of(3).requires_grad_(False)\nhead, m.fc = m.fc, nn.Identity()\n"
+        "with torch.no_grad():\n    features = m(images)\nfeatures = features.clone().requires_grad_()\n"
+        "loss = F.cross_entropy(head(features), labels)\nloss.backward()"
+    ),
     "flattened": "nn.BCEWithLogitsLoss()(model_of(1)(images).view(-1), labels.float())",
     "multilabel": "nn.BCEWithLogitsLoss()(model_of(3)(images), torch.zeros(2, 3))",
     "class probabilities": "nn.CrossEntropyLoss()(model_of(3)(images), torch.full((2, 3), 1 / 3))",
