@@ -600,14 +600,14 @@ class Execution:
                     yield model, place[1], event
 
     def own_heads(self) -> Iterator[OwnHead]:
-        """The layers that networks of the script have beside a library model or its parts, and run."""
+        """The layers that networks of the script have beside a library model or its parts."""
         for address, network in self.state.heap.items():
             if type(network) is not Module or network.cls is None or not self.only_its_own_forward(network):
                 continue
             held = [(name, value, False) for name, value in network.children.items()]
             held += [(name, value, True) for name, kept in network.values.items() for value in self._kept_in(kept)]
             for name, value, hidden in held:
-                if self.module(value) is not None and self.is_head_of_its_own(value) and self.runs(value):
+                if self.module(value) is not None and self.is_head_of_its_own(value):
                     yield OwnHead(Ref(address), name, value, hidden)
 
     def _kept_in(self, value: Value) -> Iterator[Value]:

@@ -80,11 +80,10 @@ def optimizer_misses_own_head(execution: Execution) -> Iterator[Report]:
             continue
         if not all(execution.trainable(parameter) for _, parameter in listing.items):
             continue
-        if execution.rewritten(head.part) or any(
-            other.escaped(head.part.address) or other.optimized(head.part) is not False
-            for other in execution.family
-            if head.part.address in other.state.heap and any(True for _ in other.optimizers())
-        ):
+        if not execution.runs(head.part) or execution.rewritten(head.part):
+            continue
+        others = [other for other in execution.family if head.part.address in other.state.heap]
+        if any(other.escaped(head.part.address) or other.optimized(head.part) is not False for other in others):
             continue
         network, made = execution.module(head.network), execution.where(execution.site_of(head.part))
         assert network is not None and network.cls is not None
