@@ -148,3 +148,23 @@ def test_a_model_of_efficientnet_pytorch(name: str) -> None:
     (head,) = entry.heads
     layer = model.get_submodule(head.path)
     assert (layer.in_features, layer.out_features) == (head.in_features, head.out_features)
+
+
+@pytest.mark.parametrize("kind", ["bert", "distilbert", "electra", "vit"])
+def test_what_a_model_of_transformers_without_a_head_answers(kind: str) -> None:
+    library = pytest.importorskip("transformers")
+    usual = library.AutoConfig.for_model(kind)
+    small = {"num_hidden_layers": 1, "n_layers": 1, "intermediate_size": 16, "hidden_dim": 16, "vocab_size": 64}
+    config = library.AutoConfig.for_model(kind, **{name: n for name, n in small.items() if hasattr(usual, name)})
+    model = library.AutoModel.from_config(config).eval()
+    pictures = model.main_input_name == "pixel_values"
+    with torch.no_grad():
+        answer = model(torch.zeros(2, 3, 224, 224) if pictures else torch.ones(2, 5, dtype=torch.long))
+    known = transformers.base(kind, config.hidden_size)
+    assert known is not None and known.kind == type(model).__name__
+    assert known.names == tuple(sorted(type(answer).__dataclass_fields__))
+    assert [name for name, _ in known.answers] == [name for name, part in answer.items() if part is not None]
+    for name, shape in known.answers:
+        assert len(shape) == answer[name].dim()
+        assert all(size in (None, real) for size, real in zip(shape, answer[name].shape, strict=True))
+        assert config.hidden_size in shape
