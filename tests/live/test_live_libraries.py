@@ -211,6 +211,18 @@ def test_a_detection_model_whose_count_is_stale() -> None:
     assert problem.code == "HC111" and problem.instead == f"model.head.classification_head.num_classes = {CLASSES}"
 
 
+def test_squeezenet_whose_count_is_stale() -> None:
+    """Its scores go through an activation, as features do, and its forward does not look at the count."""
+    model = torchvision.models.squeezenet1_1(weights=None)
+    model.classifier[1] = nn.Conv2d(512, 3, 1)
+    assert [(head.path, head.out_features) for head in headcheck.find_heads(model)] == [("classifier.1", 3)]
+    headcheck.replace_head(model, CLASSES)
+    assert headcheck.confirm(model, num_classes=CLASSES).ok
+    model.classifier[1] = nn.Linear(512, CLASSES)
+    (problem,) = headcheck.confirm(model, num_classes=CLASSES).problems
+    assert (problem.code, problem.where) == ("HC102", "classifier.1")
+
+
 def test_adapters() -> None:
     peft, transformers = pytest.importorskip("peft"), pytest.importorskip("transformers")
 
