@@ -204,6 +204,11 @@ def test_a_transformers_model_whose_count_is_stale() -> None:
     assert (problem.code, problem.where, problem.instead) == ("HC111", "classifier", f"model.num_labels = {CLASSES}")
 
 
+def test_the_backbone_of_a_detection_model_takes_a_batch() -> None:
+    model = torchvision.models.get_model("fasterrcnn_resnet50_fpn", weights=None, weights_backbone=None)
+    assert headcheck.confirm(model.backbone).ok
+
+
 def test_a_detection_model_whose_count_is_stale() -> None:
     model = torchvision.models.get_model("retinanet_resnet50_fpn", weights=None, weights_backbone=None)
     model.head.classification_head.cls_logits = nn.Conv2d(256, 9 * CLASSES, 3, padding=1)
