@@ -215,12 +215,12 @@ class StateUpdated(NamedTuple):
 
 
 class Saved(NamedTuple):
-    """State dicts were written to a file: (key, what it holds, None where that is not known) of each entry of a dict;
-    the key is None where a state dict is all that was written."""
+    """State dicts were written to a file: (key, the state dict or None, another value) of each entry of a dict; the key
+    is None where a state dict is all that was written."""
 
     site: Site
     path: Any
-    parts: tuple[tuple[Any, Any], ...]
+    parts: tuple[tuple[Any, Any, Any], ...]
 
 
 class Called(NamedTuple):

@@ -139,6 +139,7 @@ class _Writer:
         )
         if program.unknown:
             self.left_out.append(program.unknown)
+            return
         step = {"steps": list(program.steps), "answer": program.answer}
         self.steps.append({"op": "forward", "of": self.number(network), "line": None, **step})
 

@@ -35,6 +35,7 @@ def test_a_whole_plan():
         "input": [[2, 3, 224, 224]],
         "kind": "classification",
         "left_out": "",
+        "built": "line 4",
         "probes": {"parameters": []},
         "steps": [
             {"op": "build", "line": 4, "out": 1, "builder": "torchvision.models.resnet18", "kwargs": {},

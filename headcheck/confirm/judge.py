@@ -23,7 +23,9 @@ def verdict(expectation: Expectation | None, observation: Observation, left_out:
     ``inconclusive`` with PyTorch's own text: whether to report it is for the caller, who has the observation.
     """
     status, detail = _rule(expectation, observation)
-    if status in ("refuted", "clean") and left_out:
+    if expectation is None and left_out and observation.status in ("raised", "refused"):
+        detail = f"the run leaves out {left_out}"  # which may be what keeps it from raising
+    elif status in ("refuted", "clean") and left_out:
         status, detail = "inconclusive", f"{detail}, but this leaves out {left_out}"
     return Verdict(
         status=status,

@@ -157,13 +157,8 @@ def _same_failure(tried: Sequence[Look]) -> Look | None:
     """Return the look of a model that failed at two sizes of the input with the same features at the same layer: then
     it is not the input that is at fault."""
     deep = [(found, failure) for found in tried if not (failure := next(iter(found.failures.values()))).first]
-    features = {(failure.path, *(_features(tensor) for tensor in failure.arrived)) for _, failure in deep[:2]}
+    features = {(failure.path, *(tensor.shape for tensor in failure.arrived)) for _, failure in deep[:2]}
     return deep[0][0] if len(deep) > 1 and len(features) == 1 else None
-
-
-def _features(tensor: Tensor) -> tuple[int, ...]:
-    """What of a shape does not follow the size of the input by itself: of a map, its rank and channels."""
-    return (tensor.dim(), tensor.shape[1]) if tensor.dim() > 3 else tuple(tensor.shape)
 
 
 def _makes(model: nn.Module) -> list[stand_ins.Make]:
@@ -252,11 +247,8 @@ def _heads(model: nn.Module, seen: Observation, call: Call, train: bool, claim: 
             path = _owner(model, weights, owners, seen)
             weight = max(weights, key=lambda item: (item.dim(), item.numel()))
             size = _sizes(model, path, tuple(weight.shape), tensor)[1]
-            # SqueezeNet's scores go through an activation; that it keeps a number of classes tells them from features,
-            # even where another head has made that number stale.
-            counted = layer.way == autograd.ACTIVATED and any(True for _ in counts_on(model, path))
-            claimed = size == claim or counted or _claimed(model, path, size)
-            if losses or layer.way == autograd.DIRECT or claimed:
+            claimed = size == claim or _claimed(model, path, size)
+            if losses or layer.direct or claimed:
                 candidates.append((layer, path, weight, claimed))
         if not losses and _is_stream(candidates):
             continue

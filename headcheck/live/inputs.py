@@ -199,8 +199,7 @@ _BY_NAME: Mapping[str, Callable[[nn.Module, Any], Tensor]] = {
 
 def is_detection(model: nn.Module) -> bool:
     """Whether a model is one of torchvision's detection models, which need targets to train."""
-    detects = any(kind.__module__.startswith("torchvision.models.detection") for kind in type(model).__mro__)
-    return detects and hasattr(model, "transform")  # Their backbones, which take a batch, are of that package too.
+    return any(kind.__module__.startswith("torchvision.models.detection") for kind in type(model).__mro__)
 
 
 def _detection(model: nn.Module) -> Call | None:

@@ -18,8 +18,20 @@ from headcheck.catalog.entry import Node
 from headcheck.interpreter import access, heap
 from headcheck.interpreter.heap import Dictionary, Module, Sequence, StateDict
 from headcheck.interpreter.state import State, events_of
-from headcheck.interpreter.values import Library, Parameter, Ref, StateKey, Symbol, Tensor, Tuple, Value, symbol
-from headcheck.ir import Operation
+from headcheck.interpreter.values import (
+    Library,
+    Parameter,
+    Ref,
+    StateKey,
+    Symbol,
+    Tensor,
+    Tuple,
+    Value,
+    is_plain,
+    label,
+    symbol,
+)
+from headcheck.ir import UNKNOWN, Operation
 from headcheck.semantics.python import unknown
 from headcheck.semantics.registry import CallSite, effect, method
 
@@ -122,10 +134,12 @@ def save(call: CallSite) -> Value:
     """A state dict, alone or in a dict, that may be loaded again."""
     given, path = call.argument(0, "obj"), call.argument(1, "f")
     alone, thing = content(call.state, given), call.state.object(given)
-    parts: tuple[tuple[Value, Content | None], ...] = ((None, alone),)
+    parts: tuple[tuple[Value, Content | None, Value], ...] = ((None, alone, UNKNOWN),)
     if alone is None and type(thing) is Dictionary and thing.items and thing.view is None:
-        parts = tuple((key, content(call.state, value)) for key, value in thing.items)
-    if is_path(path) and any(held is not None for _, held in parts):
+        parts = tuple((key, content(call.state, value), lasting(value)) for key, value in thing.items)
+    if alone is None and type(thing) is Dictionary and any(value is UNKNOWN for _, value in thing.items or ()):
+        return unknown(call)  # it may say which model the rest is of
+    if is_path(path) and any(held is not None for _, held, _ in parts):
         call.state.log(events.Saved(call.site, path, parts))
     return unknown(call)
 
@@ -139,8 +153,21 @@ def saved(call: CallSite, path: Value) -> Value | None:
     found = [e for e in events_of(call.state) if type(e) is events.Saved and e.path == path] if is_path(path) else []
     if not found or any(event.parts != found[0].parts for event in found):
         return None
-    held = {key: made(call, part) for key, part in found[0].parts}
+    held = {
+        key: made(call, part) if part is not None else entry(call, key) if value is UNKNOWN else value
+        for key, part, value in found[0].parts
+    }
     return held[None] if None in held else call.state.allocate(Dictionary(tuple(held.items())), call.site)
+
+
+def lasting(value: Value) -> Value:
+    """What is saved of a value that is no object; UNKNOWN for one, which may change later."""
+    return value if is_plain(value) or type(value) is Symbol else UNKNOWN
+
+
+def entry(call: CallSite, key: Value) -> Value:
+    """What is under a key of what was saved and is not known: an unknown of its own."""
+    return symbol("item", f"…[{label(key)}]", unknown(call), key)
 
 
 @effect("torch.load")

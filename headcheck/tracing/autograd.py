@@ -17,19 +17,16 @@ _GATES = ("Mul", "Div")
 _DEPTH = 12
 
 
-DIRECT, ACTIVATED, FEATURES = range(3)
-
-
 class Layer(NamedTuple):
     """The parameters of one multiplication nearest to an output.
 
-    `way` says what comes between it and the output on the best way there: `DIRECT` is nothing that features go through
-    and scores do not, `ACTIVATED` an activation such as ReLU, `FEATURES` a norm or a gate.
+    `direct`: on some way from it to the output nothing happens that features go through and scores do not: no norm, no
+    activation such as ReLU or GELU, no gate.
     """
 
     function: Any
     weights: tuple[str, ...]
-    way: int
+    direct: bool
 
 
 def heads(model: nn.Module, answer: Mapping[str, Tensor]) -> dict[str, set[str]]:
@@ -54,28 +51,26 @@ def nearest(output: Tensor, names: Mapping[int, str]) -> list[Layer]:
     if start is None:
         return []
     found: dict[Any, Layer] = {}
-    # Each function is looked at once for every kind of way there.
-    seen, queue = {(start, DIRECT)}, [(start, DIRECT)]
+    # Each function is looked at once for either way there.
+    seen, queue = {(start, True)}, [(start, True)]
     memo: dict[Any, tuple[int, ...] | None] = {}
     while queue:
-        function, way = queue.pop()
+        function, direct = queue.pop()
         weights, sources = _inputs(function, names, memo)
         if weights and type(function).__name__.startswith(_MULTIPLIES):
-            best = min(way, found[function].way) if function in found else way
-            found[function] = Layer(function, tuple(weights), best)
+            direct = direct or (function in found and found[function].direct)
+            found[function] = Layer(function, tuple(weights), direct)
             continue
-        way = max(way, _bends(type(function).__name__, sources))
         for source in sources:
-            if (source, way) not in seen:
-                seen.add((source, way))
-                queue.append((source, way))
+            way = (source, direct and not _bends(type(function).__name__, sources))
+            if way not in seen:
+                seen.add(way)
+                queue.append(way)
     return list(found.values())
 
 
-def _bends(name: str, sources: list[Any]) -> int:
-    if "Norm" in name or (name.startswith(_GATES) and len(sources) > 1):
-        return FEATURES
-    return ACTIVATED if name.startswith(_ACTIVATES) else DIRECT
+def _bends(name: str, sources: list[Any]) -> bool:
+    return "Norm" in name or name.startswith(_ACTIVATES) or (name.startswith(_GATES) and len(sources) > 1)
 
 
 def feeds(one: Any, other: Any) -> bool:

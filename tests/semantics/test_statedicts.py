@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from headcheck import catalog
+from headcheck.interpreter.modules import ROOT
 from headcheck.semantics import statedicts
-from tests.reading import PREAMBLE, found
+from tests.reading import PREAMBLE, follow, found
 
 HEAD = """
 model = models.resnet18()
@@ -175,6 +176,25 @@ net.fc = nn.Linear(512, 6)
             [],
         ),
         ("torch.save(net.state_dict(), 'a.pth')\nmodels.resnet18().load_state_dict(torch.load('b.pth'))", []),
+        (  # which model it is of stands beside it
+            "known = {'18': models.resnet18, '34': models.resnet34}\n"
+            "torch.save({'arch': '18', 'model': net.state_dict()}, 'a.pth')\nkept = torch.load('a.pth')\n"
+            "again = known[kept['arch']](num_classes=6)\nagain.load_state_dict(kept['model'])",
+            [],
+        ),
+        (
+            "known = {'18': models.resnet18, '34': models.resnet34}\n"
+            "torch.save({'arch': '34', 'model': net.state_dict()}, 'a.pth')\nkept = torch.load('a.pth')\n"
+            "again = known[kept['arch']](num_classes=6)\nagain.load_state_dict(kept['model'])",
+            ["HC405"],
+        ),
+        (
+            "known = {'18': models.resnet18, '34': models.resnet34}\n"
+            "net = known[args.arch](num_classes=6)\n"
+            "torch.save({'arch': args.arch, 'model': net.state_dict()}, 'a.pth')\nkept = torch.load('a.pth')\n"
+            "again = known[kept['arch']](num_classes=6)\nagain.load_state_dict(kept['model'])",
+            [],
+        ),
         ("torch.save(net, 'a.pth')\nmodels.resnet18().load_state_dict(torch.load('a.pth'))", []),
         (
             "torch.save(net.state_dict(), 'a.pth')\nnet.fc = nn.Linear(512, 7)\nkept = torch.load('a.pth')\n"
@@ -185,3 +205,14 @@ net.fc = nn.Linear(512, 6)
 )
 def test_what_the_script_saved_is_what_it_loads(script: str, expected: list[str]) -> None:
     assert codes(script, TRAINED) == expected
+
+
+def test_what_else_is_in_a_checkpoint_is_told_apart():
+    script = """
+    net = models.resnet18()
+    torch.save({"model": net.state_dict(), "size": size, "classes": classes}, "a.pth")
+    loaded = torch.load("a.pth")
+    one, other, again = loaded["size"], loaded["classes"], loaded["size"]
+    """
+    env = follow(script)[0].state.globals[ROOT]
+    assert env["one"] == env["again"] != env["other"]

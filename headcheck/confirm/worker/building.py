@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from . import simulated
 from .state import Refused, Run
 
 
@@ -19,12 +21,15 @@ def build(run: Run, make: Callable[[], Any]) -> Any:
     except Exception as error:
         if "meta" not in str(error):
             raise
-        built = make()  # a few builders (SSDlite) run a part of the model to learn its sizes
+        with simulated.real(run.torch) if run.simulates else contextlib.nullcontext():
+            # Some builders read numbers back: timm's of the ViTs those of a ramp, SSDlite runs a part of the model.
+            built = with_parameters_on_meta(run.torch, make) if run.simulates else make()
     if not isinstance(built, run.torch.nn.Module):
         raise Refused(f"it gives a {type(built).__name__}, not a module")
     claim_memory(run, (p for p in built.parameters() if not hasattr(p, "_headcheck_claimed")))
     if run.simulates:
-        built.to("meta")  # its buffers; the parameters are there
+        with simulated.real(run.torch):
+            built.to("meta")  # its buffers; the parameters are there
     else:
         give_memory(run.torch, built)
     for parameter in built.parameters():  # those of modules made earlier, that were put into this one, count once

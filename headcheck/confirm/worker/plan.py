@@ -71,7 +71,7 @@ def record(answer: dict[str, Any], error: Exception) -> None:
     text = " ".join(line.strip() for line in str(error).strip().splitlines() if line.strip())
     text = simulated.as_on_cpu(text)
     described = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    ours = isinstance(error, (MemoryError, RecursionError)) or NOT_THE_SCRIPT.search(described)
+    ours = isinstance(error, (MemoryError, NameError, RecursionError)) or NOT_THE_SCRIPT.search(described)
     answer.update(status="refused" if ours else "raised", error=described[:MAX_ERROR])
 
 

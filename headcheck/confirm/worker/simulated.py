@@ -47,6 +47,20 @@ def convert(module: Any, dtype: Any) -> None:
         put(buffer, places[name])
 
 
+BUILDING = [False]  # whether what runs makes its tensors for real
+
+
+@contextlib.contextmanager
+def real(torch: Any) -> Iterator[None]:
+    """Within this, tensors are what they are without simulated devices: building may read numbers back."""
+    BUILDING.append(True)
+    try:
+        with torch.device("cpu"):
+            yield
+    finally:
+        BUILDING.pop()
+
+
 @contextlib.contextmanager
 def devices(torch: Any) -> Iterator[None]:
     """Within this, tensors are made on meta, and where they would be is looked at in each call."""
@@ -57,6 +71,8 @@ def devices(torch: Any) -> Iterator[None]:
     class Places(TorchFunctionMode):
         def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             kwargs = dict(kwargs or {})
+            if BUILDING[-1]:
+                return function(*args, **kwargs)
             name = getattr(function, "__name__", "")
             if function in (torch.Tensor.to, torch.Tensor.cuda, torch.Tensor.cpu):
                 return moved(torch, name, args[0], args[1:], kwargs)
