@@ -62,8 +62,9 @@ class Verdict(NamedTuple):
 
     `detail` is PyTorch's own error text, the silent proof in words, or why nothing could be said.
     The rest describes the model at its end where the plan ran to it: output shapes by key (the key of a plain tensor
-    output is ""), parameter counts, the top-level names whose parameters got a gradient, and the milliseconds that
-    forward and backward took.
+    output is ""), parameter counts, the top-level names whose parameters got a gradient, those under which one step of
+    the script's optimizers changed one (None where there is none, or no numbers), and the milliseconds that forward and
+    backward took.
     """
 
     status: VerdictStatus
@@ -74,6 +75,7 @@ class Verdict(NamedTuple):
     total: int | None = None
     gradient: tuple[str, ...] = ()
     milliseconds: float | None = None
+    changed: tuple[str, ...] | None = None
 
 
 class Finding(NamedTuple):

@@ -36,6 +36,7 @@ def verdict(expectation: Expectation | None, observation: Observation, left_out:
         total=observation.total,
         gradient=observation.gradient,
         milliseconds=observation.milliseconds,
+        changed=observation.changed,
     )
 
 

@@ -29,6 +29,7 @@ class Observation:
     anything). `outputs` are the shapes by key in the mode that the script left the model in ("" for a plain tensor),
     `eval_outputs` those in eval mode if the plan asked for them. `gradient` holds the top-level names under which a
     parameter got a gradient; `parameters` the plan's probes that exist. `milliseconds` is both passes' time.
+    `changed` holds the top-level names under which one step of the optimizers changed a parameter, None without one.
     `moves_ignored`: the plan moves a module to an accelerator that the device it ran on only stands in for.
     """
 
@@ -44,6 +45,7 @@ class Observation:
     gradient: tuple[str, ...] = ()
     parameters: Mapping[str, ParameterState] = field(default_factory=dict)
     milliseconds: float | None = None
+    changed: tuple[str, ...] | None = None
     device: str = "cpu"
     moves_ignored: bool = False
 
@@ -78,6 +80,7 @@ def parse(answer: object) -> Observation:
         total=_count(answer.get("total")),
         gradient=tuple(_text(name) for name in _list(answer.get("gradient") or [])),
         parameters=_states(answer.get("parameters") or {}),
+        changed=None if answer.get("changed") is None else tuple(_text(name) for name in _list(answer["changed"])),
         milliseconds=_number(answer.get("milliseconds")),
         device=_text(answer.get("device") or "cpu"),
         moves_ignored=answer.get("ignored") is True,

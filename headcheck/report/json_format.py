@@ -52,5 +52,6 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
         "trainable": verdict.trainable,
         "total": verdict.total,
         "gradient": list(verdict.gradient),
+        "changed": None if verdict.changed is None else list(verdict.changed),
         "milliseconds": verdict.milliseconds,
     }

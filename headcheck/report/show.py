@@ -98,14 +98,17 @@ def _verdict(verdict: Verdict, colour: bool) -> list[str]:
         return [f"  {paint(f'not shown on {device}', 'yellow', colour)}: {words.one_line(verdict)}"]
     outputs = [f"{harmless(key)} {shape(sizes)}".strip() for key, sizes in verdict.output_shapes]
     said = [f"output {', '.join(outputs)}", _gradient(verdict.gradient)]
+    if verdict.changed is not None:
+        said.append(f"a step of the optimizer changes {_names(verdict.changed) if verdict.changed else 'nothing'}")
     if verdict.milliseconds is not None:
         said.append(f"{verdict.milliseconds:,.0f} ms")
     return [f"  {paint(f'ran on {device}', 'green', colour)}: {'; '.join(said)}"]
 
 
 def _gradient(names: tuple[str, ...]) -> str:
-    if not names:
-        return "no part got a gradient"
+    return f"gradient reached {_names(names)}" if names else "no part got a gradient"
+
+
+def _names(names: tuple[str, ...]) -> str:
     more = len(names) - MAX_NAMES
-    shown = ", ".join(map(harmless, names[:MAX_NAMES])) + (f" and {more} more" if more > 0 else "")
-    return f"gradient reached {shown}"
+    return ", ".join(map(harmless, names[:MAX_NAMES])) + (f" and {more} more" if more > 0 else "")

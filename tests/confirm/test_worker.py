@@ -62,6 +62,12 @@ PLANS: dict[str, Plan] = {
         ),
         probes=("fc.weight", "fc.bias", "conv1.weight"),
     ),
+    "optimizer that does not learn": plan(
+        build("resnet18"),
+        layer(2, "Linear", 512, 10),
+        put("fc", 2),
+        step("optimizer", out=9, groups=[{"parameters": [[1, "fc.weight"]]}], **{**SGD, "kwargs": {"lr": 0.0}}),
+    ),
     "vgg": plan(
         build("vgg11"),
         step("get", of=1, out=2, path="classifier"),
@@ -249,6 +255,14 @@ def test_an_optimizer_made_before_the_replacement_misses_the_head(see: See) -> N
         "conv1.weight": True,
     }
     assert verdict(Expectation("not-in-optimizer", ("fc.weight",)), seen).status == "confirmed"
+
+
+def test_what_one_step_of_the_optimizer_changes(see: See) -> None:
+    """A learning rate of zero changes nothing; without an optimizer there is no step."""
+    assert see("optimizer in groups").changed == ("fc",)
+    assert see("optimizer before").changed == ("conv1",)
+    assert see("optimizer that does not learn").changed == ()
+    assert see("clean").changed is None
 
 
 def test_an_optimizer_in_groups_holds_what_they_hold(see: See) -> None:

@@ -51,6 +51,7 @@ def test_json():
             "trainable": 20490,
             "total": 23528522,
             "gradient": ["fc"],
+            "changed": None,
             "milliseconds": 812.4,
         },
         "url": rulebook.rule("HC101").url,

@@ -111,3 +111,28 @@ def backward(torch: Any, output: Any) -> None:
     if not tensors:
         raise Refused("the output holds no tensor that a gradient could come from")
     sum(tensor.float().square().mean() for tensor in tensors).backward()
+
+
+def changed_by_a_step(run: Run, root: Any) -> list[str] | None:
+    """The top-level names of the parameters that one step of the optimizers changes.
+
+    None without an optimizer, without numbers, or where there is no memory to compare with. Matrices look at one block
+    of numbers until here (see `building`): what a step may write gets memory of its own.
+    """
+    torch = run.torch
+    groups = [group["params"] for optimizer in run.optimizers for group in optimizer.param_groups]
+    learning = list({id(p): p for group in groups for p in group if p.grad is not None}.values())
+    room = 2 * run.parameter_bytes + 3 * sum(p.numel() * p.element_size() for p in learning)
+    if not run.optimizers or run.simulates or room > run.memory_bytes:
+        return None
+    before = {}
+    with torch.no_grad():
+        for parameter in learning:
+            before[id(parameter)] = parameter.detach().clone()
+            parameter.data = parameter.detach().clone()
+    for optimizer in run.optimizers:
+        if isinstance(optimizer, torch.optim.LBFGS):  # its step wants the forward again
+            return None
+        optimizer.step()
+    changed = (name for name, p in root.named_parameters() if id(p) in before and not torch.equal(before[id(p)], p))
+    return list(dict.fromkeys(name.split(".")[0] for name in changed))

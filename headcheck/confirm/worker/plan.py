@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 from . import simulated
-from .passes import arguments_of, backward, shapes_in
+from .passes import arguments_of, backward, changed_by_a_step, shapes_in
 from .reading import module, named_parameter
 from .state import MAX_ERROR, MAX_STEPS, NOT_THE_SCRIPT, Libraries, Refused, Run
 from .steps import perform
@@ -58,6 +58,7 @@ def run_passes(run: Run, plan: Any, root: Any, answer: dict[str, Any]) -> None:
         run.torch.cuda.synchronize()  # an error on the device shows up only here
     answer["at"] = None
     answer["milliseconds"] = round((time.perf_counter() - started) * 1000, 3)
+    answer["changed"] = changed_by_a_step(run, root)
     if plan.get("eval"):
         with run.torch.no_grad():
             answer["eval_outputs"] = shapes_in(run.torch, root.eval()(*arguments[:1]))
