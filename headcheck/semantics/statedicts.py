@@ -137,8 +137,8 @@ def save(call: CallSite) -> Value:
     parts: tuple[tuple[Value, Content | None, Value], ...] = ((None, alone, UNKNOWN),)
     if alone is None and type(thing) is Dictionary and thing.items and thing.view is None:
         parts = tuple((key, content(call.state, value), lasting(value)) for key, value in thing.items)
-    if alone is None and type(thing) is Dictionary and any(value is UNKNOWN for _, value in thing.items or ()):
-        return unknown(call)  # it may say which model the rest is of
+    if alone is None and type(thing) is Dictionary and any(tells(call.state, value) for _, value in thing.items or ()):
+        return unknown(call)
     if is_path(path) and any(held is not None for _, held, _ in parts):
         call.state.log(events.Saved(call.site, path, parts))
     return unknown(call)
@@ -158,6 +158,11 @@ def saved(call: CallSite, path: Value) -> Value | None:
         for key, part, value in found[0].parts
     }
     return held[None] if None in held else call.state.allocate(Dictionary(tuple(held.items())), call.site)
+
+
+def tells(state: State, value: Value) -> bool:
+    """Whether something that is saved beside weights may say what they are of, and is not known when it is loaded."""
+    return value is UNKNOWN or type(state.object(value)) is Module
 
 
 def lasting(value: Value) -> Value:

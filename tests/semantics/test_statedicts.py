@@ -195,6 +195,12 @@ net.fc = nn.Linear(512, 6)
             "again = known[kept['arch']](num_classes=6)\nagain.load_state_dict(kept['model'])",
             [],
         ),
+        (  # its head stands beside it
+            "torch.save({'head': net.fc, 'model': net.state_dict()}, 'a.pth')\nkept = torch.load('a.pth')\n"
+            "again = models.resnet18()\nif kept['head'] is not None:\n    again.fc = kept['head']\n"
+            "again.load_state_dict(kept['model'])",
+            [],
+        ),
         ("torch.save(net, 'a.pth')\nmodels.resnet18().load_state_dict(torch.load('a.pth'))", []),
         (
             "torch.save(net.state_dict(), 'a.pth')\nnet.fc = nn.Linear(512, 7)\nkept = torch.load('a.pth')\n"
