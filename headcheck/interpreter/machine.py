@@ -13,10 +13,10 @@ from headcheck.interpreter import access, choosing, heap, indexing, merging, mod
 from headcheck.interpreter.budget import Budget
 from headcheck.interpreter.calls import call_value
 from headcheck.interpreter.heap import Dictionary, Module, Sequence
-from headcheck.interpreter.iterate import each_of, element_of, items_of
-from headcheck.interpreter.merging import same
+from headcheck.interpreter.iterate import items_of
+from headcheck.interpreter.loops import on_loop, on_while
 from headcheck.interpreter.relevance import CHANGING
-from headcheck.interpreter.state import Cell, State, go_back, since
+from headcheck.interpreter.state import State, go_back
 from headcheck.interpreter.values import (
     LARGEST_LIST,
     Bound,
@@ -27,13 +27,10 @@ from headcheck.interpreter.values import (
     Library,
     Method,
     Parameter,
-    Parameters,
     Partial,
     Ref,
     Slice,
-    StateKey,
     Symbol,
-    Tensor,
     Tuple,
     Value,
     is_invented,
@@ -558,169 +555,6 @@ def leaves(machine: Machine, state: State, block: Block, function: Operand) -> b
     if type(of) is Library:
         return f"{of.name}.{read.name}" in LEAVING
     return type(state.object(of)) is heap.Parser and read.name in ("error", "exit")
-
-
-def on_loop(machine: Machine, op: Loop, state: State) -> list[State]:
-    iterable = machine.read(state, op.iterable)
-    alike = type(iterable) is Parameters and not iterable.own and touches_flags_only(op)
-    items = None if alike else items_of(machine, state, iterable, op)
-    if items is None or (
-        items and not over_model(items) and (len(items) > 64 or not worth_unrolling(machine, op, items))
-    ):
-        return loop_once(machine, op, state, element_of(state, iterable))
-    if machine.budget.skims:
-        return rest_at_once(machine, op, [state], element_of(state, iterable))
-    return loop_over(machine, op, state, items, element_of(state, iterable))
-
-
-def worth_unrolling(machine: Machine, op: Loop, items: tuple[Value, ...]) -> bool:
-    """Whether each turn makes something of its own: layers, or the items of a short comprehension."""
-    return machine.matters(op) or (len(items) <= 3 and any(type(operation) is Append for operation in op.body))
-
-
-def over_model(items: tuple[Value, ...]) -> bool:
-    """Whether a long list is a model's own parameters or modules, which are worth going through one by one."""
-    first = items[0].items[-1] if type(items[0]) is Tuple and items[0].items else items[0]
-    if type(first) is Tuple and first.items:
-        first = first.items[-1]
-    if type(first) is Tensor and type(items[0]) is Tuple:
-        first = items[0].items[0]
-    return type(first) in (Parameter, Ref, StateKey)
-
-
-def touches_flags_only(op: Loop) -> bool:
-    """Whether the body does to each parameter the same, ``p.requires_grad = False``, whichever it is."""
-    own = {op.element}
-    for operation in op.body:
-        if type(operation) is Move and operation.value in own:
-            own.add(operation.target)
-        elif type(operation) is SetAttribute and operation.of in own:
-            if isinstance(operation.value, Variable):
-                return False
-        elif type(operation) is not End:
-            return False
-    return True
-
-
-MOST_TURNS_APART = 8
-
-
-def loop_over(machine: Machine, op: Loop, state: State, items: tuple[Value, ...], element: Value) -> list[State]:
-    """A turn for each item; where turns go apart over something unknown, one turn for an `element` that is any."""
-    states: list[State] = [state]
-    out: list[State] = []
-    broken: list[State] = []
-    spare, remembered = None, 0
-    if len(items) > MOST_TURNS_APART and over_model(items):
-        machine.budget.add_loop(id(op), len(items) * len(walk(op.body)))
-        spare, remembered = state.fork(), len(machine.left)
-    for item in items:
-        for one in states:
-            one.env[op.element] = item
-        states, left = turn(machine.run(op.body, states))
-        out.extend(s for s in left if s.ended != "break")
-        broken.extend(s for s in left if s.ended == "break")
-        if len(states) > 1:
-            states = machine.merge(states)
-        if spare is not None and len(states) + len(out) + len(broken) > MOST_TURNS_APART:
-            del machine.left[remembered:]
-            return loop_once(machine, op, spare, element)
-        if not states:
-            break
-        if machine.budget.skims:
-            return out + rest_at_once(machine, op, states, element) + resume(broken)
-    states = machine.run(op.orelse, states) if op.orelse else states
-    return out + states + resume(broken)
-
-
-def rest_at_once(machine: Machine, op: Loop, states: list[State], element: Value) -> list[State]:
-    """What is left of a loop that takes too long: one turn for an `element` that is any."""
-    machine.lost = True
-    out = []
-    for state in states:
-        state.cut = True
-        before = state.events
-        for one in loop_once(machine, op, state, element):
-            if any(type(event) in events.BUILDING for event in since(one, before)):
-                one.skipped = one.skipped or "the turns of a loop"
-            out.append(one)
-    return out
-
-
-def turn(states: list[State]) -> tuple[list[State], list[State]]:
-    """(those that go on with the loop, those that left it)."""
-    on: list[State] = []
-    left: list[State] = []
-    for state in states:
-        if state.ended == "continue":
-            state.end("")
-        (left if state.ended else on).append(state)
-    return on, left
-
-
-def resume(states: list[State]) -> list[State]:
-    for state in states:
-        state.end("")
-    return states
-
-
-def loop_once(machine: Machine, op: Loop | While, state: State, element: Value) -> list[State]:
-    """A loop of unknown length runs once; a number it changed on the way is unknown afterwards."""
-    before = {name: state.env[name] for name in op.assigned if is_plain(state.env.get(name, UNKNOWN))}
-    heap_before, events_before = state.heap.copy(), state.events
-    if isinstance(op, Loop):
-        state.env[op.element] = element
-    machine.turns.append(state.conditions)
-    states, left = turn(machine.run(op.body, [state]))
-    machine.turns.pop()
-    broken = [s for s in left if s.ended == "break"]
-    for one in states + broken:
-        changed = [name for name, value in before.items() if not same(one.env.get(name), value)]
-        for name in changed:
-            one.env[name] = symbol("looped", name, name, id(op))
-        if changed and flags_one_by_one(one, events_before):
-            one.log(events.FlagMissed(op, "unknown", UNKNOWN, "requires_grad", UNKNOWN))
-    forget_grown(states + broken, heap_before)
-    states = machine.run(op.orelse, states) if op.orelse else states
-    return [s for s in left if s.ended != "break"] + states + resume(broken)
-
-
-def flags_one_by_one(state: State, before: Cell) -> bool:
-    """Whether a turn of a loop that counts set flags of single parameters: the next turn may set those of others."""
-    return any(type(event) is events.Flagged and event.paths is not None for event in since(state, before))
-
-
-def forget_grown(states: list[State], before: Mapping[Any, Any]) -> None:
-    """A list, dict or Sequential that a loop of unknown length changed holds nobody knows how many items.
-
-    Also where the one turn that was followed did not change it: another turn did.
-    """
-    grown: set[Any] = set()
-    for state in states:
-        for address, old in before.items():
-            new = state.heap[address]
-            if new is not old and (
-                type(new) in (Sequence, Dictionary)
-                or (type(new) is Module and heap.is_sequential(new) and len(new.children) != len(old.children))
-            ):
-                grown.add(address)
-    for state in states:
-        for address in grown:
-            thing = state.heap[address]
-            each = each_of(state, Ref(address)) if type(thing) is Sequence and before[address].items == () else UNKNOWN
-            state.heap[address] = thing._replace(known=False) if type(thing) is Module else thing._replace(items=None)
-            if type(each) is Tensor:
-                state.facts["each", address] = (state.heap[address], each)
-
-
-def on_while(machine: Machine, op: While, state: State) -> list[State]:
-    out: list[State] = []
-    for one in machine.run(op.test_block, [state]):
-        if one.ended or operators.truth(one, machine.read(one, op.test)) is False:
-            out.append(one)
-        else:
-            out.extend(loop_once(machine, op, one, UNKNOWN))
-    return out
 
 
 def on_with(machine: Machine, op: With, state: State) -> list[State]:
