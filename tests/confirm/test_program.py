@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def method(of: Any, name: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
     return {"op": "method", "of": of, "name": name, "args": list(args), "kwargs": kwargs}
 
 
-MARK = "/tmp/headcheck-must-not-write-this"
+MARK = str(Path(tempfile.gettempdir()) / "headcheck-must-not-write-this")
 STEM = {"op": "module", "of": {"ref": 2}, "args": [X]}
 REFUSED = {
     "loading": program(function("torch.load", "/etc/passwd")),
@@ -72,7 +73,7 @@ REFUSED = {
         size=8,
     ),
     "timm by a place": plan(step("build", out=1, builder="timm.models.hf-hub:someone/model", kwargs={}), size=8),
-    "timm by a folder": plan(step("build", out=1, builder="timm.models./tmp/model", kwargs={}), size=8),
+    "timm by a folder": plan(step("build", out=1, builder=f"timm.models.{MARK}", kwargs={}), size=8),
 }
 RUN = {
     "functions and methods": program(
