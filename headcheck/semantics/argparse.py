@@ -6,10 +6,12 @@ at their defaults, such as the number of classes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from headcheck.interpreter import choosing
 from headcheck.interpreter.heap import Instance, Parser
 from headcheck.interpreter.iterate import items_of
-from headcheck.interpreter.values import Ref, Tuple, Value, is_plain, symbol
+from headcheck.interpreter.values import Library, Ref, Tuple, Value, is_plain, symbol
 from headcheck.ir import UNKNOWN
 from headcheck.semantics.registry import CallSite, effect, method
 
@@ -28,7 +30,7 @@ def add_argument(call: CallSite) -> Value:
         target = long[0].lstrip("-").replace("-", "_") if long else ""
     action = call.keywords.get("action")
     absent = {"store_true": False, "store_false": True}.get(action if isinstance(action, str) else "")
-    default = call.keywords.get("default", absent)
+    default = converted(call.keywords.get("default", absent), call.keywords.get("type"))
     positional = bool(names) and not names[0].startswith("-")
     has_default = "default" in call.keywords or not (positional or call.keywords.get("required") is True)
     choices = (
@@ -39,6 +41,20 @@ def add_argument(call: CallSite) -> Value:
     arguments = (*thing.arguments, (target, default, known, has_default))
     call.state.heap[call.receiver.address] = thing._replace(arguments=arguments)
     return UNKNOWN
+
+
+CONVERTERS: dict[str, Callable[[str], Value]] = {f"builtins.{t.__name__}": t for t in (bool, float, int, str)}
+
+
+def converted(default: Value, kind: Value) -> Value:
+    """A default as the script gets it: one that is a text goes through the argument's `type`, as the user's would."""
+    if not isinstance(default, str) or kind is None:
+        return default
+    convert = CONVERTERS.get(kind.name) if type(kind) is Library else None
+    try:
+        return convert(default) if convert is not None else UNKNOWN
+    except ValueError:
+        return UNKNOWN
 
 
 @method(Parser, "add_argument_group", "add_mutually_exclusive_group")

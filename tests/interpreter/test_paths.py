@@ -121,6 +121,22 @@ ARGUMENTS = """
     """
 
 
+@pytest.mark.parametrize(
+    "keywords, value",
+    [
+        ("default='512', type=int", 512),
+        ("default='0.5', type=float", 0.5),
+        ("default=512, type=str", 512),  # only a text goes through the type
+        ("default='512'", "512"),
+        ("default='many', type=int", UNKNOWN_VALUE),
+        ("default='512', type=lambda text: int(text) * 2", UNKNOWN_VALUE),
+    ],
+)
+def test_a_default_that_is_a_text_goes_through_the_type(keywords, value):
+    script = f"import argparse\np = argparse.ArgumentParser()\np.add_argument('--size', {keywords})\n"
+    assert variable(follow(f"{script}size = p.parse_args([]).size\nm = models.resnet18()")[-1], "size") == value
+
+
 def test_arguments_are_unknown_and_then_at_their_defaults():
     first, second = follow(ARGUMENTS)
     assert (first.defaults, second.defaults) == (False, True)
