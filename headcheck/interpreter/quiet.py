@@ -11,8 +11,9 @@ import sys
 from functools import cache
 
 from headcheck.interpreter.calls import all_bases, is_module_class
+from headcheck.interpreter.definitions import is_foreign
 from headcheck.interpreter.heap import Dictionary, Instance, Parser, Sequence
-from headcheck.interpreter.machine import Machine, is_foreign
+from headcheck.interpreter.machine import Machine
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import (
     Bound,

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headcheck import events
+from headcheck.interpreter import branches, expressions
 from headcheck.interpreter import machine as machines
 from headcheck.interpreter.budget import Budget
 from headcheck.interpreter.calls import call_object
@@ -154,7 +155,7 @@ class Recorder:
 
     def on_set_item(self, machine: Machine, op: SetItem, state: State) -> None:
         of, index, value = (machine.read(state, operand) for operand in (op.of, op.index, op.value))
-        machines.on_set_item(machine, op, state)
+        expressions.on_set_item(machine, op, state)
         if register_of(of) is not None:
             parts = {"of": self.encode(state, of), "index": self.encode(state, index)}
             self.log(state, {"op": "set_item", **parts, "value": self.encode(state, value)}, op)
@@ -164,7 +165,7 @@ class Recorder:
         before = state.events
         given = [machine.read(state, value) for _, value in (*op.arguments, *op.keywords)]
         touched = touches(state, function) or any(touches(state, value) for value in given)
-        one = only(machines.on_call(machine, op, state), op)
+        one = only(expressions.on_call(machine, op, state), op)
         if one.ended or not touched or self.running or type(function) not in (Library, Method, Symbol):
             return [one]
         if any(type(event) is events.Computed for event in since(one, before)):
@@ -176,7 +177,7 @@ class Recorder:
 
     def on_if(self, machine: Machine, op: If, state: State) -> list[State]:
         before = state.env.copy()
-        one = only(machines.on_if(machine, op, state), op)
+        one = only(branches.on_if(machine, op, state), op)
         for name in op.assigned:  # what paths that met here do not agree on
             value = one.env.get(name)
             parts = value.key if type(value) is Symbol and value is not before.get(name) else ()
@@ -185,7 +186,7 @@ class Recorder:
         return [one]
 
     def call_step(self, machine: Machine, state: State, function: Value, op: Call) -> dict[str, Any]:
-        arguments = machines.spread(machine, state, op.arguments, op)
+        arguments = expressions.spread(machine, state, op.arguments, op)
         if arguments is None or any(name is None for name, _ in op.keywords):
             raise Unknown("arguments that are not known")
         keywords = {str(name): machine.read(state, value) for name, value in op.keywords}

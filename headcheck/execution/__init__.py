@@ -1,0 +1,95 @@
+"""An execution: one path a script can take, and the questions that checks ask of it. One question per method, and no
+rule's wording in any of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from headcheck import events
+from headcheck.execution.facts import FileFacts as FileFacts
+from headcheck.execution.facts import Model as Model
+from headcheck.execution.facts import Norm as Norm
+from headcheck.execution.facts import OwnHead as OwnHead
+from headcheck.execution.learning import Learning
+from headcheck.interpreter.shapes import SIZED as SIZED
+from headcheck.interpreter.shapes import Flow as Flow
+from headcheck.interpreter.shapes import Placed as Placed
+from headcheck.interpreter.state import State
+from headcheck.interpreter.values import Ref
+from headcheck.ir import Define, walk_here
+from headcheck.ir.facts import used_attributes
+from headcheck.ir.scopes import variables
+
+if TYPE_CHECKING:
+    from headcheck.interpreter.machine import Machine
+
+
+class Execution(Learning):
+    """The end of a path, read-only, and beside it the `family`: all executions of the file."""
+
+    def __init__(self, state: State, facts: FileFacts, machine: Machine, defaults: bool) -> None:
+        super().__init__(state, facts, machine, defaults)
+        self.family: Sequence[Execution] = (self,)
+
+    def meant_to_learn(self, model: Model) -> bool:
+        """Whether nothing says that the model is frozen on purpose: a copy, loaded weights, an average, eval mode."""
+        if any(event.module is None for execution in self.family for event in execution.of(events.Overwritten)):
+            return False
+        holders = self.holders(model.ref.address)
+        if any(event.module in holders for event in self.of(events.Copied, events.Loaded, events.Overwritten)):
+            return False
+        modes = [event.training for event in self.of(events.ModeSet) if event.module in holders]
+        return not modes or True in modes
+
+    def runs(self, ref: Ref) -> bool:
+        """Whether some path of the file calls a part, or what is in it."""
+        below = self.parts_of(ref)
+        return any(event.module in below for execution in self.family for event in execution.of(events.Called))
+
+    def rewritten(self, ref: Ref) -> bool:
+        """Whether numbers get into a part in other ways than by learning: a copy, loaded weights, an average."""
+        places = self.parts_of(ref) | self.holders(ref.address)
+        found = (e for one in self.family for e in one.of(events.Copied, events.Loaded, events.Overwritten))
+        return any(event.module is None or event.module in places for event in found)
+
+    def same_elsewhere(self, event: events.ChildSet) -> Iterator[tuple[Execution, events.ChildSet]]:
+        """What an operation put in, on every path of the file that comes by it."""
+        for execution in self.family:
+            for other in execution.of(events.ChildSet):
+                if other.site is event.site and type(other.new) is Ref:
+                    yield execution, other
+
+    def ambient(self) -> bool:
+        """Whether code of the file sets how tensors are made or computed with: a default device or dtype, autocast."""
+        return any(True for execution in self.family for _ in execution.of(events.Ambient))
+
+    def loads(self, words: Sequence[str]) -> bool:
+        """Whether code of the file loads weights: a path does, or it uses an attribute whose name speaks of that.
+
+        A function that the script itself would call, had it not switched that off (`if RESUME:`), does not count, nor
+        does saving.
+        """
+        off = {name for execution in self.family for name in execution.switched_off()}
+        for execution in self.family:
+            followed = {event.name for event in execution.of(events.Entered)}
+            if not followed & off and any(True for _ in execution.of(events.Loaded, events.Overwritten)):
+                return True
+        body = [op for op in self.machine.body if not (isinstance(op, Define) and op.name in off)]
+        names = used_attributes(body) if off else self.facts.used_attributes
+        loading = (name for name in names if name != "state_dict" and not name.startswith("save"))
+        return any(word in name for name in loading for word in words)
+
+    def switched_off(self) -> frozenset[str]:
+        """The function that this follows, if the script's body names it, but on no path that is taken."""
+        followed = {event.name for event in self.of(events.Entered)}
+        here = walk_here(self.machine.body) if followed and not self.machine.budget.exhausted else []
+        named = (followed.intersection(variables(op)) for op in here if not isinstance(op, Define))
+        return frozenset().union(*named)
+
+    def optimized_elsewhere(self, ref: Ref, model: Model) -> bool:
+        """Whether an optimizer on another path that builds a model holds, or may hold, a parameter of a part of it."""
+        others = (
+            e for e in self.family if e is not self and ref.address in e.state.heap and e.passes(model.built.site)
+        )
+        return any(execution.optimized(ref) is not False for execution in others)

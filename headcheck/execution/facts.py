@@ -1,0 +1,78 @@
+"""What is known beside the paths: of the whole file, and the small records that queries answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from headcheck import events
+from headcheck.catalog.entry import Entry
+from headcheck.interpreter.heap import Module
+from headcheck.interpreter.values import Ref
+
+
+class FileFacts:
+    """What the whole file (and project) says, whatever path is taken. A fact is looked up when it is first asked for.
+
+    `assigned_attributes` are set somewhere, and by which operations; `used_attributes` are read for more than their
+    sizes or parameters; `line` gives the line of an operation, and `where` the same in words
+    (`headcheck.positions.Positions.where`); `head_sites` look like new heads being put in, each with the name it goes
+    under; `in_cells`: the file is a notebook.
+    """
+
+    def __init__(
+        self,
+        assigned_attributes: Callable[[], Mapping[str, frozenset[int]]],
+        used_attributes: Callable[[], frozenset[str]],
+        head_sites: Callable[[], Sequence[tuple[Any, str]]],
+        line: Callable[[Any], int],
+        where: Callable[[Any], str],
+        in_cells: bool = False,
+    ) -> None:
+        self._assigned_attributes = assigned_attributes
+        self._used_attributes = used_attributes
+        self._head_sites = head_sites
+        self.line = line
+        self.where = where
+        self.in_cells = in_cells
+
+    @cached_property
+    def assigned_attributes(self) -> Mapping[str, frozenset[int]]:
+        return self._assigned_attributes()
+
+    @cached_property
+    def used_attributes(self) -> frozenset[str]:
+        return self._used_attributes()
+
+    @cached_property
+    def head_sites(self) -> Sequence[tuple[Any, str]]:
+        return self._head_sites()
+
+
+class Model(NamedTuple):
+    """A library model of an execution."""
+
+    ref: Ref
+    module: Module
+    entry: Entry
+    built: events.Built
+
+
+class OwnHead(NamedTuple):
+    """A part of one of the script's networks that the script itself made, and the name under which the network has it;
+    `hidden`: in a list, a tuple or a dict, where `parameters()` does not look."""
+
+    network: Ref
+    name: str
+    part: Ref
+    hidden: bool
+
+
+class Norm(NamedTuple):
+    """A BatchNorm layer of a model: where it sits, whether its weight is frozen, and whether it was called in train
+    mode."""
+
+    path: str
+    frozen: bool
+    trained: bool

@@ -1,0 +1,121 @@
+"""What happened on a path, in order, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from headcheck import events
+from headcheck.execution.facts import FileFacts
+from headcheck.interpreter.state import Frame, State, events_of, frames_of
+
+if TYPE_CHECKING:
+    from headcheck.interpreter.machine import Machine
+
+
+class History:
+    """The events of a path, and what is said of the path as a whole.
+
+    `apart_elsewhere` are the builder calls whose models another execution of the file takes apart.
+    """
+
+    def __init__(self, state: State, facts: FileFacts, machine: Machine, defaults: bool) -> None:
+        self.state = state
+        self.facts = facts
+        self.machine = machine
+        self.defaults = defaults
+        # What is raised in a notebook ends its cell: nobody knows if the user goes on with the next.
+        self.stopped = facts.in_cells and bool(state.ended)
+        self.cut = state.cut or self.stopped
+        self.skipped = state.skipped
+        self.unfinished = state.ended == "limit"  # its end is not that of the path
+        # Nothing happened in the function that was entered last: there is no more to say than of the path before.
+        self.idle = state.events is not None and type(state.events[0]) is events.Entered and not state.ended
+        self.doubtful = state.doubtful
+        self.conditions = state.conditions
+        self.guesses = state.guesses
+        self.apart_elsewhere: frozenset[int] = frozenset()
+
+    @cached_property
+    def history(self) -> list[events.Event]:
+        """Everything that happened, oldest first."""
+        return events_of(self.state)
+
+    def of(self, *kinds: Any) -> Iterator[Any]:
+        """The events of some kinds, oldest first."""
+        if len(kinds) == 1:
+            return (event for _, event in self._by_kind.get(kinds[0], ()))
+        return (event for _, event in sorted(pair for kind in kinds for pair in self._by_kind.get(kind, ())))
+
+    @cached_property
+    def _by_kind(self) -> dict[Any, list[tuple[int, events.Event]]]:
+        """The events of each kind, oldest first, each with its place in time."""
+        found: dict[Any, list[tuple[int, events.Event]]] = {}
+        for place, event in enumerate(self.history):
+            found.setdefault(type(event), []).append((place, event))
+        return found
+
+    @cached_property
+    def _order(self) -> dict[int, int]:
+        # An event that was taken over from another path may be there twice.
+        return {id(event): place for place, event in reversed(list(enumerate(self.history)))}
+
+    def order(self, event: events.Event) -> int:
+        """The place of an event in time."""
+        return self._order[id(event)]
+
+    @cached_property
+    def frames(self) -> list[Frame]:
+        """Where each event of the history happened."""
+        return frames_of(self.state)
+
+    @cached_property
+    def sites(self) -> frozenset[int]:
+        """The operations that left an event, and the calls and imports on the way to one."""
+        found = {id(event.site) for event in self.history}
+        frame: Frame | None
+        for frame in self.frames:
+            while frame is not None and frame.call is not None and id(frame.call) not in found:
+                found.add(id(frame.call))
+                frame = frame.above
+        return frozenset(found)
+
+    def has_left(self, site: Any) -> bool:
+        """Whether the path came back, or was about to, from each function in which it came by an operation."""
+        open_: set[int] = set()
+        frame: Frame | None = self.state.frame.above if self.state.raised == "return" else self.state.frame
+        while frame is not None:
+            open_.add(id(frame))
+            frame = frame.above
+        there = (frame for event, frame in zip(self.history, self.frames, strict=True) if event.site is site)
+        return all(id(frame) not in open_ for frame in there)
+
+    @cached_property
+    def invented(self) -> bool:
+        """Whether the path starts with a call that nothing in the script makes."""
+        return any(True for _ in self.of(events.Entered))
+
+    @property
+    def files(self) -> list[str]:
+        """The files of data whose contents the path took for known, as the script names them."""
+        return sorted(fact[1] for fact in self.state.facts if type(fact) is tuple and fact[0] == "read file")
+
+    @property
+    def on_a_guess(self) -> bool:
+        """Whether the path takes a branch on something unknown, and a builder by a name that the script leaves open."""
+        guessed = {guess.condition for guess in self.guesses}
+        unsure = any(guess.is_open for guess in self.guesses)
+        return unsure and any(condition not in guessed for condition in self.conditions)
+
+    def passes(self, site: Any) -> bool:
+        """Whether the path came by an operation that left an event, or by a call on the way to one."""
+        return id(site) in self.sites
+
+    def line(self, site: Any) -> int:
+        """The line of an operation."""
+        return self.facts.line(site)
+
+    def where(self, site: Any) -> str:
+        """The place of an operation, as a message names one: ``line 9``. No message makes these words itself."""
+        return self.facts.where(site)

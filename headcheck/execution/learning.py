@@ -1,0 +1,177 @@
+"""What of a model can learn on a path: flags, optimizers, moves, gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from headcheck import events
+from headcheck.execution.facts import Model, Norm
+from headcheck.execution.structure import Structure
+from headcheck.interpreter import access, heap
+from headcheck.interpreter.heap import Optimizer
+from headcheck.interpreter.values import Address, Parameter, Ref, Symbol, Tensor, Value
+from headcheck.semantics import gradients, layers
+
+
+class Learning(Structure):
+    """The modules of a path, and what of them learns."""
+
+    def trainable(self, parameter: Parameter) -> bool | None:
+        return heap.is_trainable(self.state, parameter)
+
+    def size_of(self, parameter: Parameter) -> int | None:
+        """How many numbers a parameter holds."""
+        shape = access.shape_of(self.state, parameter)
+        return None if shape is None else layers.product(shape)
+
+    def flags_unseen(self, value: bool) -> bool:
+        """Whether something that could not be followed may have had its flag set to `value`."""
+        missed = self.of(events.FlagMissed)
+        return any(event.receiver == "unknown" and event.value is not (not value) for event in missed)
+
+    def frozen(self, ref: Ref) -> bool:
+        """Whether a module has parameters, and surely none of them requires a gradient."""
+        listing = self.parameters(ref)
+        if not listing.complete:
+            return heap.all_frozen(self.state, ref)
+        return bool(listing.items) and not any(self.trainable(p) for _, p in listing.items)
+
+    def covers(self, flagged: events.Flagged, ref: Ref) -> bool:
+        """Whether setting flags at an event reached some parameter below a module."""
+        below = self.parts_of(ref)
+        if flagged.module in below:
+            return True
+        return flagged.paths is None and not below.isdisjoint(self.parts_of(Ref(flagged.module)))
+
+    def root_of(self, parameter: Parameter) -> Model | None:
+        """The library model a parameter belongs (or belonged) to."""
+        place = self.was_at(parameter.owner.address) if self.module(parameter.owner) else None
+        if place is None:
+            return next((m for m in self.models if m.ref == parameter.owner), None)
+        return place[0]
+
+    def path_of(self, model: Model, parameter: Parameter) -> str | None:
+        """The dotted name of a parameter in its model."""
+        place = self.places.get(parameter.owner.address)
+        if place is None or place[0] is not model or parameter.path == "*":
+            return None
+        return f"{place[1]}.{parameter.path}" if place[1] else parameter.path
+
+    def optimizers(self) -> Iterator[tuple[events.Optimized, Optimizer]]:
+        """Every optimizer made, with the parameters it holds at the end."""
+        for event in self.of(events.Optimized):
+            yield event, self.state.heap[event.optimizer]
+
+    def optimized(self, ref: Ref) -> bool | None:
+        """Whether some optimizer holds a parameter below a module; None if one of them holds what is not known."""
+        below = {r.address for _, r in heap.subtree(self.state, ref)}
+        unsure = False
+        for _, optimizer in self.optimizers():
+            if any(type(p.owner) is Ref and p.owner.address in below for p in optimizer.parameters):
+                return True
+            unsure = unsure or not optimizer.complete
+        return None if unsure else False
+
+    def name_tests(self, model: Model, flagged: events.Flagged) -> list[events.NameTested]:
+        """The tests of parameter names that went before a freeze and told no parameter of the model from another.
+
+        Empty if the freeze went by no name, or if some test told them apart.
+        """
+        paths = {f.site for f in self.of(events.Flagged) if f.site is flagged.site}
+        tests = [t for t in self.of(events.NameTested) if self._tested_for(t, flagged)]
+        by_site: dict[int, set[bool]] = {}
+        for test in tests:
+            by_site.setdefault(id(test.site), set()).add(test.result)
+        if not paths or any(len(results) > 1 for results in by_site.values()):
+            return []
+        return list({id(test.site): test for test in tests}.values())
+
+    def _tested_for(self, test: events.NameTested, flagged: events.Flagged) -> bool:
+        """Whether a name was tested in the loop whose turns end with the flag being set."""
+        for flag in self.of(events.Flagged):
+            if (
+                flag.site is flagged.site
+                and flag.paths
+                and self.settled(test.parameter) == (flag.module, flag.paths[0])
+            ):
+                return True
+        return False
+
+    def settled(self, parameter: Parameter) -> tuple[Address, str]:
+        found = heap.settle(self.state, parameter)
+        return found.owner.address, found.path
+
+    def moves_before(self, ref: Ref, event: events.Event) -> list[events.Moved]:
+        """The moves of a module, or of what holds it, before an event."""
+        holders = self.holders(ref.address)
+        return [e for e in self.history[: self.order(event)] if type(e) is events.Moved and e.module in holders]
+
+    def moves_reaching(self, ref: Ref, event: events.Event) -> list[events.Moved]:
+        """The moves that reach a new part: its own at any time, those of what holds it after it was put in."""
+        below = {part.address for _, part in heap.subtree(self.state, ref)}
+        own = [e for e in self.of(events.Moved) if e.module in below]
+        holders = self.holders(ref.address)
+        after = self.history[self.order(event) :]
+        return own + [e for e in after if type(e) is events.Moved and e.module in holders]
+
+    def untouched_by(self, move: events.Moved, ref: Ref) -> bool:
+        """Whether a part holds layers with parameters that the script made, and none was in a model before a move."""
+        below = [part for _, part in heap.subtree(self.state, ref)]
+        if not any(self.is_new(p) and heap.list_parameters(self.state, p, own=True).items for p in below):
+            return False
+        sets = (e for e in self.history[: self.order(move)] if type(e) is events.ChildSet)
+        return not {e.new for e in sets if type(e.new) is Ref}.intersection(below)
+
+    def library_parameters(self, model: Model) -> list[Parameter] | None:
+        """The parameters that the library itself gave a model and that are still in it; None if they are not known."""
+        listing = self.parameters(model.ref)
+        if not listing.complete:
+            return None
+        return [p for _, p in listing.items if self.state.heap[p.owner.address].node is not None]
+
+    def last_freeze(self, model: Model) -> events.Flagged | None:
+        """The last event that froze something of a model."""
+        frozen = (event for event in self.of(events.Flagged) if not event.value and self.covers(event, model.ref))
+        return next(iter(list(frozen)[::-1]), None)
+
+    def batch_norms(self, model: Model) -> Iterator[Norm]:
+        """The BatchNorm layers of a model that keep statistics."""
+        trained: dict[Address, bool] = {}
+        for path, parameter in self.parameters(model.ref).items:
+            above, _, name = path.rpartition(".")
+            part = self.part(model, above) if above and name == "weight" else None
+            if part is None or not self.kind(part).startswith("torch.nn.BatchNorm"):
+                continue
+            holder = heap.settle(self.state, parameter).owner.address
+            if self.field(part, "track_running_stats") is not False:
+                if holder not in trained:
+                    trained[holder] = self._called_in_train_mode(model, holder)
+                yield Norm(above, not self.trainable(parameter), trained[holder])
+
+    def _called_in_train_mode(self, model: Model, part: Address) -> bool:
+        """Whether a model was called while a part of it was in train mode."""
+        holders, above = self.holders(model.ref.address), self.holders(part)
+        training = True
+        for event in self.history:
+            if type(event) is events.ModeSet and event.module in above:
+                training = event.training
+            elif type(event) is events.Called and event.module in holders and training:
+                return True
+        return False
+
+    def sent_backward(self, value: Value) -> bool:
+        """Whether a backward pass starts at a value, or at what came of it."""
+        return any(gradients.comes_of(event.of, value) for event in self.of(events.Backward))
+
+    def cut_off(self, value: Value) -> bool:
+        """Whether a loss surely has no graph: it was detached, or the model it came of has nothing trainable."""
+        while type(value) is Symbol and isinstance(value.key, tuple):
+            kind, *parts_ = value.key
+            if kind == "attribute" and parts_[1] in ("detach", "data", "item"):
+                return True
+            if kind == "output":
+                tensor = parts_[1] if len(parts_) > 1 else None
+                source = tensor.source if type(tensor) is Tensor else None
+                return source is not None and self.frozen(Ref(source))
+            value = parts_[-1] if kind == "unary" else parts_[0] if kind in ("call", "attribute") else None
+        return False

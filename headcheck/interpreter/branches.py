@@ -1,0 +1,227 @@
+"""The operations that decide where a path goes on, loops apart (see `loops`): one handler each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from headcheck import events
+from headcheck.interpreter import choosing, heap, operators
+from headcheck.interpreter.heap import Dictionary, Module, Sequence
+from headcheck.interpreter.relevance import CHANGING
+from headcheck.interpreter.state import State
+from headcheck.interpreter.values import (
+    Device,
+    Library,
+    Symbol,
+    Value,
+    is_invented,
+    symbol,
+)
+from headcheck.ir import (
+    UNKNOWN,
+    Block,
+    Break,
+    Call,
+    Continue,
+    End,
+    GetAttribute,
+    If,
+    Operand,
+    Raise,
+    Return,
+    Try,
+    Variable,
+    With,
+    walk,
+)
+
+if TYPE_CHECKING:
+    from headcheck.interpreter.machine import Machine
+
+
+def on_if(machine: Machine, op: If, state: State) -> list[State]:
+    test = machine.read(state, op.test)
+    known = operators.truth(state, test)
+    if known is not None:
+        return machine.run(op.body if known else op.orelse, [state])
+    if not machine.matters(op):
+        return skip(machine, op, test, state)
+    other = state.fork()
+    take_branch(state, op, test, True)
+    take_branch(other, op, test, False)
+    return machine.run(op.body, [state]) + machine.run(op.orelse, [other])
+
+
+def take_branch(state: State, op: If, test: Value, wanted: bool) -> None:
+    state.doubtful = state.doubtful or choosing.disagrees(state, test, wanted)
+    operators.assume(state, test, wanted)
+    state.conditions = (*state.conditions, (op.node, wanted, is_invented(test)))
+
+
+def skip(machine: Machine, op: If, test: Value, state: State) -> list[State]:
+    """A branch that cannot touch a model: what it assigns becomes unknown; a side that ends the path is not taken."""
+    for name in op.assigned:
+        if name[0] != "%" or not op.statement:
+            state.env[name] = symbol("merged", name, name, id(op))
+    for owner, attribute in changed_in(machine, op):
+        forget_items(state, machine.read(state, owner), attribute)
+    for side, wanted in ((op.body, False), (op.orelse, True)):
+        if ends(machine, state, side):
+            operators.assume(state, test, wanted)
+    return [state]
+
+
+def changed_in(machine: Machine, op: If) -> tuple[tuple[Variable, str], ...]:
+    """The lists and stacks that a branch may change, as (variable, its attribute or ""): ``self.layers.append(…)``."""
+    known = machine.changed_in.get(id(op))
+    if known is None:
+        inside = [operation for side in (op.body, op.orelse) for operation in walk(side)]
+        reads = {o.target: o for o in inside if type(o) is GetAttribute}
+        calls = (reads.get(o.function) for o in inside if type(o) is Call and type(o.function) is Variable)
+        owners = [read.of for read in calls if read is not None and read.name in CHANGING]
+        found = [(reads[o].of, reads[o].name) if o in reads else (o, "") for o in owners if type(o) is Variable]
+        known = machine.changed_in[id(op)] = tuple(pair for pair in found if type(pair[0]) is Variable)
+    return known
+
+
+def forget_items(state: State, owner: Value, attribute: str) -> None:
+    """Nobody knows any more how many items a list or a stack of layers has."""
+    thing = state.object(owner)
+    if attribute:
+        held = thing.children if type(thing) is Module else thing.attributes if type(thing) is heap.Instance else {}
+        owner = held.get(attribute)
+        thing = state.object(owner)
+    if type(thing) in (Sequence, Dictionary):
+        state.heap[owner.address] = thing._replace(items=None)
+    elif type(thing) is Module and heap.is_sequential(thing):
+        state.heap[owner.address] = thing._replace(known=False)
+
+
+def ends(machine: Machine, state: State, block: Block) -> bool:
+    """Whether a block surely ends the path or the loop's turn."""
+    last = next((o for o in reversed(block) if type(o) is not End), None)
+    return isinstance(last, (Raise, Break, Continue, Return)) or (
+        isinstance(last, Call) and leaves(machine, state, block, last.function)
+    )
+
+
+LEAVING = frozenset(["builtins.exit", "builtins.quit", "sys.exit", "os._exit", "os.abort"])
+
+
+def leaves(machine: Machine, state: State, block: Block, function: Operand) -> bool:
+    """Whether calling this, at the end of a block that was not run, ends the script: ``sys.exit``, ``parser.error``."""
+    read = next((o for o in block if isinstance(o, GetAttribute) and o.target == function), None)
+    if read is None:
+        value = machine.read(state, function)
+        return type(value) is Library and value.name in LEAVING
+    of = machine.read(state, read.of)
+    if type(of) is Library:
+        return f"{of.name}.{read.name}" in LEAVING
+    return type(state.object(of)) is heap.Parser and read.name in ("error", "exit")
+
+
+def on_with(machine: Machine, op: With, state: State) -> list[State]:
+    context, before = machine.read(state, op.context), state.ungraded
+    if may_be_device(context):
+        state.log(events.Ambient(op, "with"))
+    state.ungraded = GRADES.get(called(context), before)
+    after = machine.run(op.body, [state])
+    for one in after:
+        one.ungraded = before
+    return after
+
+
+# Whether what is computed inside a context has no gradients, by the context.
+GRADES: dict[tuple[Value, ...], bool] = {
+    ("torch.no_grad",): True,
+    ("torch.autograd.no_grad",): True,
+    ("torch.inference_mode",): True,
+    ("torch.set_grad_enabled", False): True,
+    ("torch.set_grad_enabled", True): False,
+    ("torch.enable_grad",): False,
+}
+
+
+def called(value: Value) -> tuple[Value, ...]:
+    """The function of a library that answered an unknown, and what it was given; () for anything else."""
+    key: Any = value.key if type(value) is Symbol else None
+    is_call = isinstance(key, tuple) and key[0] == "call" and isinstance(key[1], str)
+    return (key[1], *key[3:]) if is_call else ()
+
+
+def may_be_device(context: Value) -> bool:
+    """Whether entering a context may set the device on which new tensors are made: ``with torch.device("cuda"):``."""
+    if type(context) is not Symbol or not isinstance(context.key, tuple):
+        return context is UNKNOWN or type(context) is Device
+    made = context.key[0] in ("call", "call at")
+    return not made or context.key[1] == "torch.device" or context.label.startswith("device(")
+
+
+def on_try(machine: Machine, op: Try, state: State) -> list[State]:
+    """The body; then the handlers for what it raised for sure, and once for a failure that cannot be ruled out."""
+    failing = state.fork()
+    catches = any(not h.names or set(h.names) & ATTRIBUTE_CATCHERS for h in op.handlers)
+    refusals = any(not h.names or set(h.names) & REFUSAL_CATCHERS for h in op.handlers)
+    state.guards += catches
+    state.caught += refusals
+    after = machine.run(op.body, [state])
+    out: list[State] = []
+    normal = [one for one in after if not one.ended]
+    for one in after:
+        one.guards -= catches
+        one.caught -= refusals
+        if one.ended == "raise" and op.handlers:
+            out.extend(handle(machine, op, one))
+        elif one.ended:
+            out.append(one)
+    out.extend(machine.run(op.orelse, normal) if op.orelse else normal)
+    if op.handlers and any(type(o) is Call for o in op.body):
+        failing.doubtful = True
+        failing.end("raise", "Exception")
+        out.extend(handle(machine, op, failing))
+    return run_final(machine, op, out) if op.final else out
+
+
+REFUSAL_CATCHERS = frozenset(["RuntimeError", "Exception", "BaseException", "?"])
+ATTRIBUTE_CATCHERS = frozenset(
+    ["AttributeError", "IndexError", "TypeError", "LookupError", "ImportError", "Exception", "BaseException", "?"]
+)
+
+
+def handle(machine: Machine, op: Try, state: State) -> list[State]:
+    for handler in op.handlers:
+        general = not handler.names or set(handler.names) & {"Exception", "BaseException", "?"}
+        if general or state.raised in handler.names or state.doubtful:
+            state.end("")
+            return machine.run(handler.body, [state])
+    return [state]
+
+
+def run_final(machine: Machine, op: Try, states: list[State]) -> list[State]:
+    out: list[State] = []
+    for state in states:
+        ended, raised, result = state.ended, state.raised, state.result
+        state.end("")
+        for one in machine.run(op.final, [state]):
+            if not one.ended:
+                one.end(ended, raised)
+                one.result = result
+            out.append(one)
+    return out
+
+
+def on_return(machine: Machine, op: Return, state: State) -> None:
+    state.result = machine.read(state, op.value)
+    state.end("return")
+
+
+def on_raise(machine: Machine, op: Raise, state: State) -> None:
+    state.end("raise", op.name or "Exception")
+
+
+def on_break(machine: Machine, op: Break, state: State) -> None:
+    state.end("break")
+
+
+def on_continue(machine: Machine, op: Continue, state: State) -> None:
+    state.end("continue")

@@ -1,0 +1,142 @@
+"""Functions, classes and imports: one handler each."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from headcheck import catalog, events
+from headcheck.interpreter import access, modules
+from headcheck.interpreter.state import State, go_back
+from headcheck.interpreter.values import (
+    Bound,
+    Class,
+    Function,
+    Lazy,
+    Library,
+    Method,
+    Partial,
+    Value,
+    is_unknown,
+    symbol,
+)
+from headcheck.ir import (
+    GENERATOR,
+    Define,
+    DefineClass,
+    Import,
+    ImportFrom,
+    Variable,
+)
+from headcheck.ir.scopes import scope_of
+
+if TYPE_CHECKING:
+    from headcheck.interpreter.machine import Machine
+
+
+# Packages whose members are what their names say; any other module may hold anything.
+PACKAGES = frozenset(
+    [
+        *sys.stdlib_module_names, "IPython", "PIL", "accelerate", "apex", "attr", "attrs", "click", "cv2", "easydict",
+        "efficientnet_pytorch", "fastai", "hydra", "ignite", "lightning", "matplotlib", "numpy", "omegaconf", "pandas",
+        "peft", "pydantic", "pytorch_lightning", "sklearn", "timm", "torch", "torchaudio", "torchinfo", "torchmetrics",
+        "torchsummary", "torchvision", "tqdm", "transformers", "typer", "wandb", "yaml",
+    ]
+)  # fmt: skip
+
+
+def on_define(machine: Machine, op: Define, state: State) -> None:
+    machine.definitions[id(op)] = op
+    defaults = tuple((p.name, machine.read(state, p.default)) for p in op.parameters if p.has_default)
+    closure: tuple[tuple[str, Value], ...] = ()
+    if not state.at_home():
+        names = [n for n in scope_of(op).free if n in state.env or n in state.frame.closure]
+        closure = tuple(
+            (n, symbol("closure", n, id(op), n) if n in op.unsteady else machine.read(state, Variable(n)))
+            for n in sorted(names)
+        )
+    function = Function(id(op), defaults, closure, state.frame.module, wrapper_of(machine, state, op))
+    value: Value = Lazy(function) if op.name == GENERATOR else function
+    state.env[op.target] = decorated(machine, state, op, value)
+
+
+def decorated(machine: Machine, state: State, op: Define | DefineClass, value: Value) -> Value:
+    """What the script's own decorators make of a function or class; others are taken to leave it as it is."""
+    for operand in reversed(op.decorators):
+        decorator = machine.read(state, operand)
+        if type(decorator) in (Bound, Function, Partial):
+            made = machine.call_quietly(state, decorator, (value,), {}, op)
+            value = value if is_unknown(made) and type(decorator) is not Function else made
+    return value
+
+
+def wrapper_of(machine: Machine, state: State, op: Define) -> str:
+    """Which of the built-in decorators a function wears; any other leaves the function as it is."""
+    for operand in op.decorators:
+        value = machine.read(state, operand)
+        name = value.name.rsplit(".", 1)[-1] if type(value) is Library else ""
+        if name in ("staticmethod", "classmethod"):
+            return name
+        if name in ("property", "cached_property"):
+            return "property"
+        if type(value) is Method and value.name in ("setter", "deleter"):
+            return "property"
+    return ""
+
+
+def on_define_class(machine: Machine, op: DefineClass, state: State) -> list[State]:
+    machine.definitions[id(op)] = op
+    bases = tuple(machine.read(state, base) for base in op.bases)
+    outer, at_home = state.env, state.at_home()
+    frame = state.frame
+    closure = frame.closure if at_home else {**frame.closure, **outer}
+    state.env = {}
+    state.frame = frame._replace(closure=closure)
+    after = machine.run(op.body, [state])
+    for one in after:
+        attributes = tuple((k, v) for k, v in one.env.items() if k[0] != "%")
+        one.frame = frame
+        go_back(one, at_home, outer, len(after))
+        made = Class(id(op), op.name, bases, attributes, frame.module, op.fields)
+        one.env[op.target] = decorated(machine, one, op, made) if op.decorators and not one.ended else made
+        if one.ended in ("return", "break", "continue"):
+            one.end("")
+    return after
+
+
+def on_import(machine: Machine, op: Import, state: State) -> list[State] | None:
+    followed = modules.run_import(machine, state, op)
+    if followed is not None:
+        return followed
+    if machine.project.is_local(op.module, 0, state.frame.module) or is_foreign(op.module):
+        state.env[op.target] = symbol("module", op.module, op.module)
+    else:
+        state.env[op.target] = Library(op.module)
+    return None
+
+
+def on_import_from(machine: Machine, op: ImportFrom, state: State) -> list[State] | None:
+    followed = modules.run_import_from(machine, state, op)
+    if followed is not None:
+        return followed
+    local = machine.project.is_local(op.module, op.level, state.frame.module) or is_foreign(op.module)
+    if op.name == "*":
+        if not local:
+            for name in catalog.names(op.module):
+                state.env[name] = Library(f"{op.module}.{name}")
+        else:
+            state.env[f"*{op.module}"] = symbol("module", op.module, op.module)
+        return None
+    if local:
+        state.env[op.target] = modules.unknown_member(op, state.frame.module)
+    elif catalog.is_misspelt(op.module, op.name):
+        if not state.guards:
+            state.log(events.UnknownName(op, op.module, op.name))
+        state.end("raise", "ImportError")
+    else:
+        state.env[op.target] = Library(access.member_name(op.module, op.name))
+    return None
+
+
+def is_foreign(module: str) -> bool:
+    return module.split(".", 1)[0] not in PACKAGES
