@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 from headcheck import checks, settle
@@ -97,10 +97,11 @@ def analyse_unit(
     places = Places((unit, *imported))
     executions = interpret(unit.block, gather(places, around), project)
     book = PlanBook()
-    findings = find(executions, places, book, wanted)
-    reports = report_models(executions, places, book) if models else ()
     seen = survey(executions)
     heads = [head for head in seen if places.unit_of(head.site) is unit]
+    found = [*find(executions, places, book, wanted), *surveyed(executions[:1], heads, places, book, wanted)]
+    findings = tuple(sorted(found, key=lambda f: (f.filename, f.location, f.code)))
+    reports = report_models(executions, places, book) if models else ()
     return FileResult(
         unit.filename,
         unit.text,
@@ -221,9 +222,7 @@ class PlanBook:
 # -- findings --------------------------------------------------------------------------------------------------------
 
 
-def find(
-    executions: list[Execution], places: Places, book: PlanBook, wanted: Callable[[str], bool]
-) -> tuple[Finding, ...]:
+def find(executions: list[Execution], places: Places, book: PlanBook, wanted: Callable[[str], bool]) -> list[Finding]:
     """Ask every check about every execution, and keep what its rule promises to hold."""
     reports: dict[tuple[str, int], list[tuple[Execution, Report]]] = {}
     asked = [function for codes, function in checks.load() if any(map(wanted, codes))]
@@ -245,7 +244,22 @@ def find(
                 unit = places.unit_of(kept[1].site)
                 found = found._replace(site=unit.numbers.get(id(kept[1].site)), yields=True)
             findings.append(found)
-    return tuple(sorted(findings, key=lambda f: (f.filename, f.location, f.code)))
+    return findings
+
+
+def surveyed(
+    executions: Sequence[Execution],
+    heads: Iterable[Replacement],
+    places: Places,
+    book: PlanBook,
+    wanted: Callable[[str], bool],
+) -> Iterator[Finding]:
+    """What is said of the new heads of the script itself. `site` is kept: a script that imports it may know better."""
+    asked = [function for code, function in checks.surveys() if wanted(code)]
+    for head in heads if executions else ():
+        for report in filter(None, (function(head) for function in asked)):
+            found = finding(executions[0], report, (), places, book)
+            yield found._replace(site=places.root.numbers.get(id(head.site)))
 
 
 # What is wrong where it stands, whatever follows; and what is when the function returns that does it.
@@ -264,8 +278,6 @@ def yields(code: str, seen: list[tuple[Execution, Report]]) -> bool:
     """Whether scripts that import the file know better: it is of something missing, on paths that no script takes."""
     from headcheck import rulebook
 
-    if code == "HC902":
-        return True
     return rulebook.rule(code).holds == "every-path" and all(e.invented for e, _ in seen if not e.doubtful)
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
+from headcheck import checks
 from headcheck.findings import FileResult, Finding, ModelReport
 
 _Key: TypeAlias = "tuple[str, str, int | None]"
@@ -124,7 +125,9 @@ def followed_elsewhere(result: FileResult, runs: Sequence[FileResult]) -> FileRe
         return result
     known = frozenset().union(*(run.trail.resolved.get(result.filename, frozenset()) for run in runs))
     left = {site: reason for site, reason in unknown.items() if site not in known}
+    surveyed = {code for code, _ in checks.surveys()}
     return result._replace(
+        findings=tuple(f for f in result.findings if f.code not in surveyed or f.site in left),
         statistics=result.statistics._replace(
             resolved=result.statistics.resolved + len(unknown) - len(left),
             reasons=tuple(sorted(Counter(left.values()).items())),

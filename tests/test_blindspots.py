@@ -161,3 +161,20 @@ def test_show_says_where_reading_stopped():
     out = io.StringIO()
     show.render(Run((result,)), out, False)
     assert out.getvalue().startswith("script.py:5:1 not checked: the new `fc`; `nowhere` is not defined here\n")
+
+
+def test_what_is_counted_is_listed(monkeypatch):
+    """Also what stands where nobody is sure that a path leads, because others were left out."""
+    monkeypatch.setattr(Budget, "most_paths", lambda budget: 1)
+    script = """
+    m, best = nowhere(), 0
+    for x in data():
+        best += x
+        if best > 3:
+            m.fc = nn.Linear(3, 4)
+        if x:
+            m.cuda()
+    """
+    result = read(script)
+    assert (result.statistics.replacements, result.statistics.resolved) == (1, 0)
+    assert [(each.code, each.location.row) for each in result.findings] == [("HC902", 8)]

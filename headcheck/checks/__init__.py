@@ -3,6 +3,8 @@ questions. A check is registered with the codes it can report:
 
     @check("HC103")
     def resize_without_effect(execution: Execution) -> Iterator[Report]: ...
+
+What is said of a new head whatever path leads there is registered as a survey, and is asked about each head once.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeAlias
 
+from headcheck.blindspots import Replacement
 from headcheck.execution import Execution
 from headcheck.findings import Expectation, Severity
 from headcheck.interpreter.values import Address
@@ -40,7 +43,9 @@ class Report(NamedTuple):
 
 
 Check: TypeAlias = Callable[[Execution], Iterator[Report]]
+Survey: TypeAlias = Callable[[Replacement], "Report | None"]
 _CHECKS: list[tuple[tuple[str, ...], Check]] = []
+_SURVEYS: list[tuple[str, Survey]] = []
 
 
 def check(*codes: str) -> Callable[[Check], Check]:
@@ -48,6 +53,16 @@ def check(*codes: str) -> Callable[[Check], Check]:
 
     def register(function: Check) -> Check:
         _CHECKS.append((codes, function))
+        return function
+
+    return register
+
+
+def survey(code: str) -> Callable[[Survey], Survey]:
+    """Register what is asked about each new head of a file, with its code."""
+
+    def register(function: Survey) -> Survey:
+        _SURVEYS.append((code, function))
         return function
 
     return register
@@ -77,6 +92,12 @@ def load() -> list[tuple[tuple[str, ...], Check]]:
     return _CHECKS
 
 
+def surveys() -> list[tuple[str, Survey]]:
+    """All surveys with their codes."""
+    load()
+    return _SURVEYS
+
+
 def registered() -> frozenset[str]:
-    """The codes of all checks."""
-    return frozenset(code for codes, _ in load() for code in codes)
+    """The codes of all checks and surveys."""
+    return frozenset(code for codes, _ in load() for code in codes).union(code for code, _ in surveys())

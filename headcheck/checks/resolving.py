@@ -1,22 +1,16 @@
-"""Blind spots: what could not be judged, so that it can be counted."""
+"""Blind spots: what could not be judged, so that it can be counted. It is said of a file, not of a path through it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from headcheck import blindspots
-from headcheck.checks import Report, check
-from headcheck.execution import Execution
+from headcheck.blindspots import Replacement
+from headcheck.checks import Report, survey
 
 
-@check("HC902")
-def unresolved_model(execution: Execution) -> Iterator[Report]:
+@survey("HC902")
+def unresolved_model(head: Replacement) -> Report | None:
     """A layer put into something that no execution of the file could resolve to a model headcheck knows."""
-    if execution is not execution.family[0]:
-        return
-    for each in blindspots.survey(execution.family):
-        if each.reason is None:
-            continue
-        owner = f"`{each.owner}`" if each.owner else "this"
-        message = f"{owner} could not be resolved to a known model, so the new `{each.name}` is not checked"
-        yield Report("HC902", each.site, f"{message}: {each.reason.words}")
+    if head.reason is None:
+        return None
+    owner = f"`{head.owner}`" if head.owner else "this"
+    message = f"{owner} could not be resolved to a known model, so the new `{head.name}` is not checked"
+    return Report("HC902", head.site, f"{message}: {head.reason.words}")
