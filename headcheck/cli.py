@@ -261,7 +261,7 @@ def _rule(options: Namespace) -> int:
 
 
 def _model_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", help="such as resnet50")
+    parser.add_argument("name", metavar="NAME", help="such as resnet50, timm.resnet50 or bert-base-uncased")
 
 
 def _model(options: Namespace) -> int:

@@ -5,77 +5,81 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Iterator
 
-from headcheck.catalog.entry import Entry, Head, Shape
-from headcheck.catalog.models import canonical, find, model_builder, registered
-from headcheck.catalog.namespaces import nearest, weights, weights_of
-from headcheck.catalog.snippet import expression, node_at, snippet
-
-_LIBRARY = "torchvision.models"
-#: What the models of a task are called with, where it is not one batch.
-_EXPECTS = {"detection": "a list of images (3, H, W)", "optical_flow": "two batches {}"}
+from headcheck.catalog.entry import Entry, Head
+from headcheck.catalog.models import model_builder, registered
+from headcheck.catalog.namespaces import nearest
+from headcheck.catalog.sheet import Sheet, batch, libraries, sheets
+from headcheck.catalog.snippet import expression, node_at
 
 
 def matching(glob: str) -> tuple[str, ...]:
-    """Return the registered names of the models that a shell pattern matches, in alphabetical order.
+    """Return the names of the models that a shell pattern matches, library by library, each in alphabetical order.
 
-    A pattern with a dot is matched against full names (``torchvision.models.detection.*``).
+    A name is matched with and without its library's prefix (``timm.resnet50``); those of torchvision, which are listed
+    without one, also by their builder's (``torchvision.models.detection.*``).
     """
-    if "." in glob:
+    if glob.startswith("torchvision."):
         return tuple(name for name in sorted(registered()) if fnmatch.fnmatchcase(str(model_builder(name)), glob))
-    return tuple(fnmatch.filter(sorted(registered()), glob))
+    return tuple(
+        f"{library.prefix}{name}"
+        for library in libraries()
+        for name in library.names
+        if fnmatch.fnmatchcase(f"{library.prefix}{name}", glob) or fnmatch.fnmatchcase(name, glob)
+    )
 
 
 def describe(name: str) -> str:
     """Return what the catalog says of a model: its heads, what reaches them, its input, weights, and new heads.
 
-    `name` is a registered name (``resnet50``) or a builder's. Raises KeyError, whose message gives the nearest names,
-    for a model that is not known.
+    `name` is one that a library knows it by (``resnet50``, ``timm.resnet50.a1_in1k``, ``bert-base-uncased``) or a
+    builder's. Raises KeyError, whose message gives the nearest names, for a model that is not known.
     """
-    builder = _builder(name)
-    if builder is None:
-        close = nearest(name.rpartition(".")[2], registered())
+    found = sheets(name)
+    if not found:
+        close = _nearest(name)
         meant = f"; did you mean {' or '.join(close)}?" if close else ""
         raise KeyError(f"no model is called {name}{meant}")
-    entry = find(builder, {}, "DEFAULT")
-    assert entry is not None
-    sections = (_summary(entry), _heads(entry), _containers(entry), _weights(builder), _replacement(builder))
+    first, *others = found
+    sections = [_summary(first), _heads(first), _containers(first), _weights(first), _code(first), _others(others)]
     return "\n".join("\n".join(lines) + "\n" for section in sections if (lines := list(section)))
 
 
-def _builder(name: str) -> str | None:
-    candidates = (name, f"{_LIBRARY}.{name}", f"torchvision.{name}")
-    return model_builder(name) or next((found for found in map(canonical, candidates) if found), None)
+def _nearest(name: str) -> tuple[str, ...]:
+    """Return the likest names of all libraries, as they are listed."""
+    listed: dict[str, str] = {}
+    for library in libraries():
+        for one in library.names:
+            listed.setdefault(one, f"{library.prefix}{one}")
+    prefixes = ("torchvision.models.", "torchvision.", "timm.models.", "timm.", "timm/", "transformers.")
+    bare = next((name[len(prefix) :] for prefix in prefixes if name.startswith(prefix)), name)
+    close = nearest(bare, listed) or nearest(bare.rpartition(".")[2], listed) or nearest(bare.partition(".")[0], listed)
+    return tuple(listed[one] for one in close)
 
 
-def _summary(entry: Entry) -> Iterator[str]:
-    yield entry.builder
-    words = (
-        entry.task.replace("_", " "),
-        entry.root.kind.rpartition(".")[2],
-        f"{entry.root.total:,} parameters",
-        f"expects {_EXPECTS.get(entry.task, '{}').format(_batch(entry.input))}",
-    )
-    yield "  " + ", ".join(words)
+def _summary(sheet: Sheet) -> Iterator[str]:
+    yield sheet.title
+    yield "  " + ", ".join(sheet.words)
+    yield from (f"  {remark}" for remark in sheet.remarks if remark.endswith("."))
 
 
-def _heads(entry: Entry) -> Iterator[str]:
-    if not entry.heads:
+def _heads(sheet: Sheet) -> Iterator[str]:
+    if sheet.entry is None:
+        yield "Nothing is known of its head."
+        return
+    heads = sheet.entry.heads
+    if not heads:
         yield "It has no classifier head."
         return
-    yield "Heads" if len(entry.heads) > 1 else "Head"
-    yield from _table([_head(head) for head in entry.heads])
-    plain = find(entry.builder, {}, False)
-    paths = {head.path for head in entry.heads}
-    others = {head.path for head in plain.heads} if plain else paths
-    for path in sorted(others - paths):
-        yield f"  {expression(path)} is there only without weights"
-    for path in sorted(paths - others):
-        yield f"  {expression(path)} is there only with weights"
+    yield "Heads" if len(heads) > 1 else "Head"
+    yield from _table([_head(head, sheet.asked) for head in heads])
+    yield from (f"  {remark}" for remark in sheet.remarks if not remark.endswith("."))
 
 
-def _head(head: Head) -> tuple[str, ...]:
-    layer = f"{head.kind.rpartition('.')[2]}, {head.in_features} → {head.out_features}"
-    words = [f"gets {_batch(head.shape)}"]
+def _head(head: Head, asked: int) -> tuple[str, ...]:
+    taken = "?" if head.in_features is None else head.in_features
+    given = "num_classes" if asked and head.out_features == asked else head.out_features
+    layer = f"{head.kind.rpartition('.')[2]}, {taken} → {given}"
+    words = [f"gets {batch(head.shape)}"] if head.shape else []
     if head.auxiliary:
         words.append("auxiliary" if head.eval else "auxiliary, in train mode only")
     named = [key for key in head.outputs if key]
@@ -84,38 +88,41 @@ def _head(head: Head) -> tuple[str, ...]:
     return expression(head.path), layer, "; ".join(words)
 
 
-def _containers(entry: Entry) -> Iterator[str]:
-    heads = {head.path for head in entry.heads}
-    above = [path for path in entry.inputs if any(head.startswith(f"{path}.") for head in heads)]
-    if not above:
+def _containers(sheet: Sheet) -> Iterator[str]:
+    entry = sheet.entry
+    above = _above(entry) if entry is not None else []
+    if entry is None or not above:
         return
     yield "What holds them"
     yield from _table(
         [
-            (expression(path), node_at(entry.root, path).kind.rpartition(".")[2], f"gets {_batch(entry.inputs[path])}")
+            (expression(path), node_at(entry.root, path).kind.rpartition(".")[2], f"gets {batch(entry.inputs[path])}")
             for path in above
         ]
     )
 
 
-def _weights(builder: str) -> Iterator[str]:
-    enum = weights_of(builder)
-    members = weights(enum) if enum else None
-    if not enum or not members:
-        return
-    yield f"Weights ({enum.rpartition('.')[2]})"
-    yield from _table([(name, f"{count} classes" if count else "") for name, count in members.items()])
+def _above(entry: Entry) -> list[str]:
+    """Return the paths of what holds a head and is called with one tensor."""
+    return [path for path in entry.inputs if any(head.path.startswith(f"{path}.") for head in entry.heads)]
 
 
-def _replacement(builder: str) -> Iterator[str]:
-    code = snippet(builder)
-    if code:
+def _weights(sheet: Sheet) -> Iterator[str]:
+    heading, rows = sheet.weights
+    if rows:
+        yield heading
+        yield from _table(list(rows))
+
+
+def _code(sheet: Sheet) -> Iterator[str]:
+    if sheet.code:
         yield "To give it other classes"
-        yield from (f"  {line}".rstrip() for line in code.splitlines())
+        yield from (f"  {line}".rstrip() for line in sheet.code.splitlines())
 
 
-def _batch(shape: Shape) -> str:
-    return "(" + ", ".join(["N", *("?" if size is None else str(size) for size in shape)]) + ")"
+def _others(others: list[Sheet]) -> Iterator[str]:
+    for other in others:
+        yield f"There is another one: headcheck model {other.title}"
 
 
 def _table(rows: list[tuple[str, ...]]) -> Iterator[str]:

@@ -8,7 +8,7 @@ from headcheck.catalog.entry import Entry, Head, Node, Plain
 from headcheck.catalog.models import find
 
 #: Two class counts; what differs between the models built with them depends on the classes.
-_COUNTS = (11, 12)
+COUNTS = (11, 12)
 #: Predictors of torchvision's that are made from sizes and hold the heads: what replaces each at `{path}`.
 _PREDICTORS = {
     "torchvision.models.detection.faster_rcnn.FastRCNNPredictor": (
@@ -39,7 +39,7 @@ def snippet(builder: str) -> str:
     entry = find(builder, {}, weights)
     if entry is None or not entry.heads:
         return ""
-    changed = [found for count in _COUNTS if (found := find(builder, {"num_classes": count}, weights))]
+    changed = [found for count in COUNTS if (found := find(builder, {"num_classes": count}, weights))]
     lines: list[str] = []
     imports = ["from torch import nn", "from torchvision import models"]
     for head in entry.heads:

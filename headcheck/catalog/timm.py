@@ -115,6 +115,12 @@ def default_classes(named: Named) -> int:
     return found
 
 
+def tags(architecture: str) -> dict[str, int]:
+    """Return the tags of weights with other classes than the default ones, and how many (0: they have no head)."""
+    found: Mapping[str, Any] = load(_LIBRARY)["builders"][architecture][_TAGS]
+    return {tag: settings["num_classes"] for tag, settings in found.items() if "num_classes" in settings}
+
+
 def _overrides(named: Named) -> Mapping[str, Any]:
     found: Mapping[str, Any] = load(_LIBRARY)["builders"][named.architecture][_TAGS].get(named.tag, {})
     return found

@@ -18,6 +18,8 @@ from headcheck.catalog.nodes import Decoder
 
 _LIBRARY = "transformers"
 _COUNT = "num_labels"
+#: How many labels a configuration has that says nothing of them.
+DEFAULT_LABELS = 2
 _NOTHING = Node("", {}, {}, {}, frozenset(), None, NOTHING)
 #: Values of layers that depend on how wide a model is.
 _WIDTHS = frozenset({"in_features", "out_features", "in_channels", "out_channels", "normalized_shape", "num_features"})
@@ -67,6 +69,22 @@ def chosen(auto: str, model_type: str) -> str | None:
     """Return the class that an Auto class makes for a kind of model, None where that is not known."""
     found: str | None = load(_LIBRARY)["tasks"].get(auto, {}).get(model_type)
     return found
+
+
+def classes() -> tuple[str, ...]:
+    """Return the classes with a classification head, in alphabetical order."""
+    return tuple(load(_LIBRARY)["classes"])
+
+
+def checkpoints() -> tuple[str, ...]:
+    """Return the names of the checkpoints that are known, in alphabetical order."""
+    return tuple(load(_LIBRARY)["checkpoints"])
+
+
+def classes_of(model_type: str) -> dict[str, str]:
+    """Return the class that each Auto class makes for a kind of model, as far as it is catalogued."""
+    chosen = {auto: kinds.get(model_type) for auto, kinds in load(_LIBRARY)["tasks"].items()}
+    return {auto: kind for auto, kind in chosen.items() if kind is not None and is_known(kind)}
 
 
 def is_known(kind: str) -> bool:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from headcheck import events
 from headcheck.catalog import transformers
-from headcheck.catalog.transformers import Checkpoint
+from headcheck.catalog.transformers import DEFAULT_LABELS, Checkpoint
 from headcheck.interpreter import access, forward
 from headcheck.interpreter.heap import Build, Dictionary, Instance, Module, Sequence
 from headcheck.interpreter.values import Answer, Ref, Tensor, Tuple, Value, batch_of
@@ -17,8 +17,6 @@ from headcheck.semantics.python import unknown
 from headcheck.semantics.registry import CallSite, family
 from headcheck.semantics.torchvision import UNKNOWN_CLASSES, log_built, opaque
 
-#: How many labels a configuration has that says nothing of them.
-DEFAULT_LABELS = 2
 LOADERS = frozenset({"from_pretrained", "from_config", "_from_config"})
 #: Classes that make a module; what is not among them (tokenizers, processors, arguments) leaves models alone.
 MODELS = re.compile(r"(?!TF|Flax).*(Model|For[A-Z]\w*|Backbone|PreTrainedModel|WithTeacher)$")

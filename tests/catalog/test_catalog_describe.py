@@ -33,6 +33,50 @@ def test_a_model_in_words() -> None:
         "\n"
         '  model = models.resnet50(weights="DEFAULT")\n'
         "  model.fc = nn.Linear(model.fc.in_features, num_classes)\n"
+        "\n"
+        "There is another one: headcheck model timm.models.resnet50\n"
+    )
+
+
+def test_a_model_of_timm_in_words() -> None:
+    assert describe("swin_base_patch4_window7_224") == (
+        "timm.models.swin_base_patch4_window7_224\n"
+        "  classification, SwinTransformer, expects (N, 3, 224, 224)\n"
+        "  get_classifier() answers model.head.fc.\n"
+        "\n"
+        "Head\n"
+        "  model.head.fc  Linear, 1024 → 1000  gets (N, 1024)\n"
+        "\n"
+        "What holds them\n"
+        "  model.head  ClassifierHead  gets (N, 7, 7, 1024)\n"
+        "\n"
+        "Weights whose classes are not the default ones\n"
+        "  ms_in22k  21841 classes\n"
+        "\n"
+        "To give it other classes\n"
+        "  import timm\n"
+        "\n"
+        '  model = timm.create_model("swin_base_patch4_window7_224", pretrained=True, num_classes=num_classes)\n'
+    )
+
+
+def test_a_checkpoint_in_words() -> None:
+    assert describe("google/vit-base-patch16-224") == (
+        "google/vit-base-patch16-224\n"
+        "  a checkpoint for transformers, vit, 768 features reach a head\n"
+        "  It was saved with the head of ViTForImageClassification, 1000 labels.\n"
+        "\n"
+        "Head\n"
+        "  model.classifier  Linear, 768 → 1000  gets (N, 768); makes logits\n"
+        "\n"
+        "Classes that put a head on it\n"
+        "  AutoModelForImageClassification  ViTForImageClassification\n"
+        "\n"
+        "To give it other classes\n"
+        "  from transformers import AutoModelForImageClassification\n"
+        "\n"
+        '  model = AutoModelForImageClassification.from_pretrained("google/vit-base-patch16-224", '
+        "num_labels=num_labels, ignore_mismatched_sizes=True)\n"
     )
 
 
@@ -49,6 +93,13 @@ def test_a_model_in_words() -> None:
         ("quantized_resnet18", 'models.quantization.resnet18(weights="DEFAULT")'),
         ("detection.retinanet_resnet50_fpn", "model.head.classification_head.num_classes = num_classes"),
         ("torchvision.models.resnet.resnet18", "model.fc"),
+        ("tv_resnet50", "tv_resnet50 is the former name of resnet50.tv_in1k."),
+        ("timm/resnet50.a1_in1k", 'create_model("resnet50.a1_in1k", pretrained=True, num_classes=num_classes)'),
+        ("vit_small_patch14_dinov2", "model.head  Linear, 384 → num_classes"),
+        ("deit_tiny_distilled_patch16_224", "get_classifier() answers model.head and model.head_dist."),
+        ("BertForTokenClassification", "model.classifier  Linear, ? → 2"),
+        ("bert-base-uncased", "It was saved without a head"),
+        ("efficientnet-b3", 'EfficientNet.from_pretrained("efficientnet-b3", num_classes=num_classes)'),
     ],
 )
 def test_what_is_said_of_models(name: str, words: str) -> None:
@@ -58,14 +109,23 @@ def test_what_is_said_of_models(name: str, words: str) -> None:
 def test_a_misspelt_name_gets_the_nearest() -> None:
     with pytest.raises(KeyError, match="no model is called resnet55; did you mean resnet50 or"):
         describe("resnet55")
+    with pytest.raises(KeyError, match=r"did you mean timm\.swin_base_patch4_window7_224 or"):
+        describe("timm.swin_bse_patch4_window7_224")
+    with pytest.raises(KeyError, match="did you mean bert-base-uncased or"):
+        describe("bert-bse-uncased")
     with pytest.raises(KeyError, match="no model is called zzzzzzzz'"):
         describe("zzzzzzzz")
 
 
 def test_matching() -> None:
-    assert matching("resnet*") == ("resnet101", "resnet152", "resnet18", "resnet34", "resnet50")
+    found = matching("resnet*")
+    assert found[:5] == ("resnet101", "resnet152", "resnet18", "resnet34", "resnet50")
+    assert found[5] == "timm.resnet101"
     assert "s3d" in matching("torchvision.models.video.*")
-    assert len(matching("*")) == 121
+    assert "timm.resnet50" not in matching("torchvision.models.*")
+    assert "transformers.BertForSequenceClassification" in matching("transformers.Bert*")
+    assert matching("bert-base-unc*") == ("bert-base-uncased",)
+    assert len(matching("*")) > 1_800
     assert matching("nothing*") == ()
 
 

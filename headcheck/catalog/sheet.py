@@ -1,0 +1,186 @@
+"""What `headcheck model` says of one model: gathered from the catalog of its library, written by `describe`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from headcheck.catalog import efficientnet, snippet, timm, transformers
+from headcheck.catalog.entry import Entry, Shape
+from headcheck.catalog.models import canonical, find, model_builder, registered
+from headcheck.catalog.namespaces import weights, weights_of
+
+#: What the models of a task are called with, where it is not one batch.
+_EXPECTS = {"detection": "a list of images (3, H, W)", "optical_flow": "two batches {}"}
+#: Rows of a table: the cells of each line.
+Rows = Sequence[tuple[str, ...]]
+
+
+class Sheet(NamedTuple):
+    """One model. `title` is its full name, `words` say what it is; `entry` has its heads, None if nothing is known of
+    them; `weights` are a heading and a table, `code` gives it other classes, `remarks` are sentences. `asked` is the
+    number of classes that `entry` was asked for where the model has no head of itself, else 0."""
+
+    title: str
+    words: tuple[str, ...]
+    entry: Entry | None
+    weights: tuple[str, Rows] = ("", ())
+    code: str = ""
+    remarks: tuple[str, ...] = ()
+    asked: int = 0
+
+
+class Library(NamedTuple):
+    """One library: the prefix of its models' names as they are listed, and those names without it."""
+
+    prefix: str
+    names: tuple[str, ...]
+
+
+def libraries() -> Iterator[Library]:
+    """Yield what is listed of each library, in the order in which a name is looked for."""
+    yield Library("", tuple(sorted(registered())))
+    yield Library("timm.", timm.architectures())
+    yield Library("transformers.", transformers.classes())
+    yield Library("", transformers.checkpoints())
+    yield Library("", efficientnet.names())
+
+
+def sheets(name: str) -> list[Sheet]:
+    """Return what the libraries say of a name: each of those that have a model of that name says something."""
+    found = (_torchvision(name), _timm(name), _transformers(name), _efficientnet(name))
+    return [sheet for sheet in found if sheet is not None]
+
+
+def batch(shape: Shape) -> str:
+    """Return a shape in words, the batch first."""
+    return "(" + ", ".join(["N", *("?" if size is None else str(size) for size in shape)]) + ")"
+
+
+# -- torchvision -----------------------------------------------------------------------------------------------------
+
+
+def _torchvision(name: str) -> Sheet | None:
+    candidates = (name, f"torchvision.models.{name}", f"torchvision.{name}")
+    builder = model_builder(name) or next((found for found in map(canonical, candidates) if found), None)
+    if builder is None:
+        return None
+    entry = find(builder, {}, "DEFAULT")
+    assert entry is not None
+    words = (
+        entry.task.replace("_", " "),
+        entry.root.kind.rpartition(".")[2],
+        f"{entry.root.total:,} parameters",
+        f"expects {_EXPECTS.get(entry.task, '{}').format(batch(entry.input))}",
+    )
+    enum = weights_of(builder)
+    members = (weights(enum) if enum else None) or {}
+    table = [(member, f"{count} classes" if count else "") for member, count in members.items()]
+    heading = f"Weights ({enum.rpartition('.')[2]})" if enum else ""
+    return Sheet(builder, words, entry, (heading, table), snippet.snippet(builder), tuple(_at_times(entry)))
+
+
+def _at_times(entry: Entry) -> Iterator[str]:
+    """Say which heads are there only with, or only without weights."""
+    plain = find(entry.builder, {}, False)
+    paths = {head.path for head in entry.heads}
+    others = {head.path for head in plain.heads} if plain else paths
+    for path in sorted(others - paths):
+        yield f"{snippet.expression(path)} is there only without weights"
+    for path in sorted(paths - others):
+        yield f"{snippet.expression(path)} is there only with weights"
+
+
+# -- timm ------------------------------------------------------------------------------------------------------------
+
+#: How scripts and lists say that a model is timm's.
+_TIMM = ("timm.models.", "timm.", "timm/", "hf-hub:timm/", "hf_hub:timm/")
+
+
+def _timm(name: str) -> Sheet | None:
+    bare = next((name[len(prefix) :] for prefix in _TIMM if name.startswith(prefix)), name)
+    named = timm.resolve(bare)
+    if named is None:
+        return None
+    classes = timm.default_classes(named)
+    asked = 0 if classes else snippet.COUNTS[0]
+    entry = timm.find(named, {"num_classes": asked} if asked else {})
+    full = f"{named.architecture}.{named.tag}" if named.tag else named.architecture
+    words = ["classification"]
+    if entry is not None:
+        words += [entry.root.kind.rpartition(".")[2], f"expects {batch(entry.input)}"]
+    remarks = []
+    if bare != full and bare != named.architecture:
+        remarks.append(f"{bare} is the former name of {full}.")
+    if not classes:
+        remarks.append("It has no head unless num_classes says how many classes.")
+    if entry is not None:
+        remarks += [f"get_classifier() answers {_paths(timm.classifier(named.architecture))}."]
+    tags = [(tag, f"{count} classes" if count else "no head") for tag, count in timm.tags(named.architecture).items()]
+    heading = "Weights whose classes are not the default ones" if tags else ""
+    return Sheet(named.builder, tuple(words), entry, (heading, tags), _of_timm(full), tuple(remarks), asked)
+
+
+def _paths(paths: tuple[str, ...]) -> str:
+    return " and ".join(map(snippet.expression, paths)) if paths else "something that is not kept"
+
+
+def _of_timm(full: str) -> str:
+    return f'import timm\n\nmodel = timm.create_model("{full}", pretrained=True, num_classes=num_classes)\n'
+
+
+# -- transformers ----------------------------------------------------------------------------------------------------
+
+
+def _transformers(name: str) -> Sheet | None:
+    if name in transformers.checkpoints():
+        return _checkpoint(name)
+    kind = name.rpartition(".")[2]
+    entry = transformers.find(kind, transformers.DEFAULT_LABELS, None)
+    if entry is None or (name != kind and not name.startswith("transformers.")):
+        return None
+    remarks = ("How many features reach the head depends on the checkpoint.",)
+    return Sheet(entry.builder, ("transformers", kind), entry, ("", ()), _of_transformers(kind, "NAME", False), remarks)
+
+
+def _checkpoint(name: str) -> Sheet:
+    known = transformers.checkpoint(name)
+    assert known is not None
+    kinds = transformers.classes_of(known.model_type)
+    kind = known.head or next(iter(kinds.values()), "")
+    entry = transformers.find(kind, known.labels or transformers.DEFAULT_LABELS, known.hidden)
+    width = "" if known.hidden is None else f", {known.hidden} features reach a head"
+    words = ("a checkpoint for transformers", f"{known.model_type}{width}")
+    saved = f"It was saved with the head of {known.head}, {known.labels} labels." if known.head else ""
+    remarks = (saved or "It was saved without a head: a new one has random weights.",)
+    auto = next((auto for auto, chosen in kinds.items() if chosen == kind), kind)
+    table = [(each, chosen) for each, chosen in kinds.items()]
+    return Sheet(
+        name,
+        words,
+        entry,
+        ("Classes that put a head on it" if table else "", table),
+        _of_transformers(auto, name, bool(known.head)) if kind else "",
+        remarks,
+    )
+
+
+def _of_transformers(kind: str, name: str, saved: bool) -> str:
+    more = ", ignore_mismatched_sizes=True" if saved else ""
+    return f'from transformers import {kind}\n\nmodel = {kind}.from_pretrained("{name}", num_labels=num_labels{more})\n'
+
+
+# -- efficientnet_pytorch --------------------------------------------------------------------------------------------
+
+
+def _efficientnet(name: str) -> Sheet | None:
+    bare = name.removeprefix("efficientnet_pytorch.")
+    entry = efficientnet.find(bare, efficientnet.CLASSES)
+    if entry is None:
+        return None
+    words = ("classification", "EfficientNet", f"expects {batch(entry.input)}")
+    code = (
+        "from efficientnet_pytorch import EfficientNet\n\n"
+        f'model = EfficientNet.from_pretrained("{bare}", num_classes=num_classes)\n'
+    )
+    return Sheet(entry.builder, words, entry, ("", ()), code)
