@@ -22,15 +22,15 @@ class Binding(NamedTuple):
 
 
 class Outline(NamedTuple):
-    """`words` are the dotted names of the file that each function and class uses; `BODY` stands for the module's own
-    code and `MAIN` for what it does only as the main program. `speaking` are those of them that speak of models,
-    `building` those that make one of a library's. `names` are set by the module's own code, `bases` are those of the
-    classes, `folders` what is added to `sys.path`.
+    """`words` are the dotted names of the file that each function and class uses, in order of the alphabet; `BODY`
+    stands for the module's own code and `MAIN` for what it does only as the main program. `speaking` are those of them
+    that speak of models, `building` those that make one of a library's. `names` are set by the module's own code,
+    `bases` are those of the classes, `folders` what is added to `sys.path`.
     """
 
     bindings: Mapping[str, tuple[Binding, ...]]
     stars: tuple[Binding, ...]
-    words: Mapping[str, frozenset[str]]
+    words: Mapping[str, tuple[str, ...]]
     speaking: frozenset[str]
     building: frozenset[str]
     names: frozenset[str]
@@ -82,7 +82,7 @@ def outline(tree: ast.Module, filename: str, seeds: frozenset[str]) -> Outline:
     speaking = building.union(name for name, said in words.items() if not said.isdisjoint(wanted))
     known = {*bindings, *words, *names}
     linked = {
-        name: frozenset(w for w in said if w[:1] != "." and (stars or w.partition(".")[0] in known))
+        name: tuple(sorted(w for w in said if w[:1] != "." and (stars or w.partition(".")[0] in known)))
         for name, said in words.items()
     }
     imported = {name: tuple(dict.fromkeys(found)) for name, found in bindings.items()}

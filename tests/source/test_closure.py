@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import textwrap
 
 import pytest
@@ -220,3 +222,22 @@ def test_a_name_in_an_import_is_seen_without_looking_for_imports(text):
 @pytest.mark.parametrize("text", ["zoo = 3", "import zoology", "import os\nzoo()", "from a import (b)\nf(c,\n  zoo)"])
 def test_a_name_elsewhere_is_passed_over(text):
     assert not may_name(text.encode(), b"zoo")
+
+
+def test_which_files_are_too_many_does_not_hang_on_a_hash(tmp_path):
+    names = [f"part{number}" for number in range(12)]
+    parts = {f"{name}.py": f"from torch import nn\ndef {name}(m):\n    m.fc = nn.Linear(1, 2)\n" for name in names}
+    uses = "".join(f"    {name}.{name}(m)\n" for name in names)
+    make(tmp_path, {**parts, "train.py": f"import {', '.join(names)}\ndef run(m):\n{uses}"})
+    ask = "import sys; from headcheck.workspace import Workspace; print(Workspace().closure(sys.argv[1]).files)"
+    answers = {
+        subprocess.run(
+            [sys.executable, "-c", ask, str(tmp_path / "train.py")],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+        ).stdout
+        for seed in "123"
+    }
+    assert len(answers) == 1
