@@ -65,6 +65,10 @@ SHARED = {
     + "def main(flags):\n"
     + indented(branches(60) + "evaluate(flags)\ntune(flags)\n")
     + "from options import flags\nmain(flags)\n",
+    "a function given the model when the steps are used up": "def tune(model):\n    model.fc = nn.Linear(512, 10)\n"
+    "def main(flags):\n    model = models.resnet50()\n"
+    + indented(branches(60) + "tune(model)\n")
+    + "from options import flags\nmain(flags)\n",
     "40 loops in one another": nested(40, "for x{0} in range(30):", RIGHT) + WRONG,
     "60 loops of lists in one another": nested(
         60, "for x{0} in [models.resnet18, models.resnet34, models.resnet50]:", "x0()"

@@ -9,6 +9,7 @@ from headcheck import events
 from headcheck.interpreter import access, choosing, heap
 from headcheck.interpreter.forward import call_module
 from headcheck.interpreter.heap import Dictionary, Instance, Module, Sequence
+from headcheck.interpreter.resuming import Skip, remember
 from headcheck.interpreter.state import Frame, State, go_back
 from headcheck.interpreter.values import (
     Address,
@@ -97,7 +98,9 @@ def enter(
     define = machine.definitions[function.code]
     assert isinstance(define, Define)
     if not is_followed(machine, state, define, site):
-        note_skipped(machine, state, function, [*arguments, *keywords.values()], site)
+        before = state.events
+        if note_skipped(machine, state, function, [*arguments, *keywords.values()], site) and machine.budget.skims:
+            remember(machine, Skip(state, function, arguments, keywords, site, receiver, owner), before)
         if define.name == "__init__" and type(receiver) is Ref:
             access.initialised(state, receiver)
         unknown, own = symbol("function", define.name, function.code), function.code not in machine.called
@@ -131,13 +134,14 @@ def is_followed(machine: Machine, state: State, define: Define, site: Operation)
     return state.frame.depth < DEEPEST and not define.generator
 
 
-def note_skipped(machine: Machine, state: State, function: Function, given: list[Value], site: Operation) -> None:
-    """A call is not followed: note which modules it may have changed."""
+def note_skipped(machine: Machine, state: State, function: Function, given: list[Value], site: Operation) -> bool:
+    """A call is not followed: note which modules it may have changed. Answers whether there are any."""
     from headcheck.interpreter.skipping import may_be_changed
 
     changed = may_be_changed(machine, state, function, given)
     if changed:
         state.log(events.Skipped(site, machine.definitions[function.code].name, changed))
+    return bool(changed)
 
 
 COUNTS = frozenset(

@@ -60,6 +60,7 @@ from headcheck.ir import (
 if TYPE_CHECKING:
     from headcheck.execution import FileFacts
     from headcheck.interpreter.recording import Recorder
+    from headcheck.interpreter.resuming import Skip
 
 MOST_LEFT = 100  # of the paths that are left out, those that are remembered
 FEWEST_ENDED = 8  # of the paths that ended early, those that are kept in any case
@@ -75,11 +76,11 @@ class Machine:
     as the attributes that any code of the project assigns; `project` knows which modules are the project's own;
     `defaults` says whether the run is one "as started without arguments"; `entry` holds the operations of the function
     that is followed though nothing calls it; `turns` the conditions at the start of each loop that is followed for one
-    turn that stands for all; `asked` is set where the script asks for an argument that has a default;
-    `handed` are the classes that code which is not followed was given, to make of them what it likes;
-    `body` is the file's own block; `budget` is what the run may cost,
-    `lost` whether some paths were left out for it, `left` what some of these did until then; `loaded` the modules whose
-    code it came to; `recorder` is there, with `handlers` of its own, while a forward is recorded.
+    turn that stands for all; `asked` is set where the script asks for an argument that has a default; `handed` are the
+    classes that code which is not followed was given, to make of them what it likes; `body` is the file's own block;
+    `budget` is what the run may cost, `lost` whether some paths were left out for it, `left` what some of these did
+    until then, `skips` the calls that were not followed for it, by the function; `loaded` the modules whose code it
+    came to; `recorder` is there, with `handlers` of its own, while a forward is recorded.
     """
 
     def __init__(
@@ -101,6 +102,7 @@ class Machine:
         self.budget = Budget()
         self.lost = False
         self.left: list[State] = []
+        self.skips: dict[int, Skip] = {}
         self.handlers = HANDLERS
         self.recorder: Recorder | None = None
         self.loaded: set[str] = set()

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from headcheck import events
 from headcheck.execution import Execution, FileFacts
+from headcheck.interpreter import resuming
 from headcheck.interpreter.access import class_attribute
 from headcheck.interpreter.calls import call_value
 from headcheck.interpreter.heap import LIGHTNING, Instance, Module, library_bases, subtree
@@ -97,15 +98,18 @@ def going_on(finals: list[State]) -> list[State]:
 def run_entries(machine: Machine, ends: list[State], entries: list[Entry]) -> list[State]:
     """Follow what no path called so far, unless it is quiet; adds to `entries` what it was.
 
-    Functions are called from the end of the first of the module's paths, methods from the first that made the object.
+    Calls that were left out come first. Functions are called from the end of the first of the module's paths, methods
+    from the first that made the object.
     """
     base = ends[0]
-    quiet, by_script = Quiet(machine, base), frozenset(machine.called)
+    quiet, skips = Quiet(machine, base), resuming.waiting(machine)
+    by_script = frozenset(machine.called).union(skip.function.code for skip in skips)
     machine.reached_at_home = frozenset(machine.reached)
-    followed: list[State] = []
-    targets = [t for t in uncalled(ends)[:MOST_ENTRIES] if type(t) is Class or t.code not in machine.called]
+    targets = [t for t in uncalled(ends)[:MOST_ENTRIES] if type(t) is Class or t.code not in by_script]
     targets = [target for target in targets if not is_quiet(quiet, target)]
-    for target, part in zip(targets, shares([size_of(machine, target) for target in targets]), strict=True):
+    parts = shares([resuming.size_of(machine, skip) for skip in skips] + [size_of(machine, t) for t in targets])
+    followed = run_skips(machine, skips, parts)
+    for target, part in zip(targets, parts[len(skips) :], strict=True):
         if machine.budget.exhausted:
             break
         machine.budget.share(part)
@@ -114,6 +118,17 @@ def run_entries(machine: Machine, ends: list[State], entries: list[Entry]) -> li
         elif target.code not in machine.called:
             followed.extend(run_entry(machine, base, target, entries))
     return followed + run_stacks(machine, base)
+
+
+def run_skips(machine: Machine, skips: list[resuming.Skip], parts: list[float]) -> list[State]:
+    """Follow the calls that were left out, each from where it stands."""
+    followed: list[State] = []
+    for skip, part in zip(skips, parts, strict=False):
+        machine.budget.share(part)
+        if skip.function.code not in machine.called and not machine.budget.exhausted:
+            followed += resuming.resume(machine, skip)
+    mark_lost(machine, followed)
+    return followed
 
 
 def run_stacks(machine: Machine, base: State) -> list[State]:
