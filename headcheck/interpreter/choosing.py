@@ -50,7 +50,7 @@ MOST_SAMPLED = 4
 # What every model has: asking for it does not depend on which one it is.
 COMMON = frozenset(
     [
-        "apply", "bfloat16", "buffers", "cpu", "cuda", "double", "eval", "float", "forward", "half",
+        "_modules", "apply", "bfloat16", "buffers", "cpu", "cuda", "double", "eval", "float", "forward", "half",
         "load_state_dict", "parameters", "requires_grad", "requires_grad_", "share_memory", "state_dict", "to", "train",
         "training", "zero_grad",
     ]

@@ -123,18 +123,32 @@ def on_get_item(machine: Machine, op: GetItem, state: State) -> list[State] | No
             for path, value in split.paths:
                 path.env[op.target] = value
             return [path for path, _ in split.paths]
-    paths = choosing.settle(machine, state, of, "") if choosing.is_open(state, of) else [state]
+    paths = settled(machine, state, of, index)
     for path in paths:
         value = indexing.get_item(machine, path, of, index, op)
         path.env[op.target] = path.resolve(value) if type(value) is Symbol else value
     return paths
 
 
-def on_set_item(machine: Machine, op: SetItem, state: State) -> None:
+def settled(machine: Machine, state: State, of: Value, index: Value) -> list[State]:
+    """The paths on which an item is read or set: one for each model that it may be a part of, if that is open.
+
+    In ``model._modules`` an item goes by the name of the part.
+    """
+    thing = state.object(of)
+    model, asked = of, ""
+    if type(thing) is Dictionary and thing.view is not None:
+        model, asked = Ref(thing.view), index if isinstance(index, str) else ""
+    return choosing.settle(machine, state, model, asked) if choosing.is_open(state, model) else [state]
+
+
+def on_set_item(machine: Machine, op: SetItem, state: State) -> list[State]:
     machine.reached.add(id(op))
-    indexing.set_item(
-        state, machine.read(state, op.of), machine.read(state, op.index), machine.read(state, op.value), op
-    )
+    of, index, value = machine.read(state, op.of), machine.read(state, op.index), machine.read(state, op.value)
+    paths = settled(machine, state, of, index)
+    for path in paths:
+        indexing.set_item(path, of, index, value, op)
+    return paths
 
 
 def on_delete_item(machine: Machine, op: DeleteItem, state: State) -> None:
