@@ -56,6 +56,8 @@ def get_attribute(machine: Machine, state: State, of: Value, name: str, site: Op
     kind = type(of)
     if name == "__name__" and kind in NAMED:
         return NAMED[kind](machine, of)
+    if name == "__class__" and kind is Ref and type(state.heap[of.address]) in (Module, Instance):
+        return class_of(state, of)
     if name == "value" and is_plain(of) and of is not None:  # a member of an Enum is kept as what it stands for
         return of
     if kind is Ref:
@@ -79,6 +81,8 @@ def get_attribute(machine: Machine, state: State, of: Value, name: str, site: Op
         written = state.facts.get(("written", of, name))
         if written is not None:
             return written
+        if name == "__name__" and isinstance(of.key, tuple) and of.key[0] == "class of":
+            return class_name(state, of)
         log_output_read(state, of, name, site)
         return symbol("attribute", f"{of.label}.{name}", of, name)
     if kind is Answer:
@@ -380,6 +384,20 @@ def type_of(state: State, value: Value) -> Value:
     plain = next((kind for kind in (bool, int, float, str, bytes) if isinstance(value, kind)), None)
     name = "tuple" if type(value) is Tuple else plain.__name__ if plain is not None else ""
     return Library(f"builtins.{name}") if name else None
+
+
+def class_of(state: State, value: Value) -> Value:
+    """The class of a value; where it is not known, or has several names, an unknown that only tells its last name."""
+    found = type_of(state, value)
+    return symbol("class of", f"type({label(value)})", value) if found is None else found
+
+
+def class_name(state: State, of: Symbol) -> Value:
+    """What the class of a library's model is called: ``ResNet``."""
+    assert isinstance(of.key, tuple)
+    thing = state.object(of.key[1])
+    last = thing.kind.rsplit(".", 1)[-1] if type(thing) is Module and thing.chosen is None else ""
+    return last if last[:1].isupper() else symbol("attribute", f"{of.label}.__name__", of, "__name__")
 
 
 def is_tested(state: State, ref: Ref) -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import cache
-from itertools import accumulate
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from headcheck import events
 from headcheck.execution import Execution, FileFacts
@@ -175,7 +175,7 @@ def run_again(machine: Machine, entries: list[Entry]) -> list[State]:
 def shares(sizes: list[int]) -> list[float]:
     """What part of the whole is gone when each of some things is."""
     whole = sum(sizes) or 1
-    return [gone / whole for gone in accumulate(sizes)]
+    return [gone / whole for gone in itertools.accumulate(sizes)]
 
 
 def size_of(machine: Machine, target: Value) -> int:
@@ -232,7 +232,7 @@ def run_class(
         followed.extend(made)
         open_ = [state for state in made if not state.ended and type(state.result) is Ref]
         several = bool(open_) and type(open_[0].object(open_[0].result)) is Module
-        homes = [(state, state.result) for state in open_[: MOST_HOMES if several else 1]]
+        homes = [(state, state.result) for state in homes_of(open_, MOST_HOMES if several else 1)]
     for stage in STAGES:
         for function, owner in [pair for pair in waiting if definition(machine, pair[0]).name == stage]:
             after = [
@@ -247,6 +247,22 @@ def run_class(
             bound = function if function.wrapper == "staticmethod" else Bound(ref, function, owner)
             followed.extend(run_entry(machine, home, bound, entries))
     return followed
+
+
+def homes_of(open_: list[State], most: int) -> list[State]:
+    """So many of the paths through an `__init__`, one for each guess at a model before a second for any. Where a guess
+    is left without one, what is found on the others may not hold for it."""
+    if len(open_) <= most:
+        return open_
+    rows: dict[Any, list[State]] = {}
+    for state in open_:
+        rows.setdefault(tuple((guess.group, guess.name) for guess in state.guesses), []).append(state)
+    taken = [state for row in itertools.zip_longest(*rows.values()) for state in row if state is not None][:most]
+    if len(rows) > most:
+        taken = [state.fork() for state in taken]
+        for state in taken:
+            state.cut = True
+    return taken
 
 
 def run_entry(machine: Machine, home: State, function: Value, entries: list[Entry]) -> list[State]:

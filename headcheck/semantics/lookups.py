@@ -6,7 +6,8 @@ import ast
 from collections.abc import Callable
 
 from headcheck.interpreter import access
-from headcheck.interpreter.heap import Dictionary
+from headcheck.interpreter.calls import forget
+from headcheck.interpreter.heap import Dictionary, Instance, Module, Sequence
 from headcheck.interpreter.values import Choice, Library, Symbol, Value, symbol
 from headcheck.ir import UNKNOWN, Variable
 from headcheck.semantics.python import unknown
@@ -18,10 +19,25 @@ Given = tuple[tuple[Value, ...], dict[str, Value]]
 
 @effect("builtins.eval")
 def eval_(call: CallSite) -> Value:
-    """An expression of names, attributes and calls with plain arguments; the last name may not be known."""
+    """An expression of names, attributes and calls with plain arguments; the last name may not be known.
+
+    Of any other, what it answers may be a list that stands in a variable, or in an object's attribute.
+    """
     text = call.argument(0, "source")
     found = evaluated(call, str(text)) if isinstance(text, str) else by_open_name(call, text, evaluated)
+    if found is UNKNOWN:
+        forget_lists(call)
     return unknown(call) if found is UNKNOWN else found
+
+
+def forget_lists(call: CallSite) -> None:
+    """The lists and dicts at hand may come to hold something else through another name."""
+    for value in list(call.state.env.values()):
+        thing = call.state.object(value)
+        inside = thing.attributes if type(thing) is Instance else thing.values if type(thing) is Module else {}
+        for one in (value, *inside.values()):
+            if type(call.state.object(one)) in (Sequence, Dictionary):
+                forget(call.state, one)
 
 
 @effect("pydoc.locate", "hydra.utils.get_class", "hydra.utils.get_method", "hydra.utils.get_object")
@@ -120,9 +136,8 @@ def value_of(call: CallSite, tree: ast.expr) -> Value:
         return tree.value if isinstance(tree.value, (int, float, str, type(None))) else UNKNOWN
     if isinstance(tree, ast.Attribute):
         of = value_of(call, tree.value)
-        return (
-            access.get_attribute(call.machine, call.state, of, tree.attr, call.site) if type(of) is Library else UNKNOWN
-        )
+        known = type(of) is Library or type(call.state.object(of)) in (Instance, Module)
+        return access.get_attribute(call.machine, call.state, of, tree.attr, call.site) if known else UNKNOWN
     if isinstance(tree, ast.Call):
         function, given = value_of(call, tree.func), arguments_of(tree)
         return UNKNOWN if function is UNKNOWN or given is None else called(call, function, given)

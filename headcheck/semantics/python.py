@@ -460,8 +460,8 @@ def super_(call: CallSite) -> Value:
 def type_(call: CallSite) -> Value:
     if len(call.arguments) != 1:
         return unknown(call)
-    found = access.type_of(call.state, call.arguments[0])
-    return unknown(call) if found is None else found
+    value = call.arguments[0]
+    return unknown(call) if value is UNKNOWN else access.class_of(call.state, value)
 
 
 @effect("builtins.globals")

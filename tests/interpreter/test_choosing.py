@@ -382,6 +382,27 @@ def test_names_of_timm_that_the_script_lists():
     assert messages(text) == [("HC101", ("args.arch == 'resnet50'",))]
 
 
+def test_every_kind_of_model_comes_by_the_forward():
+    text = """
+    import timm
+    class Net(nn.Module):
+        def __init__(self, name, learn):
+            super().__init__()
+            self.body = timm.create_model(name, num_classes=0)
+            self.size = self.body.num_features
+            if learn:
+                for p in self.body.parameters():
+                    p.requires_grad = False
+            self.own = nn.Linear(self.size, 3)
+        def forward(self, x):
+            x = self.body.forward_features(x)
+            if x.dim() == 3:  # right for a ViT
+                x = x[:, 0]
+            return self.own(x)
+    """
+    assert found(text) == []
+
+
 # -- names that several unknowns hold ----------------------------------------------------------------------------------
 
 

@@ -101,3 +101,22 @@ def test_models_at_a_place_that_is_not_known():
     """
     assert built(script) == {"resnet18", "resnet50"}
     assert found(script) == [(4, "HC101")]
+
+
+STAGES = """
+class Net(nn.Module):
+    def __init__(self, first):
+        super().__init__()
+        self.stage1, self.stage2 = [nn.Conv2d(3, 8, 3)], []
+        for number in range(2):
+            eval("self.stage" + str({})).append(nn.Conv2d(8, 8 * (number + 1), 3))
+        self.stage1, self.stage2 = nn.Sequential(*self.stage1), nn.Sequential(*self.stage2)
+        self.norm = nn.BatchNorm2d(7)
+    def forward(self, x):
+        return self.norm(self.stage2(self.stage1(x)))
+"""
+
+
+@pytest.mark.parametrize(("number", "wrong"), [("number + 1", True), ("number + first", False), ("first", False)])
+def test_a_list_reached_as_text(number, wrong):
+    assert found(STAGES.format(number)) == ([(8, "HC105")] if wrong else [])
