@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from headcheck import events
 from headcheck.catalog.entry import NOTHING, Entry, Node
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import Address, Chosen, Class, Library, Parameter, Ref, Symbol, Tuple, Value
 from headcheck.ir import UNKNOWN, Operation
-from headcheck.semantics.layers import STACKS, own_parameters
+from headcheck.semantics.layers import STACKS, own_parameters, parameter_shape
+
+Sizes: TypeAlias = "tuple[int, ...] | None"  # of a parameter, None where they are not known
 
 EMPTY: Mapping[str, Any] = MappingProxyType({})
 MAX_PARAMETERS = 6000
@@ -270,39 +272,68 @@ def list_parameters(state: State, ref: Ref, own: bool = False) -> Listing:
     if own:
         names = own_parameters(state.heap[ref.address])
         return Listing([(name, Parameter(ref, name)) for name in names or ()], names is not None)
-    complete = _collect(state, ref, "", items, set())
+    complete = True
+    for holder in _holders(state, ref, "", set()):
+        complete = complete and holder.known and len(items) < MAX_PARAMETERS
+        prefix, owner, inside = holder.prefix, holder.owner, holder.path
+        if inside:
+            items += [(prefix + path, Parameter(owner, inside + path)) for path in holder.names]
+        else:
+            items += [(prefix + name, Parameter(owner, name)) for name in holder.names]
     return Listing(items, complete)
 
 
-def _collect(state: State, ref: Ref, prefix: str, items: list[tuple[str, Parameter]], seen: set[Address]) -> bool:
+def list_shapes(state: State, ref: Ref) -> tuple[dict[str, Sizes], bool]:
+    """The shape of every parameter below a module, and whether those are all."""
+    found: dict[str, Sizes] = {}
+    complete = True
+    for holder in _holders(state, ref, "", set()):
+        complete = complete and holder.known and len(found) < MAX_PARAMETERS
+        if isinstance(holder.names, Mapping):
+            found.update((holder.prefix + path, shape) for path, shape in holder.names.items())
+        else:
+            module: Module = state.heap[holder.owner.address]
+            found.update((holder.prefix + name, parameter_shape(module, name)) for name in holder.names)
+    return found, complete
+
+
+class _Holder(NamedTuple):
+    """Something with parameters: a module on the heap with its own, or a child that is in the catalog's tree only, with
+    all below it. `path` leads there from `owner`, `prefix` from where it was looked; `known`: all of it is."""
+
+    prefix: str
+    owner: Ref
+    path: str
+    names: Mapping[str, Sizes] | tuple[str, ...]
+    known: bool
+
+
+def _holders(state: State, ref: Ref, prefix: str, seen: set[Address]) -> Iterator[_Holder]:
     if ref.address in seen:
-        return True
+        return
     seen.add(ref.address)
     module: Module = state.heap[ref.address]
     own = own_parameters(module)
-    complete = module.known and own is not None and len(items) < MAX_PARAMETERS
-    for name in own or ():
-        items.append((prefix + name, Parameter(ref, name)))
+    yield _Holder(prefix, ref, "", own or (), module.known and own is not None)
     for name in child_names(module):
         if name in module.children:
             value = module.children[name]
             if type(value) is Ref and type(state.heap[value.address]) is Module:
-                complete = _collect(state, value, f"{prefix}{name}.", items, seen) and complete
+                yield from _holders(state, value, f"{prefix}{name}.", seen)
             else:
-                complete = False
+                yield _Holder(prefix, ref, "", (), False)
         elif module.node is not None:
-            complete = complete and module.node.children[name].known != NOTHING
-            for path in node_parameters(module.node.children[name]):
-                path = f"{name}.{path}"
-                items.append((prefix + path, Parameter(ref, path)))
-    return complete
+            node = module.node.children[name]
+            yield _Holder(f"{prefix}{name}.", ref, f"{name}.", node_parameters(node), node.known != NOTHING)
 
 
 @lru_cache(maxsize=4096)
-def node_parameters(node: Node) -> tuple[str, ...]:
-    """The dotted names of all parameters of a catalog node."""
-    below = (f"{name}.{path}" for name, child in node.children.items() for path in node_parameters(child))
-    return (*node.parameters, *below)
+def node_parameters(node: Node) -> Mapping[str, Sizes]:
+    """All parameters of a catalog node: their shapes by their dotted names."""
+    found = dict(node.parameters)
+    for name, child in node.children.items():
+        found.update((f"{name}.{path}", shape) for path, shape in node_parameters(child).items())
+    return found
 
 
 def is_trainable(state: State, parameter: Parameter) -> bool | None:

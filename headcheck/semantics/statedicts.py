@@ -58,11 +58,11 @@ def taken(state: State, ref: Ref, site: Operation) -> Value:
 
 def of_module(state: State, ref: Ref) -> Content | None:
     """The parameters of a module as it stands."""
-    listing = heap.list_parameters(state, ref)
-    shapes = {path: plain(access.shape_of(state, parameter)) for path, parameter in listing.items}
-    return Content(shapes, listing.complete) if shapes else None
+    found, complete = heap.list_shapes(state, ref)
+    return Content({path: plain(shape) for path, shape in found.items()}, complete) if found else None
 
 
+@functools.lru_cache(maxsize=1024)
 def plain(shape: tuple[int, ...] | None) -> tuple[int, ...] | None:
     """A shape, None where a size of it is not known."""
     known = shape is not None and all(type(size) is int and size < LARGEST_SIZE for size in shape)
