@@ -95,7 +95,7 @@ def get_attribute(machine: Machine, state: State, of: Value, name: str, site: Op
     if kind is Super:
         return super_attribute(of, name)
     if kind is Device and name == "type":
-        return of.name.split(":")[0]
+        return symbol("attribute", "device.type", of, name) if of.unless else of.name.split(":")[0]
     if kind is Parameter:
         return parameter_attribute(state, of, name, site)
     if kind is Tensor:

@@ -8,7 +8,7 @@ from typing import Any
 from headcheck.events import SOFT, Missing, UnknownName
 from headcheck.interpreter.heap import Dictionary, Instance, Module, Sequence, StateDict
 from headcheck.interpreter.state import State, tails
-from headcheck.interpreter.values import Parameter, Tuple, Value, is_plain, symbol
+from headcheck.interpreter.values import Device, Parameter, Tuple, Value, is_plain, symbol
 
 LONGEST_TAIL = 12
 MISSING = object()
@@ -27,7 +27,7 @@ def merge(states: list[State], relevant: frozenset[str]) -> tuple[list[State], i
         key = (
             id(state.events[4]) if state.events is not None else 0,
             len(state.flags),
-            frozenset([(name, env[name]) for name in env.keys() & relevant]),
+            frozenset([(name, DEVICE if is_device(env[name]) else env[name]) for name in env.keys() & relevant]),
         )
         group = alike.setdefault(key, [])
         for other in group:
@@ -75,15 +75,14 @@ def join(one: State, other: State, relevant: frozenset[str]) -> bool:
     imported = _joined_globals(one, other)
     if imported is None:
         return False
-    differing = _differing(one.env, other.env)
-    if any(name in relevant for name in differing):
+    variables = _joined_values(one.env, other.env, relevant)
+    if variables is None:
         return False
     one.globals.update(imported)
     if not other.heap.keys() <= one.heap.keys():
         one.heap = {**one.heap, **{a: thing for a, thing in other.heap.items() if a not in one.heap}}
     one.heap.update(changed)
-    for name in differing:
-        one.env[name] = _merged(name, one.env.get(name), other.env.get(name))
+    one.env.update(variables)
     for event in joined:
         one.log(event)
     one.facts = {k: v for k, v in one.facts.items() if k in other.facts and same(v, other.facts[k])}
@@ -125,6 +124,40 @@ def _differing(one: Mapping[Any, Value], other: Mapping[Any, Value]) -> list[Any
         if match is not value and not same(value, match):
             found.append(name)
     return found + [name for name in other if name not in one]
+
+
+def _joined_values(
+    one: Mapping[str, Value], other: Mapping[str, Value], relevant: frozenset[str], prefix: str = ""
+) -> dict[str, Value] | None:
+    """What two paths hold under the names under which they differ; None if one of them may matter to a model."""
+    found = {}
+    for name in _differing(one, other):
+        values = one.get(name), other.get(name)
+        device = _either_device(*values)
+        if device is None and prefix + name in relevant:
+            return None
+        found[name] = _merged(name, *values) if device is None else device
+    return found
+
+
+DEVICE = object()
+
+
+def is_device(value: Value) -> bool:
+    """Whether a value is a device by its name: ``torch.device("cuda")``, ``"cpu"``."""
+    return value.partition(":")[0] in DEVICES if type(value) is str else type(value) is Device
+
+
+DEVICES = frozenset(["cpu", "cuda", "mps", "xpu"])
+
+
+def _either_device(one: Value, other: Value) -> Device | None:
+    """``"cuda" if torch.cuda.is_available() else "cpu"``: what goes there goes to an accelerator if there is one."""
+    if not (is_device(one) and is_device(other)):
+        return None
+    devices = [Device(value) if type(value) is str else value for value in (one, other)]
+    usual = [device for device in devices if device.name != "cpu"]
+    return usual[0]._replace(unless=True) if usual else None
 
 
 def _merged(name: str, one: Value, other: Value) -> Value:
@@ -179,10 +212,8 @@ BUILDING = frozenset(["aux_logits", "num_classes", "pretrained", "weights"])
 
 
 def _joined_attributes(one: Any, other: Any, relevant: frozenset[str]) -> dict[str, Value] | None:
-    names = _differing(one, other)
-    if any(f".{name}" in relevant for name in names):
-        return None
-    return {**one, **other, **{name: _merged(name, one.get(name), other.get(name)) for name in names}}
+    joined = _joined_values(one, other, relevant, ".")
+    return None if joined is None else {**one, **other, **joined}
 
 
 def _is_data(state: State, thing: Any) -> bool:

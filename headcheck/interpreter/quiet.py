@@ -19,6 +19,7 @@ from headcheck.interpreter.values import (
     Bound,
     Class,
     Condition,
+    Device,
     Function,
     Library,
     Method,
@@ -96,7 +97,7 @@ class Quiet:
     def value(self, value: Value, spoken: frozenset[str]) -> bool:
         """Whether nothing that a rule looks at can be reached from a value by the attributes in `spoken`."""
         kind = type(value)
-        if kind in (Symbol, Slice, Condition, Not) or value is UNKNOWN or is_plain(value):
+        if kind in (Symbol, Slice, Condition, Not, Device) or value is UNKNOWN or is_plain(value):
             return True
         if kind is Library:
             return library_is_quiet(value.name, spoken)

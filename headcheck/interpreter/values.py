@@ -180,9 +180,10 @@ class Identity(NamedTuple):
 
 
 class Device(NamedTuple):
-    """``torch.device(name)``: ``cpu``, ``cuda:0``."""
+    """``torch.device(name)``: ``cpu``, ``cuda:0``; `unless`: the CPU on a machine that has no such device."""
 
     name: str
+    unless: bool = False
 
 
 class Pattern(NamedTuple):

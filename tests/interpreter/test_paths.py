@@ -46,6 +46,37 @@ def test_paths_that_no_longer_differ_are_one():
     assert variable(only(script), "size") == 512
 
 
+# Of a function that makes a model, all that it is given may matter.
+MAKE = "def make(where):\n    m = models.resnet18().to(where)\n    m.fc = nn.Linear(512, 2)\n    return m\n"
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        'device = "cuda" if torch.cuda.is_available() else "cpu"',
+        'device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")',
+        'if torch.cuda.is_available():\n    device = "cuda"\nelse:\n    device = "cpu"',
+        'device = "cuda" if unknown else "mps" if unknown.x else "cpu"',
+        'class C: pass\nc = C()\nc.device = "cuda" if unknown else "cpu"\ndevice = c.device',
+    ],
+)
+def test_the_device_that_a_machine_has_leaves_one_path(chosen):
+    execution = only(f"{MAKE}{chosen}\nm = make(device)")
+    assert [event.device for event in execution.of(events.Moved)] == ["accelerator"]
+    assert execution.conditions == ()
+
+
+def test_what_is_asked_of_the_device_that_a_machine_has_splits():
+    for test in ('device.type == "cuda"', 'device == torch.device("cuda")', 'str(device) == "cuda"'):
+        asked = f"m = make(device)\nif {test}:\n    m.fc = None"
+        script = f'{MAKE}device = torch.device("cuda" if unknown else "cpu")\n{asked}'
+        assert [truth for execution in paths(script) for _, truth in conditions(execution)] == [True, False], test
+
+
+def test_two_words_of_which_one_is_no_device_stay_apart():
+    assert len(paths(f"{MAKE}word = 'cuda' if unknown else 'resnet'\nm = make(word)")) == 2
+
+
 def test_the_same_unknown_tested_twice_goes_one_way():
     script = ARCH + "{first}\n    m = models.resnet18()\nelse:\n    m = models.vgg11()\n{second}\n    x = 1\n" \
         "else:\n    x = 2\nm.fc = nn.Linear(512, x)"  # fmt: skip
