@@ -71,10 +71,13 @@ def decorated(machine: Machine, state: State, op: Define | DefineClass, value: V
 
 
 def wrapper_of(machine: Machine, state: State, op: Define) -> str:
-    """Which of the built-in decorators a function wears; any other leaves the function as it is."""
+    """Which of the built-in decorators a function wears, or ``registered`` where it is a model for timm to make; any
+    other leaves the function as it is."""
     for operand in op.decorators:
         value = machine.read(state, operand)
         name = value.name.rsplit(".", 1)[-1] if type(value) is Library else ""
+        if name == "register_model" and value.name.startswith("timm."):
+            return "registered"
         if name in ("staticmethod", "classmethod"):
             return name
         if name in ("property", "cached_property"):

@@ -12,8 +12,10 @@ from headcheck.interpreter.heap import DELETED, Build, Dictionary, Module
 from headcheck.interpreter.values import (
     Choice,
     Chosen,
+    Function,
     Library,
     Ref,
+    Split,
     Symbol,
     Tensor,
     Tuple,
@@ -52,10 +54,39 @@ def create_model(call: CallSite) -> Value:
         return build_by_choice(call, Choice(CREATE, name))
     if not isinstance(name, str) or set(name) & set(":/\\"):
         return opaque(call)  # a place on the hub, or in a folder
+    own = registered(call, str(name))
+    if own is not None:
+        return make_own(call, own)
     named = timm.resolve(str(name))
     if named is not None:
         return build(call, named)
     return opaque(call) if timm.existed(str(name)) or may_be_registered(call) else no_such_model(call, str(name))
+
+
+def registered(call: CallSite, name: str) -> Function | None:
+    """The function of the script that is registered under a name."""
+    found = (value for scope in call.state.globals.values() for value in scope.values() if type(value) is Function)
+    own = (value for value in found if value.wrapper == "registered")
+    return next((value for value in own if call.machine.definitions[value.code].name == name), None)
+
+
+def make_own(call: CallSite, own: Function) -> Value:
+    """The model that a function of the script makes. It is given what is not for `create_model` itself."""
+    from headcheck.interpreter.calls import call_value
+
+    given = {k: v for k, v in call.keywords.items() if k not in FOR_ITSELF and (v is not None or k == "**")}
+    given["pretrained"] = call.argument(0, "pretrained", False)
+    after = call_value(call.machine, call.state, own, (), given, call.site)
+    if call.keywords.get("checkpoint_path"):
+        for path in (path for path in after if type(path.object(path.result)) is Module):
+            path.log(events.Loaded(call.site, path.result.address))
+    return Split(tuple((path, path.result) for path in after))
+
+
+#: Keywords of `create_model` that do not get to the function which makes the model, or say only what the weights are.
+FOR_ITSELF = frozenset(
+    ["cache_dir", "checkpoint_path", "exportable", "no_jit", "pretrained_cfg", "pretrained_cfg_overlay", "scriptable"]
+)
 
 
 def no_such_model(call: CallSite, name: str) -> Value:

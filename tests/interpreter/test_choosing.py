@@ -598,3 +598,14 @@ def test_names_of_old_versions_are_no_misspelt_builders():
 def test_layers_under_the_name_of_their_package(line):
     assert found(f"{line}\nm = S(L(1, 2), L(2, 3))\nm[1].out_features\nm[0]") == []
     assert found(f"{line}\nm = S(L(1, 2), L(2, 3))\nm[2]") == [(3, "HC202")]
+
+
+def test_parts_by_name_of_a_model_that_is_open():
+    text = """
+    def build(arch, classes):
+        m = models.__dict__[arch]()
+        m._modules["classifier"][-1] = nn.Linear(m._modules["classifier"][-1].in_features{more}, classes)
+        return m
+    """
+    assert messages(text.format(more="")) == []
+    assert [code for code, _ in messages(text.format(more=" + 1"))] == ["HC101"]

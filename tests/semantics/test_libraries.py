@@ -306,3 +306,35 @@ FEEDS = "return self.head(self.body(ids, attention_mask=mask).last_hidden_state[
 )
 def test_a_model_without_a_head_feeds_the_scripts_own(build: str, lines: str, found: list[tuple[int, str]]) -> None:
     assert codes(BODY.format(build=build, lines=lines)) == found
+
+
+OWN = """
+import timm
+import torch
+from torch import nn
+from timm.models.registry import register_model
+
+class Net(nn.Module):
+    def __init__(self, num_classes=1000, width=32, **kwargs):
+        super().__init__()
+        self.stem = nn.Conv2d(3, width, 3)
+        self.head = nn.Linear(width, num_classes)
+
+    def forward(self, x):
+        return self.head(self.stem(x).mean((2, 3)))
+
+@register_model
+def {name}(pretrained=False, **kwargs):
+    return Net(width=64, **kwargs)
+
+model = timm.create_model("{name}", pretrained=True, num_classes=7, checkpoint_path="")
+model.head = nn.Linear({features}, 3)
+model(torch.randn(1, 3, 224, 224))
+"""
+
+
+@pytest.mark.parametrize("name", ["small_net", "resnet50"])
+def test_models_that_the_script_registers(name: str) -> None:
+    """Under a name of the library's, too, which is then the script's."""
+    assert codes(OWN.format(name=name, features=64)) == []
+    assert codes(OWN.format(name=name, features=65)) == [(21, "HC105")]
