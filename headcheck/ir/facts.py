@@ -18,6 +18,7 @@ from headcheck.ir import (
     walk,
 )
 from headcheck.ir.scopes import variables
+from headcheck.source.outline import HEAD_LAYERS
 
 # Reading these off a part says nothing of its use in forward.
 ADMINISTRATIVE = frozenset({"hasattr", "isinstance", "print", "len", "type", "id"})
@@ -81,9 +82,6 @@ def _named_in_calls(block: Block, function: str) -> set[str]:
         for _, operand in operation.arguments[1:2]
         if isinstance(operand, str) and not isinstance(operand, Variable)
     }
-
-
-HEAD_LAYERS = frozenset(["Linear", "LazyLinear", "Sequential", "FastRCNNPredictor", "MaskRCNNPredictor"])
 
 
 def head_sites(block: Block) -> list[tuple[Operation, str]]:

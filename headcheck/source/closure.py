@@ -21,6 +21,10 @@ MOST_LINES = 20_000
 # A script that reaches no model of a library is followed into few modules: what could be said of it is little.
 FEW_FILES = 4
 FEW_LINES = 1_000
+# It is followed through all of its modules if one puts a new head into a model and they are no more than these: the
+# model is then one of theirs.
+SOME_FILES = 16
+SOME_LINES = 5_000
 MOST_OUTLINES = 160  # looked at for one
 BYTES_OF_A_LINE = 35
 INIT = "__init__.py"
@@ -51,8 +55,13 @@ def closure(script: str, where: Layout, outline_of: OutlineOf, size_of: Callable
     needed = search.needed(size_of)
     files = [script, *(file for file in search.outlines if file in needed and file != script)]
     builds = search.builds()
-    most_files, most_lines = (MOST_FILES, MOST_LINES) if builds else (FEW_FILES, FEW_LINES)
-    while len(files) > 1 and (len(files) > most_files or sum(map(size_of, files[1:])) > most_lines * BYTES_OF_A_LINE):
+
+    def fit(most_files: int, most_lines: int) -> bool:
+        return len(files) <= most_files and sum(map(size_of, files[1:])) <= most_lines * BYTES_OF_A_LINE
+
+    replaces = any(search.outlines[file].replaces for file in files)
+    whole = not builds and replaces and fit(SOME_FILES, SOME_LINES)
+    while len(files) > 1 and not (whole or fit(*((MOST_FILES, MOST_LINES) if builds else (FEW_FILES, FEW_LINES)))):
         files.pop()
     return Closure(search.layout, tuple(files), search.links(frozenset(files)), builds)
 

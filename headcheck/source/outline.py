@@ -25,7 +25,8 @@ class Outline(NamedTuple):
     """`words` are the dotted names of the file that each function and class uses, in order of the alphabet; `BODY`
     stands for the module's own code and `MAIN` for what it does only as the main program. `speaking` are those of them
     that speak of models, `building` those that make one of a library's. `names` are set by the module's own code,
-    `bases` are those of the classes, `folders` what is added to `sys.path`.
+    `bases` are those of the classes, `folders` what is added to `sys.path`. `replaces`: something that looks like a new
+    head is put into a model.
     """
 
     bindings: Mapping[str, tuple[Binding, ...]]
@@ -36,6 +37,7 @@ class Outline(NamedTuple):
     names: frozenset[str]
     bases: Mapping[str, frozenset[str]]
     folders: tuple[str, ...]
+    replaces: bool = False
 
     def has(self, name: str) -> bool:
         return name in self.words or name in self.names or name in self.bindings
@@ -55,6 +57,7 @@ def outline(tree: ast.Module, filename: str, seeds: frozenset[str]) -> Outline:
     words: dict[str, set[str]] = {BODY: set(), MAIN: set()}
     names: set[str] = set()
     bases: dict[str, frozenset[str]] = {}
+    replaces = False
     for statement, owner in _statements(tree.body):
         if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             owner = statement.name
@@ -74,6 +77,8 @@ def outline(tree: ast.Module, filename: str, seeds: frozenset[str]) -> Outline:
                     said.add(_dotted(node))
             elif isinstance(node, ast.Name) and node not in inner:
                 said.add(node.id)
+            elif isinstance(node, ast.Assign):
+                replaces = replaces or _puts_a_head(node)
     wanted = {"." + seed for seed in seeds} | {seed for seed in seeds if not seed.islower() or "_" in seed}
     makers = {name for name, found in bindings.items() if any(map(_is_library, found))}
     building = frozenset(
@@ -87,7 +92,24 @@ def outline(tree: ast.Module, filename: str, seeds: frozenset[str]) -> Outline:
     }
     imported = {name: tuple(dict.fromkeys(found)) for name, found in bindings.items()}
     folders = tuple(_added_folders(tree, filename)) if "sys" in bindings or "path" in bindings else ()
-    return Outline(imported, tuple(stars), linked, speaking, building, frozenset(names), bases, folders)
+    return Outline(imported, tuple(stars), linked, speaking, building, frozenset(names), bases, folders, replaces)
+
+
+#: The classes of what looks like a new head.
+HEAD_LAYERS = frozenset(["Linear", "LazyLinear", "Sequential", "FastRCNNPredictor", "MaskRCNNPredictor"])
+
+
+def _puts_a_head(node: ast.Assign) -> bool:
+    """Whether a new layer is assigned to a part of something that is not `self`."""
+    if not isinstance(node.value, ast.Call):
+        return False
+    function = node.value.func
+    name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+    return name in HEAD_LAYERS and any(
+        isinstance(target, ast.Subscript)
+        or (isinstance(target, ast.Attribute) and getattr(target.value, "id", "") != "self")
+        for target in node.targets
+    )
 
 
 def _is_library(binding: Binding) -> bool:
@@ -147,7 +169,7 @@ def _asks_for_main(test: ast.expr) -> bool:
 
 
 def _stored(statement: ast.stmt) -> Iterator[str]:
-    targets = getattr(statement, "targets", None) or [getattr(statement, "target", None)]
+    targets = [*(getattr(statement, "targets", None) or [getattr(statement, "target", None)])]
     while targets:
         target = targets.pop()
         if isinstance(target, ast.Name):

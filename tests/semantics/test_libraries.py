@@ -338,3 +338,20 @@ def test_models_that_the_script_registers(name: str) -> None:
     """Under a name of the library's, too, which is then the script's."""
     assert codes(OWN.format(name=name, features=64)) == []
     assert codes(OWN.format(name=name, features=65)) == [(21, "HC105")]
+
+
+@pytest.mark.parametrize(
+    ("lines", "found"),
+    [
+        ("m._fc = nn.Linear(m._fc.in_features, 3)", []),
+        ("m._fc = nn.Linear(1280, 3)", []),  # right for two of them
+        ("m._fc = nn.Linear(77, 3)", ["HC101"]),
+        ("m.fc = nn.Linear(77, 3)", ["HC201"]),
+        ("if name == 'efficientnet-b3':\n        m._fc = nn.Linear(1280, 3)", ["HC101"]),
+    ],
+)
+@pytest.mark.parametrize("make", ["from_pretrained(name)", "from_name(name, num_classes=4)"])
+def test_an_efficientnet_whose_name_is_not_known(make: str, lines: str, found: list[str]) -> None:
+    head = "from torch import nn\nfrom efficientnet_pytorch import EfficientNet\ndef build(name):\n"
+    script = f"{head}    m = EfficientNet.{make}\n    {lines}\n    return m\n"
+    assert [code for _, code in codes(script)] == found

@@ -224,6 +224,16 @@ def test_a_name_elsewhere_is_passed_over(text):
     assert not may_name(text.encode(), b"zoo")
 
 
+@pytest.mark.parametrize(("head", "whole"), [("m.fc = nn.Linear(4, 2)", True), ("m.fc = 3", False)])
+def test_all_modules_of_a_script_that_replaces_the_head_of_one(tmp_path, head, whole):
+    """Also where no model of a library is built; the chain is longer than what such a script is followed through."""
+    base = "from part{0} import Net{0}\nfrom torch import nn\nclass Net{1}(Net{0}):\n    size = nn.Linear\n"
+    parts = {f"part{number}.py": base.format(number + 1, number) for number in range(8)}
+    last = "from torch import nn\nclass Net8(nn.Module):\n    size = nn.Linear\n"
+    make(tmp_path, {**parts, "part8.py": last, "train.py": f"from part0 import Net0\nm = Net0()\n{head}\n"})
+    assert ("part8.py" in files_of(tmp_path, "train.py")) is whole
+
+
 def test_which_files_are_too_many_does_not_hang_on_a_hash(tmp_path):
     names = [f"part{number}" for number in range(12)]
     parts = {f"{name}.py": f"from torch import nn\ndef {name}(m):\n    m.fc = nn.Linear(1, 2)\n" for name in names}
