@@ -95,11 +95,14 @@ def analyse_unit(
     `wanted` says which codes are asked for: a check that has none of these is left out.
     """
     places = Places((unit, *imported))
-    executions = interpret(unit.block, gather(places, around), project)
+    every = interpret(unit.block, gather(places, around), project)
+    executions = [execution for execution in every if not execution.supposed]
+    supposed = [execution for execution in every if execution.supposed]
     book = PlanBook()
-    seen = survey(executions)
+    seen = survey(every)
     heads = [head for head in seen if places.unit_of(head.site) is unit]
-    found = [*find(executions, places, book, wanted), *surveyed(executions[:1], heads, places, book, wanted)]
+    found = find(executions, places, book, wanted) + find(supposed, places, book, wanted)
+    found.extend(surveyed(executions[:1], heads, places, book, wanted))
     findings = tuple(sorted(found, key=lambda f: (f.filename, f.location, f.code)))
     reports = report_models(executions, places, book) if models else ()
     return FileResult(
@@ -223,7 +226,10 @@ class PlanBook:
 
 
 def find(executions: list[Execution], places: Places, book: PlanBook, wanted: Callable[[str], bool]) -> list[Finding]:
-    """Ask every check about every execution, and keep what its rule promises to hold."""
+    """Ask every check about every execution, and keep what its rule promises to hold.
+
+    Of a call that the script does not make itself, only what stands where it is made for counts.
+    """
     reports: dict[tuple[str, int], list[tuple[Execution, Report]]] = {}
     asked = [function for codes, function in checks.load() if any(map(wanted, codes))]
     executions = [execution for execution in executions if not execution.idle]
@@ -231,6 +237,8 @@ def find(executions: list[Execution], places: Places, book: PlanBook, wanted: Ca
         for function in asked:
             for report in function(execution):
                 if execution.unfinished and not is_final(report, execution):
+                    continue
+                if execution.supposed and id(report.site) not in execution.supposed:
                     continue
                 if report.order and len(places.units) > 1:
                     report = report._replace(site=mended_at(execution, report, places))

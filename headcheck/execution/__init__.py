@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 class Execution(Learning):
     """The end of a path, read-only, and beside it the `family`: all executions of the file."""
 
-    def __init__(self, state: State, facts: FileFacts, machine: Machine, defaults: bool) -> None:
-        super().__init__(state, facts, machine, defaults)
+    def __init__(
+        self, state: State, facts: FileFacts, machine: Machine, defaults: bool, supposed: frozenset[int] = frozenset()
+    ) -> None:
+        super().__init__(state, facts, machine, defaults, supposed)
         self.family: Sequence[Execution] = (self,)
 
     def meant_to_learn(self, model: Model) -> bool:

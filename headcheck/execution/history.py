@@ -17,14 +17,18 @@ if TYPE_CHECKING:
 class History:
     """The events of a path, and what is said of the path as a whole.
 
-    `apart_elsewhere` are the builder calls whose models another execution of the file takes apart.
+    `apart_elsewhere` are the builder calls whose models another execution of the file takes apart. `supposed` are the
+    operations (by id) for whose sake a function is called as the script itself never does; nothing else counts then.
     """
 
-    def __init__(self, state: State, facts: FileFacts, machine: Machine, defaults: bool) -> None:
+    def __init__(
+        self, state: State, facts: FileFacts, machine: Machine, defaults: bool, supposed: frozenset[int] = frozenset()
+    ) -> None:
         self.state = state
         self.facts = facts
         self.machine = machine
         self.defaults = defaults
+        self.supposed = supposed
         # What is raised in a notebook ends its cell: nobody knows if the user goes on with the next.
         self.stopped = facts.in_cells and bool(state.ended)
         self.cut = state.cut or self.stopped

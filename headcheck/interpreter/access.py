@@ -91,7 +91,9 @@ def get_attribute(machine: Machine, state: State, of: Value, name: str, site: Op
         found = class_attribute(of, name)
         if found and type(found[0]) is Function and found[0].wrapper == "classmethod":
             return Bound(of, found[0], found[1])
-        return found[0] if found else symbol("attribute", f"{of.name}.{name}", of, name)
+        if found:
+            return setting(machine, f"{of.name}.{name}", found[0])
+        return symbol("attribute", f"{of.name}.{name}", of, name)
     if kind is Super:
         return super_attribute(of, name)
     if kind is Device and name == "type":
@@ -112,6 +114,11 @@ def get_attribute(machine: Machine, state: State, of: Value, name: str, site: Op
     if kind is Method and of.name == "data" and type(of.receiver) is Parameter:
         return Method(of.receiver, name)
     return UNKNOWN
+
+
+def setting(machine: Machine, name: str, value: Value) -> Value:
+    """A constant as code sees it, which may be any other text where that is followed for what it can be switched to."""
+    return symbol("setting", name, name) if machine.supposing and isinstance(value, str) else value
 
 
 def member_name(module: str, name: str) -> str:
@@ -212,14 +219,14 @@ def log_output_read(state: State, of: Symbol, key: Value, site: Operation) -> No
 
 
 def instance_attribute(machine: Machine, state: State, ref: Ref, thing: Instance, name: str, site: Operation) -> Value:
+    owner = thing.cls.name if thing.cls else "object"
     if name in thing.attributes:
-        return thing.attributes[name]
+        return setting(machine, f"{owner}.{name}", thing.attributes[name])
     found = class_attribute(thing.cls, name) if thing.cls else None
     if found:
-        return bind(machine, state, ref, found, site)
+        return setting(machine, f"{owner}.{name}", bind(machine, state, ref, found, site))
     if name == "__dict__":
         return symbol("attribute", "__dict__", ref, name)
-    owner = thing.cls.name if thing.cls else "object"
     return symbol("attribute", f"{owner}.{name}", ref, name)
 
 

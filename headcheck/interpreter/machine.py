@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
-from headcheck.interpreter import branches, definitions, expressions, loops, merging, modules
+from headcheck.interpreter import access, branches, definitions, expressions, loops, merging, modules
 from headcheck.interpreter.budget import Budget
 from headcheck.interpreter.calls import call_value
 from headcheck.interpreter.state import State
@@ -79,8 +79,9 @@ class Machine:
     turn that stands for all; `asked` is set where the script asks for an argument that has a default; `handed` are the
     classes that code which is not followed was given, to make of them what it likes; `body` is the file's own block;
     `budget` is what the run may cost, `lost` whether some paths were left out for it, `left` what some of these did
-    until then, `skips` the calls that were not followed for it, by the function; `loaded` the modules whose code it
-    came to; `recorder` is there, with `handlers` of its own, while a forward is recorded.
+    until then, `skips` the calls that were not followed for it, by the function; `supposing`: code is followed for what
+    the script may be switched to; `loaded` the modules whose code it came to; `recorder` is there, with `handlers` of
+    its own, while a forward is recorded.
     """
 
     def __init__(
@@ -103,6 +104,7 @@ class Machine:
         self.lost = False
         self.left: list[State] = []
         self.skips: dict[int, Skip] = {}
+        self.supposing = False
         self.handlers = HANDLERS
         self.recorder: Recorder | None = None
         self.loaded: set[str] = set()
@@ -209,7 +211,7 @@ class Machine:
             return state.frame.closure[name]
         module = state.globals[state.frame.module]
         if name in module:
-            return module[name]
+            return access.setting(self, name, module[name])
         if name in BUILTINS:
             return Library(f"builtins.{name}")
         return symbol("global", name, name)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from headcheck import events
 from headcheck.execution import Execution, FileFacts
-from headcheck.interpreter import resuming
+from headcheck.interpreter import resuming, supposing
 from headcheck.interpreter.access import class_attribute
 from headcheck.interpreter.calls import call_value
 from headcheck.interpreter.heap import LIGHTNING, Instance, Module, library_bases, subtree
@@ -48,6 +48,7 @@ def interpret(block: Block, facts: FileFacts, project: Project) -> list[Executio
     executions = [Execution(state, facts, machine, defaults=False) for state in states]
     executions += left_out(executions, machine, facts)
     machine.left.clear()
+    supposed = run_supposed(machine, states, facts, executions, entries)
     if asked:
         machine = Machine(names, facts, project, defaults=True)
         again = run_module(machine, block)
@@ -56,7 +57,7 @@ def interpret(block: Block, facts: FileFacts, project: Project) -> list[Executio
         machine.defaults = True
         again = run_again(machine, [entry for entry in entries if entry.varies])
     executions += [Execution(state, facts, machine, defaults=True) for state in again]
-    executions += left_out(executions, machine, facts)
+    executions += [*left_out(executions, machine, facts), *supposed]
     apart = frozenset(id(m.built.site) for e in executions for m in e.models if m.ref.address in e.taken_apart)
     for execution in executions:
         execution.apart_elsewhere = apart
@@ -76,6 +77,43 @@ def left_out(executions: list[Execution], machine: Machine, facts: FileFacts) ->
             seen |= execution.sites
             found.append(execution)
     return found
+
+
+def run_supposed(
+    machine: Machine, ends: list[State], facts: FileFacts, executions: list[Execution], entries: list[Entry]
+) -> list[Execution]:
+    """Follow functions with unknown arguments that the script calls only with values which lead past a new head; texts
+    that are constants of the script are unknown then, too."""
+    missed = {id(operation) for operation, _ in facts.head_sites} - machine.reached
+    reached = machine.reached.union(*(execution.sites for execution in executions)) if missed else set()
+    dead = supposing.dead(machine.body, missed, reached) if missed else frozenset()
+    if not dead:
+        return []
+    entered = {code_of(entry.function) for entry in entries}
+    base = going_on(ends)[0]
+    own = [value for value in base.globals[ROOT].values() if getattr(value, "module", "") == ROOT]
+    found = [p for p in supposing.leading_past(machine, own, missed & dead) if p.function.code not in entered]
+    machine.budget, machine.supposing = machine.budget.again(), True
+    followed: list[State] = []
+    for (function, owner), part in zip(found, shares([size_of(machine, f) for f, _ in found]), strict=True):
+        machine.budget.share(part)
+        followed += suppose(machine, ends, base, function, owner)
+    mark_lost(machine, followed)
+    machine.left.clear()
+    machine.supposing = False
+    return [Execution(state, facts, machine, defaults=False, supposed=dead) for state in followed]
+
+
+def suppose(machine: Machine, ends: list[State], base: State, function: Function, owner: Class | None) -> list[State]:
+    """Call a function, or a method, with no arguments known."""
+    if owner is None:
+        return call_entry(machine, base, function)
+    if definition(machine, function).name == "__init__":
+        state = base.fork()
+        state.log(events.Entered(SITE, "__init__"))
+        return call_value(machine, state, owner, (), {"**": symbol("arguments", "…")}, SITE)
+    there = find_object(ends, owner)
+    return call_entry(machine, there[0], Bound(there[1], function, owner)) if there is not None else []
 
 
 def run_module(machine: Machine, block: Block) -> list[State]:
@@ -286,9 +324,14 @@ def call_entry(machine: Machine, home: State, function: Value) -> list[State]:
     return call_value(machine, state, function, (), keywords, SITE)
 
 
-def definition(machine: Machine, function: Value) -> Define:
+def code_of(function: Value) -> int:
     plain = function.function if type(function) is Bound else function
-    define = machine.definitions[plain.code]
+    assert type(plain) is Function
+    return plain.code
+
+
+def definition(machine: Machine, function: Value) -> Define:
+    define = machine.definitions[code_of(function)]
     assert isinstance(define, Define)
     return define
 

@@ -1,0 +1,76 @@
+"""Branches that the script itself does not take, in functions that it calls only with other values."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.reading import found, read
+
+BUILD = """
+def build(name, classes):
+    m = getattr(models, name)()
+    if name == "vgg16":
+        m.classifier[6] = nn.Linear({vgg}, classes)
+    else:
+        m.fc = nn.Linear(512, classes)
+    return m
+
+build("resnet18", 3)
+"""
+
+
+def test_what_stands_in_a_branch_that_is_not_taken():
+    assert found(BUILD.format(vgg=4096)) == []
+    assert found(BUILD.format(vgg=512)) == [(4, "HC101")]
+    assert read(BUILD.format(vgg=512)).statistics.resolved == 2
+
+
+def test_what_is_taken_is_not_judged_by_other_values():
+    """512 is right for the model that the script makes, and for no more than some of the others."""
+    assert found(BUILD.format(vgg=4096).replace("name == 'vgg16'", "name in ('vgg16', 'resnet50')")) == []
+
+
+SWITCHED = """
+class Net(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.net = getattr(models, {arch})()
+        if "densenet" in {arch}:
+            self.net.classifier = nn.Linear(self.net.classifier.in_features{more}, classes)
+        else:
+            self.net.fc = nn.Linear(self.net.fc.in_features, classes)
+"""
+
+
+@pytest.mark.parametrize(
+    ("settings", "arch"),
+    [
+        ("class CFG:\n    arch = 'resnet50'\n", "CFG.arch"),
+        ("class CFG:\n    arch = 'resnet50'\ncfg = CFG()\n", "cfg.arch"),
+        ("class Config:\n    def __init__(self):\n        self.arch = 'resnet50'\ncfg = Config()\n", "cfg.arch"),
+        ("ARCH = 'resnet50'\n", "ARCH"),
+    ],
+)
+def test_constants_that_may_be_switched(settings, arch):
+    script = settings + SWITCHED + "net = Net(3)\n"
+    assert found(script.format(arch=arch, more="")) == []
+    assert found(script.format(arch=arch, more=" + 1")) == [(settings.count("\n") + 7, "HC101")]
+    assert read(script.format(arch=arch, more="")).statistics[:2] == (2, 2)
+
+
+def test_what_is_missing_there_is_nobodys_fault():
+    """Nothing is trained in the branch that is not taken, and what comes after it is not judged."""
+    script = """
+    def train(name):
+        m = models.resnet18(weights="DEFAULT")
+        if name == "probe":
+            for p in m.parameters():
+                p.requires_grad = False
+            m.fc = nn.Linear(512, 3)
+        else:
+            m.fc = nn.Linear(512, 5)
+        return torch.optim.SGD(m.conv1.parameters(), lr=0.1)
+
+    train("all")
+    """
+    assert found(script) == [(9, "HC402")]
