@@ -153,6 +153,7 @@ def gather(places: Places, around: Callable[[], Around] = Around) -> FileFacts:
         places.line,
         places.where,
         any(cell.number is not None for cell in places.root.cells),
+        lambda: facts.text_keys(places.root.block),
     )
 
 

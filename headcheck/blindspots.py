@@ -80,15 +80,21 @@ def is_known(execution: Execution, event: events.ChildSet) -> bool:
 def replacements(execution: Execution) -> Iterator[Replacement]:
     """The new heads of one execution, those that were overwritten since among them."""
     for event in execution.history:
-        if type(event) is events.Unresolved and not is_entry(event) and is_head(execution, event.name, event.new):
+        if (
+            type(event) is events.Unresolved
+            and not is_entry(execution, event)
+            and is_head(execution, event.name, event.new)
+        ):
             yield Replacement(event.site, event.owner, text_of(event.name), why(execution, event.of))
         elif type(event) is events.ChildSet and event.how != "rearranged":
             yield from put_in(execution, event)
 
 
-def is_entry(event: events.Unresolved) -> bool:
+def is_entry(execution: Execution, event: events.Unresolved) -> bool:
     """Whether something goes into what can only be a dict: a stack of layers is indexed by numbers."""
-    if type(event.site) is not SetItem or not isinstance(event.name, str):
+    if type(event.site) is not SetItem:
+        return False
+    if not isinstance(event.name, str) and id(event.site) not in execution.facts.text_keys:
         return False
     key: Any = event.of.key if type(event.of) is Symbol else ()
     return not (isinstance(key, tuple) and key[-1:] == ("_modules",))

@@ -85,6 +85,11 @@ def test_a_network_of_the_script():
 
 def test_an_entry_of_a_dict_is_no_head():
     assert reasons("def put(m):\n    m.experts['a'] = nn.Linear(3, 4)") == []
+    assert (
+        reasons("def put(m, i):\n    m.experts[str(i)] = nn.Linear(3, 4)\n    m.experts[f'e{i}'] = nn.Linear(3, 4)")
+        == []
+    )
+    assert reasons("def put(m, i):\n    m.classifier[i] = nn.Linear(3, 4)") == [("i", "argument")]
     assert reasons("def put(m):\n    m.classifier[-1] = nn.Linear(3, 4)") == [("-1", "argument")]
     assert reasons("def put(m):\n    m._modules['fc'] = nn.Linear(3, 4)") == [("fc", "argument")]
 

@@ -18,7 +18,7 @@ class FileFacts:
     `assigned_attributes` are set somewhere, and by which operations; `used_attributes` are read for more than their
     sizes or parameters; `line` gives the line of an operation, and `where` the same in words
     (`headcheck.positions.Positions.where`); `head_sites` look like new heads being put in, each with the name it goes
-    under; `in_cells`: the file is a notebook.
+    under; `in_cells`: the file is a notebook; `text_keys` set an item under a text (by id).
     """
 
     def __init__(
@@ -29,6 +29,7 @@ class FileFacts:
         line: Callable[[Any], int],
         where: Callable[[Any], str],
         in_cells: bool = False,
+        text_keys: Callable[[], frozenset[int]] = frozenset,
     ) -> None:
         self._assigned_attributes = assigned_attributes
         self._used_attributes = used_attributes
@@ -36,6 +37,7 @@ class FileFacts:
         self.line = line
         self.where = where
         self.in_cells = in_cells
+        self._text_keys = text_keys
 
     @cached_property
     def assigned_attributes(self) -> Mapping[str, frozenset[int]]:
@@ -48,6 +50,10 @@ class FileFacts:
     @cached_property
     def head_sites(self) -> Sequence[tuple[Any, str]]:
         return self._head_sites()
+
+    @cached_property
+    def text_keys(self) -> frozenset[int]:
+        return self._text_keys()
 
 
 class Model(NamedTuple):

@@ -9,6 +9,7 @@ from headcheck.ir import (
     Call,
     Define,
     DeleteName,
+    FormatString,
     GetAttribute,
     GetItem,
     Operation,
@@ -104,6 +105,18 @@ def head_sites(block: Block) -> list[tuple[Operation, str]]:
         elif isinstance(operation, SetItem) and operation.value in layers:
             found.append((operation, str(operation.index)))
     return found
+
+
+def text_keys(block: Block) -> frozenset[int]:
+    """The ids of the operations that set an item under a text that is made there: ``layers[str(i)] = …``."""
+    texts: set[str] = set()
+    found: set[int] = set()
+    for operation in walk(block):
+        if isinstance(operation, FormatString) or (isinstance(operation, Call) and operation.function == "str"):
+            texts.add(operation.target)
+        elif isinstance(operation, SetItem) and isinstance(operation.index, Variable) and operation.index in texts:
+            found.add(id(operation))
+    return frozenset(found)
 
 
 def is_read(define: Define, name: str) -> bool:

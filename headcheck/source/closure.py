@@ -53,7 +53,7 @@ def closure(script: str, where: Layout, outline_of: OutlineOf, size_of: Callable
     search = _Search(script, project.with_folders(where, own.folders), outline_of)
     search.run(own)
     needed = search.needed(size_of)
-    files = [script, *(file for file in search.outlines if file in needed and file != script)]
+    files = [file for file in search.in_order() if file in needed or file == script]
     builds = search.builds()
 
     def fit(most_files: int, most_lines: int) -> bool:
@@ -173,6 +173,23 @@ class _Search:
         outline = self.outline(file)
         for name in outline.words if outline is not None else ():
             yield file, name
+
+    def in_order(self) -> list[str]:
+        """The files as they were come to; those of the bases of its classes come right after a file, since without
+        them nothing is known of these."""
+        bases: dict[str, list[str]] = {}
+        for node in self.users:
+            if node in self.inherited:
+                for file, _ in self.users[node]:
+                    bases.setdefault(file, []).append(node[0])
+        order: dict[str, None] = {}
+        pending = [*self.outlines][::-1]
+        while pending:
+            file = pending.pop()
+            if file not in order and file in self.outlines:
+                order[file] = None
+                pending.extend(bases.get(file, ())[::-1])
+        return list(order)
 
     # -- what is needed of it ----------------------------------------------------------------------------------------
 

@@ -251,3 +251,15 @@ def test_which_files_are_too_many_does_not_hang_on_a_hash(tmp_path):
         for seed in "123"
     }
     assert len(answers) == 1
+
+
+def test_the_bases_of_a_class_come_before_what_is_read_for_other_names(tmp_path):
+    """Where there are too many files: without its bases a class is not known."""
+    others = {f"part{number}.py": f"{BUILD}class Part:\n    pass\n" for number in range(50)}
+    first = "from base import Base\nfrom torch import nn\nclass Net(Base):\n    head = nn.Linear\n"
+    uses = "".join(f"import part{number}\nm{number} = part{number}.build()\n" for number in range(50))
+    base = {"base.py": "from torch import nn\nclass Base(nn.Module):\n    pass\n"}
+    script = f"from aaa import Net\n{uses}m = Net()\n"
+    make(tmp_path, {**others, **base, "aaa.py": first, "train.py": script})
+    found = files_of(tmp_path, "train.py")
+    assert "aaa.py" in found and "base.py" in found and len(found) < 50
