@@ -105,7 +105,7 @@ def get_attribute(machine: Machine, state: State, of: Value, name: str, site: Op
 
         value = attribute_of(of, name)
         return Method(of, name) if value is None else value
-    if kind is Tuple or kind is str or kind in METHODICAL or isinstance(of, str):
+    if kind is Tuple or kind in (float, str) or kind in METHODICAL or isinstance(of, str):
         return Method(of, name)
     if kind is Partial and name in ("func", "args", "keywords"):
         return of.function if name == "func" else UNKNOWN

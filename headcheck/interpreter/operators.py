@@ -118,6 +118,8 @@ def _join(state: State, name: str, left: Value, right: Value, site: Operation) -
         return Tuple(left.items + right.items) if len(left.items) + len(right.items) <= LARGEST_LIST else UNKNOWN
     first, second = state.object(left), state.object(right)
     if type(first) is Sequence and type(second) is Sequence:
+        if "tensor" in (first.kind, second.kind):  # which are added up
+            return UNKNOWN
         known = first.items is not None and second.items is not None
         known = known and len(first.items) + len(second.items) <= LARGEST_LIST  # type: ignore[arg-type]
         return state.allocate(Sequence(first.items + second.items if known else None, first.kind), site)  # type: ignore[operator]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from headcheck.interpreter.heap import Sequence
 from headcheck.interpreter.iterate import items_of
 from headcheck.interpreter.values import Symbol, Tensor, Value
 from headcheck.ir import UNKNOWN
 from headcheck.semantics.gradients import forced, is_loss
 from headcheck.semantics.python import unknown
-from headcheck.semantics.registry import CallSite, effect
+from headcheck.semantics.registry import CallSite, effect, method
 
 
 @effect("torch.rand", "torch.randn", "torch.zeros", "torch.ones", "torch.empty", "torch.full")
@@ -21,6 +22,30 @@ def made(call: CallSite) -> Value:
     if not given or not all(type(size) in (int, Symbol) for size in given):
         return unknown(call)
     return Tensor(tuple(given), dtype=dtype_of(call, "float"))
+
+
+LONGEST = 400
+
+
+@effect("torch.linspace")
+def numbers_between(call: CallSite) -> Value:
+    """Numbers that are taken out one by one: ``[x.item() for x in torch.linspace(0, rate, sum(depths))]``."""
+    first, last, count = call.argument(0, "start"), call.argument(1, "end"), call.argument(2, "steps")
+    plain = isinstance(first, (int, float)) and isinstance(last, (int, float))
+    if not plain or type(count) is not int or not 0 < count <= LONGEST:
+        return unknown(call)
+    numbers = (first + (last - first) * step / max(count - 1, 1) for step in range(count))
+    return call.state.allocate(Sequence(tuple(map(float, numbers)), "tensor"), call.site)
+
+
+@method(Sequence, "tolist")
+def as_list(call: CallSite) -> Value:
+    return call.state.allocate(call.state.object(call.receiver)._replace(kind="list"), call.site)
+
+
+@method(float, "item")
+def as_number(call: CallSite) -> Value:
+    return call.receiver
 
 
 @effect("torch.randint")

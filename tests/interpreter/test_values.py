@@ -479,3 +479,16 @@ def test_keys_do_not_grow_without_bound():
 
 def raw_of(execution):
     return execution.state.globals["__main__"]["x"]
+
+
+def test_numbers_between_two():
+    script = """
+    second = torch.linspace(0, 1, 5)[1].item()
+    plain = torch.linspace(0, 0.5, sum([1, 2])).tolist()
+    added = torch.linspace(0, 1, 3) + torch.linspace(0, 1, 3)
+    open_ = torch.linspace(0, rate, 3)
+    """
+    execution = only(script)
+    assert variable(execution, "second") == 0.25
+    assert variable(execution, "plain") == [0.0, 0.25, 0.5]
+    assert variable(execution, "added") == variable(execution, "open_") == UNKNOWN_VALUE
