@@ -214,6 +214,22 @@ class StateUpdated(NamedTuple):
     shapes: Mapping[str, tuple[int, ...] | None]
 
 
+class StateDropped(NamedTuple):
+    """A key was taken out of a dict that ``state_dict()`` of a module answered."""
+
+    site: Site
+    module: Address
+    key: str
+
+
+class KeyMissing(NamedTuple):
+    """A key was taken out of a state dict that surely does not have it; `names` are those that it has."""
+
+    site: Site
+    key: str
+    names: tuple[str, ...]
+
+
 class Saved(NamedTuple):
     """State dicts were written to a file: (key, the state dict or None, another value) of each entry of a dict; the key
     is None where a state dict is all that was written."""
@@ -346,7 +362,8 @@ class UnknownName(NamedTuple):
 
 Event: TypeAlias = (
     "Built | Created | Taken | Copied | ChildSet | ChildDeleted | FieldSet | Missing | Flagged | FlagMissed"
-    " | Mismatched | LossTaken | Backward | TopTaken | StateTaken | StateChanged | StateUpdated | Saved"
+    " | Mismatched | LossTaken | Backward | TopTaken | StateTaken | StateChanged | StateUpdated"
+    " | StateDropped | KeyMissing | Saved"
     " | Uncalled | Adapted | Trained | Computed | NameTested | Moved | Ambient | Entered | Returned | Skipped"
     " | ModeSet | Optimized | Loaded | Overwritten | Called | OutputRead | Unresolved | Escaped | UnknownName"
 )
@@ -367,6 +384,7 @@ SOFT: frozenset[type] = frozenset(
         Skipped,
         StateTaken,
         StateChanged,
+        StateDropped,
         Saved,
         Escaped,
         Called,

@@ -39,6 +39,16 @@ def state_dict_mismatch(execution: Execution) -> Iterator[Report]:
             yield Report("HC405", event.site, message, prefix(execution, event), Expectation(), severity="warning")
 
 
+@check("HC405")
+def key_not_there(execution: Execution) -> Iterator[Report]:
+    """A key taken out of weights that do not have it, usually the head of another model."""
+    for event in execution.of(events.KeyMissing):
+        _, _, last = event.key.rpartition(".")
+        heads = [name for name in event.names if name.endswith("." + last)]
+        message = f"the weights have no `{event.key}`" + (f": their last `{last}` is `{heads[-1]}`" if heads else "")
+        yield Report("HC405", event.site, message, "", Expectation())
+
+
 def named(names: Sequence[str]) -> str:
     """Two names at most: `fc.weight` and `fc.bias`."""
     shown = " and ".join(f"`{name}`" for name in names[:2])

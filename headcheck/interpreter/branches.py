@@ -182,7 +182,7 @@ def on_try(machine: Machine, op: Try, state: State) -> list[State]:
     return run_final(machine, op, out) if op.final else out
 
 
-REFUSAL_CATCHERS = frozenset(["RuntimeError", "Exception", "BaseException", "?"])
+REFUSAL_CATCHERS = frozenset(["RuntimeError", "KeyError", "LookupError", "Exception", "BaseException", "?"])
 ATTRIBUTE_CATCHERS = frozenset(
     ["AttributeError", "IndexError", "TypeError", "LookupError", "ImportError", "Exception", "BaseException", "?"]
 )

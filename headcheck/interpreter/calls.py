@@ -442,6 +442,10 @@ def state_dict_method(state: State, owner: Symbol, name: str, arguments: Argumen
     if name == "update" and len(arguments) == 1:
         statedicts.take_over(state, owner, arguments[0], site)
         return None
+    if name == "pop" and arguments:
+        found = statedicts.item(state, owner, arguments[0])
+        statedicts.without(state, owner, arguments[0], site, must=len(arguments) == 1)
+        return found
     if name != "copy":
         statedicts.changed(state, owner, site)
         return None

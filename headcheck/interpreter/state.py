@@ -60,8 +60,8 @@ class State:
     because paths met or a loop ran).
     `doubtful` marks a path that assumed a failure inside `try`, or two names of one model; `cut` one beside which
     others were lost to a limit; `skipped` is what it went past itself for it.
-    `guards` and `caught` count the handlers around that catch a missing attribute, and a RuntimeError; `ungraded`: the
-    code around keeps no gradients (``with torch.no_grad():``).
+    `guards` and `caught` count the handlers around that catch a missing attribute, and what a state dict refuses;
+    `ungraded`: the code around keeps no gradients (``with torch.no_grad():``).
     `globals` holds the variables of every module that was imported so far; those of modules that are not in `owned` may
     be shared with other paths, and are copied before they are written to.
     """

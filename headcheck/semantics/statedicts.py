@@ -261,18 +261,23 @@ def of_symbol(state: State, value: Symbol) -> Content | None:
     if type(state.object(ref)) is not Module:
         return None
     inside = {part.address for _, part in heap.subtree(state, ref)}
-    since, taken_over = False, dict[str, tuple[int, ...] | None]()
+    since, taken_over, dropped = False, dict[str, tuple[int, ...] | None](), set[str]()
     for event in events_of(state):
         if type(event) is events.StateTaken and event.module == ref.address:
-            since, taken_over = True, {}  # each is a dict of its own
+            since, taken_over, dropped = True, {}, set()  # each is a dict of its own
         if since and isinstance(event, (events.ChildSet, events.ChildDeleted)) and event.owner in inside:
             return None
         if type(event) is events.StateChanged and event.module == ref.address:
             return None
         if type(event) is events.StateUpdated and event.module == ref.address:
             taken_over.update(event.shapes)
+            dropped.difference_update(event.shapes)
+        if type(event) is events.StateDropped and event.module == ref.address:
+            dropped.add(event.key)
     found = of_module(state, ref)
-    return None if found is None else Content({**found.shapes, **taken_over}, found.exact)
+    if found is None:
+        return None
+    return Content({k: s for k, s in {**found.shapes, **taken_over}.items() if k not in dropped}, found.exact)
 
 
 def shape_of(state: State, value: Value) -> tuple[int, ...] | None:
@@ -341,8 +346,16 @@ def take_over(state: State, value: Symbol, other: Value, site: Operation) -> Non
         state.log(events.StateUpdated(site, value.key[1].address, more.shapes))  # type: ignore[index]
 
 
-def without(state: State, value: Value, key: Value, site: Operation) -> None:
-    """A key is taken out."""
+def without(state: State, value: Value, key: Value, site: Operation, must: bool = True) -> None:
+    """A key is taken out, which raises where it `must` be there and is not."""
+    if must and not state.caught and holds(state, value, key) is False:
+        found = content(state, value)
+        state.log(events.KeyMissing(site, str(key), tuple(found.shapes) if found is not None else ()))
+        changed(state, value, site)  # nobody knows which key was meant
+        return
+    if is_taken(value) and isinstance(key, str):
+        state.log(events.StateDropped(site, value.key[1].address, str(key)))
+        return
     thing = state.object(value)
     if type(thing) is not StateDict or thing.shapes is None or not isinstance(key, str):
         changed(state, value, site)
@@ -354,6 +367,9 @@ def without(state: State, value: Value, key: Value, site: Operation) -> None:
 def put(state: State, value: Value, key: Value, new: Value, site: Operation) -> None:
     """Something is put under a key."""
     thing = state.object(value)
+    if is_taken(value) and isinstance(key, str):
+        state.log(events.StateUpdated(site, value.key[1].address, {str(key): shape_of(state, new)}))
+        return
     if type(thing) is not StateDict or thing.shapes is None or not isinstance(key, str):
         changed(state, value, site)
         return
@@ -368,8 +384,9 @@ def look(call: CallSite) -> Value:
 
 @method(StateDict, "pop")
 def pop(call: CallSite) -> Value:
-    found = item(call.state, call.receiver, call.argument(0, "key"))
-    without(call.state, call.receiver, call.argument(0, "key"), call.site)
+    key = call.argument(0, "key")
+    found = item(call.state, call.receiver, key)
+    without(call.state, call.receiver, key, call.site, must=len(call.arguments) + len(call.keywords) == 1)
     return unknown(call) if found is None else found
 
 

@@ -45,6 +45,10 @@ def codes(script, head=HEAD):
         "del state['fc.weight'], state['fc.bias']\nmodel.load_state_dict(state)",  # all names must be there
         "model.load_state_dict(models.resnet18(weights='DEFAULT').state_dict(), strict=False)",
         "other = models.resnet18()\nother.fc = nn.Linear(512, 4)\nother.load_state_dict(model.state_dict())",
+        "own = model.state_dict()\nfor k in own:\n    own[k] = state[k]\nmodel.load_state_dict(own)",
+        "del state['head.weight']",
+        "own = models.resnet18().state_dict()\nown.pop('fc.bias')\nmodel.load_state_dict(own, strict=False)",
+        "own = model.state_dict()\ndel own['fc.bias']\nmodel.load_state_dict(own)",
         "net = nn.Sequential(model)\nnet.load_state_dict(state, strict=False)",  # names that nothing has
     ],
 )
@@ -89,7 +93,9 @@ def test_what_does_not_fit_is_found(script):
         "model.fc = nn.Linear(512, 1000)\nmodel.load_state_dict(state)",
         "model = models.resnet18(num_classes=n)\nmodel.load_state_dict(state)",
         "state.clear()\nmodel.load_state_dict(state, strict=False)",
-        "own = model.state_dict()\nfor k in own:\n    own[k] = state[k]\nmodel.load_state_dict(own)",
+        "try:\n    del state['head.weight']\nexcept KeyError:\n    pass",
+        "state.pop('head.weight', None)",
+        "own = model.state_dict()\nown.pop('fc.bias')\nmodel.load_state_dict(own, strict=False)",
         "model.layer4.load_state_dict(models.resnet18(weights='DEFAULT').layer4.state_dict())",
     ],
 )
