@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from headcheck import events
-from headcheck.interpreter import choosing, heap, operators
+from headcheck.interpreter import choosing, heap, operators, options
 from headcheck.interpreter.heap import Dictionary, Module, Sequence
 from headcheck.interpreter.relevance import CHANGING
 from headcheck.interpreter.state import State
@@ -15,6 +15,7 @@ from headcheck.interpreter.values import (
     Symbol,
     Value,
     is_invented,
+    is_optional,
     symbol,
 )
 from headcheck.ir import (
@@ -46,6 +47,7 @@ def on_if(machine: Machine, op: If, state: State) -> list[State]:
         return machine.run(op.body if known else op.orelse, [state])
     if not machine.matters(op):
         return skip(machine, op, test, state)
+    options.decides(machine, test)
     other = state.fork()
     take_branch(state, op, test, True)
     take_branch(other, op, test, False)
@@ -62,8 +64,9 @@ def skip(machine: Machine, op: If, test: Value, state: State) -> list[State]:
     """A branch that cannot touch a model: what it assigns becomes unknown; a side that ends the path is not taken."""
     for name in op.assigned:
         if name[0] != "%" or not op.statement:
-            state.env[name] = symbol("merged", name, name, id(op))
+            state.env[name] = symbol("merged", name, name, id(op))._replace(optional=is_optional(test))
     for owner, attribute in changed_in(machine, op):
+        options.decides(machine, test)
         forget_items(state, machine.read(state, owner), attribute)
     for side, wanted in ((op.body, False), (op.orelse, True)):
         if ends(machine, state, side):
@@ -122,6 +125,7 @@ def leaves(machine: Machine, state: State, block: Block, function: Operand) -> b
 
 def on_with(machine: Machine, op: With, state: State) -> list[State]:
     context, before = machine.read(state, op.context), state.ungraded
+    options.decides(machine, context)
     if may_be_device(context):
         state.log(events.Ambient(op, "with"))
     state.ungraded = GRADES.get(called(context), before)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from headcheck import events
-from headcheck.interpreter import access, choosing, heap
+from headcheck.interpreter import access, choosing, heap, options
 from headcheck.interpreter.forward import call_module
 from headcheck.interpreter.heap import Dictionary, Instance, Module, Sequence
 from headcheck.interpreter.resuming import Skip, remember
@@ -120,7 +120,7 @@ def enter(
         elif not one.ended:
             one.result = None
         if not one.ended and type(one.result) is Ref:
-            log_returned(one, define, env)
+            log_returned(machine, one, define, env)
         one.frame = caller_frame
         go_back(one, at_home, caller_env, len(after))
     return machine.merge_results(after) if len(after) > 1 else after
@@ -149,10 +149,11 @@ COUNTS = frozenset(
 )
 
 
-def log_returned(state: State, define: Define, arguments: Mapping[str, Value]) -> None:
+def log_returned(machine: Machine, state: State, define: Define, arguments: Mapping[str, Value]) -> None:
     """Note which module a function answers that is told how many classes there are and does not listen."""
     name = next((p.name for p in define.parameters if p.name in COUNTS), None)
     if name is not None and type(state.object(state.result)) is Module and not is_read(define, name):
+        options.decides(machine, arguments.get(name))
         state.log(events.Returned(define, state.result.address, name, arguments.get(name, UNKNOWN)))
 
 

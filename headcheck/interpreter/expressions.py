@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from headcheck import events
-from headcheck.interpreter import access, choosing, heap, indexing, operators
+from headcheck.interpreter import access, choosing, heap, indexing, operators, options
 from headcheck.interpreter.calls import call_value
 from headcheck.interpreter.heap import Dictionary, Module, Sequence
 from headcheck.interpreter.iterate import items_of
@@ -84,6 +84,7 @@ def get_attribute(machine: Machine, op: GetAttribute, state: State, of: Value) -
 def on_set_attribute(machine: Machine, op: SetAttribute, state: State) -> list[State] | None:
     machine.reached.add(id(op))
     of, value = machine.read(state, op.of), machine.read(state, op.value)
+    options.goes_into(machine, state, of, op.name, value)
     if type(of) is Ref and (value is None or type(value) is Ref) and choosing.is_open(state, of):
         paths = choosing.settle(machine, state, of, op.name)
         for path in paths:
@@ -112,6 +113,7 @@ def on_delete_attribute(machine: Machine, op: DeleteAttribute, state: State) -> 
 
 def on_get_item(machine: Machine, op: GetItem, state: State) -> list[State] | None:
     of, index = machine.read(state, op.of), machine.read(state, op.index)
+    options.decides(machine, index)
     thing = state.object(of)
     if type(thing) in (Dictionary, Sequence) and type(index) is Symbol:
         split = (
@@ -145,6 +147,7 @@ def settled(machine: Machine, state: State, of: Value, index: Value) -> list[Sta
 def on_set_item(machine: Machine, op: SetItem, state: State) -> list[State]:
     machine.reached.add(id(op))
     of, index, value = machine.read(state, op.of), machine.read(state, op.index), machine.read(state, op.value)
+    options.decides(machine, index)
     paths = settled(machine, state, of, index)
     for path in paths:
         indexing.set_item(path, of, index, value, op)
@@ -184,6 +187,7 @@ def spread(
             continue
         items = items_of(machine, state, value, site)
         if items is None:
+            options.decides(machine, value)
             return None
         values.extend(items)
     return tuple(values)
@@ -197,7 +201,9 @@ def on_make_dict(machine: Machine, op: MakeDict, state: State) -> None:
             inner = thing.items if type(thing) is Dictionary else None
             pairs = None if pairs is None or inner is None else {**pairs, **dict(inner)}
         elif pairs is not None:
-            pairs[machine.read(state, key)] = machine.read(state, value)
+            name = machine.read(state, key)
+            options.decides(machine, name)
+            pairs[name] = machine.read(state, value)
     known = None if pairs is None or any(k is UNKNOWN for k in pairs) else tuple(pairs.items())
     state.env[op.target] = state.allocate(Dictionary(known), op)
 
@@ -231,7 +237,9 @@ def on_binary(machine: Machine, op: Binary, state: State) -> None:
         state.heap[left.address] = thing._replace(items=known)
         state.env[op.target] = left
     else:
-        state.env[op.target] = operators.binary(state, op.operator, left, right, op)
+        value = state.env[op.target] = operators.binary(state, op.operator, left, right, op)
+        if value is UNKNOWN:
+            options.decides(machine, left, right)
 
 
 def on_unary(machine: Machine, op: Unary, state: State) -> None:
@@ -259,10 +267,13 @@ def on_call(machine: Machine, op: Call, state: State) -> list[State]:
         if type(thing) is Dictionary and thing.items is not None and all(isinstance(k, str) for k, _ in thing.items):
             keywords.update(thing.items)
         else:
+            options.decides(machine, value)
             complete = False
     if not complete:
         keywords["**"] = UNKNOWN
     after = call_value(machine, state, function, arguments or (), keywords, op)
+    if machine.offers:
+        options.called(machine, state, function, arguments or (), keywords, after)
     for one in after:
         if not one.ended:
             result = one.result

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from headcheck import events
-from headcheck.interpreter import heap, operators
+from headcheck.interpreter import heap, operators, options
 from headcheck.interpreter.heap import Dictionary, Module, Sequence
 from headcheck.interpreter.iterate import each_of, element_of, items_of
 from headcheck.interpreter.merging import same
@@ -33,6 +33,8 @@ def on_loop(machine: Machine, op: Loop, state: State) -> list[State]:
     iterable = machine.read(state, op.iterable)
     alike = type(iterable) is Parameters and not iterable.own and touches_flags_only(op)
     items = None if alike else items_of(machine, state, iterable, op)
+    if items is None and machine.offers and options.is_optional(machine, iterable):
+        machine.asked = machine.asked or worth_unrolling(machine, op, ())
     if items is None or (
         items and not over_model(items) and (len(items) > 64 or not worth_unrolling(machine, op, items))
     ):
@@ -185,6 +187,8 @@ def forget_grown(states: list[State], before: Mapping[Any, Any]) -> None:
 def on_while(machine: Machine, op: While, state: State) -> list[State]:
     out: list[State] = []
     for one in machine.run(op.test_block, [state]):
+        if not one.ended:
+            options.decides(machine, machine.read(one, op.test))
         if one.ended or operators.truth(one, machine.read(one, op.test)) is False:
             out.append(one)
         else:

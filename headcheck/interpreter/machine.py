@@ -12,6 +12,7 @@ from headcheck.interpreter.budget import Budget
 from headcheck.interpreter.calls import call_value
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import (
+    Address,
     Library,
     Symbol,
     Value,
@@ -76,8 +77,9 @@ class Machine:
     as the attributes that any code of the project assigns; `project` knows which modules are the project's own;
     `defaults` says whether the run is one "as started without arguments"; `entry` holds the operations of the function
     that is followed though nothing calls it; `turns` the conditions at the start of each loop that is followed for one
-    turn that stands for all; `asked` is set where the script asks for an argument that has a default; `handed` are the
-    classes that code which is not followed was given, to make of them what it likes; `body` is the file's own block;
+    turn that stands for all; `offers` is set where the script takes arguments that have a default, `asked` where
+    something depends on one, `optional` are the lists made of them (see `options`); `handed` are the classes that code
+    which is not followed was given, to make of them what it likes; `body` is the file's own block;
     `budget` is what the run may cost, `lost` whether some paths were left out for it, `left` what some of these did
     until then, `skips` the calls that were not followed for it, by the function; `supposing`: code is followed for what
     the script may be switched to; `loaded` the modules whose code it came to; `recorder` is there, with `handlers` of
@@ -110,6 +112,8 @@ class Machine:
         self.loaded: set[str] = set()
         self.entry: frozenset[int] | None = None
         self.asked = False
+        self.offers = False
+        self.optional: set[Address] = set()
         self.turns: list[tuple[Any, ...]] = []
         self.speaking: dict[int, bool] = {}  # whether the body of a function speaks of models
         self.reached: set[int] = set()  # the operations that put something somewhere, as far as paths came by them

@@ -8,7 +8,7 @@ from typing import Any
 from headcheck.events import SOFT, Missing, UnknownName
 from headcheck.interpreter.heap import Dictionary, Instance, Module, Sequence, StateDict
 from headcheck.interpreter.state import State, tails
-from headcheck.interpreter.values import Device, Parameter, Tuple, Value, is_plain, symbol
+from headcheck.interpreter.values import Device, Parameter, Tuple, Value, is_optional, is_plain, symbol
 
 LONGEST_TAIL = 12
 MISSING = object()
@@ -161,7 +161,8 @@ def _either_device(one: Value, other: Value) -> Device | None:
 
 
 def _merged(name: str, one: Value, other: Value) -> Value:
-    return symbol("merged", name, name, *(v if is_plain(v) else repr(type(v)) for v in (one, other)))
+    made = symbol("merged", name, name, *(v if is_plain(v) else repr(type(v)) for v in (one, other)))
+    return made._replace(optional=True) if is_optional(one) or is_optional(other) else made
 
 
 def _joined_events(one: State, other: State) -> list[Any] | None:

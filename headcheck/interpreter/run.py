@@ -42,9 +42,10 @@ def interpret(block: Block, facts: FileFacts, project: Project) -> list[Executio
     names = cache(lambda: project.relevant(block))  # only where paths part does it matter which names do
     machine = Machine(names, facts, project)
     states = run_module(machine, block)
-    asked = machine.asked
+    offers, asked = machine.offers, machine.asked
     entries: list[Entry] = []
     states += run_entries(machine, going_on(states), entries)
+    asked = asked or (offers and machine.asked)
     executions = [Execution(state, facts, machine, defaults=False) for state in states]
     executions += left_out(executions, machine, facts)
     machine.left.clear()
@@ -305,11 +306,12 @@ def homes_of(open_: list[State], most: int) -> list[State]:
 
 def run_entry(machine: Machine, home: State, function: Value, entries: list[Entry]) -> list[State]:
     """Follow one function nothing called, and note whether it has to be followed at its defaults, too."""
-    machine.asked = False
+    asked, machine.asked = machine.asked, False
     followed = call_entry(machine, home, function)
     mark_lost(machine, followed)
     has_defaults = any(parameter.has_default for parameter in definition(machine, function).parameters)
     entries.append(Entry(home, function, machine.asked or has_defaults))
+    machine.asked = machine.asked or asked
     return followed
 
 

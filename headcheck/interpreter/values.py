@@ -26,13 +26,18 @@ class Ref(NamedTuple):
 
 
 class Symbol(NamedTuple):
-    """An unknown with an identity: the same expression over the same unknowns is the same symbol each time."""
+    """An unknown with an identity: the same expression over the same unknowns is the same symbol each time.
+
+    `invented`: it is unknown only because paths met or a loop ran; `optional`: it is made of an argument that has a
+    default (see `options`).
+    """
 
     key: Hashable
     label: str
     depth: int = 0
     weight: int = 1
     invented: bool = False
+    optional: bool = False
 
 
 class Library(NamedTuple):
@@ -268,19 +273,21 @@ def is_unknown(value: Value) -> bool:
 def symbol(kind: str, label: str, *parts: Value) -> Symbol:
     """A derived unknown. Beyond a size its parts are taken as a whole, so that no key grows without bound."""
     depth = heft = 1
-    invented = kind in INVENTED
+    invented, optional = kind in INVENTED, False
     for part in parts:
         if type(part) is Symbol:
             depth = max(depth, part.depth + 1)
             heft += part.weight
             invented = invented or part.invented
+            optional = optional or part.optional
         elif isinstance(part, tuple):
             heft += weight(part)
             invented = invented or is_invented(part)
+            optional = optional or is_optional(part)
     if depth <= MAX_DEPTH and len(label) <= LONGEST_LABEL and heft <= MAX_WEIGHT:
-        return Symbol((kind, *parts), label, depth, heft, invented)
+        return Symbol((kind, *parts), label, depth, heft, invented, optional)
     label = f"{label[: LONGEST_LABEL // 4]}…{label[-LONGEST_LABEL // 4 :]}" if len(label) > LONGEST_LABEL else label
-    return Symbol((kind, *(whole(part) for part in parts)), label, 2, 1 + len(parts), invented)
+    return Symbol((kind, *(whole(part) for part in parts)), label, 2, 1 + len(parts), invented, optional)
 
 
 def whole(value: Value) -> Value:
@@ -289,7 +296,7 @@ def whole(value: Value) -> Value:
         return value
     invented = is_invented(value)
     said = value.label if type(value) is Symbol else "…"
-    return Symbol(("whole", hash(value), "merged" if invented else ""), said, 1, 1, invented)
+    return Symbol(("whole", hash(value), "merged" if invented else ""), said, 1, 1, invented, is_optional(value))
 
 
 def weight(value: Value, most: int = MAX_WEIGHT) -> int:
@@ -320,6 +327,18 @@ def is_invented(test: Value) -> bool:
     if type(test) is Condition:
         return is_invented(test.left) or is_invented(test.right)
     return type(test) is Symbol and test.invented
+
+
+def is_optional(value: Value) -> bool:
+    """Whether a value is made of an argument that has a default."""
+    if type(value) is Symbol:
+        return value.optional
+    if type(value) is Tuple:
+        return any(map(is_optional, value.items))
+    return type(value) in MADE_OF_PARTS and any(map(is_optional, value))
+
+
+MADE_OF_PARTS = frozenset([Choice, Condition, Method, Not, Slice])
 
 
 def size_of(tensor: Value, dimension: int) -> Value:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from headcheck.interpreter import choosing
+from headcheck.interpreter import choosing, options
 from headcheck.interpreter.heap import Instance, Parser
 from headcheck.interpreter.iterate import items_of
 from headcheck.interpreter.values import Library, Ref, Tuple, Value, is_plain, symbol
@@ -83,11 +83,12 @@ def parse_args(call: CallSite) -> Value:
     for name, default, choices, has_default in thing.arguments:
         unknown = symbol("argument", f"args.{name}", name, id(call.site))
         if has_default and is_plain(default):
-            call.machine.asked = True
             if call.machine.defaults and len(choices) < 2:
                 attributes[name] = default
                 choosing.settled_on(call.state, unknown, default)
                 continue
+            if len(choices) < 2:
+                unknown = options.offer(call.machine, unknown, default)
         attributes[name] = unknown
         if choices:
             call.state.facts["in", unknown] = choices

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from headcheck.interpreter import choosing
+from headcheck.interpreter import choosing, options
 from headcheck.interpreter.heap import Dictionary, Instance
 from headcheck.interpreter.indexing import ITEMS
 from headcheck.interpreter.iterate import items_of
@@ -60,9 +60,8 @@ def at_default(call: CallSite, unknown_: Symbol, default: Value) -> Value:
     """What the user may set: not known, or the default in the run that takes those."""
     if not is_plain(default):
         return unknown_
-    call.machine.asked = True
     if not call.machine.defaults:
-        return unknown_
+        return options.offer(call.machine, unknown_, default)
     choosing.settled_on(call.state, unknown_, default)
     return default
 
@@ -112,7 +111,7 @@ def given(call: CallSite) -> Value:
     own = symbol("argument", name, name, function.code)
     listed = kind.arguments if type(kind) is Partial else ()
     names = items_of(call.machine, call.state, listed[0], call.site) if listed else None
-    if names and all(is_plain(each) for each in names):
-        narrow(call.state, own, names)
     found = own if value is None else at_default(call, own, value)
+    if names and all(is_plain(each) for each in names):
+        narrow(call.state, found if type(found) is Symbol else own, names)
     return function._replace(defaults=(*function.defaults, (name, found)))

@@ -165,7 +165,7 @@ ARGUMENTS = """
 )
 def test_a_default_that_is_a_text_goes_through_the_type(keywords, value):
     script = f"import argparse\np = argparse.ArgumentParser()\np.add_argument('--size', {keywords})\n"
-    assert variable(follow(f"{script}size = p.parse_args([]).size\nm = models.resnet18()")[-1], "size") == value
+    assert variable(follow(f"{script}size = p.parse_args([]).size\nnn.Linear(size, 1)")[-1], "size") == value
 
 
 def test_arguments_are_unknown_and_then_at_their_defaults():

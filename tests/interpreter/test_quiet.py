@@ -107,6 +107,7 @@ def test_a_class_with_a_loud_method_is_made():
 
 def test_what_a_script_asks_for_by_argparse_makes_the_module_run_twice():
     script = "import argparse\np = argparse.ArgumentParser()\np.add_argument('--n', default=2)\nargs = p.parse_args()\n"
+    script += "nn.Linear(1, args.n)\n"
     assert [e.defaults for e in follow(script)] == [False, True]
     assert [e.defaults for e in follow(script.replace("default=2", "required=True"))] == [False]
 
