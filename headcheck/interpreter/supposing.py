@@ -1,8 +1,8 @@
 """Branches that no path takes because the script calls a function only with values that lead past them.
 
 Such a function is followed once more, with unknown arguments as if nothing called it, and unknown texts in the place of
-constants. The script may be switched to
-these branches by one word; what is found on the way counts only for what stands in them.
+constants: the script may be switched to these branches by one word. What is found on the way counts only for what
+stands in them.
 """
 
 from __future__ import annotations
