@@ -123,7 +123,10 @@ def text_of(name: Any) -> str:
 
 
 def is_head(execution: Execution, name: Any, new: Value) -> bool:
-    """Whether a new module may be a head: it holds a layer that gives so many outputs."""
+    """Whether a new module may be a head: it holds a layer that gives so many outputs, or layers that are not known."""
+    module = execution.module(new)
+    if module is not None and not module.known and str(name) in HEAD_NAMES:
+        return True
     kinds = execution.kinds_in(new)
     if any("Linear" in kind or kind.endswith("Predictor") for kind in kinds):
         return True

@@ -151,6 +151,19 @@ def test_stems_and_norms_are_no_heads():
     assert reasons("def put(m):\n    m.classifier = nn.Conv2d(512, 4, 1)") == [("classifier", "argument")]
 
 
+def test_a_stack_whose_layers_are_not_known():
+    script = """
+    layers = []
+    for size in sizes():
+        layers.append(nn.Linear(size, 4))
+    m = {m}
+    m.fc = nn.Sequential(*layers)
+    m.pool = nn.Sequential(*layers)
+    """
+    assert reasons(script.format(m="models.resnet18()")) == [("fc", None)]
+    assert reasons(script.format(m="nowhere()")) == [("fc", "function")]
+
+
 def test_every_reason_has_words():
     result = read(f"m = nowhere()\n{HEAD}\nm = models.resnet18()\nm.fc = nn.Linear(512, 4)")
     out = io.StringIO()
