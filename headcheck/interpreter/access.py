@@ -92,7 +92,7 @@ def get_attribute(machine: Machine, state: State, of: Value, name: str, site: Op
         if found and type(found[0]) is Function and found[0].wrapper == "classmethod":
             return Bound(of, found[0], found[1])
         if found:
-            return setting(machine, f"{of.name}.{name}", found[0])
+            return setting(machine, f"{of.name}.{name}", found[0], of.code, name)
         return symbol("attribute", f"{of.name}.{name}", of, name)
     if kind is Super:
         return super_attribute(of, name)
@@ -116,9 +116,13 @@ def get_attribute(machine: Machine, state: State, of: Value, name: str, site: Op
     return UNKNOWN
 
 
-def setting(machine: Machine, name: str, value: Value) -> Value:
-    """A constant as code sees it, which may be any other text where that is followed for what it can be switched to."""
-    return symbol("setting", name, name) if machine.supposing and isinstance(value, str) else value
+def setting(machine: Machine, name: str, value: Value, *key: Value) -> Value:
+    """A constant as code sees it, from where `key` says: it may be any other where code is followed for what it can be
+    switched to. Numbers may as well, since a user changes them together with a name."""
+    return symbol("setting", name, *key) if machine.supposing and type(value) in CONSTANTS else value
+
+
+CONSTANTS = frozenset([bool, float, int, str])
 
 
 def member_name(module: str, name: str) -> str:
@@ -221,10 +225,10 @@ def log_output_read(state: State, of: Symbol, key: Value, site: Operation) -> No
 def instance_attribute(machine: Machine, state: State, ref: Ref, thing: Instance, name: str, site: Operation) -> Value:
     owner = thing.cls.name if thing.cls else "object"
     if name in thing.attributes:
-        return setting(machine, f"{owner}.{name}", thing.attributes[name])
+        return setting(machine, f"{owner}.{name}", thing.attributes[name], ref, name)
     found = class_attribute(thing.cls, name) if thing.cls else None
     if found:
-        return setting(machine, f"{owner}.{name}", bind(machine, state, ref, found, site))
+        return setting(machine, f"{owner}.{name}", bind(machine, state, ref, found, site), ref, name)
     if name == "__dict__":
         return symbol("attribute", "__dict__", ref, name)
     return symbol("attribute", f"{owner}.{name}", ref, name)

@@ -215,7 +215,7 @@ class Machine:
             return state.frame.closure[name]
         module = state.globals[state.frame.module]
         if name in module:
-            return access.setting(self, name, module[name])
+            return access.setting(self, name, module[name], state.frame.module, name)
         if name in BUILTINS:
             return Library(f"builtins.{name}")
         return symbol("global", name, name)

@@ -83,8 +83,8 @@ def left_out(executions: list[Execution], machine: Machine, facts: FileFacts) ->
 def run_supposed(
     machine: Machine, ends: list[State], facts: FileFacts, executions: list[Execution], entries: list[Entry]
 ) -> list[Execution]:
-    """Follow functions with unknown arguments that the script calls only with values which lead past a new head; texts
-    that are constants of the script are unknown then, too."""
+    """Follow functions with unknown arguments that the script calls only with values which lead past a new head; the
+    script's constants are unknown then, too."""
     missed = {id(operation) for operation, _ in facts.head_sites} - machine.reached
     reached = machine.reached.union(*(execution.sites for execution in executions)) if missed else set()
     dead = supposing.dead(machine.body, missed, reached) if missed else frozenset()

@@ -1,8 +1,8 @@
 """Branches that no path takes because the script calls a function only with values that lead past them.
 
-Such a function is followed once more, with unknown arguments as if nothing called it, and unknown texts in the place of
-constants: the script may be switched to these branches by one word. What is found on the way counts only for what
-stands in them.
+Such a function is followed once more, with unknown arguments as if nothing called it, and unknowns in the place of the
+script's constants: a user switches to these branches by changing some of them. What is found on the way counts only for
+what stands in them.
 """
 
 from __future__ import annotations

@@ -58,6 +58,31 @@ def test_constants_that_may_be_switched(settings, arch):
     assert read(script.format(arch=arch, more="")).statistics[:2] == (2, 2)
 
 
+@pytest.mark.parametrize(
+    ("settings", "arch", "size"),
+    [
+        ("class CFG:\n    arch = 'resnet18'\n    size = 512\n", "CFG.arch", "CFG.size"),
+        ("CFG = {'arch': 'resnet18', 'size': 512}\n", "CFG['arch']", "CFG['size']"),
+        ("ARCH, SIZE = 'resnet18', 512\n", "ARCH", "SIZE"),
+        ("ARCH = 'resnet18'\nSIZES = {'resnet18': 512, 'resnet50': 2048}\nSIZE = SIZES[ARCH]\n", "ARCH", "SIZE"),
+    ],
+)
+def test_constants_that_are_changed_together(settings, arch, size):
+    script = """
+def build(name, classes):
+    if name == "resnet18":
+        m = models.resnet18()
+        m.fc = nn.Linear({size}, classes)
+    else:
+        m = models.resnet50()
+        m.fc = nn.Linear({size}, classes)
+    return m
+build({arch}, 3)
+"""
+    assert found(settings + script.format(arch=arch, size=size)) == []
+    assert read(settings + script.format(arch=arch, size=size)).statistics[:2] == (2, 2)
+
+
 def test_what_is_missing_there_is_nobodys_fault():
     """Nothing is trained in the branch that is not taken, and what comes after it is not judged."""
     script = """
