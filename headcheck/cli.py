@@ -297,9 +297,9 @@ def _models(options: Namespace) -> int:
 
 def _trace_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("target", metavar="TARGET", nargs="?", help="your own builder: package.module:function")
-    parser.add_argument("--library", metavar="NAME", help="every model of a library, into a catalog file")
+    parser.add_argument("--library", metavar="NAME", help="every model of a library ('all': of all)")
     parser.add_argument("--input", metavar="SIZES", type=_sizes, help="of one input to TARGET; default: 3,224,224")
-    parser.add_argument("--output", metavar="FILE", help="the catalog file of --library; default: NAME.json")
+    parser.add_argument("--output", metavar="FILE", help="the file of --library; default: NAME.json (all: a folder)")
 
 
 def _sizes(text: str) -> tuple[int, ...]:
@@ -315,8 +315,12 @@ def _trace(options: Namespace) -> int:
     except ImportError as error:
         raise UsageError(f"tracing needs torch: pip install 'headcheck[torch]' ({error})") from error
     if options.library:
-        return _trace_library(options.library, options.output or f"{options.library}.json")
+        return _trace_library(options.library, options.output or _output_of(options.library))
     return _trace_target(options.target, options.input)
+
+
+def _output_of(library: str) -> str:
+    return "." if library == "all" else f"{library}.json"
 
 
 def _trace_library(library: str, filename: str) -> int:
@@ -328,10 +332,10 @@ def _trace_library(library: str, filename: str) -> int:
 
     try:
         with progress.bar(f"tracing {library}", sys.stderr) as update:
-            trace_library(library, Path(filename), update)
+            changes = trace_library(library, Path(filename), update)
     except (TracingError, ValueError, OSError) as error:
         raise UsageError(str(error)) from error
-    print(filename)
+    print(filename, *changes, sep="\n")
     return CLEAN
 
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from headcheck.analysis import Around
 from headcheck.findings import FileResult
 from headcheck.interpreter import relevance
-from headcheck.interpreter.modules import ROOT, Found, Source
+from headcheck.interpreter.modules import ROOT, Found, Source, Span
 from headcheck.interpreter.relevance import SEEDS, Link
 from headcheck.ir import UNKNOWN, Block
-from headcheck.source import data, guard, importing, load, project, reading, screen
+from headcheck.source import data, guard, importing, load, project, reading, requirements, screen
 from headcheck.source.closure import SMALL, Closure, closure
 from headcheck.source.outline import Outline, outline
 from headcheck.source.reading import Unreadable
@@ -231,6 +231,10 @@ class Followed:
     def data(self, name: str) -> Any:
         path = data.find(self.needed.layout, name)
         return UNKNOWN if path is None else self.held(path)
+
+    def required(self, package: str) -> tuple[Span, ...]:
+        folders = self.needed.layout.folders
+        return requirements.spans((*folders, *({self.needed.layout.top} - {*folders})), package)
 
     def source(self, name: str, path: str) -> Source:
         if path == self.script:

@@ -6,22 +6,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from headcheck.catalog.entry import Entry, Head, Node, Shape
-from headcheck.catalog.files import load, name_list, name_set
+from headcheck.catalog.files import name_list, name_set, shared
 from headcheck.catalog.nodes import Decoder
 
 
 def decode(decoder: Decoder, builder: str, task: str, data: Mapping[str, Any]) -> Entry:
     """Return an item of a file's ``entries`` (see `headcheck.tracing.write`) as the entry of `builder`."""
-    root = decoder.node(data["root"])
-    shared = load(decoder.library)["shared"]
+    root, library = decoder.node(data["root"]), decoder.library
     return Entry(
         builder=builder,
         task=task,
         root=root,
-        heads=tuple(_head(decoder, root, *head) for head in shared[data["heads"]]),
-        inputs=shapes(decoder, *shared[data["inputs"]]),
-        outputs=shapes(decoder, *shared[data["outputs"]]),
-        used=name_set(decoder.library, data["used"]),
+        heads=tuple(_head(decoder, root, *head) for head in shared(library, data["heads"])),
+        inputs=shapes(decoder, *shared(library, data["inputs"])),
+        outputs=shapes(decoder, *shared(library, data["outputs"])),
+        used=name_set(library, data["used"]),
         input=tuple(data["input"]),
         method=data["method"],
     )
@@ -54,8 +53,8 @@ def _sizes(node: Node) -> tuple[int, int]:
     return taken, given
 
 
-def shapes(decoder: Decoder, paths: int, found: list[list[Any]]) -> dict[str, Shape]:
-    """Return shapes of the file by path; `paths` is the index of their list of names."""
+def shapes(decoder: Decoder, paths: int | str, found: list[list[Any]]) -> dict[str, Shape]:
+    """Return shapes of the file by path; `paths` is their list of names, as the file has it."""
     names = name_list(decoder.library, paths)
     return {path: _shape(decoder, shape) for path, shape in zip(names, found, strict=True)}
 

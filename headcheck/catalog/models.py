@@ -8,7 +8,7 @@ from typing import Any
 
 from headcheck.catalog.entries import decode
 from headcheck.catalog.entry import Entry, Plain, Shape, Signature
-from headcheck.catalog.files import library_of, load, name_list, name_set
+from headcheck.catalog.files import library_of, load, name_list, name_set, shared
 from headcheck.catalog.nodes import CHILDREN, Decoder
 
 #: Keywords that choose weights or say how to fetch them; what they do to the model comes in as `weights`.
@@ -177,8 +177,8 @@ def _facts(builder: str) -> Mapping[str, Any]:
     return facts
 
 
-def _shared(index: int) -> Any:
-    return load("torchvision")["shared"][index]
+def _shared(item: Any) -> Any:
+    return shared("torchvision", item)
 
 
 def _canonical(name: str) -> str | None:

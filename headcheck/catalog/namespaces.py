@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from headcheck.catalog.entry import Signature
-from headcheck.catalog.files import library_of, load, name_set
+from headcheck.catalog.files import library_of, load, name_set, shared
 from headcheck.catalog.models import canonical
 
 
@@ -29,8 +29,8 @@ def layer(kind: str) -> Signature | None:
     found = _layer(kind)
     if found is None:
         return None
-    library, (index, _) = found
-    parameters, variadic = load(library)["shared"][index]
+    library, (signature, _) = found
+    parameters, variadic = shared(library, signature)
     return Signature(parameters={name: _plain(value) for name, value in parameters.items()}, variadic=variadic)
 
 
@@ -56,7 +56,7 @@ def weights(enum: str) -> Mapping[str, int] | None:
     matches = [enum] if enum in data["weights"] else _by_last_name("weights").get(enum.rpartition(".")[2], [])
     if len(matches) != 1:
         return None
-    counts: dict[str, int] = data["shared"][data["weights"][matches[0]]]
+    counts: dict[str, int] = shared("torchvision", data["weights"][matches[0]])
     return counts
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
 from headcheck.catalog.entry import NAMES, Node, Plain
 from headcheck.catalog.files import load, name_list, name_set
@@ -25,14 +25,24 @@ class Decoder:
         self._unknown = unknown
         data = load(library)
         self._layouts, self._table = data["layouts"], data["nodes"]
+        self._frames, self._outlined = data.get("frames", ()), data.get("outlines", ())
         self._nodes: dict[int, Node] = {}
+        self._outlines: dict[int, Node] = {}
         self._totals: dict[int, int | None] = {}
 
-    def node(self, index: int) -> Node:
-        """Return the node at `index` of the file's table, always the same one; below zero, an outline."""
-        if index not in self._nodes:
-            self._nodes[index] = self._decode(index) if index >= 0 else self._outline(-1 - index)
-        return self._nodes[index]
+    def node(self, place: int) -> Node:
+        """Return the node at a place of the file's table, always the same one."""
+        return self._node(_Row(self._table[place], place))
+
+    def below(self, child: _Child) -> Node:
+        """Return a child of a node, always the same one."""
+        return self._node(child) if isinstance(child, _Row) else self._outline(child)
+
+    def _node(self, row: _Row) -> Node:
+        # What the file says of a node is parsed once only, so it can stand for the node.
+        if id(row.item) not in self._nodes:
+            self._nodes[id(row.item)] = self._decode(row)
+        return self._nodes[id(row.item)]
 
     def size(self, item: Any) -> Any:
         """Return a number of the file with the counts put in."""
@@ -48,8 +58,8 @@ class Decoder:
         value: Plain = self.size(item)
         return value
 
-    def _decode(self, index: int) -> Node:
-        layout, children, numbers = self._parts(index)
+    def _decode(self, row: _Row) -> Node:
+        layout, children, numbers = self._parts(row)
         kind, attributes, _, _, child_names, _, _, _ = layout
         values, parameters = self._own(layout, numbers)
         names = name_set(self.library, attributes)
@@ -60,25 +70,42 @@ class Decoder:
             children=Children(self, dict(zip(name_list(self.library, child_names), children, strict=True))),
             parameters=parameters,
             attributes=names | hidden if hidden else names,
-            total=self._total(index),
+            total=self._total(row),
         )
 
-    def _parts(self, index: int) -> tuple[list[Any], list[int], list[Any]]:
-        """Return the layout of a node, the indexes of its children, and its numbers."""
-        layout, before, numbers = [*self._table[index], [], []][:3]
-        children = [index - distance if distance > 0 else distance for distance in before]
-        return self._layouts[layout], children, numbers
+    def _parts(self, row: _Row) -> tuple[list[Any], list[_Child], list[Any]]:
+        """Return the layout of a node, its children, and its numbers."""
+        layout = self._layouts[row.item[0]]
+        if not name_list(self.library, layout[CHILDREN]):
+            return layout, [], row.item[1:]
+        return layout, [self._child(child, row.place) for child in row.item[1]], row.item[2:]
 
-    def _outline(self, index: int) -> Node:
-        data = load(self.library)
-        frame, *children = data["outlines"][index]
-        kind, parameters, child_names = (name_list(self.library, names) for names in data["frames"][frame])
+    def _child(self, item: Any, place: int) -> _Child:
+        if isinstance(item, int):
+            return _Row(self._table[place - item], place - item) if item > 0 else -1 - item
+        return item if isinstance(item[0], list) else _Row(item, place)
+
+    def _outline(self, item: Any) -> Node:
+        """Return what an outline says: its place in the file, its frame below zero, or itself."""
+        if isinstance(item, list) and isinstance(item[0], list):
+            (item,) = item
+        if not isinstance(item, list):
+            if item not in self._outlines:
+                self._outlines[item] = self._framed(self._outlined[item] if item >= 0 else [-1 - item])
+            return self._outlines[item]
+        if id(item) not in self._nodes:
+            self._nodes[id(item)] = self._framed(item)
+        return self._nodes[id(item)]
+
+    def _framed(self, item: list[Any]) -> Node:
+        frame, *children = item
+        kind, parameters, child_names = (name_list(self.library, names) for names in self._frames[frame])
         if len(children) == 1:  # written once for all that are alike
             children *= len(child_names)
         return Node(
             kind="".join(kind),
             values={},
-            children=Children(self, {name: -1 - child for name, child in zip(child_names, children, strict=True)}),
+            children=Children(self, dict(zip(child_names, children, strict=True))),
             parameters=dict.fromkeys(parameters),
             attributes=frozenset(),
             total=None if parameters or child_names else 0,
@@ -99,38 +126,49 @@ class Decoder:
             )
         return values, parameters
 
-    def _total(self, index: int) -> int | None:
-        if index < 0:
-            return self.node(index).total
-        if index not in self._totals:
-            layout, children, numbers = self._parts(index)
+    def _total(self, child: _Child) -> int | None:
+        if not isinstance(child, _Row):
+            return self._outline(child).total
+        if id(child.item) not in self._totals:
+            layout, children, numbers = self._parts(child)
             _, parameters = self._own(layout, numbers)
             below = list(map(self._total, children))
             own = sum(map(prod, parameters.values()))
-            self._totals[index] = None if None in below else own + sum(total or 0 for total in below)
-        return self._totals[index]
+            self._totals[id(child.item)] = None if None in below else own + sum(total or 0 for total in below)
+        return self._totals[id(child.item)]
+
+
+class _Row(NamedTuple):
+    """What the file says of a node, and the place in the table from which the distances in it are counted."""
+
+    item: list[Any]
+    place: int
+
+
+#: A node, or an outline as `Decoder._outline` takes it.
+_Child: TypeAlias = "_Row | Any"
 
 
 class Children(Mapping[str, Node]):
     """The children of a node in order, decoded one by one."""
 
-    __slots__ = ("_decoder", "_indexes")
+    __slots__ = ("_decoder", "_items")
 
-    def __init__(self, decoder: Decoder, indexes: dict[str, int]) -> None:
+    def __init__(self, decoder: Decoder, items: dict[str, _Child]) -> None:
         self._decoder = decoder
-        self._indexes = indexes
+        self._items = items
 
     def __getitem__(self, name: str) -> Node:
-        return self._decoder.node(self._indexes[name])
+        return self._decoder.below(self._items[name])
 
     def __contains__(self, name: object) -> bool:
-        return name in self._indexes
+        return name in self._items
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._indexes)
+        return iter(self._items)
 
     def __len__(self) -> int:
-        return len(self._indexes)
+        return len(self._items)
 
 
 class Overlaid(Mapping[str, Node]):

@@ -108,7 +108,9 @@ def _timm(name: str) -> Sheet | None:
     full = f"{named.architecture}.{named.tag}" if named.tag else named.architecture
     words = ["classification"]
     if entry is not None:
-        words += [entry.root.kind.rpartition(".")[2], f"expects {batch(entry.input)}"]
+        words += [entry.root.kind.rpartition(".")[2], f"{timm.parameters(named.architecture):g} M parameters"]
+    shape, mean, std = timm.images(named)
+    words.append(f"expects {batch(shape)}")
     remarks = []
     if bare != full and bare != named.architecture:
         remarks.append(f"{bare} is the former name of {full}.")
@@ -116,9 +118,14 @@ def _timm(name: str) -> Sheet | None:
         remarks.append("It has no head unless num_classes says how many classes.")
     if entry is not None:
         remarks += [f"get_classifier() answers {_paths(timm.classifier(named.architecture))}."]
+    remarks.append(f"Images are normalised with mean {_numbers(mean)} and deviation {_numbers(std)}.")
     tags = [(tag, f"{count} classes" if count else "no head") for tag, count in timm.tags(named.architecture).items()]
-    heading = "Weights whose classes are not the default ones" if tags else ""
-    return Sheet(named.builder, tuple(words), entry, (heading, tags), _of_timm(full), tuple(remarks), asked)
+    weights_of_it = ("Weights, as the tag of the name", [row for row in tags if row[0]])
+    return Sheet(named.builder, tuple(words), entry, weights_of_it, _of_timm(full), tuple(remarks), asked)
+
+
+def _numbers(numbers: tuple[float, ...]) -> str:
+    return ", ".join(f"{number:.4g}" for number in numbers)
 
 
 def _paths(paths: tuple[str, ...]) -> str:

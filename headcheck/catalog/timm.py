@@ -1,12 +1,12 @@
 """Looking up timm's models: names, tags and what `create_model` gives.
 
 The file's ``builders`` have a row for each architecture: the module that registers it (an index into the list named by
-``modules``), the number of classes by default (0: no head), the shape of one input (an index into ``shared``), and the
-tags of weights that set something otherwise than the default ones, with what they set. Where the model could be
-traced, there follow items of an entry (``root``, ``heads``, ``inputs``, ``outputs``, ``used``, see
-`headcheck.tracing.write`) and indexes into ``shared`` of what keywords change, of the shapes that methods answer
-(``bare`` is forward's with ``num_classes=0``, ``map`` with ``global_pool=""`` too), and of the paths of what
-`get_classifier` answers.
+``modules``), the number of classes by default (0: no head), and shared by models that are alike: how images reach it
+(``[input, mean, deviation]``), and the tags of its weights, each with what it sets otherwise than the default ones.
+Where the model could be traced, there follow the number of its parameters in millions, items of an entry (``root``,
+``heads``, ``inputs``, ``outputs``, ``used``, see `headcheck.tracing.write`) and, shared as well, what keywords change,
+the shapes that methods answer (``bare`` is forward's with ``num_classes=0``, ``map`` with ``global_pool=""`` too), the
+paths of what `get_classifier` answers, and what was otherwise in older versions, see `headcheck.catalog.timm_versions`.
 
 Of the inputs, those that are what the top-level module before answers are left out; null ones are not known.
 """
@@ -17,9 +17,10 @@ import functools
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from headcheck.catalog import timm_versions
 from headcheck.catalog.entries import decode
 from headcheck.catalog.entry import NAMES, NOTHING, Entry, Node, Plain, Shape
-from headcheck.catalog.files import load, name_list, name_set
+from headcheck.catalog.files import load, name_list, name_set, shared
 from headcheck.catalog.nodes import Decoder, Overlaid
 
 _LIBRARY = "timm"
@@ -93,50 +94,90 @@ def helpers() -> frozenset[str]:
 
 
 def _module(architecture: str) -> str:
-    data = load(_LIBRARY)
-    index: int = data["builders"][architecture][_MODULE]
-    return name_list(_LIBRARY, data["modules"])[index]
+    index: int = _row(architecture)[_MODULE]
+    return name_list(_LIBRARY, load(_LIBRARY)["modules"])[index]
 
 
 #: Places in a row.
-_MODULE, _CLASSES, _INPUT, _TAGS, _TRACED = range(5)
+_MODULE, _CLASSES, _IMAGES, _TAGS, _TOTAL = range(5)
+_CLASSIFIER, _OLDER = -2, -1
+#: What a tag says of images, which the builder is not told.
+_OF_IMAGES = frozenset({"mean", "std"})
 
 
-def classifier(architecture: str) -> tuple[str, ...]:
-    """Return the paths of what `get_classifier` answers; several where it answers a tuple, none if that is unknown."""
-    row = load(_LIBRARY)["builders"][architecture]
-    return tuple(load(_LIBRARY)["shared"][row[-1]]) if len(row) > _TRACED else ()
+def _row(architecture: str) -> list[Any]:
+    row: list[Any] = load(_LIBRARY)["builders"][architecture]
+    return row
+
+
+def _shared(item: Any) -> Any:
+    return shared(_LIBRARY, item)
+
+
+class Images(NamedTuple):
+    """What a model is called with: the shape of one image, the mean and the deviation that it is normalised with."""
+
+    shape: tuple[int, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+def images(named: Named) -> Images:
+    """Return what the images are that the weights of a tag were trained on."""
+    shape, mean, std = _shared(_row(named.architecture)[_IMAGES])
+    tag = _shared(_row(named.architecture)[_TAGS]).get(named.tag, {})
+    size = tag.get("img_size") or shape[1:]
+    return Images((tag.get("in_chans", shape[0]), *size), tuple(tag.get("mean", mean)), tuple(tag.get("std", std)))
+
+
+def parameters(architecture: str) -> float | None:
+    """Return how many millions of parameters a model has, None where that is not kept."""
+    row = _row(architecture)
+    return float(row[_TOTAL]) if len(row) > _TOTAL else None
+
+
+def classifier(architecture: str, versions: tuple[int, ...] = timm_versions.USUAL) -> tuple[str, ...]:
+    """Return the paths of what `get_classifier` answers; several where it answers a tuple, none if that is unknown.
+
+    `versions` are those that the project may have, see `find`.
+    """
+    row = _row(architecture)
+    if len(row) <= _TOTAL:
+        return ()
+    return timm_versions.classifier(tuple(_shared(row[_CLASSIFIER])), _shared(row[_OLDER]), versions)
 
 
 def default_classes(named: Named) -> int:
     """Return how many classes a model has when it is not told otherwise; 0: it has no head."""
-    found = _overrides(named).get("num_classes", load(_LIBRARY)["builders"][named.architecture][_CLASSES])
+    found = _overrides(named).get("num_classes", _row(named.architecture)[_CLASSES])
     assert isinstance(found, int)
     return found
 
 
 def tags(architecture: str) -> dict[str, int]:
-    """Return the tags of weights with other classes than the default ones, and how many (0: they have no head)."""
-    found: Mapping[str, Any] = load(_LIBRARY)["builders"][architecture][_TAGS]
-    return {tag: settings["num_classes"] for tag, settings in found.items() if "num_classes" in settings}
+    """Return the tags of the weights of a model, and how many classes they have (0: no head)."""
+    row = _row(architecture)
+    return {tag: settings.get("num_classes", row[_CLASSES]) for tag, settings in _shared(row[_TAGS]).items()}
 
 
-def _overrides(named: Named) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = load(_LIBRARY)["builders"][named.architecture][_TAGS].get(named.tag, {})
-    return found
+def _overrides(named: Named) -> dict[str, Any]:
+    found = _shared(_row(named.architecture)[_TAGS]).get(named.tag, {})
+    return {name: value for name, value in found.items() if name not in _OF_IMAGES}
 
 
 UNKNOWN_VALUE = "<unknown>"
 
 
-def find(named: Named, keywords: Mapping[str, Plain]) -> Entry | None:
+def find(named: Named, keywords: Mapping[str, Plain], versions: tuple[int, ...] = timm_versions.USUAL) -> Entry | None:
     """Return what `create_model` gives for a name and these keywords, or None where the catalog cannot tell.
+
+    What holds in all the `versions` is returned, by their places in `headcheck.catalog.timm_versions`.
 
     Keywords that are None count as not given, as in timm. A keyword may be `UNKNOWN_VALUE`: what it changes is then as
     unknown as for any other value. (``num_classes`` may not, for 0 takes the head away.)
     """
-    row = load(_LIBRARY)["builders"][named.architecture]
-    classes, shape = row[_CLASSES], load(_LIBRARY)["shared"][row[_INPUT]]
+    row = _row(named.architecture)
+    classes, shape = row[_CLASSES], _shared(row[_IMAGES])[0]
     given = {name: value for name, value in keywords.items() if value is not None and name not in _WITHOUT_EFFECT}
     settings = {**_overrides(named), **given}
     classes = settings.pop("num_classes", classes)
@@ -147,7 +188,7 @@ def find(named: Named, keywords: Mapping[str, Plain]) -> Entry | None:
         settings["img_size"] = size
     if type(classes) is not int or not all(map(_is_hashable, settings.values())):
         return None
-    return _find(named.architecture, classes, tuple(sorted(settings.items())))
+    return _find(named.architecture, classes, tuple(sorted(settings.items())), versions)
 
 
 def _pair(size: Any) -> Any:
@@ -159,15 +200,16 @@ def _is_hashable(value: object) -> bool:
 
 
 @functools.lru_cache(maxsize=512)
-def _find(architecture: str, classes: int, settings: tuple[tuple[str, Any], ...]) -> Entry | None:
-    data = load(_LIBRARY)
-    row = data["builders"][architecture]
-    if len(row) <= _TRACED:
+def _find(
+    architecture: str, classes: int, settings: tuple[tuple[str, Any], ...], versions: tuple[int, ...]
+) -> Entry | None:
+    row = _row(architecture)
+    if len(row) <= _TOTAL:
         return None
-    root, heads, inputs, outputs, used, facts, answers, _ = row[_TRACED:]
-    shape = data["shared"][row[_INPUT]]
+    _, root, heads, inputs, outputs, used, facts, answers, _, older = row[_TOTAL:]
+    shape = _shared(row[_IMAGES])[0]
     passed = dict(settings)
-    changes = _changes(data["shared"][facts], classes, passed)
+    changes = _changes(_shared(facts), classes, passed)
     if changes is None:
         return None
     item = {"root": root, "heads": heads, "inputs": inputs, "outputs": outputs, "used": used, "method": "autograd"}
@@ -176,18 +218,26 @@ def _find(architecture: str, classes: int, settings: tuple[tuple[str, Any], ...]
     top = _changed(_without_moving_width(entry.root), changes)
     if classes == 0:
         for head in entry.heads:
-            top = _put(top, head.path, _IDENTITY)
-    known = {name: tuple(answer) for name, answer in data["shared"][answers].items()}
-    forward = known.get("map" if passed.get("global_pool") == "" else "bare") if classes == 0 else None
-    others = {name: answer for name, answer in known.items() if name not in ("bare", "map")}
-    return entry._replace(
+            if _has(top, head.path):  # else all of what held it is unknown
+                top = _put(top, head.path, _IDENTITY)
+    known = {name: tuple(answer) for name, answer in _shared(answers).items()}
+    forward = "map" if passed.get("global_pool") == "" else "bare"
+    entry = entry._replace(
         root=top,
         heads=entry.heads if classes else (),
         inputs=_fitting(_inputs(entry), passed, shape[0]),
         outputs=_fitting(entry.outputs, passed, None),
         input=_input(tuple(shape), passed),
-        answers={**_fitting(others, passed, None), **({"forward": forward} if forward is not None else {})},
+        answers=known,
     )
+    found = timm_versions.changed(entry, _shared(older), versions)
+    if found is None:
+        return None
+    others = {name: answer for name, answer in found.answers.items() if name not in ("bare", "map")}
+    answers = _fitting(others, passed, None)
+    if classes == 0 and forward in found.answers:
+        answers["forward"] = found.answers[forward]
+    return found._replace(answers=answers)
 
 
 def _changes(facts: Mapping[str, Any], classes: int, settings: Mapping[str, Any]) -> list[Mapping[str, Any]] | None:
@@ -284,6 +334,11 @@ def _named(node: Node) -> Node:
         total=None,
         known=NAMES,
     )
+
+
+def _has(node: Node, path: str) -> bool:
+    name, _, rest = path.partition(".")
+    return name in node.children and (not rest or _has(node.children[name], rest))
 
 
 def _put(node: Node, path: str, part: Node) -> Node:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from headcheck.catalog.entry import NAMES, NOTHING, Entry, Head, Node, Shape
-from headcheck.catalog.files import load, name_list, name_set
+from headcheck.catalog.files import load, name_list, name_set, shared
 from headcheck.catalog.nodes import Decoder
 
 _LIBRARY = "transformers"
@@ -110,8 +110,7 @@ def find(kind: str, labels: int, hidden: int | None) -> Entry | None:
     if hidden != width:
         children[top] = _of_width(children[top], path.partition(".")[2], hidden)
         layer = _of_width(layer, "", hidden)
-    shapes = load(_LIBRARY)["shared"]
-    taken = _shapes(decoder, shapes[inputs], hidden)
+    taken = _shapes(decoder, shared(_LIBRARY, inputs), hidden)
     if hidden is not None and layer.kind == "torch.nn.Linear":
         taken.setdefault(path, (hidden,))  # where the model could not be run: of each step, if it is a sequence
     return Entry(
@@ -120,7 +119,7 @@ def find(kind: str, labels: int, hidden: int | None) -> Entry | None:
         root=root.changed(children=children, total=None, known=NAMES),
         heads=(Head(path, layer.kind, hidden, labels, taken.get(path, (hidden,)), False, True, True, ("logits",)),),
         inputs=taken,
-        outputs=_shapes(decoder, shapes[outputs], hidden),
+        outputs=_shapes(decoder, shared(_LIBRARY, outputs), hidden),
         used=name_set(_LIBRARY, used),
         input=(),
         method="autograd",

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from headcheck.interpreter.machine import Machine
 
 ROOT = "__main__"
+#: Versions of a library from a first one and before an end, None for no bound.
+Span = tuple["tuple[int, ...] | None", "tuple[int, ...] | None"]
 
 
 class Source(NamedTuple):
@@ -45,6 +47,9 @@ class Project(Protocol):
     def data(self, name: str) -> Any:
         """What the JSON or YAML file that the script opens by this name holds, `UNKNOWN` if that is not known."""
 
+    def required(self, package: str) -> tuple[Span, ...]:
+        """The versions of a library that the project asks for, none if it does not say."""
+
     def relevant(self, block: Block) -> Mapping[str, frozenset[str]]:
         """The names that can matter to a model in each module, the script's `block` among them (see `relevance`)."""
 
@@ -63,6 +68,9 @@ class Alone:
 
     def data(self, name: str) -> Any:
         return UNKNOWN
+
+    def required(self, package: str) -> tuple[Span, ...]:
+        return ()
 
     def relevant(self, block: Block) -> Mapping[str, frozenset[str]]:
         return {ROOT: relevance.analyse(block)}

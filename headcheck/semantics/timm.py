@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from headcheck import events
-from headcheck.catalog import timm
-from headcheck.catalog.entry import Entry
+from headcheck.catalog import timm, timm_versions
+from headcheck.catalog.entry import NOTHING, Entry
 from headcheck.interpreter import choosing, heap, parts, shapes
 from headcheck.interpreter.heap import DELETED, Build, Dictionary, Module
 from headcheck.interpreter.values import (
@@ -166,7 +166,7 @@ def make(call: CallSite, named: timm.Named) -> Module | None:
     kind = root.kind if root is not None else named.builder
     kept = {**keywords, "pretrained_cfg": named.tag} if named.tag else keywords
     built = Build(named.builder, kept, weights_value(pretrained), entry)
-    return Module(kind, call.site, node=root, build=built, known=root is not None)
+    return Module(kind, call.site, node=root, build=built, known=root is not None and root.known != NOTHING)
 
 
 def look_up(call: CallSite, named: timm.Named, keywords: Mapping[str, Value]) -> Entry | None:
@@ -184,7 +184,12 @@ def look_up(call: CallSite, named: timm.Named, keywords: Mapping[str, Value]) ->
         else:
             # An unknown number of classes changes no more than the head's outputs, as long as it is not 0.
             plain[name] = UNKNOWN_CLASSES if name == "num_classes" else timm.UNKNOWN_VALUE
-    return timm.find(named, plain)
+    return timm.find(named, plain, versions(call))
+
+
+def versions(call: CallSite) -> tuple[int, ...]:
+    """The versions of timm that the project may have."""
+    return timm_versions.holding(call.machine.project.required("timm"))
 
 
 def leaves_structure(call: CallSite, overlay: Value) -> bool:
@@ -294,7 +299,7 @@ def architecture(call: CallSite) -> tuple[Module, Entry, str] | None:
 @method(Module, "get_classifier")
 def get_classifier(call: CallSite) -> Value:
     found = architecture(call)
-    paths = timm.classifier(found[2]) if found is not None else ()
+    paths = timm.classifier(found[2], versions(call)) if found is not None else ()
     parts = [part_at(call, path) for path in paths]
     if not parts or any(part is None for part in parts):
         return unknown(call)
@@ -320,7 +325,9 @@ def reset_classifier(call: CallSite) -> Value:
     module, entry, _ = found
     classes, pool = call.argument(0, "num_classes"), call.argument(1, "global_pool", None)
     known = (
-        timm.find(timm.Named(entry.builder.rsplit(".", 1)[-1], ""), {"num_classes": 10}) if not entry.heads else entry
+        timm.find(timm.Named(entry.builder.rsplit(".", 1)[-1], ""), {"num_classes": 10}, versions(call))
+        if not entry.heads
+        else entry
     )
     if known is None or (pool is not None and pool != heap.field(module, "global_pool")):
         call.state.heap[call.receiver.address] = module._replace(known=False)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from headcheck.catalog.files import FORMAT
+from headcheck.catalog import differences
+from headcheck.catalog.files import FORMAT, parts
 from headcheck.tracing import names, write
 from headcheck.tracing.build import TracingError
 from headcheck.tracing.tree import MODULE_ATTRIBUTES
@@ -18,16 +21,40 @@ from headcheck.tracing.tree import MODULE_ATTRIBUTES
 Progress = Callable[[int, int, str], None]
 
 
-def trace_library(name: str, path: Path, progress: Progress) -> None:
+#: What stands for all libraries.
+ALL = "all"
+
+
+def trace_library(name: str, path: Path, progress: Progress) -> list[str]:
     """Trace every model of the installed library `name` (one of `_LIBRARIES`) and write the catalog file `path`.
 
-    The same library gives the same bytes. Nothing is downloaded: models are built without weights.
+    The same library gives the same bytes. No weights are downloaded; older versions of timm are, to compare. For `ALL`,
+    every library is traced into a file of its name in the folder `path`. Returns the lines of a table of what changed
+    against the file that was there, none if there was none.
 
     Raises TracingError when a model cannot be traced, ValueError for a library that is not known.
     """
+    if name == ALL:
+        return [line for each in _LIBRARIES for line in _trace_apart(each, path / f"{each}.json")]
     if name not in _LIBRARIES:
         raise ValueError(f"no tracer for the library {name!r}; there are {', '.join(_LIBRARIES)}")
+    before = path.read_text(encoding="utf-8") if path.exists() else None
     write.write(_LIBRARIES[name](progress), path)
+    return [] if before is None else _changes(before, path.read_text(encoding="utf-8"))
+
+
+def _changes(before: str, after: str) -> list[str]:
+    old, new = parts(before), parts(after)
+    return differences.table(old, new) if old["format"] == new["format"] and old["library"] == new["library"] else []
+
+
+def _trace_apart(name: str, path: Path) -> list[str]:
+    """Trace a library in a process of its own: transformers, once imported, adds methods to torch's own classes."""
+    command = [sys.executable, "-m", "headcheck", "trace", "--library", name, "--output", str(path)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise TracingError(f"{name} could not be traced")
+    return done.stdout.splitlines()
 
 
 def _torch(progress: Progress) -> dict[str, Any]:

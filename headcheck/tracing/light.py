@@ -35,6 +35,7 @@ def trace(
     build: Callable[[Mapping[str, object]], nn.Module],
     shape: tuple[int, ...],
     methods: tuple[str, ...],
+    sharing: bool = False,
 ) -> tuple[Traced, dict[str, Shape]]:
     """Trace a classifier, and return with it the shape of the one tensor that each of `methods` answers.
 
@@ -42,7 +43,8 @@ def trace(
     is that of one image, without the batch size. The methods are those that forward itself calls; one that it does not
     call, or that answers something else, is left out.
 
-    Raises TracingError when the layers nearest to the output are not those that follow the number of classes.
+    Raises TracingError when the layers nearest to the output are not those that follow the number of classes, and,
+    unless `sharing` is allowed, when a parameter belongs to several modules: the tree has it more than once then.
     """
     plain = describe(model)
 
@@ -50,7 +52,7 @@ def trace(
         return plain if count == CLASSES else describe(on_meta(lambda: build({_COUNT: count})))
 
     tree = compare.scale(plain, describe_at, _COUNT)
-    if total(tree, {_COUNT: CLASSES}) != sum(parameter.numel() for parameter in model.parameters()):
+    if not sharing and total(tree, {_COUNT: CLASSES}) != sum(part.numel() for part in model.parameters()):
         raise TracingError("some parameters belong to several modules")
     model.requires_grad_(True)
     answers: dict[str, Shape | None] = {}

@@ -1,8 +1,8 @@
 """Everything the catalog keeps of timm.
 
-There are ten times as many models as in torchvision. So only those that have weights are traced, and of each only its
-own attributes, its top-level layers and what holds its head are kept in full, of everything else the names of the
-children and of the parameters.
+There are ten times as many models as in torchvision. So of each only its own attributes, its top-level layers and what
+holds its head are kept in full, of everything else the names of the children and of the parameters. What is kept of a
+model's heads is proven: with a layer for another number of classes in their place, it answers so many.
 
 ``builders`` has a row for each architecture, in the order of `ROW`; `headcheck.catalog.timm` reads it.
 """
@@ -22,14 +22,14 @@ from torch import Tensor, nn
 
 from headcheck.catalog.entry import Shape
 from headcheck.catalog.files import FORMAT
-from headcheck.tracing import light, write
+from headcheck.tracing import light, timm_versions, write
 from headcheck.tracing import names as library_names
 from headcheck.tracing.build import TracingError, on_meta
 from headcheck.tracing.changes import Changes, at, compare, put, union
 from headcheck.tracing.light import CLASSES
 from headcheck.tracing.model import Traced
 from headcheck.tracing.shortcuts import no_arithmetic
-from headcheck.tracing.tree import Tree, describe
+from headcheck.tracing.tree import Tree, describe, total
 
 #: As values without types, so that this file can be checked where timm is not installed.
 timm: Any = importlib.import_module("timm")
@@ -68,7 +68,8 @@ def trace_all(progress: Callable[[int, int, str], None]) -> dict[str, Any]:
     for number, name in enumerate(names):
         progress(number, len(names), name)
         learned[name] = learn(name, siblings)
-    return data(learned)
+    older = timm_versions.compare_all(learned)
+    return data({name: replace(one, older=older.get(name, [])) for name, one in learned.items()})
 
 
 def data(learned: Mapping[str, Learned]) -> dict[str, Any]:
@@ -103,6 +104,7 @@ class _Model:
         self.config = timm.get_pretrained_cfg(name) or timm.models.PretrainedCfg()
         self.classes = int(self.config.num_classes)
         self.shape = tuple(self.config.input_size)
+        self.normal = (list(self.config.mean), list(self.config.std))
 
     def __call__(self, keywords: Mapping[str, object]) -> nn.Module:
         model: nn.Module = timm.create_model(self.name, **{"num_classes": CLASSES, **keywords})
@@ -145,31 +147,35 @@ Siblings: TypeAlias = dict[tuple[object, ...], dict[str, Any]]
 class Learned:
     """What is kept of one architecture. `traced` is None where the model cannot be traced; nothing else is kept then.
 
-    `tags` are those of the weights that set something of their own, `outlined` the children of which only names are
-    kept, `facts` what keywords change, `answers` the shapes that methods answer, `classifier` the paths of what
-    `get_classifier` answers.
+    `normal` are the mean and the deviation that images are normalised with, `tags` those of the weights with what they
+    set otherwise than the default ones, `total` is the number of parameters, `outlined` are the children of which only
+    names are kept, `facts` what keywords change, `answers` the shapes that methods answer, `classifier` the paths of
+    what `get_classifier` answers, `older` what was otherwise in older versions.
     """
 
     classes: int
     input: tuple[int, ...]
+    normal: tuple[list[float], list[float]]
     tags: dict[str, Any]
+    total: int = 0
     traced: Traced | None = None
     outlined: frozenset[str] = frozenset()
     facts: dict[str, Any] = field(default_factory=dict)
     answers: dict[str, list[int | None]] = field(default_factory=dict)
     classifier: list[str] = field(default_factory=list)
+    older: list[Any] = field(default_factory=list)
 
 
 def learn(name: str, siblings: Siblings) -> Learned:
     """Build and trace one architecture. `siblings` are the facts of those traced before, and take in its own."""
     with _quiet():
         model = _Model(name)
-        plain = Learned(model.classes, model.shape, _tags(model))
-        made = model.built({}) if timm.is_model_pretrained(name) else None
+        plain = Learned(model.classes, model.shape, model.normal, _tags(model))
+        made = model.built({})
         if made is None:
             return plain
         try:
-            traced, answers = light.trace(made, model, model.shape, _METHODS)
+            traced, answers = light.trace(made, model, model.shape, _METHODS, sharing=True)
         except TracingError:
             return plain
         kept = {head.path.partition(".")[0] for head in traced.heads}
@@ -186,14 +192,37 @@ def learn(name: str, siblings: Siblings) -> Learned:
                 facts[key] = changes
             if answer is not None:
                 answers[key] = answer
+        classifier, size = _classifier(made), sum(part.numel() for part in made.parameters())
+        if not _proven(made, traced, model):
+            return plain
         return replace(
             plain,
+            total=size
+            + total(traced.tree, {"num_classes": model.classes})
+            - total(traced.tree, {"num_classes": CLASSES}),
             traced=traced,
             outlined=outlined,
             facts=facts,
             answers={key: list(shape) for key, shape in answers.items()},
-            classifier=_classifier(made),
+            classifier=classifier,
         )
+
+
+#: For how many classes the heads are that prove what was found.
+_OTHERS = 7
+
+
+def _proven(made: nn.Module, traced: Traced, model: _Model) -> bool:
+    """Whether a model answers as many classes as the layers have that are put where its heads were found."""
+    for head in traced.heads:
+        old: Any = made.get_submodule(head.path)
+        parent, _, name = head.path.rpartition(".")
+        if isinstance(old, nn.Linear):
+            new: nn.Module = nn.Linear(old.in_features, _OTHERS, device="meta")
+        else:
+            new = nn.Conv2d(old.in_channels, _OTHERS, old.kernel_size, device="meta")
+        setattr(made.get_submodule(parent), name, new)
+    return _answer(made, model.shape, 1) == (_OTHERS,)
 
 
 #: Values of a model itself that are kept; of the others only that they are there.
@@ -205,7 +234,8 @@ _VALUES = frozenset(
 def row(table: write.Table, name: str, learned: Learned) -> list[Any]:
     """Return the row of one architecture, see `headcheck.catalog.timm`."""
     module = sorted(timm.list_modules()).index(_registry._model_to_module[name])
-    known = [module, learned.classes, table.share(list(learned.input)), learned.tags]
+    images = [list(learned.input), *learned.normal]
+    known = [module, learned.classes, table.share(images), table.share(learned.tags)]
     if learned.traced is None:
         return known
     tree = learned.traced.tree
@@ -217,12 +247,18 @@ def row(table: write.Table, name: str, learned: Learned) -> list[Any]:
     )
     traced = replace(learned.traced, tree=slim, inputs=_inputs(learned.traced), outputs=learned.traced.outputs)
     entry = write.entry(table, traced, learned.outlined)
-    shared = (learned.facts, learned.answers, learned.classifier)
+    shared = (learned.facts, learned.answers, learned.classifier, learned.older)
     return [
         *known,
+        _millions(learned.total),
         *(entry[key] for key in ("root", "heads", "inputs", "outputs", "used")),
         *map(table.share, shared),
     ]
+
+
+def _millions(total: int) -> float:
+    """Return a number of parameters in millions, with three figures."""
+    return float(f"{total / 1e6:.3g}")
 
 
 def _inputs(traced: Traced) -> dict[str, Any]:
@@ -307,24 +343,26 @@ _IDENTITY = describe(nn.Identity())
 
 
 def _tags(model: _Model) -> dict[str, Any]:
-    """Return the tags of the weights that set something otherwise than the default one, with what they set."""
+    """Return the tags of all weights, each with what it sets otherwise than the default one."""
     configs = timm.models.get_arch_pretrained_cfgs(model.name)
     default = _settings(model.config)
     found = {
         full.partition(".")[2]: {key: value for key, value in _settings(config).items() if value != default[key]}
         for full, config in configs.items()
     }
-    return {tag: other for tag, other in sorted(found.items()) if other}
+    return dict(sorted(found.items()))
 
 
 def _settings(config: Any) -> dict[str, Any]:
-    """What a tag's configuration passes to the builder."""
+    """What a tag's configuration passes to the builder, and what images are normalised with."""
     size = list(config.input_size)
     return {
         "num_classes": config.num_classes,
         "in_chans": size[0],
         "img_size": size[1:] if config.fixed_input_size else None,
         "global_pool": getattr(config, "global_pool", None),
+        "mean": list(config.mean),
+        "std": list(config.std),
     }
 
 

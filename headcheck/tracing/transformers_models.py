@@ -1,9 +1,11 @@
 """Everything the catalog keeps of transformers: the classes with a classification head, and where scripts start from.
 
 How deep and wide a model is depends on its checkpoint, so only what does not is kept: the names of the top-level
-modules, and the head, as its class makes it from the default configuration of its kind of model.
+modules, and the head, as its class makes it from the default configuration of its kind of model. What is kept of a head
+is proven: with a layer for another number of labels in its place, the model answers so many.
 
-``classes`` has a row for each class, ``tasks`` the classes that an Auto class chooses from by `model_type`,
+``classes`` has a row for each class that is proven, ``unproven`` the names of the others, ``tasks`` the classes that an
+Auto class chooses from by `model_type`,
 ``checkpoints`` those of ``checkpoints.tsv``, ``bases`` what the model without a head answers for each of their kinds;
 `headcheck.catalog.transformers` reads them.
 """
@@ -33,16 +35,51 @@ from headcheck.tracing.tree import Tree, describe, lookup
 #: As a value without types, so that this file can be checked where transformers is not installed.
 transformers: Any = importlib.import_module("transformers")
 _COUNT = "num_labels"
-_TASKS = ("ImageClassification", "SequenceClassification", "TokenClassification", "AudioClassification")
+_TASKS = (
+    "ImageClassification",
+    "SequenceClassification",
+    "TokenClassification",
+    "AudioClassification",
+    "VideoClassification",
+)
 _CHECKPOINTS = Path(__file__).with_name("checkpoints.tsv")
 #: What stands for a module of which nothing is kept.
 _NOTHING = Tree("", (), (), frozenset(), ())
-#: Sizes of the inputs that models are tried with, by the name of what they take first.
-_INPUTS: dict[str, Callable[[Any], torch.Tensor]] = {
-    "pixel_values": lambda config: torch.zeros(2, getattr(config, "num_channels", 3), *_sides(config), device="meta"),
-    "input_ids": lambda config: torch.ones(2, 8, dtype=torch.long, device="meta"),
-    "input_values": lambda config: torch.zeros(2, 16_000, device="meta"),
+#: What models are tried with, by the name of what they take first; several where they differ in what it looks like.
+_INPUTS: dict[str, tuple[Callable[[Any], torch.Tensor], ...]] = {
+    "pixel_values": (
+        lambda config: torch.zeros(2, getattr(config, "num_channels", 3), *_sides(config)),
+        lambda config: torch.zeros(2, _frames(config), getattr(config, "num_channels", 3), *_sides(config)),
+    ),
+    "inputs": (lambda config: torch.zeros(2, 3, 224, 224), lambda config: torch.full((2, 8), 5)),
+    "pixel_values_videos": (lambda config: torch.zeros(2, _frames(config), 3, *_sides(config)),),
+    "input_ids": (
+        lambda config: torch.full((2, 8), 5),
+        lambda config: torch.full((1, 8), 5),
+        lambda config: torch.full((2, 8), int(config.eos_token_id)),
+    ),
+    "input_values": (
+        lambda config: torch.zeros(2, 16_000),
+        lambda config: torch.zeros(2, config.max_length, config.num_mel_bins),
+    ),
+    "input_features": (
+        lambda config: torch.zeros(2, config.num_mel_bins, 2 * config.max_source_positions),
+        lambda config: torch.zeros(2, 64, config.feature_projection_input_dim),
+    ),
 }
+#: How large a model may be that is run for real because the meta device does not do.
+_MOST_PARAMETERS = 600_000_000
+#: For how many labels the head is that proves what was found.
+_OTHERS = 7
+#: Settings that some default configurations leave open although their models need them.
+_OPEN = {
+    "vocab_size": 64,
+    "head_dim": 64,
+    "num_key_value_heads": 8,
+    "num_experts_per_tok": 2,
+}
+#: And those that models are run with, which they may not have at all.
+_RUN = {"pad_token_id": 1, "decoder_start_token_id": 1, "default_language": "en_XX"}
 #: Settings of a configuration that make a model shallow, for depth does not change its head.
 _DEPTHS = ("num_hidden_layers", "n_layers", "n_layer", "num_layers", "encoder_layers", "decoder_layers")
 
@@ -52,6 +89,7 @@ def trace_all(progress: Callable[[int, int, str], None]) -> dict[str, Any]:
     table = write.Table()
     tasks = {f"AutoModelFor{task}": _classes(task) for task in _TASKS}
     kinds = {name: model_type for chosen in tasks.values() for model_type, name in chosen.items()}
+    kinds |= _variants()
     rows: dict[str, Any] = {}
     for number, (name, model_type) in enumerate(sorted(kinds.items())):
         progress(number, len(kinds), name)
@@ -59,6 +97,13 @@ def trace_all(progress: Callable[[int, int, str], None]) -> dict[str, Any]:
             row = learn(table, name, model_type)
         if row is not None:
             rows[name] = row
+    return data(table, tasks, kinds, rows)
+
+
+def data(
+    table: write.Table, tasks: dict[str, dict[str, str]], kinds: dict[str, str], rows: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the parts of the catalog file."""
     return {
         "format": FORMAT,
         "library": "transformers",
@@ -67,6 +112,7 @@ def trace_all(progress: Callable[[int, int, str], None]) -> dict[str, Any]:
         "layers": {},
         "tasks": tasks,
         "classes": rows,
+        "unproven": table.names(sorted(kinds.keys() - rows.keys())),
         "checkpoints": (checkpoints := _checkpoints(kinds)),
         "bases": _bases(sorted({found[0] for found in checkpoints.values()}), rows, kinds),
         **table.data(),
@@ -75,10 +121,19 @@ def trace_all(progress: Callable[[int, int, str], None]) -> dict[str, Any]:
 
 def _classes(task: str) -> dict[str, str]:
     """Return the class that an Auto class makes for each kind of model, the first where it may choose."""
+    return {kind: names[0] for kind, names in sorted(_mapping(task).items())}
+
+
+def _variants() -> dict[str, str]:
+    """Return the classes that no Auto class makes by itself, and the kind of model of each."""
+    return {name: kind for task in _TASKS for kind, names in _mapping(task).items() for name in names[1:]}
+
+
+def _mapping(task: str) -> dict[str, tuple[str, ...]]:
     auto = importlib.import_module("transformers.models.auto.modeling_auto")
     words = "".join(f"_{letter}" if letter.isupper() else letter.upper() for letter in task)
     mapping = getattr(auto, f"MODEL_FOR{words}_MAPPING_NAMES")
-    return {kind: name if isinstance(name, str) else name[0] for kind, name in sorted(mapping.items())}
+    return {kind: (names,) if isinstance(names, str) else tuple(names) for kind, names in mapping.items()}
 
 
 def _checkpoints(kinds: dict[str, str]) -> dict[str, list[Any]]:
@@ -112,7 +167,7 @@ def _bases(model_types: list[str], rows: dict[str, Any], kinds: dict[str, str]) 
         hidden = next(row[1] for name, row in rows.items() if kinds[name] == model_type)
         with _quiet(), torch.no_grad():
             model = transformers.AutoModel.from_config(transformers.AutoConfig.for_model(model_type)).eval()
-            answer = model(torch.ones_like(_INPUTS[model.main_input_name](model.config), device="cpu"))
+            answer = model(torch.ones_like(_INPUTS[model.main_input_name][0](model.config)))
         shapes = [
             [name, [None, *("hidden" if size == hidden else None for size in part.shape[1:])]]
             for name, part in answer.items()
@@ -123,11 +178,12 @@ def _bases(model_types: list[str], rows: dict[str, Any], kinds: dict[str, str]) 
 
 
 def learn(table: write.Table, name: str, model_type: str) -> list[Any] | None:
-    """Return the row of one class, see `headcheck.catalog.transformers`; None if it cannot be built or has no head."""
+    """Return the row of one class, see `headcheck.catalog.transformers`; None if it cannot be built, or if it is not
+    proven that it has one head, and where."""
     try:
-        made, plain = _built(name, model_type, CLASSES)
+        made, plain = build(name, model_type, CLASSES)
         tree = compare.scale(
-            plain, lambda count: plain if count == CLASSES else _built(name, model_type, count)[1], _COUNT
+            plain, lambda count: plain if count == CLASSES else build(name, model_type, count)[1], _COUNT
         )
     except Exception:
         return None  # Some default configurations do not give a model; a class may fail in any way at all.
@@ -137,10 +193,11 @@ def learn(table: write.Table, name: str, model_type: str) -> list[Any] | None:
     top = heads[0].partition(".")[0]
     children = tuple((n, child if n == top or not child.children else _NOTHING) for n, child in tree.children)
     root = Tree(tree.kind, tuple(item for item in tree.values if item[0] == _COUNT), (), frozenset(), children)
-    seen = _observed(made)
+    observed = seen(made, name, model_type, heads[0])
+    if observed is None:
+        return None
     above = [heads[0].rsplit(".", count)[0] for count in range(heads[0].count(".") + 1)]
-    inputs = regular(seen.inputs, set(above)) if seen is not None else {}
-    outputs = regular(seen.outputs, set(above)) if seen is not None else {}
+    inputs, outputs = regular(observed.inputs, set(above)), regular(observed.outputs, set(above))
     known = {n for n, _ in (*tree.values, *tree.parameters, *tree.children)} | tree.attributes
     layer = dict(lookup(tree, heads[0]).values)
     hidden = layer.get("in_features", layer.get("in_channels"))
@@ -151,7 +208,7 @@ def learn(table: write.Table, name: str, model_type: str) -> list[Any] | None:
         heads[0],
         table.share([table.names(inputs), [_shape(shape, hidden) for shape in inputs.values()]]),
         table.share([table.names(outputs), [_shape(shape, hidden) for shape in outputs.values()]]),
-        table.names(sorted(seen.read & known if seen is not None else {n for n, _ in tree.children})),
+        table.names(sorted(observed.read & known)),
     ]
 
 
@@ -160,30 +217,102 @@ def _shape(shape: tuple[Any, ...], hidden: object) -> list[Any]:
     return [{_COUNT: [1, 0]} if size == CLASSES else "hidden" if size == hidden else None for size in shape]
 
 
-def _built(name: str, model_type: str, labels: int) -> tuple[nn.Module, Tree]:
-    config = transformers.AutoConfig.for_model(model_type)
-    config.num_labels = labels
-    for depth in _DEPTHS:
-        if isinstance(getattr(config, depth, None), int):
-            setattr(config, depth, 2)
+def build(name: str, model_type: str, labels: int) -> tuple[nn.Module, Tree]:
+    """Return a shallow model of a class, on the meta device, and the tree of its modules."""
+    config = _configuration(model_type, labels)
     model = on_meta(lambda: getattr(transformers, name)(config))
     return model, describe(model)
 
 
-def _observed(model: Any) -> Observation | None:
-    """Return what happens in one forward pass; None where it fails, as it does where a model looks at values."""
-    make = _INPUTS.get(model.main_input_name)
-    if make is None:
-        return None
+def _configuration(model_type: str, labels: int, shallow: bool = True) -> Any:
+    """Return the default configuration of a kind of model, but that the model is shallow if that is wanted."""
+    config = transformers.AutoConfig.for_model(model_type)
+    config.num_labels = labels
+    inner = [each for each in vars(config).values() if isinstance(each, transformers.PretrainedConfig)]
+    for each in (config, *inner):
+        for name, value in _OPEN.items():
+            if getattr(each, name, 0) is None:
+                setattr(each, name, value)
+        for depth in _DEPTHS if shallow else ():
+            if isinstance(getattr(each, depth, None), int):
+                with contextlib.suppress(NotImplementedError):
+                    setattr(each, depth, 2)
+    for name, needed in _RUN.items():
+        if getattr(config, name, None) is None:
+            setattr(config, name, needed)
+    return config
+
+
+def seen(model: Any, name: str, model_type: str, head: str) -> Observation | None:
+    """Return what happens in a forward pass of a class's model, None where it is not proven that its head is `head`:
+    with a layer for another number of labels in its place, the model answers so many."""
+    return _observed(model, head) or _observed_otherwise(name, model_type, head)
+
+
+def _observed(model: Any, head: str) -> Observation | None:
+    """Return what happens in one forward pass, None where it fails, as it does where a model looks at values, and where
+    the model does not answer as many labels as a layer has that is put where its head was found."""
+    for make in _INPUTS.get(model.main_input_name, ()):
+        try:
+            given = make(model.config).to(next(model.parameters()).device)
+            with no_arithmetic() if given.is_meta else contextlib.nullcontext():
+                found = observe(model, (given,), train=False)
+                if _proven(model, head, given):
+                    return found
+        except Exception:
+            continue  # A model may refuse an input in any way at all; the next may do.
+    return None
+
+
+def _observed_otherwise(name: str, model_type: str, head: str) -> Observation | None:
+    """As `_observed`, with a model of the default depth, in half precision, and for real: some models are
+    of several kinds of layers, or look at values. Words are few then, for they take most of the memory."""
     try:
-        with no_arithmetic():
-            return observe(model, (make(model.config),), train=False)
+        config = _configuration(model_type, CLASSES, shallow=False)
+        whole = on_meta(lambda: getattr(transformers, name)(config))
+        found = _observed(whole, head) or _observed(whole.bfloat16(), head)
+        if found is not None:
+            return found
+        config = _configuration(model_type, CLASSES)
+        for each in (config, *vars(config).values()):
+            if isinstance(getattr(each, "vocab_size", None), int) and config.pad_token_id < 64:
+                each.vocab_size = 64
+        size = sum(part.numel() for part in on_meta(lambda: getattr(transformers, name)(config)).parameters())
+        return _observed(getattr(transformers, name)(config), head) if size < _MOST_PARAMETERS else None
     except Exception:
-        return None
+        return None  # As above; some configurations do not have what is asked of them here.
+
+
+def _proven(model: Any, head: str, given: torch.Tensor) -> bool:
+    old: Any = model.get_submodule(head)
+    parent, _, name = head.rpartition(".")
+    device = next(model.parameters()).device
+    if isinstance(old, nn.Linear):
+        new: nn.Module = nn.Linear(
+            old.in_features, _OTHERS, old.bias is not None, device=device, dtype=old.weight.dtype
+        )
+    elif isinstance(old, nn.Conv1d):
+        new = nn.Conv1d(old.in_channels, _OTHERS, old.kernel_size[0], device=device)
+    else:
+        new = nn.Conv2d(old.in_channels, _OTHERS, old.kernel_size, device=device)
+    setattr(model.get_submodule(parent), name, new)
+    for part in (model, model.config):
+        if hasattr(part, _COUNT):
+            setattr(part, _COUNT, _OTHERS)  # some models give their logits a shape with it
+    try:
+        with torch.no_grad():
+            return bool(model(given).logits.shape[-1] == _OTHERS)
+    finally:
+        setattr(model.get_submodule(parent), name, old)
+
+
+def _frames(config: Any) -> int:
+    found: Any = getattr(config, "num_frames", None) or getattr(config, "frames_per_clip", 16)
+    return int(found)
 
 
 def _sides(config: Any) -> tuple[int, int]:
-    side = getattr(config, "image_size", 224)
+    side: Any = getattr(config, "image_size", None) or getattr(config, "crop_size", 224)
     return (side, side) if isinstance(side, int) else (side[0], side[1])
 
 

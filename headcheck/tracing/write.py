@@ -2,17 +2,21 @@
 
 The file is a JSON object; its format has a number, which grows when what follows changes:
 
-- ``names``: lists of names, each as one text separated by spaces; other parts refer to them by index.
-- ``shared``: whatever several builders or entries have in common; other parts refer to it by index.
+- ``names``: lists of names, each as one text separated by spaces; other parts refer to them by index, or hold the text
+  of one that is used only there.
+- ``shared``: whatever several builders or entries have in common; other parts refer to it by index, or hold what is
+  used only there.
 - ``layouts``: what modules of one form have in common, ``[kind, attributes, values, parameters, children, constants,
   constant values, shapes]``: six lists of names (that of the kind holds one), the values that are the same in all of
   them, and for each parameter its dimensions: a number, the name of the value that it equals, or null.
-- ``nodes``: every distinct module, children before parents: ``[layout, children, numbers]``, empty lists at the end
-  left out; children as how many nodes before this one they stand; the values that are no constants, then the dimensions
-  that the layout leaves open. A child below zero is an outline: -1 for the first.
-- ``outlines``: modules of which only names are kept, ``[frame, children]``: an index into ``frames`` and the outlines
-  of the children, or one if they are all alike; ``frames``: ``[kind, parameters, children]``, three lists of names (the
-  kind is left empty for classes that are not of torch.nn). Both are left out where there are none.
+- ``nodes``: modules, children before parents: ``[layout, children, numbers…]``, the children only where the layout
+  names some: as how many nodes before this one they stand, or as the node itself where that is used only there or is
+  short; the numbers are the values that are no constants, then the dimensions that the layout leaves open. A child
+  below zero is an outline: -1 for the first; one that is used only there is that outline in a list.
+- ``outlines``: modules of which only names are kept, ``[frame, children…]``: an index into ``frames`` and the outlines
+  of the children, or one if they are all alike: the index of an outline, -1 and below the frame of one that has no
+  children, or the outline itself where that is used only there; ``frames``: ``[kind, parameters, children]``, three
+  lists of names (the kind is left empty for classes that are not of torch.nn). Both are left out where there are none.
 - ``entries``: the traced models, ``{root, counts, heads, inputs, outputs, used, input, method}``; heads are
   ``[path, shape, auxiliary, train, eval, outputs]``; inputs and outputs ``[paths, shapes]``.
 
@@ -30,22 +34,24 @@ from torch import nn
 
 from headcheck.tracing.model import Traced
 from headcheck.tracing.names import attributes, signature
+from headcheck.tracing.packing import Link, packed
 from headcheck.tracing.tree import Scaled, Size, Tree
 
 
 class Table:
-    """Trees, name lists and shared items, each kept once."""
+    """Trees, name lists and shared items, each kept once. What its methods answer stands for an item of a part."""
 
     def __init__(self) -> None:
         self._names: dict[tuple[str, ...], int] = {}
         self._nodes: dict[Tree, int] = {}
         self._forms: dict[tuple[object, ...], list[Tree]] = {}
-        self._shared: dict[str, int] = {}
-        self._outlined: dict[Tree, Mapping[str, int]] = {}
+        self._shared: dict[str, object] = {}
+        self._places: dict[str, int] = {}
+        self._outlined: dict[Tree, Mapping[str, Link]] = {}
         self._outlines: dict[tuple[int, ...], int] = {}
-        self._frames: dict[tuple[int, ...], int] = {}
+        self._frames: dict[tuple[Link, ...], int] = {}
 
-    def collect(self, tree: Tree, outlined: frozenset[str] = frozenset()) -> int:
+    def collect(self, tree: Tree, outlined: frozenset[str] = frozenset()) -> Link:
         """Add a tree and return its index. Of the children named in `outlined` only the outline is kept."""
         if tree not in self._nodes:
             self._outlined[tree] = {name: self.outline(child) for name, child in tree.children if name in outlined}
@@ -54,9 +60,9 @@ class Table:
                     self.collect(child)
             self._nodes[tree] = len(self._nodes)
             self._forms.setdefault(_form(tree), []).append(tree)
-        return self._nodes[tree]
+        return Link("nodes", self._nodes[tree])
 
-    def outline(self, tree: Tree) -> int:
+    def outline(self, tree: Tree) -> Link:
         """Add the outline of a tree and return its index."""
         children = [self.outline(child) for _, child in tree.children]
         frame = (
@@ -68,26 +74,28 @@ class Table:
             self._frames.setdefault(frame, len(self._frames)),
             *(children[:1] if len(set(children)) == 1 else children),
         )
-        return self._outlines.setdefault(key, len(self._outlines))
+        return Link("outlines", self._outlines.setdefault(key, len(self._outlines)))
 
-    def names(self, names: Iterable[str]) -> int:
+    def names(self, names: Iterable[str]) -> Link:
         """Return the index of a list of names."""
-        return self._names.setdefault(tuple(names), len(self._names))
+        return Link("names", self._names.setdefault(tuple(names), len(self._names)))
 
-    def share(self, item: object) -> int:
+    def share(self, item: object) -> Link:
         """Return the index of something that several models have in common."""
-        return self._shared.setdefault(_dump(item), len(self._shared))
+        key = _dump(item)
+        self._shared.setdefault(key, item)
+        return Link("shared", self._places.setdefault(key, len(self._places)))
 
     def data(self) -> dict[str, Any]:
         """Return the parts ``shared``, ``names``, ``layouts``, ``nodes``, ``frames`` and ``outlines`` of the file."""
         layouts = {form: _Layout(index, trees) for index, (form, trees) in enumerate(self._forms.items())}
-        nodes = [self._node(index, tree, layouts[_form(tree)]) for tree, index in self._nodes.items()]
+        nodes = [self._node(tree, layouts[_form(tree)]) for tree in self._nodes]
         outlines = {"frames": list(map(list, self._frames)), "outlines": list(map(list, self._outlines))}
         return {
             "layouts": [self._layout(trees[0], layouts[form]) for form, trees in self._forms.items()],
             "nodes": nodes,
             **(outlines if self._outlines else {}),
-            "shared": [json.loads(item) for item in self._shared],
+            "shared": list(self._shared.values()),
             "names": [" ".join(names) for names in self._names],
         }
 
@@ -103,18 +111,15 @@ class Table:
             [_encode(shape) for shape in layout.shapes],
         ]
 
-    def _node(self, index: int, tree: Tree, layout: _Layout) -> list[Any]:
+    def _node(self, tree: Tree, layout: _Layout) -> list[Any]:
         outlined = self._outlined[tree]
         children = [
-            -1 - outlined[name] if name in outlined else index - self._nodes[child] for name, child in tree.children
+            outlined[name] if name in outlined else Link("nodes", self._nodes[child]) for name, child in tree.children
         ]
         numbers = [_encode(value) for name, value in tree.values if name not in layout.constants]
         for (_, shape), dimensions in zip(tree.parameters, layout.shapes, strict=True):
             numbers += [_encode(size) for size, known in zip(shape, dimensions, strict=True) if known is None]
-        lists = [children, numbers]
-        while lists and not lists[-1]:
-            lists.pop()
-        return [layout.index, *lists]
+        return [layout.index, *([children] if children else ()), *numbers]
 
 
 #: What stands where a model has nothing to do there; a keyword may put something else in its place.
@@ -198,7 +203,7 @@ def layer(table: Table, kind: type[nn.Module]) -> list[Any]:
 def write(data: Mapping[str, Any], path: Path) -> None:
     """Write a catalog file: one line per part's item, so that a change of the library reads as a change of lines."""
     parts = []
-    for key, part in data.items():
+    for key, part in packed(data).items():
         if isinstance(part, dict):
             lines = [f"{_dump(name)}:{_dump(item)}" for name, item in part.items()]
             parts.append(f"{_dump(key)}:{{\n" + ",\n".join(lines) + "\n}")

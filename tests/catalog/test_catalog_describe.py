@@ -41,8 +41,9 @@ def test_a_model_in_words() -> None:
 def test_a_model_of_timm_in_words() -> None:
     assert describe("swin_base_patch4_window7_224") == (
         "timm.models.swin_base_patch4_window7_224\n"
-        "  classification, SwinTransformer, expects (N, 3, 224, 224)\n"
+        "  classification, SwinTransformer, 87.8 M parameters, expects (N, 3, 224, 224)\n"
         "  get_classifier() answers model.head.fc.\n"
+        "  Images are normalised with mean 0.485, 0.456, 0.406 and deviation 0.229, 0.224, 0.225.\n"
         "\n"
         "Head\n"
         "  model.head.fc  Linear, 1024 → 1000  gets (N, 1024)\n"
@@ -50,8 +51,10 @@ def test_a_model_of_timm_in_words() -> None:
         "What holds them\n"
         "  model.head  ClassifierHead  gets (N, 7, 7, 1024)\n"
         "\n"
-        "Weights whose classes are not the default ones\n"
-        "  ms_in22k  21841 classes\n"
+        "Weights, as the tag of the name\n"
+        "  ms_in1k           1000 classes\n"
+        "  ms_in22k          21841 classes\n"
+        "  ms_in22k_ft_in1k  1000 classes\n"
         "\n"
         "To give it other classes\n"
         "  import timm\n"

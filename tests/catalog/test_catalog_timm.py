@@ -94,6 +94,22 @@ def test_without_classes_there_is_no_head() -> None:
     assert entry("resnet18", num_classes=0, global_pool="").answers["forward"] == (512, None, None)
 
 
+def test_without_classes_all_of_what_held_the_head_may_be_unknown() -> None:
+    found = entry("repvit_m1_1", num_classes=0)
+    assert found.heads == ()
+    assert found.root.children["head"].known == NOTHING
+
+
+def test_images_and_parameters() -> None:
+    named = timm.resolve("vit_base_patch16_clip_224.openai")
+    assert named is not None
+    shape, mean, std = timm.images(named)
+    assert shape == (3, 224, 224)
+    assert [round(number, 3) for number in (*mean, *std)] == [0.481, 0.458, 0.408, 0.269, 0.261, 0.276]
+    assert timm.parameters("resnet50") == 25.6
+    assert timm.tags("swin_base_patch4_window7_224")["ms_in22k"] == 21841
+
+
 def test_the_tag_decides_where_the_script_does_not() -> None:
     assert entry("vit_base_patch16_224.augreg_in21k").heads[0].out_features == 21843
     assert entry("vit_base_patch16_224.augreg_in21k", num_classes=5).heads[0].out_features == 5
