@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import TextIO
 
 from headcheck.findings import Finding, Run
@@ -14,14 +15,16 @@ _VERDICT_STYLES = {"confirmed": "red", "refuted": "green", "inconclusive": "yell
 
 def render(run: Run, out: TextIO, colour: bool) -> None:
     """Every finding, an empty line after each, and the summary."""
+    said = frozenset(run.notes)
     for result in run.files:
         for finding in result.findings:
-            out.writelines(f"{line}\n" for line in _finding(finding, words.lines(result, finding), colour))
+            out.writelines(f"{line}\n" for line in _finding(finding, words.lines(result, finding), colour, said))
             out.write("\n")
     out.writelines(f"{line}\n" for line in summary.lines(run))
 
 
-def _finding(finding: Finding, lines: list[str], colour: bool) -> list[str]:
+def _finding(finding: Finding, lines: list[str], colour: bool, notes: Set[str]) -> list[str]:
+    """`notes` are said of the whole run: a verdict that is one of them is not said again."""
     said = [header(finding, colour), *excerpt.lines(finding, lines, colour)]
     if finding.help:
         first, *rest = finding.help.split("\n")
@@ -32,6 +35,6 @@ def _finding(finding: Finding, lines: list[str], colour: bool) -> list[str]:
     if finding.conditions:
         said.append(f"  {words.conditions(finding)}")
     verdict = words.verdict(finding)
-    if verdict and finding.verdict is not None:
+    if verdict and verdict not in notes and finding.verdict is not None:
         said.append("  " + paint(verdict, _VERDICT_STYLES[finding.verdict.status], colour))
     return said

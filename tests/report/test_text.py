@@ -110,6 +110,11 @@ def test_verdicts(verdict, full, concise):
     assert concise in rendered("concise", run(finding(verdict=verdict)))
 
 
+def test_what_is_said_of_the_whole_run_is_not_said_of_each_finding():
+    said = rendered("full", run(finding(verdict=INCONCLUSIVE), notes=("not confirmed: the worker ran out of time",)))
+    assert "not confirmed" not in said
+
+
 def test_a_verdict_on_what_no_run_can_show_is_left_out():
     said = finding(verdict=INCONCLUSIVE, expectation=Expectation())
     assert "confirmed" not in rendered("full", run(said)) + rendered("concise", run(said))
