@@ -296,10 +296,11 @@ def _models(options: Namespace) -> int:
 
 
 def _trace_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("target", metavar="TARGET", nargs="?", help="your own builder: package.module:function")
+    parser.add_argument("targets", metavar="TARGET", nargs="*", help="your own builder: package.module:function")
     parser.add_argument("--library", metavar="NAME", help="every model of a library ('all': of all)")
     parser.add_argument("--input", metavar="SIZES", type=_sizes, help="of one input to TARGET; default: 3,224,224")
-    parser.add_argument("--output", metavar="FILE", help="the file of --library; default: NAME.json (all: a folder)")
+    parser.add_argument("--output", metavar="FILE", help="default: the settings' catalog, or NAME.json (all: a folder)")
+    parser.add_argument("--python", metavar="PATH", help="the Python that has torch and what TARGET needs")
 
 
 def _sizes(text: str) -> tuple[int, ...]:
@@ -308,28 +309,26 @@ def _sizes(text: str) -> tuple[int, ...]:
 
 def _trace(options: Namespace) -> int:
     """Learn what models look like by building and tracing them. This imports torch, and runs TARGET."""
-    if bool(options.target) == bool(options.library):
+    if bool(options.targets) == bool(options.library):
         raise UsageError("trace needs either a TARGET or --library")
-    try:
-        import headcheck.tracing.library  # noqa: F401
-    except ImportError as error:
-        raise UsageError(f"tracing needs torch: pip install 'headcheck[torch]' ({error})") from error
-    if options.library:
-        return _trace_library(options.library, options.output or _output_of(options.library))
-    return _trace_target(options.target, options.input)
+    return _trace_library(options) if options.library else _trace_targets(options)
 
 
 def _output_of(library: str) -> str:
     return "." if library == "all" else f"{library}.json"
 
 
-def _trace_library(library: str, filename: str) -> int:
+def _trace_library(options: Namespace) -> int:
     from pathlib import Path
 
     from headcheck.report import progress
-    from headcheck.tracing.build import TracingError
-    from headcheck.tracing.library import trace_library
 
+    try:
+        from headcheck.tracing.build import TracingError
+        from headcheck.tracing.library import trace_library
+    except ImportError as error:
+        raise UsageError(f"tracing needs torch: pip install 'headcheck[torch]' ({error})") from error
+    library, filename = options.library, options.output or _output_of(options.library)
     try:
         with progress.bar(f"tracing {library}", sys.stderr) as update:
             changes = trace_library(library, Path(filename), update)
@@ -339,19 +338,28 @@ def _trace_library(library: str, filename: str) -> int:
     return CLEAN
 
 
-def _trace_target(target: str, input_shape: tuple[int, ...] | None) -> int:
+def _trace_targets(options: Namespace) -> int:
+    from headcheck.catalog.own import CatalogError
+    from headcheck.confirm.runner import find_interpreter
     from headcheck.report import traced
     from headcheck.report.output import opened
-    from headcheck.tracing.target import trace_target
+    from headcheck.settings import resolve
+    from headcheck.tracing import launch
 
+    configured = resolve({}, ["."]).catalog
+    output = options.output or (configured[0] if configured else None)
+    keep = output if output is not None and os.path.exists(output) else None
     try:
-        entry = trace_target(target, input_shape)
-    except Exception as error:  # the target is the user's own code
-        if os.environ.get("HEADCHECK_DEBUG"):
-            raise
-        raise UsageError(f"{target} cannot be traced: {type(error).__name__}: {error}") from error
+        python = find_interpreter(options.python)
+        written = launch.trace(options.targets, options.input, python, keep, output)
+    except (launch.TraceError, CatalogError, FileNotFoundError) as error:
+        raise UsageError(str(error)) from error
+    catalog = written.catalog
     with opened(None) as out:
-        traced.render(entry, out)
+        for name in written.names:
+            traced.render(catalog.entry(catalog.builders[name], {}), out)
+    where = "not kept: name a file with --output, or as catalog in [tool.headcheck]" if output is None else output
+    print(f"headcheck: {where}", file=sys.stderr)
     return CLEAN
 
 

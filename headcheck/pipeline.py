@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from headcheck.findings import FileResult, Finding, Run
 
 if TYPE_CHECKING:
+    from headcheck.catalog.known import Builders
     from headcheck.settings import Settings
     from headcheck.source.reading import Unreadable
     from headcheck.workspace import Workspace
@@ -42,7 +43,20 @@ def run(
     reader = Reader(settings, models, filenames)
     results = reader.results(given, progress)
     done = Run(tuple(results)) if settings.confirm is False else confirmed(results, settings, progress)
-    return done._replace(failures=tuple(reader.failures))
+    return done._replace(failures=tuple(reader.failures), notes=(*reader.notes(), *done.notes))
+
+
+def known_builders(settings: Settings) -> Builders | None:
+    """The builders that the project's settings name. Raises `UsageError` for a catalog that cannot be read."""
+    if not settings.catalog and not settings.builders:
+        return None
+    from headcheck.catalog import known, own
+    from headcheck.configuration import UsageError
+
+    try:
+        return known.read(dict(settings.builders), settings.catalog)
+    except own.CatalogError as error:
+        raise UsageError(str(error)) from error
 
 
 def check_file(filename: str, data: bytes | None, settings: Settings, models: bool = True) -> FileResult:
@@ -66,6 +80,7 @@ class Reader:
         self.filenames = filenames
         self.notebooks: dict[str, bytes] = {}
         self.failures: list[tuple[str, Exception]] = []
+        self.builders = known_builders(settings)
         self._workspace: Workspace | None = None
 
     @property
@@ -73,8 +88,12 @@ class Reader:
         if self._workspace is None:
             from headcheck.workspace import Workspace
 
-            self._workspace = Workspace(self.filenames)
+            self._workspace = Workspace(self.filenames, self.builders)
         return self._workspace
+
+    def notes(self) -> tuple[str, ...]:
+        """Remarks on what was known and is not used."""
+        return tuple(self._workspace.builders.notes) if self._workspace is not None else ()
 
     def results(self, given: Mapping[str, bytes | None], progress: Progress | None = None) -> list[FileResult]:
         """The results of files, and of others that they lead to; their data are read from disk where None is given.

@@ -55,7 +55,8 @@ class Settings(NamedTuple):
     """`python` is None unless the user names an interpreter: a file of the checked tree never chooses what is run.
 
     `select`, `extend_select` and `ignore` hold codes, prefixes of codes, and ALL. Patterns in `exclude` and
-    `extend_exclude` that have a slash are absolute. `fail_on` is the least severity that makes a run fail.
+    `extend_exclude` that have a slash are absolute. `catalog` are absolute file names, `builders` other names of known
+    builders, each with what it stands for. `fail_on` is the least severity that makes a run fail.
     """
 
     select: tuple[str, ...] = ()
@@ -71,6 +72,8 @@ class Settings(NamedTuple):
     exit_zero: bool = False
     statistics: bool = False
     stdin_filename: str = "-"
+    catalog: tuple[str, ...] = ()
+    builders: tuple[tuple[str, str], ...] = ()
 
     @property
     def excludes(self) -> tuple[str, ...]:
@@ -126,6 +129,8 @@ def _from_table(filename: str, table: Mapping[str, object]) -> dict[str, Any]:
         values[name] = _checked(name, value, where)
         if name in _PATTERNS:
             values[name] = _anchored(values[name], os.path.dirname(filename))
+        if name == "catalog":
+            values[name] = tuple(_inside(each, os.path.dirname(filename), where) for each in values[name])
     return values
 
 
@@ -133,6 +138,14 @@ def _anchored(patterns: tuple[str, ...], folder: str) -> tuple[str, ...]:
     """`patterns` with those for paths made absolute, from `folder` (in which no character is a wildcard)."""
     literal = re.sub(r"([*?[])", r"[\1]", folder)
     return tuple(os.path.join(literal, each) if "/" in each.rstrip("/") else each for each in patterns)
+
+
+def _inside(name: str, folder: str, where: str) -> str:
+    """The absolute name of a file that a pyproject.toml names; it lies below it, links followed."""
+    top, path = os.path.realpath(folder), os.path.realpath(os.path.join(folder, name))
+    if not path.startswith(os.path.join(top, "")):
+        raise UsageError(f"{where}: {name} is not below {folder}")
+    return path
 
 
 def _specificity(code: str, selectors: Iterable[str]) -> int:
@@ -175,6 +188,39 @@ def _confirm(value: object, where: str) -> Confirm:
     raise UsageError(f'{where}: must be true, false or "auto"')
 
 
+def _files(value: object, where: str) -> tuple[str, ...]:
+    return _strings([value] if isinstance(value, str) else value, where)
+
+
+def _builders(value: object, where: str) -> tuple[tuple[str, str], ...]:
+    if not isinstance(value, dict) or not all(isinstance(target, str) for target in value.values()):
+        raise UsageError(f"{where}: must be a table of names and what they stand for")
+    for name, target in value.items():
+        for each in (name, target):
+            if not all(part.isidentifier() for part in each.split(".")) or "." not in each:
+                raise UsageError(f"{where}: {each!r} is not the dotted name of a function or class")
+        _known_builder(target, where)
+    return tuple(value.items())
+
+
+def _known_builder(name: str, where: str) -> None:
+    """Raise UsageError for what is not a builder that headcheck knows."""
+    from headcheck import catalog
+    from headcheck.catalog.files import library_of
+
+    library, last = library_of(name), name.rpartition(".")[2]
+    if library is None or library == "torch":
+        raise UsageError(f"{where}: {name} is no builder of a library that headcheck knows")
+    if library == "torchvision" and catalog.canonical(name) is None:
+        nearest = _nearest(last, [each for each in catalog.registered() if each != last])
+        raise UsageError(f"{where}: torchvision has no builder {name}{nearest}")
+    if library == "timm":
+        from headcheck.catalog import timm
+
+        if timm.canonical(name) is None:
+            raise UsageError(f"{where}: timm has no builder {name}; they are named timm.models.resnet50")
+
+
 def _device(value: object, where: str) -> str:
     if isinstance(value, str) and re.fullmatch(_DEVICE, value):
         return value
@@ -208,5 +254,7 @@ _CHECKS: Final[dict[str, Callable[[object, str], Any]]] = {
     "device": _device,
     "output_format": _one_of(FORMATS),
     "fail_on": _one_of(SEVERITIES),
+    "catalog": _files,
+    "builders": _builders,
 }
 _CONFIGURABLE: Final = tuple(name.replace("_", "-") for name in _CHECKS)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from headcheck.analysis import Around
+from headcheck.catalog.known import Builders
 from headcheck.findings import FileResult
 from headcheck.interpreter import relevance
 from headcheck.interpreter.modules import ROOT, Found, Source, Span
@@ -29,11 +30,13 @@ MOST_LINES = 150_000  # that are kept in memory, at about two kilobytes each
 class Workspace:
     """The files of a run and of the projects around them.
 
-    `filenames` are those that are checked, by the names that the user gave them. What is read is kept, but for the
+    `filenames` are those that are checked, by the names that the user gave them; `builders` are known beside those of
+    libraries. What is read is kept, but for the
     parsed files: beyond `MOST_LINES` those that were not asked for longest go.
     """
 
-    def __init__(self, filenames: Iterable[str] = ()) -> None:
+    def __init__(self, filenames: Iterable[str] = (), builders: Builders | None = None) -> None:
+        self.builders = builders if builders is not None else Builders({}, ())
         self.names = {os.path.abspath(filename): filename for filename in filenames}
         self.sources: dict[str, reading.Source | Unreadable] = {}
         self.sizes: dict[str, int] = {}
@@ -182,7 +185,7 @@ class Workspace:
         needed = self.closure(path)
         units = {file: self.unit(file) for file in needed.files}
         known = {file: unit for file, unit in units.items() if isinstance(unit, Unit)}
-        return Followed(path, needed, known, self.held)
+        return Followed(path, needed, known, self.held, self.builders)
 
     def held(self, path: str) -> Any:
         """What a file of data holds, `UNKNOWN` if that is not known."""
@@ -196,8 +199,14 @@ class Followed:
     """The project of a script, as the interpreter asks for it (`interpreter.modules.Project`)."""
 
     def __init__(
-        self, script: str, needed: Closure, units: dict[str, Unit], held: Callable[[str], Any] = lambda path: UNKNOWN
+        self,
+        script: str,
+        needed: Closure,
+        units: dict[str, Unit],
+        held: Callable[[str], Any] = lambda path: UNKNOWN,
+        builders: Builders | None = None,
     ) -> None:
+        self.builders = builders if builders is not None else Builders({}, ())
         self.script = script
         self.needed = needed
         self.units = units
@@ -227,6 +236,18 @@ class Followed:
         if not followed and len(known) == 0:
             return None
         return Found(sources if followed else sources[:-1], route.whole and followed)
+
+    def names_of(self, key: str) -> tuple[str, ...]:
+        return project.names_of(self.needed.layout, self.script if key == ROOT else key)
+
+    def names_for(self, module: str, level: int, importer: str) -> tuple[str, ...]:
+        route = project.find(self.needed.layout, self.script if importer == ROOT else importer, module, level)
+        return self.names_of(route.places[-1].path) if route is not None and route.whole and route.places else ()
+
+    def file_of(self, module: str) -> str | None:
+        route = project.find(self.needed.layout, self.script, module, 0)
+        found = route.places[-1].path if route is not None and route.whole else None
+        return found if found is not None and found.endswith(".py") else None
 
     def data(self, name: str) -> Any:
         path = data.find(self.needed.layout, name)

@@ -31,15 +31,26 @@ COMMANDS = sorted(
     }
 )
 # These report no findings, so they succeed on a script that has some.
-DESCRIBING = {"show", "rule", "model", "models"}
+DESCRIBING = {"show", "rule", "model", "models", "trace"}
+#: The builders that the README traces.
+NETS = """\
+from torch import nn
+
+def Net():
+    return nn.Sequential(nn.Flatten(), nn.Linear(3 * 128**2, 9))
+
+build = Net
+"""
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """The README's example as a project."""
+    """The README's example as a project, with the builders that it speaks of."""
     folder = tmp_path / "project"
     folder.mkdir()
     (folder / "train.py").write_text(EXAMPLE, encoding="utf-8")
+    (folder / "lab").mkdir()
+    (folder / "lab" / "nets.py").write_text(NETS, encoding="utf-8")
     return folder
 
 

@@ -9,6 +9,7 @@ from headcheck import events
 from headcheck.interpreter import access, choosing, heap, options
 from headcheck.interpreter.forward import call_module
 from headcheck.interpreter.heap import Dictionary, Instance, Module, Sequence
+from headcheck.interpreter.naming import NAMED, known_builder
 from headcheck.interpreter.resuming import Skip, remember
 from headcheck.interpreter.state import Frame, State, go_back
 from headcheck.interpreter.values import (
@@ -53,6 +54,12 @@ def call_value(
     machine: Machine, state: State, function: Value, arguments: Arguments, keywords: Keywords, site: Operation
 ) -> list[State]:
     """Call a value. Each state that comes back holds its `result`, or has ended."""
+    if type(function) in NAMED and site.node is not None:  # one that the script makes
+        known = known_builder(machine, state, function)
+        if known is not None:
+            from headcheck.semantics import own
+
+            return answer(state, own.build(CallSite(machine, state, "", None, arguments, keywords, site), known))
     handler = CALLS.get(type(function), call_unknown)
     return handler(machine, state, function, arguments, keywords, site)
 

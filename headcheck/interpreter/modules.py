@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from headcheck.catalog.known import Builders
 from headcheck.interpreter import relevance
 from headcheck.interpreter.heap import Dictionary, Sequence
 from headcheck.interpreter.state import Frame, State, go_back
@@ -36,7 +37,12 @@ class Found(NamedTuple):
 
 
 class Project(Protocol):
-    """Which modules are the project's own, as seen from the module with the key `importer`."""
+    """Which modules are the project's own, as seen from the module with the key `importer`.
+
+    `builders` are those that are known beside the libraries' own.
+    """
+
+    builders: Builders
 
     def is_local(self, module: str, level: int, importer: str) -> bool:
         """Whether a module name, with so many leading dots, is not a library's."""
@@ -53,12 +59,22 @@ class Project(Protocol):
     def relevant(self, block: Block) -> Mapping[str, frozenset[str]]:
         """The names that can matter to a model in each module, the script's `block` among them (see `relevance`)."""
 
+    def names_of(self, key: str) -> tuple[str, ...]:
+        """The dotted names under which the module with a key can be imported."""
+
+    def names_for(self, module: str, level: int, importer: str) -> tuple[str, ...]:
+        """The same for a module of the project as `importer` names it."""
+
+    def file_of(self, module: str) -> str | None:
+        """The file of a module of the project by its dotted name; None if there is none."""
+
 
 class Alone:
     """The project of a script whose own modules cannot be read."""
 
     def __init__(self, local_modules: Callable[[str, int], bool]) -> None:
         self.local_modules = local_modules
+        self.builders = Builders({}, ())
 
     def is_local(self, module: str, level: int, importer: str) -> bool:
         return self.local_modules(module, level)
@@ -74,6 +90,15 @@ class Alone:
 
     def relevant(self, block: Block) -> Mapping[str, frozenset[str]]:
         return {ROOT: relevance.analyse(block)}
+
+    def names_of(self, key: str) -> tuple[str, ...]:
+        return ()
+
+    def names_for(self, module: str, level: int, importer: str) -> tuple[str, ...]:
+        return ()
+
+    def file_of(self, module: str) -> str | None:
+        return None
 
 
 def run_import(machine: Machine, state: State, op: Import) -> list[State] | None:

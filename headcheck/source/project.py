@@ -115,6 +115,17 @@ def find(where: Layout, importer: str, module: str, level: int) -> Route | None:
     return _relative(where.top, os.path.dirname(importer), module, level) if level else _absolute(where, module)
 
 
+@lru_cache(maxsize=4096)
+def names_of(where: Layout, path: str) -> tuple[str, ...]:
+    """The dotted names under which a file of the project can be imported, from each folder that is looked in."""
+    stem, ending = os.path.splitext(path)
+    if ending != ".py":
+        return ()
+    stem = os.path.dirname(path) if os.path.basename(stem) == "__init__" else stem
+    inside = [os.path.relpath(stem, folder).split(os.sep) for folder in where.folders]
+    return tuple(".".join(parts) for parts in inside if all(part.isidentifier() for part in parts))
+
+
 @lru_cache(maxsize=16384)
 def _absolute(where: Layout, module: str) -> Route | None:
     parts = module.split(".")

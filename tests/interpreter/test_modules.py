@@ -7,6 +7,7 @@ import textwrap
 import libcst as cst
 import pytest
 
+from headcheck.catalog.known import Builders
 from headcheck.interpreter import relevance
 from headcheck.interpreter.modules import ROOT, Found, Source
 from headcheck.ir import UNKNOWN
@@ -16,6 +17,8 @@ from tests.reading import UNKNOWN_VALUE, follow, plain, raw
 
 class Project:
     """A project of texts: ``{"config": "N = 3"}``. A name that ends in a dot is a package."""
+
+    builders = Builders({}, ())
 
     def __init__(self, texts: dict[str, str]) -> None:
         self.sources = {}

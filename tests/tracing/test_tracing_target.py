@@ -8,7 +8,10 @@ import pytest
 
 pytest.importorskip("torch")
 
+from headcheck.catalog import own, validation
+from headcheck.catalog.entry import Entry
 from headcheck.tracing.build import TracingError
+from headcheck.tracing.own import Table
 from headcheck.tracing.target import trace_target
 
 SOURCE = """
@@ -46,8 +49,18 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.path", ["", *__import__("sys").path])
 
 
+def traced(target: str, shape: tuple[int, ...] | None = None) -> Entry:
+    """What the catalog that is written says of a builder, as it is read."""
+    table = Table()
+    name, facts = trace_target(target, shape, table)
+    data = table.data({name: facts})
+    assert validation.fault(data) == ""
+    catalog = own.OwnCatalog("heads.json", data)
+    return catalog.entry(catalog.builders[name], {})
+
+
 def test_a_class() -> None:
-    entry = trace_target("models_of_mine:Net", None)
+    entry = traced("models_of_mine:Net")
     (head,) = entry.heads
     assert (entry.builder, entry.method, entry.input) == ("models_of_mine.Net", "fx", (3, 24, 24))
     assert (head.path, head.kind, head.in_features, head.out_features) == ("head.2", "torch.nn.Linear", 8, 4)
@@ -58,7 +71,7 @@ def test_a_class() -> None:
 
 
 def test_a_function_and_an_input_of_ones_own() -> None:
-    entry = trace_target("models_of_mine:small", (3, 40, 30))
+    entry = traced("models_of_mine:small", (3, 40, 30))
     assert (entry.input, entry.heads[0].out_features) == ((3, 40, 30), 2)
 
 
@@ -73,11 +86,11 @@ def test_a_function_and_an_input_of_ones_own() -> None:
 )
 def test_what_is_no_builder(target: str, words: str) -> None:
     with pytest.raises(TracingError, match=words):
-        trace_target(target, None)
+        traced(target)
 
 
 def test_its_own_errors_are_passed_on() -> None:
     with pytest.raises(KeyError, match="mine"):
-        trace_target("models_of_mine:broken", None)
+        traced("models_of_mine:broken")
     with pytest.raises(ModuleNotFoundError):
-        trace_target("models_of_nobody:broken", None)
+        traced("models_of_nobody:broken")
