@@ -26,7 +26,7 @@ BATCH = 2
 
 def can_be_built(builder: str) -> bool:
     """Whether the worker builds models of this builder: those of libraries that build from a name, without weights."""
-    return builder.startswith(("torchvision.", "timm.", "efficientnet_pytorch."))
+    return builder.startswith(("torchvision.", "timm.", "efficientnet_pytorch.", "pretrainedmodels."))
 
 
 def make_plan(execution: Execution, model: Model, probes: Iterable[str] = (), within: bool = False) -> Plan:

@@ -13,7 +13,15 @@ from pathlib import Path
 from typing import Any, overload
 
 _FOLDER = Path(__file__).parent / "data"
-_LIBRARIES = ("torch", "torchvision", "timm", "transformers", "efficientnet_pytorch")
+_LIBRARIES = (
+    "torch",
+    "torchvision",
+    "timm",
+    "transformers",
+    "efficientnet_pytorch",
+    "pretrainedmodels",
+    "segmentation_models_pytorch",
+)
 #: The format this code reads; `headcheck.tracing.write` says what it is.
 FORMAT = 2
 

@@ -355,6 +355,7 @@ def call_choice(
     from headcheck.interpreter.choosing import LIBRARIES
     from headcheck.semantics.torchvision import build_by_choice
 
+    registry.find_effect(f"{choice.namespace}.")  # which brings in the library's, if it is the first call of it
     if choice.namespace.split(".", 1)[0] not in LIBRARIES:  # ``getattr(nn, name)()``, ``getattr(optim, name)(…)``
         unknown = symbol("member", f"{label(choice.key)} of {choice.namespace}", choice.namespace, choice.key)
         return call_unknown(machine, state, unknown, arguments, keywords, site)

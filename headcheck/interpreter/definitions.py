@@ -37,10 +37,12 @@ if TYPE_CHECKING:
 # Packages whose members are what their names say; any other module may hold anything.
 PACKAGES = frozenset(
     [
-        *sys.stdlib_module_names, "IPython", "PIL", "accelerate", "apex", "attr", "attrs", "click", "cv2", "easydict",
-        "efficientnet_pytorch", "fastai", "hydra", "ignite", "lightning", "matplotlib", "numpy", "omegaconf", "pandas",
-        "peft", "pydantic", "pytorch_lightning", "sklearn", "timm", "torch", "torchaudio", "torchinfo", "torchmetrics",
-        "torchsummary", "torchvision", "tqdm", "transformers", "typer", "wandb", "yaml",
+        *sys.stdlib_module_names,
+        "IPython", "PIL", "accelerate", "apex", "attr", "attrs", "click", "cv2", "easydict", "efficientnet_pytorch",
+        "fastai", "hydra", "ignite", "lightning", "matplotlib", "numpy", "omegaconf", "open_clip", "pandas", "peft",
+        "pretrainedmodels", "pydantic", "pytorch_lightning", "segmentation_models_pytorch", "sklearn", "timm", "torch",
+        "torchaudio", "torchinfo", "torchmetrics", "torchsummary", "torchvision", "tqdm", "transformers", "typer",
+        "wandb", "yaml",
     ]
 )  # fmt: skip
 

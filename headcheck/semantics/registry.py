@@ -93,6 +93,8 @@ WAITING = {
     for name, module in (
         ("efficientnet_pytorch", "efficientnet"),
         ("peft", "peft"),
+        ("pretrainedmodels", "pretrainedmodels"),
+        ("segmentation_models_pytorch", "smp"),
         ("timm", "timm"),
         ("transformers", "transformers"),
     )

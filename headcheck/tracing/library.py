@@ -99,6 +99,18 @@ def _efficientnet(progress: Progress) -> dict[str, Any]:
     return efficientnet_models.trace_all(progress)
 
 
+def _pretrainedmodels(progress: Progress) -> dict[str, Any]:
+    from headcheck.tracing import pretrainedmodels_models
+
+    return pretrainedmodels_models.trace_all(progress)
+
+
+def _smp(progress: Progress) -> dict[str, Any]:
+    from headcheck.tracing import smp_models
+
+    return smp_models.trace_all(progress)
+
+
 def _version(package: str) -> str:
     # Without what follows "+", the build for one accelerator: it changes nothing here.
     return str(importlib.import_module(package).__version__).partition("+")[0]
@@ -119,6 +131,8 @@ _LIBRARIES: Mapping[str, Callable[[Progress], dict[str, Any]]] = {
     "timm": _timm,
     "transformers": _transformers,
     "efficientnet_pytorch": _efficientnet,
+    "pretrainedmodels": _pretrainedmodels,
+    "segmentation_models_pytorch": _smp,
 }
 
 __all__ = ["Progress", "TracingError", "trace_library"]

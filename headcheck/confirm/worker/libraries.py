@@ -56,6 +56,16 @@ def of_efficientnet(name: str, keywords: dict[str, Any]) -> Callable[[], Any]:
     return lambda: library.EfficientNet.from_name(name.split(".", 1)[1], **known)
 
 
+def of_pretrainedmodels(name: str, keywords: dict[str, Any]) -> Callable[[], Any]:
+    """A model of pretrainedmodels by its name, without weights."""
+    library = installed("pretrainedmodels")
+    model = name.rpartition(".")[2]
+    if model not in library.model_names:
+        raise Refused(f"this pretrainedmodels has no {model}")
+    known = {key: keywords[key] for key in ("num_classes",) if key in keywords}
+    return lambda: getattr(library, model)(**known, pretrained=None)
+
+
 def installed(library: str) -> Any:
     """A library of models, imported when a plan asks for it."""
     if importlib.util.find_spec(library) is None:
@@ -66,7 +76,7 @@ def installed(library: str) -> Any:
         raise Refused(f"{library} does not import in {sys.executable}: {error!r:.200}") from None
 
 
-BY_NAME = {"timm": of_timm, "efficientnet_pytorch": of_efficientnet}
+BY_NAME = {"timm": of_timm, "efficientnet_pytorch": of_efficientnet, "pretrainedmodels": of_pretrainedmodels}
 
 
 class Reached(Exception):
