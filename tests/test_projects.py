@@ -324,3 +324,29 @@ def test_a_replacement_is_followed_if_it_is_from_a_script_that_imports_it(here):
         assert used.findings == () and used.statistics.reasons == ()
         assert (used.statistics.replacements, used.statistics.resolved) == (1, 1)
         assert of(pipeline.run([asked], settings, models=True), "heads.py").blind_spots == ()
+
+
+@pytest.mark.parametrize(("inside", "expected"), [("nn.Linear(4, 4)", []), ("models.resnet18()", [(4, "HC201")])])
+def test_a_layer_put_on_a_network_of_another_file(here, inside, expected):
+    """It may be there for the checkpoint alone, unless the network stands around a model whose head it was to be."""
+    net = f"""\
+    from torch import nn
+    from torchvision import models
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = {inside}
+        def forward(self, x):
+            return self.body(x)
+    """
+    write(
+        here,
+        {
+            "net.py": net,
+            "run.py": "from torch import nn\nfrom net import Net\nm = Net()\nm.extra = nn.Linear(4, 2)\nm(1)\n",
+        },
+    )
+    assert findings(check("run.py")).get("run.py", []) == expected
+    both = textwrap.dedent(net) + "m = Net()\nm.extra = nn.Linear(4, 2)\nm(1)\n"
+    write(here, {"both.py": both})
+    assert findings(check("both.py")) == {"both.py": [(10, "HC201")]}

@@ -62,7 +62,11 @@ def unused_head(execution: Execution) -> Iterator[Report]:
 
 @check("HC201")
 def unused_in_own_network(execution: Execution) -> Iterator[Report]:
-    """A new head put on a network of the script from outside, under a name that none of its code reads."""
+    """A new head put on a network of the script from outside, under a name that none of its code reads.
+
+    On a network of another file that holds no model of a library, a layer may be there for other reasons: a larger
+    checkpoint, parameters for an optimizer to find.
+    """
     for event in execution.of(events.ChildSet):
         module = execution.module(Ref(event.owner))
         if module is None or module.cls is None or event.how != "attribute" or not execution.is_new(event.new):
@@ -73,11 +77,13 @@ def unused_in_own_network(execution: Execution) -> Iterator[Report]:
             continue
         if not execution.kinds_in(event.new) & SIZED:
             continue
+        inner = [name for name, value in module.children.items() if execution.owner_of_value(value) is not None]
+        if not inner and module.cls.module != execution.file_of(event):
+            continue
         message = (
             f"no forward of {module.cls.name} ({execution.where(module.site)}) reads `{event.name}`: "
             "the new layer is never used"
         )
-        inner = [name for name, value in module.children.items() if execution.owner_of_value(value) is not None]
         help_ = f"put it into `{inner[0]}`, which holds the library's model" if len(inner) == 1 else ""
         yield Report("HC201", event.site, message, help_)
 

@@ -69,6 +69,10 @@ class History:
         """The place of an event in time."""
         return self._order[id(event)]
 
+    def file_of(self, event: events.Event) -> str:
+        """The module in whose code an event happened."""
+        return self.frames[self.order(event)].module
+
     @cached_property
     def frames(self) -> list[Frame]:
         """Where each event of the history happened."""
