@@ -21,8 +21,7 @@ MOST_LINES = 20_000
 # A script that reaches no model of a library is followed into few modules: what could be said of it is little.
 FEW_FILES = 4
 FEW_LINES = 1_000
-# It is followed through all of its modules if one puts a new head into a model and they are no more than these: the
-# model is then one of theirs.
+# It is followed through more of them if one puts a new head into a model, which is then of a class of theirs.
 SOME_FILES = 16
 SOME_LINES = 5_000
 MOST_OUTLINES = 160  # looked at for one
@@ -56,12 +55,10 @@ def closure(script: str, where: Layout, outline_of: OutlineOf, size_of: Callable
     files = [file for file in search.in_order() if file in needed or file == script]
     builds = search.builds()
 
-    def fit(most_files: int, most_lines: int) -> bool:
-        return len(files) <= most_files and sum(map(size_of, files[1:])) <= most_lines * BYTES_OF_A_LINE
-
     replaces = any(search.outlines[file].replaces for file in files)
-    whole = not builds and replaces and fit(SOME_FILES, SOME_LINES)
-    while len(files) > 1 and not (whole or fit(*((MOST_FILES, MOST_LINES) if builds else (FEW_FILES, FEW_LINES)))):
+    few = (SOME_FILES, SOME_LINES) if replaces else (FEW_FILES, FEW_LINES)
+    most_files, most_lines = (MOST_FILES, MOST_LINES) if builds else few
+    while len(files) > 1 and (len(files) > most_files or sum(map(size_of, files[1:])) > most_lines * BYTES_OF_A_LINE):
         files.pop()
     return Closure(search.layout, tuple(files), search.links(frozenset(files)), builds)
 
