@@ -12,6 +12,7 @@ from headcheck.interpreter.state import State
 from headcheck.interpreter.values import (
     Device,
     Library,
+    Ref,
     Symbol,
     Value,
     is_invented,
@@ -48,6 +49,8 @@ def on_if(machine: Machine, op: If, state: State) -> list[State]:
     if not machine.matters(op):
         return skip(machine, op, test, state)
     options.decides(machine, test)
+    if puts_in_mode(machine, op, state):
+        return [state]
     other = state.fork()
     take_branch(state, op, test, True)
     take_branch(other, op, test, False)
@@ -58,6 +61,39 @@ def take_branch(state: State, op: If, test: Value, wanted: bool) -> None:
     state.doubtful = state.doubtful or choosing.disagrees(state, test, wanted)
     operators.assume(state, test, wanted)
     state.conditions = (*state.conditions, (op.node, wanted, is_invented(test)))
+
+
+def puts_in_mode(machine: Machine, op: If, state: State) -> bool:
+    """Follow a branch that only puts modules in evaluation mode, as ``if isinstance(m, nn.BatchNorm2d): m.eval()``
+    does for each of hundreds: what that leaves behind is there where the paths of both sides have met."""
+    evaluated = evaluated_in(machine, op)
+    modules = [(site, machine.read(state, variable)) for site, variable in evaluated]
+    for _, value in modules:
+        thing = state.object(value)
+        if type(value) is not Symbol and (type(thing) is not Module or thing.cls is not None):
+            return False
+    for site, value in modules:
+        if type(value) is Ref:
+            state.log(events.ModeSet(site, value.address, False))
+    return bool(evaluated)
+
+
+def evaluated_in(machine: Machine, op: If) -> tuple[tuple[Call, Variable], ...]:
+    """The calls of ``x.eval()`` that a branch consists of, each with its variable; none if there is anything else."""
+    known = machine.evaluated_in.get(id(op))
+    if known is None:
+        inside = [operation for operation in op.body if type(operation) is not End]
+        reads, calls = inside[::2], inside[1::2]
+        known = tuple(
+            (call, read.of)
+            for read, call in zip(reads, calls, strict=False)
+            if isinstance(read, GetAttribute) and read.name == "eval" and type(read.of) is Variable
+            if isinstance(call, Call) and call.function == read.target and not call.arguments and not call.keywords
+        )
+        if 2 * len(known) != len(inside) or any(type(operation) is not End for operation in op.orelse):
+            known = ()
+        machine.evaluated_in[id(op)] = known
+    return known
 
 
 def skip(machine: Machine, op: If, test: Value, state: State) -> list[State]:

@@ -6,9 +6,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from headcheck import events
-from headcheck.interpreter import access, choosing, heap, indexing, operators, options
+from headcheck.interpreter import access, choosing, flagging, indexing, operators, options
 from headcheck.interpreter.calls import call_value
-from headcheck.interpreter.heap import Dictionary, Module, Sequence
+from headcheck.interpreter.heap import Dictionary, Sequence
 from headcheck.interpreter.iterate import items_of
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import (
@@ -91,20 +91,10 @@ def on_set_attribute(machine: Machine, op: SetAttribute, state: State) -> list[S
             access.set_attribute(machine, path, of, op.name, value, op)
         return paths
     if type(of) is Parameter and of.path == "*" and op.name == "requires_grad":
-        flag_everything(machine, state, of, value, op)
+        flagging.flag_everything(machine, state, of, value, op)
     else:
         access.set_attribute(machine, state, of, op.name, value, op)
     return None
-
-
-def flag_everything(machine: Machine, state: State, of: Parameter, value: Value, site: Operation) -> None:
-    """The flag of each parameter of something whose parameters are not all known, if no test picks some of them."""
-    picked = bool(machine.turns) and state.conditions != machine.turns[-1]
-    if type(state.object(of.owner)) is Module and type(value) is bool and not picked:
-        heap.set_all_flags(state, of.owner, value)
-        state.log(events.Flagged(site, of.owner.address, None, value))
-    else:
-        state.log(events.FlagMissed(site, "unknown", of.owner, "requires_grad", value))
 
 
 def on_delete_attribute(machine: Machine, op: DeleteAttribute, state: State) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from headcheck import events
-from headcheck.interpreter import heap, operators, options
+from headcheck.interpreter import flagging, heap, operators, options
 from headcheck.interpreter.heap import Dictionary, Module, Sequence
 from headcheck.interpreter.iterate import each_of, element_of, items_of
 from headcheck.interpreter.merging import same
@@ -23,7 +23,7 @@ from headcheck.interpreter.values import (
     is_plain,
     symbol,
 )
-from headcheck.ir import Append, End, Loop, Move, SetAttribute, Variable, While, walk
+from headcheck.ir import Append, Loop, While, walk
 
 if TYPE_CHECKING:
     from headcheck.interpreter.machine import Machine
@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 
 def on_loop(machine: Machine, op: Loop, state: State) -> list[State]:
     iterable = machine.read(state, op.iterable)
-    alike = type(iterable) is Parameters and not iterable.own and touches_flags_only(op)
-    items = None if alike else items_of(machine, state, iterable, op)
+    if type(iterable) is Parameters and not iterable.own and flagging.is_alike(op):
+        return all_at_once(machine, op, state, element_of(state, iterable))
+    items = items_of(machine, state, iterable, op)
     if items is None and machine.offers and options.is_optional(machine, iterable):
         machine.asked = machine.asked or worth_unrolling(machine, op, ())
     if items is None or (
@@ -57,20 +58,6 @@ def over_model(items: tuple[Value, ...]) -> bool:
     if type(first) is Tensor and type(items[0]) is Tuple:
         first = items[0].items[0]
     return type(first) in (Parameter, Ref, StateKey)
-
-
-def touches_flags_only(op: Loop) -> bool:
-    """Whether the body does to each parameter the same, ``p.requires_grad = False``, whichever it is."""
-    own = {op.element}
-    for operation in op.body:
-        if type(operation) is Move and operation.value in own:
-            own.add(operation.target)
-        elif type(operation) is SetAttribute and operation.of in own:
-            if isinstance(operation.value, Variable):
-                return False
-        elif type(operation) is not End:
-            return False
-    return True
 
 
 MOST_TURNS_APART = 8
@@ -133,6 +120,19 @@ def resume(states: list[State]) -> list[State]:
     for state in states:
         state.end("")
     return states
+
+
+def all_at_once(machine: Machine, op: Loop, state: State, element: Value) -> list[State]:
+    """One turn for all: what it does to an `element` that is any, it does to each, whichever way it goes."""
+    before = machine.turns[-1] if machine.turns else None
+    picked = before is not None and state.conditions != before
+    state.env[op.element] = element
+    machine.turns.append(before if picked else None)
+    states = machine.run(op.body, [state])
+    machine.turns.pop()
+    ended = [one for one in states if one.ended]
+    states = [one for one in states if not one.ended]
+    return ended + (machine.run(op.orelse, states) if op.orelse else states)
 
 
 def loop_once(machine: Machine, op: Loop | While, state: State, element: Value) -> list[State]:

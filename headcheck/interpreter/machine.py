@@ -77,9 +77,10 @@ class Machine:
     as the attributes that any code of the project assigns; `project` knows which modules are the project's own;
     `defaults` says whether the run is one "as started without arguments"; `entry` holds the operations of the function
     that is followed though nothing calls it; `turns` the conditions at the start of each loop that is followed for one
-    turn that stands for all; `offers` is set where the script takes arguments that have a default, `asked` where
-    something depends on one, `optional` are the lists made of them (see `options`); `handed` are the classes that code
-    which is not followed was given, to make of them what it likes; `body` is the file's own block;
+    turn that stands for all, None if no test in it tells one item from another; `offers` is set where the script takes
+    arguments that have a default, `asked` where something depends on one, `optional` are the lists made of them (see
+    `options`); `handed` are the classes that code which is not followed was given, to make of them what it likes;
+    `body` is the file's own block;
     `budget` is what the run may cost, `lost` whether some paths were left out for it, `left` what some of these did
     until then, `skips` the calls that were not followed for it, by the function; `supposing`: code is followed for what
     the script may be switched to; `loaded` the modules whose code it came to; `recorder` is there, with `handlers` of
@@ -100,6 +101,7 @@ class Machine:
         self.body: Block = []
         self.definitions: dict[int, Define | DefineClass] = {}
         self.changed_in: dict[int, tuple[tuple[Variable, str], ...]] = {}
+        self.evaluated_in: dict[int, tuple[tuple[Call, Variable], ...]] = {}
         self.called: set[int] = set()
         self.handed: set[int] = set()
         self.budget = Budget()
@@ -114,7 +116,7 @@ class Machine:
         self.asked = False
         self.offers = False
         self.optional: set[Address] = set()
-        self.turns: list[tuple[Any, ...]] = []
+        self.turns: list[tuple[Any, ...] | None] = []
         self.speaking: dict[int, bool] = {}  # whether the body of a function speaks of models
         self.reached: set[int] = set()  # the operations that put something somewhere, as far as paths came by them
         self.reached_at_home: frozenset[int] | None = None  # the same when the module's body had run

@@ -271,10 +271,11 @@ class If(Operation):
 class Loop(Operation):
     """A ``for``: `element` is set to each item, `body` starts with its unpacking into the script's own names.
 
-    `builds` is filled in by `interpreter.relevance`: whether each turn can do something else to a model.
+    `builds` is filled in by `interpreter.relevance`: whether each turn can do something else to a model; `alike` by
+    `interpreter.flagging`: whether each turn does the same to one of a module's parameters.
     """
 
-    __slots__ = ("assigned", "body", "builds", "element", "iterable", "orelse")
+    __slots__ = ("alike", "assigned", "body", "builds", "element", "iterable", "orelse")
 
     def __init__(
         self,
@@ -292,6 +293,7 @@ class Loop(Operation):
         self.orelse = orelse
         self.assigned = assigned
         self.builds = True
+        self.alike: bool | None = None
 
 
 class While(Operation):

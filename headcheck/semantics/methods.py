@@ -7,6 +7,7 @@ from itertools import zip_longest
 
 from headcheck import events
 from headcheck.interpreter import access, choosing, heap, indexing
+from headcheck.interpreter.flagging import flag_everything
 from headcheck.interpreter.heap import DELETED, Dictionary, Sequence
 from headcheck.interpreter.operators import combined, equal
 from headcheck.interpreter.values import (
@@ -251,7 +252,11 @@ def namespace_get(call: CallSite) -> Value:
 
 @method(Parameter, "requires_grad_")
 def parameter_requires_grad(call: CallSite) -> Value:
-    access.flag_parameter(call.state, call.receiver, call.argument(0, "requires_grad", True), call.site)
+    value = call.argument(0, "requires_grad", True)
+    if call.receiver.path == "*":
+        flag_everything(call.machine, call.state, call.receiver, value, call.site)
+    else:
+        access.flag_parameter(call.state, call.receiver, value, call.site)
     return call.receiver
 
 
