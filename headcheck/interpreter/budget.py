@@ -11,6 +11,7 @@ STEPS_EACH = 4  # for each operation of what is read
 FEWEST = 400
 FOR_MODELS = 2_000  # more, once there is a model of a library
 MOST_FOR_A_LOOP = 8_000
+MOST_FOR_LOOPS = 16_000  # over all of them
 PATHS_OF_A_LOOP = 4  # that it is worth its steps for
 STOP = 4  # times as many, and everything stops
 BODY = 2 / 3  # of the steps, for the module's body: the rest is left for what nothing calls
@@ -31,6 +32,7 @@ class Budget:
         self.limit = limit
         self.for_models = False
         self.loops: dict[int, int] = {}
+        self.for_loops = 0
         self.start = 0
         self.rest: int | None = None  # the steps taken before the functions that nothing calls
         self.part = BODY
@@ -49,7 +51,9 @@ class Budget:
         """There is a loop over the parts of a model, which is worth so many steps more, on some paths."""
         if self.loops.get(loop, 0) < PATHS_OF_A_LOOP:
             self.loops[loop] = self.loops.get(loop, 0) + 1
-            self.limit += min(int(steps / BODY), MOST_FOR_A_LOOP)
+            more = min(int(steps / BODY), MOST_FOR_A_LOOP, MOST_FOR_LOOPS - self.for_loops)
+            self.for_loops += more
+            self.limit += more
 
     def share(self, part: float) -> None:
         """Start on a function that nothing calls: when it ends, so much of what there is for all of them is used up."""
@@ -83,5 +87,6 @@ class Budget:
     def again(self) -> Budget:
         """As many steps for another run over the same file."""
         other = Budget()
-        other.limit, other.for_models, other.loops = self.limit, self.for_models, self.loops
+        other.limit, other.for_models = self.limit, self.for_models
+        other.loops, other.for_loops = self.loops, self.for_loops
         return other
