@@ -121,10 +121,9 @@ def analyse_unit(
 
 def trail(executions: Iterable[Execution], places: Places, heads: Iterable[Replacement]) -> Trail:
     """Where a script leads in its project, and which of the head replacements on the way it knows the model of."""
-    numbers = places.root.numbers if heads else {}
-    unresolved = {
-        numbers[id(head.site)]: head.reason.kind for head in heads if head.reason and id(head.site) in numbers
-    }
+    open_ = {id(head.site): head.reason.kind for head in heads if head.reason}
+    numbers = places.root.numbers if open_ else {}
+    unresolved = {numbers[site]: kind for site, kind in open_.items() if site in numbers}
     known = {id(head.site) for head in heads if head.reason is None}
     resolved = {unit.filename: numbers_of(unit, known) for unit in places.units[1:]} if known else {}
     return Trail(passed(executions, places), resolved, unresolved)

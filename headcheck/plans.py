@@ -147,7 +147,7 @@ class _Writer:
         """The shape of what reaches a network of the script; None where nobody but the script runs it."""
         if network == self.root:
             return tuple(self.inputs()[0])
-        model, path = self.execution.places.get(network, (None, ""))
+        model, path = self.execution.place(network) or (None, "")
         if model is None or model.ref.address != self.model.ref.address:
             return None
         shape = self.execution.arriving(model, path)

@@ -38,7 +38,7 @@ def test_parts_places_and_kinds():
 def test_what_was_replaced_remembers_its_place():
     execution, model = asked("m = models.resnet18()\nold = m.fc\nm.fc = nn.Linear(512, 2)")
     old = raw(execution, "old")
-    assert old.address not in execution.places
+    assert not execution.is_placed(old.address)
     assert execution.owner_of(old.address) == model
     assert execution.replacement(model, "fc").how == "attribute"
     assert execution.replacement(model, "layer1") is None

@@ -161,6 +161,9 @@ class Children(Mapping[str, Node]):
     def __getitem__(self, name: str) -> Node:
         return self._decoder.below(self._items[name])
 
+    def get(self, name: str, default: Any = None) -> Any:
+        return self._decoder.below(self._items[name]) if name in self._items else default
+
     def __contains__(self, name: object) -> bool:
         return name in self._items
 

@@ -23,7 +23,7 @@ def real_heads(model: Model) -> str:
 def unused_head(execution: Execution) -> Iterator[Report]:
     """A new module under a name that the model's forward never reads: the old head still answers."""
     for event in execution.of(events.ChildSet):
-        place = execution.places.get(event.owner)
+        place = execution.place(event.owner)
         module = execution.module(Ref(event.owner))
         if place is None or module is None or module.node is None or not module.node.whole or event.how == "rearranged":
             continue
@@ -164,7 +164,7 @@ def suggestion(execution: Execution, event: events.Missing, place: tuple[Model, 
 def deleted(execution: Execution) -> Iterator[Report]:
     """``del model.fc``: forward calls it and nothing took its place."""
     for event in execution.of(events.ChildDeleted):
-        place = execution.places.get(event.owner)
+        place = execution.place(event.owner)
         if place is None or place[1] or event.how != "attribute":
             continue
         model = place[0]

@@ -24,7 +24,7 @@ def frozen_new_heads(execution: Execution) -> Iterator[tuple[Model, str, events.
                 continue
             if not execution.frozen(event.new) and not only_biases_learn(execution, event.new):
                 continue
-            place = execution.places.get(event.new.address)
+            place = execution.place(event.new.address)
             if place is None or place[0] != model:
                 continue
             freezes = [f for f in execution.of(events.Flagged) if not f.value and execution.covers(f, event.new)]

@@ -71,7 +71,7 @@ def is_new(execution: Execution, model: Model, event: events.Adapted) -> bool:
     """Whether the head was not trained before the model got its adapters."""
     change = execution.replacement(model, model.entry.heads[0].path)
     if change is not None:
-        place = execution.places.get(change.new.address) if execution.is_new(change.new) else None
+        place = execution.place(change.new.address) if execution.is_new(change.new) else None
         return place is not None and execution.order(change) < execution.order(event)
     keywords = model.built.keywords
     if model.built.builder.startswith("transformers."):

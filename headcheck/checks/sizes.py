@@ -92,7 +92,7 @@ def refused(execution: Execution) -> Iterator[Report]:
             continue
         part = Ref(event.module) if event.module is not None else None
         model = execution.owner_of(event.module) if event.module is not None else None
-        if model is not None and event.module in execution.places and execution.forward_is_the_librarys(model):
+        if model is not None and execution.is_placed(event.module) and execution.forward_is_the_librarys(model):
             continue  # `broken_head` follows what the library's forward does
         yield from met(execution, event, execution.site_of(part) or event.site)
 
@@ -147,7 +147,7 @@ def stem_does_not_fit(execution: Execution) -> Iterator[Report]:
         if not execution.forward_is_the_librarys(model):
             continue
         for event in execution.of(events.ChildSet):
-            place = execution.places.get(event.owner)
+            place = execution.place(event.owner)
             if place is None or place[0] is not model or not execution.is_new(event.new):
                 continue
             path = f"{place[1]}.{event.name}" if place[1] else event.name
@@ -187,7 +187,7 @@ def resize_without_effect(execution: Execution) -> Iterator[Report]:
     for event in execution.of(events.FieldSet):
         part = Ref(event.owner)
         kind = execution.kind(part)
-        if execution.was_at(event.owner) is not None and event.owner not in execution.places:
+        if execution.was_at(event.owner) is not None and not execution.is_placed(event.owner):
             continue  # another layer has taken its place since
         if event.name in SIZE_ARGUMENTS and kind.startswith("torch.nn."):
             old = execution.built_with(part, event.name)

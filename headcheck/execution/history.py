@@ -81,9 +81,15 @@ class History:
     @cached_property
     def sites(self) -> frozenset[int]:
         """The operations that left an event, and the calls and imports on the way to one."""
-        found = {id(event.site) for event in self.history}
+        found: set[int] = set()
+        frames: dict[int, Frame] = {}
+        cell = self.state.events
+        while cell is not None:
+            found.add(id(cell[0].site))
+            frames[id(cell[3])] = cell[3]
+            cell = cell[1]
         frame: Frame | None
-        for frame in self.frames:
+        for frame in frames.values():
             while frame is not None and frame.call is not None and id(frame.call) not in found:
                 found.add(id(frame.call))
                 frame = frame.above

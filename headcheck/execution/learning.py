@@ -52,7 +52,7 @@ class Learning(Structure):
 
     def path_of(self, model: Model, parameter: Parameter) -> str | None:
         """The dotted name of a parameter in its model."""
-        place = self.places.get(parameter.owner.address)
+        place = self.place(parameter.owner.address)
         if place is None or place[0] is not model or parameter.path == "*":
             return None
         return f"{place[1]}.{parameter.path}" if place[1] else parameter.path

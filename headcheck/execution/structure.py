@@ -62,17 +62,39 @@ class Structure(History):
         return thing if type(thing) is Module else None
 
     @cached_property
-    def places(self) -> dict[Address, tuple[Model, str]]:
-        """Where each module of a library model sits at the end: (its model, dotted path)."""
-        found: dict[Address, tuple[Model, str]] = {}
+    def _placed(self) -> dict[Address, tuple[Model, Address | None, str]]:
+        """Where each module of a library model sits at the end: (its model, what holds it, its name there)."""
+        found: dict[Address, tuple[Model, Address | None, str]] = {}
         for model in self.models:
-            for path, ref in heap.subtree(self.state, model.ref):
-                found.setdefault(ref.address, (model, path))
+            todo: list[tuple[Address, Address | None, str]] = [(model.ref.address, None, "")]
+            while todo:
+                address, holder, name = todo.pop()
+                module = self.state.heap.get(address)
+                if address in found or type(module) is not Module:
+                    continue
+                found[address] = (model, holder, name)
+                below = reversed(list(module.children.items())) if module.children else ()
+                todo += [(value.address, address, name) for name, value in below if type(value) is Ref]
         return found
+
+    def is_placed(self, address: Address) -> bool:
+        """Whether a module sits in a library model at the end."""
+        return address in self._placed
+
+    def place(self, address: Address) -> tuple[Model, str] | None:
+        """Where a module sits in a library model at the end: (its model, dotted path)."""
+        if address not in self._placed:
+            return None
+        names: list[str] = []
+        model, holder, name = self._placed[address]
+        while holder is not None:
+            names.append(name)
+            _, holder, name = self._placed[holder]
+        return model, ".".join(reversed(names))
 
     def was_at(self, address: Address) -> tuple[Model, str] | None:
         """Where a module sits, or sat before something else took its place."""
-        place = self.places.get(address)
+        place = self.place(address)
         if place is not None:
             return place
         home = self.state.heap[address].home
@@ -81,8 +103,15 @@ class Structure(History):
 
     def owner_of(self, address: Address) -> Model | None:
         """The library model a module belongs, or belonged, to."""
-        place = self.was_at(address)
-        return place[0] if place is not None else None
+        if address in self._placed:
+            return self._placed[address][0]
+        home = self.state.heap[address].home
+        return next((m for m in self.models if home is not None and m.ref.address == home[0]), None)
+
+    def part_of(self, address: Address) -> Model | None:
+        """The library model of which a module is, or was, a part, and not the whole."""
+        owner = self.owner_of(address)
+        return owner if owner is not None and owner.ref.address != address else None
 
     def part(self, model: Model, path: str) -> Part | None:
         """What sits at a dotted path now: something on the heap, a part of the catalog's tree, or None."""
@@ -145,26 +174,30 @@ class Structure(History):
         """The models some of whose parts are called, or live in another module, on their own."""
         found = set()
         for event in self.of(events.Called):
-            place = self.was_at(event.module)
-            if place is not None and (place[1] or event.method):
-                found.add(place[0].ref.address)
-        called = {event.module for event in self.of(events.Called, events.Escaped)}
+            owner = self.owner_of(event.module) if event.method else self.part_of(event.module)
+            if owner is not None:
+                found.add(owner.ref.address)
         sets = self.of(events.ChildSet)
-        put_in = {e.new.address for e in sets if type(e.new) is Ref and self.was_at(e.owner) is not None}
-        modules = [thing for thing in self.state.heap.values() if type(thing) is Module]
-        held = {value.address for thing in modules for value in thing.children.values() if type(value) is Ref}
+        put_in = {e.new.address for e in sets if type(e.new) is Ref and self.owner_of(e.owner) is not None}
         for address, thing in self.state.heap.items():
-            if type(thing) is not Module or thing.node is not None or address in self.places:
+            if type(thing) is not Module or thing.node is not None or address in self._placed:
                 continue
             if address in put_in or thing.home is not None:  # it was in a model before something took its place
                 continue
-            if type(thing.site) is GetItem and address not in called | held:
+            if type(thing.site) is GetItem and address not in self._in_use:
                 continue  # a slice of a stack, for a list of its layers only
             for value in thing.children.values():
-                place = self.was_at(value.address) if type(value) is Ref and self.module(value) else None
-                if place is not None and place[1]:
-                    found.add(place[0].ref.address)
+                owner = self.part_of(value.address) if type(value) is Ref and self.module(value) else None
+                if owner is not None:
+                    found.add(owner.ref.address)
         return frozenset(found)
+
+    @cached_property
+    def _in_use(self) -> set[Address]:
+        """The modules that another holds, that are called, or that code which is not followed was given."""
+        modules = [thing for thing in self.state.heap.values() if type(thing) is Module]
+        held = {value.address for thing in modules for value in thing.children.values() if type(value) is Ref}
+        return held | {event.module for event in self.of(events.Called, events.Escaped)}
 
     def forward_is_the_librarys(self, model: Model) -> bool:
         """Whether the model's own forward decides what is used: it was not rebound, and nobody calls its parts."""
@@ -195,7 +228,14 @@ class Structure(History):
 
     def arriving(self, model: Model, path: str) -> Shape | None:
         """The shape that reaches a place, None if the trunk before it was changed in a way that matters."""
-        return shapes.arriving(self.state, model.ref, model.entry, path)
+        key = model.ref.address, path
+        if key not in self._arriving:
+            self._arriving[key] = shapes.arriving(self.state, model.ref, model.entry, path)
+        return self._arriving[key]
+
+    @cached_property
+    def _arriving(self) -> dict[tuple[Address, str], Shape | None]:
+        return {}
 
     def flow(self, part: Part, shape: Shape | None, path: str = "") -> Flow:
         """Follow a shape through a layer or a Sequential."""
@@ -261,7 +301,7 @@ class Structure(History):
         """The last event that put something new at a head's place, or at a place above it; None if nothing did."""
         last = None
         for event in self.of(events.ChildSet):
-            place = self.places.get(event.owner)
+            place = self.place(event.owner)
             if place is None or place[0] is not model:
                 continue
             full = f"{place[1]}.{event.name}" if place[1] else event.name
@@ -310,7 +350,7 @@ class Structure(History):
                     continue
                 if not self.makes_layers(event.new):
                     continue
-                place = self.places.get(event.new.address)
+                place = self.place(event.new.address)
                 if place is not None and place[0] is model:
                     seen.add(event.new.address)
                     yield model, place[1], event

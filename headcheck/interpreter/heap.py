@@ -388,7 +388,8 @@ def set_all_flags(state: State, ref: Ref, value: bool) -> None:
         if address in seen or type(module) is not Module:
             continue
         seen.add(address)
-        state.heap[address] = module._replace(trainable=value)
+        if module.trainable is not value:
+            state.heap[address] = module._replace(trainable=value)
         todo.extend(c.address for c in module.children.values() if type(c) is Ref)
     for key in [key for key in state.flags if key[0] in seen]:
         del state.flags[key]

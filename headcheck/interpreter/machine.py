@@ -8,7 +8,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 from headcheck.interpreter import access, branches, definitions, expressions, loops, merging, modules
-from headcheck.interpreter.budget import Budget
+from headcheck.interpreter.budget import STOP, Budget
 from headcheck.interpreter.calls import call_value
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import (
@@ -150,12 +150,13 @@ class Machine:
         done: list[State] = []
         count = len(states)
         budget = self.budget
+        enough = STOP * budget.limit
         handlers = self.handlers
         for operation in block:
             if not states:
                 break
             budget.spent += len(states)
-            if budget.exhausted:
+            if budget.spent > enough and budget.exhausted:
                 self.lost = True
                 return done + stopped(states)
             handler = handlers[type(operation)]
@@ -164,7 +165,10 @@ class Machine:
                 for state in states:
                     after = handler(self, operation, state)
                     if after is None:
-                        (done if state.ended else following).append(state)
+                        if not state.ended and len(states) == 1:  # as it nearly always is
+                            following = states
+                        else:
+                            (done if state.ended else following).append(state)
                     else:
                         for one in after:
                             (done if one.ended else following).append(one)

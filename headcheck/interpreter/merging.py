@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import compress, islice
+from operator import is_, is_not
 from typing import Any
 
 from headcheck.events import SOFT, Missing, UnknownName
@@ -178,9 +180,9 @@ def _joined_events(one: State, other: State) -> list[Any] | None:
 def _joined_heap(one: State, other: State, relevant: frozenset[str]) -> dict[Any, Any] | None:
     """What of the heap changes in the joined path; None if modules or optimizers differ."""
     changed: dict[Any, Any] = {}
-    for address, thing in one.heap.items():
-        match = other.heap.get(address)
-        if match is None or match is thing or match == thing:
+    for address in _replaced(one.heap, other.heap):
+        thing, match = one.heap[address], other.heap.get(address)
+        if match is None or match == thing:
             continue
         kind = type(thing)
         if kind is not type(match):
@@ -206,6 +208,13 @@ def _joined_heap(one: State, other: State, relevant: frozenset[str]) -> dict[Any
         else:
             return None
     return changed
+
+
+def _replaced(one: dict[Any, Any], other: dict[Any, Any]) -> Iterable[Any]:
+    """The addresses at which two heaps do not hold the same object. Mostly both list what they share first."""
+    if all(map(is_, one, other)):
+        return [*compress(one, map(is_not, one.values(), other.values())), *islice(one, len(other), None)]
+    return [address for address, thing in one.items() if other.get(address) is not thing]
 
 
 # Keywords of builders, which scripts collect in a dict: ``kwargs["weights" if is_new else "pretrained"] = …``.

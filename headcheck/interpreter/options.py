@@ -8,7 +8,8 @@ one of these came to where its value decides something.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from headcheck import catalog
@@ -95,14 +96,17 @@ def called(
 
 def holds(machine: Machine, state: State, value: Value) -> bool:
     """Whether a value is optional, or a list, dict or object with something in it that is."""
+    if type(value) is not Ref or is_optional(machine, value):
+        return is_optional(machine, value)
     thing = state.object(value)
+    parts: Iterable[Value] = ()
     if type(thing) is Dictionary:
-        return any(is_optional(machine, part) for item in thing.items or () for part in item)
-    if type(thing) is Instance:
-        return any(is_optional(machine, part) for part in thing.attributes.values())
-    if type(thing) is Sequence and any(is_optional(machine, part) for part in thing.items or ()):
-        return True
-    return is_optional(machine, value)
+        parts = chain.from_iterable(thing.items or ())
+    elif type(thing) is Instance:
+        parts = thing.attributes.values()
+    elif type(thing) is Sequence:
+        parts = thing.items or ()
+    return any(is_optional(machine, part) for part in parts)
 
 
 def is_indifferent(state: State, function: Value) -> bool:

@@ -153,6 +153,8 @@ def keeps_shape(state: State, entry: Entry, path: str, value: Value, original: N
     if module is None or original is None:
         return False
     if module.node is original:
+        if is_as_built(state, value, original):
+            return True
         below = original.children
         return all(keeps_shape(state, entry, f"{path}.{n}", v, below.get(n)) for n, v in module.children.items())
     if module.node is not None:
@@ -161,6 +163,20 @@ def keeps_shape(state: State, entry: Entry, path: str, value: Value, original: N
     if arrives is not None and leaves is not None and flow(state, value, arrives, path).shape == leaves:
         return True
     return same_effect(module, original)
+
+
+def is_as_built(state: State, value: Value, original: Node) -> bool:
+    """Whether a part and all below it are the library's own, each in its place."""
+    todo: list[tuple[Value, Node | None]] = [(value, original)]
+    while todo:
+        part, node = todo.pop()
+        module = state.heap.get(part.address) if type(part) is Ref else None
+        if node is None or type(module) is not Module or module.node is not node:
+            return False
+        if module.children:
+            below = node.children
+            todo += [(child, below.get(name)) for name, child in module.children.items()]
+    return True
 
 
 def same_effect(module: Module, original: Node) -> bool:

@@ -515,4 +515,5 @@ def _walk(block: Block, found: list[Operation], functions: bool = True) -> None:
         inside = _INSIDE.get(type(operation))
         if inside is not None and (functions or type(operation) is not Define):
             for inner in inside(operation):
-                _walk(inner, found, functions)
+                if inner:
+                    _walk(inner, found, functions)

@@ -9,6 +9,7 @@ from headcheck.ir import (
     Call,
     Define,
     DeleteName,
+    End,
     FormatString,
     GetAttribute,
     GetItem,
@@ -91,6 +92,8 @@ def head_sites(block: Block) -> list[tuple[Operation, str]]:
     reads: dict[str, str] = {}
     layers: set[str] = set()
     for operation in walk(block):
+        if type(operation) is End:
+            continue
         if isinstance(operation, GetAttribute):
             reads[operation.target] = operation.name
         elif isinstance(operation, Call):

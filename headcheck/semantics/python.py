@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 
 from headcheck import catalog
+from headcheck.catalog.entry import NAMES
 from headcheck.interpreter import access, choosing, heap, modules
 from headcheck.interpreter.heap import DELETED, Dictionary, Instance, Module, Sequence, StateDict
 from headcheck.interpreter.iterate import ELEMENTS, element_of, items_of
@@ -31,6 +32,7 @@ from headcheck.interpreter.values import (
     symbol,
 )
 from headcheck.ir import UNKNOWN
+from headcheck.semantics import layers
 from headcheck.semantics.registry import CallSite, effect, family
 
 
@@ -350,6 +352,8 @@ PRIVATE = {
 def lacks(module: Module, name: str) -> bool:
     """Whether a module of another class cannot derive from a layer's: it has not all that such a layer has."""
     signature = catalog.layer(name)
+    if module.node is not None and module.node.known == NAMES:
+        return not module.node.parameters and name in OWNING
     if (
         signature is None
         or (module.node is None and not module.kind.startswith("torchvision."))
@@ -360,6 +364,9 @@ def lacks(module: Module, name: str) -> bool:
         return module.node is not None and "__getitem__" not in module.node.attributes
     needed = signature.parameters.keys() - {"device", "dtype", "bias", "args", "kwargs"}
     return not needed <= fields_of(module) or bool(module.node is not None and module.node.children and not needed)
+
+
+OWNING = layers.AFFINE | layers.WEIGHTS.keys()
 
 
 def is_whole(module: Module) -> bool:

@@ -68,6 +68,26 @@ def test_python_agrees(model):
                 )
 
 
+@pytest.mark.parametrize("name", ["efficientnet_b0", "convnext_atto", "resnet26d"])
+def test_python_agrees_on_parts_of_which_only_the_names_are_known(name):
+    timm = pytest.importorskip("timm")
+    execution = only(f"import timm\nm = timm.create_model({name!r})")
+    with torch.device("meta"):
+        built = timm.create_model(name)
+    answers = set()
+    for path, module in built.named_modules():
+        ref = raw(execution, "m")
+        for part in path.split(".") if path else ():
+            ref = heap.get_child(execution.state, ref, part, Operation(None))
+        thing = execution.state.object(ref)
+        if thing.node.known == "names":
+            for layer in (n for n in NAMES if n.startswith("torch.nn.")):
+                said = is_kind(thing, layer)
+                answers.add(said)
+                assert said in (None, isinstance(module, real(layer))), f"{path}: {layer}"
+    assert answers >= {None, False}
+
+
 def test_loops_over_the_parts_of_a_model_take_one_path():
     execution = only(
         """
