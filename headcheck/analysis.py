@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from headcheck import checks, settle
@@ -231,7 +232,7 @@ def find(executions: list[Execution], places: Places, book: PlanBook, wanted: Ca
     Of a call that the script does not make itself, only what stands where it is made for counts.
     """
     reports: dict[tuple[str, int], list[tuple[Execution, Report]]] = {}
-    asked = [function for codes, function in checks.load() if any(map(wanted, codes))]
+    asked = checks_for(wanted)
     executions = [execution for execution in executions if not execution.idle]
     for execution in executions:
         for function in asked:
@@ -268,6 +269,12 @@ def surveyed(
         for report in filter(None, (function(head) for function in asked)):
             found = finding(executions[0], report, (), places, book)
             yield found._replace(site=places.root.numbers.get(id(head.site)))
+
+
+@lru_cache(maxsize=8)
+def checks_for(wanted: Callable[[str], bool]) -> list[checks.Check]:
+    """The checks for the codes that are asked for: the same for each file of a run."""
+    return [function for codes, function in checks.load() if any(map(wanted, codes))]
 
 
 # What is wrong where it stands, whatever follows; and what is when the function returns that does it.

@@ -22,15 +22,16 @@ def merge(states: list[State], relevant: frozenset[str]) -> tuple[list[State], i
     kept: list[State] = []
     alike: dict[Any, list[State]] = {}
     compared = 0
-    for state in states:
-        # Only paths that agree on every variable that matters, and that did the same as far as it cannot be left out,
-        # can be joined: those are compared, not all with all.
+    # Only paths that agree on every variable that matters, and that did the same as far as it cannot be left out, can
+    # be joined: those are compared, not all with all.
+    done = [(id(state.events[4]) if state.events is not None else 0, len(state.flags)) for state in states]
+    for state, did in zip(states, done, strict=True):
+        if done.count(did) == 1:
+            kept.append(state)
+            continue
         env = state.env
-        key = (
-            id(state.events[4]) if state.events is not None else 0,
-            len(state.flags),
-            frozenset([(name, DEVICE if is_device(env[name]) else env[name]) for name in env.keys() & relevant]),
-        )
+        held = [(name, DEVICE if is_device(env[name]) else env[name]) for name in env.keys() & relevant]
+        key = (did, frozenset(held))
         group = alike.setdefault(key, [])
         for other in group:
             compared += 1

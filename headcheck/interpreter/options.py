@@ -77,10 +77,16 @@ def called(
     """A function was called with some values. What nobody follows answers something that may depend on them."""
     if not machine.offers or machine.asked or type(function) in OWN:
         return
-    given = [*arguments, *keywords.values()]
+    given = [
+        value
+        for value in (function, *arguments, *keywords.values())
+        if isinstance(value, tuple) and type(value) is not Library
+    ]
+    if not given:
+        return
     if type(function) is Library and function.name.startswith(DATASETS):
         given = [*arguments[1:], *(value for name, value in keywords.items() if name != "root")]
-    if not any(holds(machine, state, value) for value in (function, *given)):
+    if not any(holds(machine, state, value) for value in given):
         return
     if not is_indifferent(state, function):
         machine.asked = True
