@@ -49,6 +49,13 @@ def signature(builder: str) -> Signature:
     return Signature(parameters=parameters, variadic=variadic)
 
 
+def normal(builder: str) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """Return the mean and the deviation that the images of a builder's default weights are normalised with, None if
+    the model does that itself. Raises KeyError for a builder that is not catalogued."""
+    found = _facts(builder)["normal"]
+    return None if found is None else (tuple(found[0]), tuple(found[1]))
+
+
 def find(builder: str, keywords: Mapping[str, Plain], weights: bool | str) -> Entry | None:
     """Return what calling `builder` with these arguments gives, or None where the catalog cannot tell.
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from headcheck.catalog import efficientnet, snippet, timm, transformers
 from headcheck.catalog.entry import Entry, Shape
-from headcheck.catalog.models import canonical, find, model_builder, registered
+from headcheck.catalog.models import canonical, find, model_builder, normal, registered
 from headcheck.catalog.namespaces import weights, weights_of
 
 #: What the models of a task are called with, where it is not one batch.
@@ -77,7 +77,13 @@ def _torchvision(name: str) -> Sheet | None:
     members = (weights(enum) if enum else None) or {}
     table = [(member, f"{count} classes" if count else "") for member, count in members.items()]
     heading = f"Weights ({enum.rpartition('.')[2]})" if enum else ""
-    return Sheet(builder, words, entry, (heading, table), snippet.snippet(builder), tuple(_at_times(entry)))
+    numbers = normal(builder)
+    remarks = (*([_normalised(*numbers)] if numbers else ()), *_at_times(entry))
+    return Sheet(builder, words, entry, (heading, table), snippet.snippet(builder), remarks)
+
+
+def _normalised(mean: tuple[float, ...], std: tuple[float, ...]) -> str:
+    return f"Images are normalised with mean {_numbers(mean)} and deviation {_numbers(std)}."
 
 
 def _at_times(entry: Entry) -> Iterator[str]:
@@ -118,7 +124,7 @@ def _timm(name: str) -> Sheet | None:
         remarks.append("It has no head unless num_classes says how many classes.")
     if entry is not None:
         remarks += [f"get_classifier() answers {_paths(timm.classifier(named.architecture))}."]
-    remarks.append(f"Images are normalised with mean {_numbers(mean)} and deviation {_numbers(std)}.")
+    remarks.append(_normalised(mean, std))
     tags = [(tag, f"{count} classes" if count else "no head") for tag, count in timm.tags(named.architecture).items()]
     weights_of_it = ("Weights, as the tag of the name", [row for row in tags if row[0]])
     return Sheet(named.builder, tuple(words), entry, weights_of_it, _of_timm(full), tuple(remarks), asked)

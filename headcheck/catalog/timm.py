@@ -71,6 +71,15 @@ def resolve(name: str) -> Named | None:
     return Named(architecture, tag) if architecture in data["builders"] else None
 
 
+#: How `create_model` is told of a repository of timm's own on the hub, which goes by the name of its model.
+_HUB = ("hf-hub:timm/", "hf_hub:timm/")
+
+
+def on_hub(name: str) -> str | None:
+    """Return the name of the model that a repository of timm's on the hub holds, None for any other name."""
+    return next((name[len(prefix) :].partition("@")[0] for prefix in _HUB if name.startswith(prefix)), None)
+
+
 def existed(name: str) -> bool:
     """Whether a name was one in some earlier version and has no successor."""
     return name.partition(".")[0] in name_set(_LIBRARY, load(_LIBRARY)["former"])

@@ -18,6 +18,7 @@ from headcheck.catalog.nodes import Decoder
 
 _LIBRARY = "transformers"
 _COUNT = "num_labels"
+_WIDTH = 1  # its place in a row
 #: How many labels a configuration has that says nothing of them.
 DEFAULT_LABELS = 2
 _NOTHING = Node("", {}, {}, {}, frozenset(), None, NOTHING)
@@ -69,6 +70,13 @@ def chosen(auto: str, model_type: str) -> str | None:
     """Return the class that an Auto class makes for a kind of model, None where that is not known."""
     found: str | None = load(_LIBRARY)["tasks"].get(auto, {}).get(model_type)
     return found
+
+
+def width(family: str) -> int | None:
+    """Return how many features reach a head of a family's classes (``Bert``) in the default configuration."""
+    found = {row[_WIDTH] for name, row in load(_LIBRARY)["classes"].items() if name.startswith(f"{family}For")}
+    known = found.pop() if len(found) == 1 else None
+    return known if isinstance(known, int) else None
 
 
 def classes() -> tuple[str, ...]:

@@ -19,15 +19,22 @@ def real_heads(model: Model) -> str:
     return " and ".join(f"`{dotted(head.path)}`" for head in model.entry.heads)
 
 
+def is_whole_by_name(model: Model) -> bool:
+    """Whether all parts of a model are known by name, and its forward reads nothing else: so it is in transformers."""
+    return model.entry.task == "transformers" and bool(model.entry.root.children)
+
+
 @check("HC201")
 def unused_head(execution: Execution) -> Iterator[Report]:
     """A new module under a name that the model's forward never reads: the old head still answers."""
     for event in execution.of(events.ChildSet):
         place = execution.place(event.owner)
         module = execution.module(Ref(event.owner))
-        if place is None or module is None or module.node is None or not module.node.whole or event.how == "rearranged":
+        if place is None or module is None or module.node is None or event.how == "rearranged":
             continue
         model, path = place
+        if not module.node.whole and not (not path and is_whole_by_name(model)):
+            continue
         known = event.name in module.node.children or event.name in module.node.values
         if known or event.name in module.node.attributes or not execution.is_new(event.new):
             continue

@@ -384,6 +384,8 @@ def call_unknown(
     given = [*arguments, *keywords.values()]
     if type(function) is Method:
         given.append(function.receiver)
+    if type(function) is Symbol and isinstance(function.key, tuple) and function.key[0] == "attribute":
+        given += [part for part in function.key[1:2] if is_configuration(state, part)]
     for module in modules_in(state, given):
         state.log(events.Escaped(site, module, where, own))
     machine.handed.update(value.code for value in given if type(value) is Class)
@@ -392,6 +394,8 @@ def call_unknown(
             continue
         if type(state.object(value)) in (Sequence, Dictionary):
             forget(state, value)
+        elif is_configuration(state, value):
+            state.heap[value.address] = state.heap[value.address]._replace(attributes={})
         elif heap.is_state_dict(state, value):
             from headcheck.semantics import statedicts
 
@@ -399,6 +403,12 @@ def call_unknown(
     if any(value is UNKNOWN for value in (function, *given)):
         return answer(state, symbol("call at", f"{where}(…)", id(site), function))
     return answer(state, symbol("call", f"{where}(…)", function, *arguments, *sorted(keywords)))
+
+
+def is_configuration(state: State, value: Value) -> bool:
+    """Whether something is an object that a library made, of which only attributes are known."""
+    thing = state.object(value)
+    return type(thing) is Instance and thing.cls is None
 
 
 def forget(state: State, ref: Ref) -> None:

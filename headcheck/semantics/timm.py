@@ -52,15 +52,19 @@ def create_model(call: CallSite) -> Value:
     )
     if type(name) is Symbol:
         return build_by_choice(call, Choice(CREATE, name))
-    if not isinstance(name, str) or set(name) & set(":/\\"):
-        return opaque(call)  # a place on the hub, or in a folder
+    if not isinstance(name, str):
+        return opaque(call)
+    on_hub = timm.on_hub(str(name))
+    if on_hub is None and set(name) & set(":/\\"):
+        return opaque(call)  # another place on the hub, or a folder
     own = registered(call, str(name))
     if own is not None:
         return make_own(call, own)
-    named = timm.resolve(str(name))
+    named = timm.resolve(str(name) if on_hub is None else on_hub)
     if named is not None:
         return build(call, named)
-    return opaque(call) if timm.existed(str(name)) or may_be_registered(call) else no_such_model(call, str(name))
+    known = on_hub is None and not timm.existed(str(name)) and not may_be_registered(call)
+    return no_such_model(call, str(name)) if known else opaque(call)
 
 
 def registered(call: CallSite, name: str) -> Function | None:
@@ -374,8 +378,30 @@ def forward_features(call: CallSite) -> Value:
 
 @method(Module, "forward_head")
 def forward_head(call: CallSite) -> Value:
+    """What follows the features: with `pre_logits` it is what the model answers without a head."""
     call.state.log(events.Called(call.site, call.receiver.address, call.name))
-    return symbol("features", f"{call.name}(…)", call.receiver, call.name, *call.arguments[:1])
+    found, given = architecture(call), call.argument(0, "x")
+    output = symbol("features", f"{call.name}(…)", call.receiver, call.name, *call.arguments[:1])
+    if found is None or type(given) is not Tensor or call.argument(1, "pre_logits", False) is not True:
+        return output
+    module, entry, _ = found
+    bare = entry if not entry.heads else without_head(call, entry, module)
+    shape = bare.answers.get("forward") if bare is not None else None
+    trunk = entry.answers.get("forward_features")
+    if shape is None or trunk is None or given.shape is None or given.shape[1:] != trunk:
+        return output
+    if not shapes.trunk_is_intact(call.state, call.receiver, entry, ""):
+        return output
+    return Tensor((given.shape[0], *shape), call.receiver.address, call.receiver.address)
+
+
+def without_head(call: CallSite, entry: Entry, module: Module) -> Entry | None:
+    """What the model would be without classes, where nothing but their number was asked for."""
+    asked = module.build.keywords.keys() if module.build is not None else set()
+    if asked - {"num_classes", "pretrained_cfg", "drop_rate", "drop_path_rate"}:
+        return None
+    named = timm.Named(entry.builder.rsplit(".", 1)[-1], "")
+    return timm.find(named, {"num_classes": 0}, versions(call))
 
 
 @method(

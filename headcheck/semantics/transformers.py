@@ -41,7 +41,7 @@ def member(call: CallSite) -> Value:
     loads = last in LOADERS
     kind = owner if loads else last
     if CONFIGURATIONS.match(kind):
-        return configuration(call) if loads or kind == last else unknown(call)
+        return configuration(call, kind, loads) if loads or kind == last else unknown(call)
     if MODELS.match(kind):
         return model(call, kind, last if loads else "")
     if kind in TRAINERS:
@@ -52,20 +52,41 @@ def member(call: CallSite) -> Value:
 # -- configurations --------------------------------------------------------------------------------------------------
 
 
-def configuration(call: CallSite) -> Value:
-    """A configuration, with the number of labels if that is known."""
+#: Settings of a configuration that leave how many features reach a head as they are.
+WIDTH_KEPT = frozenset(
+    """
+    num_labels id2label label2id problem_type finetuning_task num_hidden_layers num_attention_heads intermediate_size
+    vocab_size max_position_embeddings type_vocab_size pad_token_id hidden_dropout_prob attention_probs_dropout_prob
+    classifier_dropout hidden_act layer_norm_eps initializer_range image_size patch_size num_channels qkv_bias
+    output_hidden_states output_attentions return_dict use_cache
+    """.split()
+)
+
+
+def configuration(call: CallSite, kind: str, loads: bool) -> Value:
+    """A configuration: of a checkpoint (`loads`), or as its class makes it; with its number of labels if known."""
+    labels = labels_asked(call)
+    if not loads:
+        if labels is None:
+            labels = DEFAULT_LABELS if "**" not in call.keywords else UNKNOWN
+        as_usual = not call.arguments and call.keywords.keys() <= WIDTH_KEPT
+        return make_configuration(call, labels, transformers.width(kind.removesuffix("Config")) if as_usual else None)
     name = call.argument(0, "pretrained_model_name_or_path", None)
     known = transformers.checkpoint(str(name)) if isinstance(name, str) else None
-    labels = labels_asked(call)
     if labels is None:
-        labels = labels_of(known) if isinstance(name, str) else DEFAULT_LABELS if "**" not in call.keywords else UNKNOWN
-    return make_configuration(call, labels, known.hidden if known is not None else None)
+        labels = labels_of(known) if isinstance(name, str) else UNKNOWN
+    if known is None:
+        return make_configuration(call, labels, None)
+    kept = call.keywords.keys() <= WIDTH_KEPT | KEEPING
+    return make_configuration(call, labels, known.hidden if kept else None, known.model_type)
 
 
-def make_configuration(call: CallSite, labels: Value, hidden: int | None) -> Ref:
+def make_configuration(call: CallSite, labels: Value, hidden: int | None, model_type: str = "") -> Ref:
     attributes: dict[str, Value] = {} if labels is UNKNOWN else {"num_labels": labels}
     if hidden is not None:
         attributes["hidden_size"] = hidden
+    if model_type:
+        attributes["model_type"] = model_type
     made: Ref = call.state.allocate(Instance(None, attributes, call.site), call.site)
     return made
 
@@ -187,13 +208,33 @@ def loaded(call: CallSite, kind: str) -> Asked:
 
 def configured(call: CallSite, kind: str) -> Asked:
     given = call.argument(0, "config")
-    return Asked(kind, None, None, labels_in(call, given), given)
+    return Asked(kind, None, described(call, given), labels_in(call, given), given)
+
+
+def described(call: CallSite, given: Value) -> Checkpoint | None:
+    """What a configuration says of a model as its checkpoint would; None if it says nothing."""
+    thing = call.state.object(given)
+    if type(thing) is not Instance:
+        return None
+    model_type, hidden = thing.attributes.get("model_type"), thing.attributes.get("hidden_size")
+    if thing.attributes.keys() - WIDTH_KEPT - {"model_type", "hidden_size"}:
+        hidden = None  # something was set that may be a width under another name
+    if not isinstance(model_type, str) and type(hidden) is not int:
+        return None
+    return Checkpoint(str(model_type or ""), "", 0, hidden if type(hidden) is int else None)
 
 
 def labels_in(call: CallSite, given: Value) -> Value:
     """The number of labels of a configuration that the script made."""
     thing = call.state.object(given)
-    return thing.attributes.get("num_labels", UNKNOWN) if type(thing) is Instance else UNKNOWN
+    if type(thing) is not Instance:
+        return UNKNOWN
+    labels = thing.attributes.get("num_labels", UNKNOWN)
+    if "id2label" not in thing.attributes:
+        return labels
+    # Set on the configuration: each of the two sets the other, and the last one counts.
+    named = length_of(call, thing.attributes["id2label"])
+    return labels if labels == named else UNKNOWN
 
 
 def train(call: CallSite) -> Value:

@@ -65,6 +65,13 @@ def crop_size(member: Any) -> int:
     return int(crop[-1])
 
 
+def normal(member: Any) -> list[list[float]] | None:
+    """Return the mean and the deviation that a weights member's transforms normalise images with, None for none."""
+    transforms = member.transforms()
+    found = [getattr(transforms, name, None) for name in ("mean", "std")]
+    return [list(map(float, numbers)) for numbers in found if numbers] if all(found) else None
+
+
 def trace_all(progress: Callable[[int, int, str], None]) -> dict[str, Any]:
     """Trace every registered builder and return the parts of the catalog file."""
     table = write.Table()
@@ -141,6 +148,7 @@ def _builder(table: write.Table, builder: Builder, facts: Facts, variants: Varia
         "weights": _weights_name(builder.weights),
         "members": table.share({**implied, "DEFAULT": implied[builder.weights.DEFAULT.name]}),
         "variants": [[settings, key] for key, (settings, _) in variants.items() if settings],
+        "normal": normal(builder.weights.DEFAULT),
     }
 
 

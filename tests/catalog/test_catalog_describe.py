@@ -18,6 +18,7 @@ def test_a_model_in_words() -> None:
     assert describe("resnet50") == (
         "torchvision.models.resnet50\n"
         "  classification, ResNet, 25,557,032 parameters, expects (N, 3, 224, 224)\n"
+        "  Images are normalised with mean 0.485, 0.456, 0.406 and deviation 0.229, 0.224, 0.225.\n"
         "\n"
         "Head\n"
         "  model.fc  Linear, 2048 → 1000  gets (N, 2048)\n"

@@ -33,6 +33,8 @@ def of_a_head(build: str, replace: str = "model.fc = nn.Linear(512, 3)") -> list
         "model = timm.create_model('resnet50', in_chans=1, num_classes=open('n').read())",
         "model = timm.create_model('resnet50', pretrained_cfg='a1_in1k', global_pool='avg')",
         "model = timm.create_model('resnet50', pretrained_cfg_overlay=dict(file='w.bin'))",
+        "model = timm.create_model('hf_hub:timm/resnet50.a1_in1k')",
+        "model = timm.create_model('hf-hub:timm/resnet50.a1_in1k@main', pretrained=True)",
     ],
 )
 def test_models_by_name(build: str) -> None:
@@ -44,7 +46,7 @@ def test_models_by_name(build: str) -> None:
     [
         "model = timm.create_model('resnet50', features_only=True)",
         "model = timm.create_model('hf-hub:me/resnet50', pretrained=True)",
-        "model = timm.create_model('hf_hub:timm/resnet50.a1_in1k')",
+        "model = timm.create_model('hf_hub:timm/resnet49.a1_in1k')",
         "model = timm.create_model('resnet50', block_args={})",
         "model = timm.create_model('resnet50', **settings)",
         "model = timm.create_model('resnet50', global_pool='catavgmax')",
@@ -189,7 +191,8 @@ def test_labels_of_checkpoints(lines: str, found: list[str]) -> None:
         ("m.classifier = nn.Linear(768, 5)\nm.config.num_labels = 5\nloss = m(x, labels=y).loss", []),
         ("m.classifier = nn.Linear(768, 5)\nm.num_labels = 5\nloss = m(x, labels=y).loss", []),
         ("m.classifier = nn.Linear(512, 5)", ["HC101"]),
-        ("m.fc = nn.Linear(768, 5)", []),
+        ("m.fc = nn.Linear(768, 5)", ["HC201"]),
+        ("m.fc = nn.Linear(768, 5)\nloss = m.fc(m.vit(x).pooler_output).sum()", []),
         ("m.classifier.out_features = 5", ["HC103"]),
     ],
 )
@@ -355,3 +358,106 @@ def test_an_efficientnet_whose_name_is_not_known(make: str, lines: str, found: l
     head = "from torch import nn\nfrom efficientnet_pytorch import EfficientNet\ndef build(name):\n"
     script = f"{head}    m = EfficientNet.{make}\n    {lines}\n    return m\n"
     assert [code for _, code in codes(script)] == found
+
+
+NETWORK = """
+import timm
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.trunk = timm.create_model("efficientnet_b3", pretrained=True, num_classes=0{pool})
+        self.head = nn.Linear({width}, 5)
+
+    def forward(self, images):
+        features = self.trunk.forward_features(images)
+        features = self.trunk.forward_head(features, pre_logits={pre})
+        return self.head(features{after})
+
+
+net = Net()
+"""
+
+
+@pytest.mark.parametrize(
+    ("pool", "width", "pre", "after", "found"),
+    [
+        ("", 1536, True, "", []),
+        ("", 1280, True, "", ["HC101"]),
+        (', global_pool=""', 1280, True, ".mean((2, 3))", ["HC101"]),
+        (', global_pool=""', 1536, True, ".mean((2, 3))", []),
+        ("", 1280, False, "", []),
+    ],
+)
+def test_what_follows_the_features(pool: str, width: int, pre: bool, after: str, found: list[str]) -> None:
+    script = NETWORK.format(pool=pool, width=width, pre=pre, after=after)
+    assert [code for _, code in codes(script)] == found
+
+
+@pytest.mark.parametrize(
+    ("lines", "found"),
+    [
+        ("m.fc = nn.Linear(768, 5)", ["HC201"]),
+        ("m.classifier = nn.Linear(768, 5)", []),
+        ("m.dropout = nn.Dropout(0.3)", []),
+        ("m.notes = nn.Dropout(0.3)", []),
+    ],
+)
+def test_a_head_that_a_model_of_transformers_does_not_use(lines: str, found: list[str]) -> None:
+    build = "m = BertForSequenceClassification.from_pretrained('bert-base-uncased', num_labels=5)"
+    head = "from torch import nn\nfrom transformers import BertForSequenceClassification\n"
+    assert [code for _, code in codes(f"{head}{build}\n{lines}\n")] == found
+
+
+@pytest.mark.parametrize(
+    ("lines", "found"),
+    [
+        ("c = BertConfig(num_labels=3)", ["HC101"]),
+        ("c = AutoConfig.from_pretrained('bert-base-uncased', num_labels=3)", ["HC101"]),
+        ("c = BertConfig.from_pretrained('bert-base-uncased')\nc.num_labels = 3", ["HC101"]),
+        ("c = BertConfig(hidden_size=1024)", []),
+        ("c = BertConfig()\nc.hidden_size = 1024", []),
+        ("c = BertConfig()\nc.update({'hidden_size': 1024})", []),
+        ("c = BertConfig()\nc.dim = 1024", []),
+        ("c = BertConfig()\nchange(c)", []),
+        ("c = BertConfig.from_pretrained('me/mine')", []),
+        ("c = AutoConfig.from_pretrained('bert-base-uncased', hidden_size=1024)", []),
+        ("c = BertConfig(**settings)", []),
+    ],
+)
+def test_a_width_that_a_configuration_says(lines: str, found: list[str]) -> None:
+    script = (
+        "from torch import nn\n"
+        "from transformers import AutoConfig, BertConfig, BertForSequenceClassification\n"
+        "from elsewhere import change, settings\n"
+        f"{lines}\n"
+        "m = BertForSequenceClassification(c)\n"
+        "m.classifier = nn.Linear(1024, 3)\n"
+    )
+    assert [code for _, code in codes(script)] == found
+
+
+def test_an_auto_class_takes_the_kind_of_model_from_the_configuration() -> None:
+    script = """
+        from torch import nn
+        from transformers import AutoConfig, AutoModelForSequenceClassification
+        c = AutoConfig.from_pretrained("roberta-large", num_labels=3)
+        m = AutoModelForSequenceClassification.from_config(c)
+        m.classifier.out_proj = nn.Linear(768, 3)
+    """
+    assert [code for _, code in codes(script)] == ["HC101"]
+
+
+def test_names_of_labels_that_are_set_on_a_configuration_count_them() -> None:
+    script = """
+        from torch import nn
+        from transformers import BertConfig, BertForSequenceClassification
+        c = BertConfig()
+        c.id2label = {0: "a", 1: "b", 2: "c"}
+        m = BertForSequenceClassification(c)
+        m.classifier = nn.Linear(768, 3)
+        m(input_ids=ids, labels=labels).loss.backward()
+    """
+    assert codes(script) == []
