@@ -189,7 +189,8 @@ def _shared(item: Any) -> Any:
 
 
 def _canonical(name: str) -> str | None:
-    return _aliases().get(name)
+    # Most are asked for under that name; the others take reading all of them.
+    return name if name in load("torchvision")["builders"] else _aliases().get(name)
 
 
 @functools.cache

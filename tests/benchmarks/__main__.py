@@ -1,6 +1,6 @@
 """`python -m tests.benchmarks [NAME…] [--runs N]`: print ratios beside their targets. It measures; it does not judge.
 
-The names are `static`, `static-finding`, `irrelevant`, `confirm` and `reading`; without one, all are run.
+The names are `static`, `static-finding`, `irrelevant`, `confirm`, `reading` and `lookup`; without one, all are run.
 `--corpus FOLDER` instead measures reading on every relevant file of a folder of real code (see `corpus`).
 """
 
@@ -81,6 +81,15 @@ def reading(runs: int) -> Comparison:
     return compare(ours, function(lambda: libcst.parse_module(text)), runs)
 
 
+CATALOG = "from headcheck import catalog; from headcheck.catalog import timm, transformers"
+LOOKUP = "timm.find(timm.resolve('swin_base_patch4_window7_224'), {})"  # in the largest file
+
+
+def lookup(runs: int) -> Comparison:
+    """Looking up one model, in a process that does nothing else, against that process without it."""
+    return compare(process(python(f"{CATALOG}; {LOOKUP}")), process(python(CATALOG)), runs)
+
+
 @dataclass(frozen=True, slots=True)
 class Benchmark:
     """`target` is what the median ratio should not pass; None where none is set."""
@@ -96,6 +105,7 @@ BENCHMARKS = {
     "irrelevant": Benchmark(irrelevant, 2.0, 41),
     "confirm": Benchmark(confirm, 1.3, 7),
     "reading": Benchmark(reading, 0.5, 41),
+    "lookup": Benchmark(lookup, 1.2, 41),
 }
 
 
