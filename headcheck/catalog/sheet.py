@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from headcheck.catalog import efficientnet, snippet, timm, transformers
+from headcheck.catalog import efficientnet, pretrainedmodels, smp, snippet, timm, transformers
 from headcheck.catalog.entry import Entry, Shape
 from headcheck.catalog.models import canonical, find, model_builder, normal, registered
 from headcheck.catalog.namespaces import weights, weights_of
@@ -44,11 +44,20 @@ def libraries() -> Iterator[Library]:
     yield Library("transformers.", transformers.classes())
     yield Library("", transformers.checkpoints())
     yield Library("", efficientnet.names())
+    yield Library("pretrainedmodels.", pretrainedmodels.names())
+    yield Library("segmentation_models_pytorch.", smp.names())
 
 
 def sheets(name: str) -> list[Sheet]:
     """Return what the libraries say of a name: each of those that have a model of that name says something."""
-    found = (_torchvision(name), _timm(name), _transformers(name), _efficientnet(name))
+    found = (
+        _torchvision(name),
+        _timm(name),
+        _transformers(name),
+        _efficientnet(name),
+        _pretrainedmodels(name),
+        _smp(name),
+    )
     return [sheet for sheet in found if sheet is not None]
 
 
@@ -197,3 +206,40 @@ def _efficientnet(name: str) -> Sheet | None:
         f'model = EfficientNet.from_pretrained("{bare}", num_classes=num_classes)\n'
     )
     return Sheet(entry.builder, words, entry, ("", ()), code)
+
+
+# -- pretrainedmodels and segmentation_models_pytorch ----------------------------------------------------------------
+
+
+def _pretrainedmodels(name: str) -> Sheet | None:
+    bare = pretrainedmodels.canonical(name) or name
+    if bare not in pretrainedmodels.names():
+        return None
+    known = pretrainedmodels.facts(bare)
+    classes, weights_of_it = known.usual
+    entry = pretrainedmodels.find(bare, classes)
+    if entry is None:
+        return None
+    words = ("classification", entry.root.kind.rpartition(".")[2], f"expects {batch(entry.input)}")
+    table = [(tag, f"{count} classes") for tag, count in known.classes.items()]
+    build = f'model = pretrainedmodels.{bare}(num_classes={classes}, pretrained="{weights_of_it}")'
+    lines = ["import pretrainedmodels", "from torch import nn", "", build]
+    for head in entry.heads:
+        path = snippet.expression(head.path)
+        arguments = f"{path}.in_features, num_classes" if head.kind.endswith("Linear") else ""
+        arguments = arguments or f"{path}.in_channels, num_classes, kernel_size=1"
+        lines.append(f"{path} = nn.{head.kind.rpartition('.')[2]}({arguments})")
+    return Sheet(entry.builder, words, entry, ("Weights", table), "\n".join(lines) + "\n")
+
+
+def _smp(name: str) -> Sheet | None:
+    bare = smp.named(name.rpartition(".")[2])
+    prefixes = ("", f"{smp.LIBRARY}", "smp")
+    entry = smp.find(bare, 1, False) if bare is not None and name.rpartition(".")[0] in prefixes else None
+    if bare is None or entry is None:
+        return None
+    code = (
+        "import segmentation_models_pytorch as smp\n\n"
+        f'model = smp.{bare}(encoder_name="resnet34", encoder_weights="imagenet", classes=num_classes)\n'
+    )
+    return Sheet(entry.builder, ("segmentation", bare), entry, ("", ()), code)

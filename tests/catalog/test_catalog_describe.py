@@ -36,6 +36,7 @@ def test_a_model_in_words() -> None:
         "  model.fc = nn.Linear(model.fc.in_features, num_classes)\n"
         "\n"
         "There is another one: headcheck model timm.models.resnet50\n"
+        "There is another one: headcheck model pretrainedmodels.resnet50\n"
     )
 
 
@@ -103,6 +104,8 @@ def test_a_checkpoint_in_words() -> None:
         ("deit_tiny_distilled_patch16_224", "get_classifier() answers model.head and model.head_dist."),
         ("BertForTokenClassification", "model.classifier  Linear, ? → 2"),
         ("bert-base-uncased", "It was saved without a head"),
+        ("pretrainedmodels.senet154", "model.last_linear = nn.Linear(model.last_linear.in_features, num_classes)"),
+        ("segmentation_models_pytorch.Unet", 'smp.Unet(encoder_name="resnet34"'),
         ("efficientnet-b3", 'EfficientNet.from_pretrained("efficientnet-b3", num_classes=num_classes)'),
     ],
 )
