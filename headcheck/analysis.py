@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from functools import lru_cache
@@ -70,7 +71,8 @@ def not_read(what: Unreadable, severity: Severity | None = None) -> Finding:
 
     rule = rulebook.rule("HC901")
     place = Location(what.row, what.column)
-    return Finding(what.filename, rule.code, rule.name, severity or rule.severity, what.reason, place, place)
+    level = severity or ("warning" if what.valid else rule.severity)
+    return Finding(what.filename, rule.code, rule.name, level, what.reason, place, place)
 
 
 class Around(NamedTuple):
@@ -149,12 +151,20 @@ def gather(places: Places, around: Callable[[], Around] = Around) -> FileFacts:
     return FileFacts(
         lambda: assigned_attributes(places.units, around().assigned),
         lambda: around().used.union(*(unit.used_attributes for unit in places.units)),
+        lambda: around().used.union(*(unit.used.of_others for unit in places.units)),
         lambda: facts.head_sites(places.root.block),
         places.line,
         places.where,
         any(cell.number is not None for cell in places.root.cells),
         lambda: facts.text_keys(places.root.block),
+        is_test(places.root.filename),
     )
+
+
+def is_test(filename: str) -> bool:
+    """Whether a file holds tests, by its name, as pytest has it."""
+    name = re.split(r"[/\\]", filename)[-1]
+    return name.startswith("test_") or name in ("conftest.py", "tests.py") or name.endswith("_test.py")
 
 
 def assigned_attributes(units: Iterable[Unit], elsewhere: Iterable[str]) -> Mapping[str, frozenset[int]]:

@@ -43,8 +43,12 @@ class Unit:
         return facts.assigned_attributes(self.block)
 
     @cached_property
-    def used_attributes(self) -> frozenset[str]:
+    def used(self) -> facts.Used:
         return facts.used_attributes(self.block)
+
+    @property
+    def used_attributes(self) -> frozenset[str]:
+        return self.used.anywhere
 
     @cached_property
     def numbers(self) -> Mapping[int, int]:

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from headcheck import cli
+from headcheck import analysis, cli
 
 ROOT = pathlib.Path(cli.__file__).parent.parent
 PYTHONPATH = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
@@ -152,3 +152,20 @@ def test_a_bad_notebook_is_one_file(tmp_path, capsys, notebook):
     said = capsys.readouterr()
     assert "b.py:4:12 HC101" in said.out
     assert "internal error" not in said.err
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="Python reads these from 3.12 on")
+@pytest.mark.parametrize(
+    "text", ["class A[T](B[T]): pass\n", "def f[T](x): pass\n", "type A = int\n", "x = f'{f'{1}'}'\n"]
+)
+def test_what_a_newer_python_reads_is_no_error(text):
+    (finding,) = analysis.analyse(MATTERS + text, "newer.py").findings
+    assert (finding.code, finding.severity) == ("HC901", "warning")
+
+
+def test_what_python_reads_is_no_error():
+    mixed = "class A:\n\tdef f(self):\n                    return 1\n"
+    compile(mixed, "mixed.py", "exec")
+    for text, severity in ((mixed, "warning"), ("x = (\n", "error")):
+        findings = analysis.analyse(MATTERS + text, "mixed.py").findings
+        assert [(finding.code, finding.severity) for finding in findings] == [("HC901", severity)]

@@ -350,3 +350,25 @@ def test_a_layer_put_on_a_network_of_another_file(here, inside, expected):
     both = textwrap.dedent(net) + "m = Net()\nm.extra = nn.Linear(4, 2)\nm(1)\n"
     write(here, {"both.py": both})
     assert findings(check("both.py")) == {"both.py": [(10, "HC201")]}
+
+
+PROBE = """\
+from torch import nn
+from torchvision import models
+
+
+def probe(pretrained=True):
+    model = models.resnet18(weights="DEFAULT" if pretrained else None)
+    model.requires_grad_(False)
+    model.fc = nn.Linear(512, 3)
+    return model
+"""
+
+
+def test_what_a_test_builds_does_not_have_to_learn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    use = "from nets import probe\nmodel = probe(pretrained=False)\nassert not model.conv1.weight.requires_grad\n"
+    write(tmp_path, {"nets.py": PROBE, "test_nets.py": use})
+    assert findings(check(".")) == {}
+    write(tmp_path, {"train.py": use})
+    assert findings(check(".")) == {"nets.py": [(7, "HC307")]}

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from headcheck import catalog, events
 from headcheck.answers import is_computed
 from headcheck.checks import Report, check
 from headcheck.checks.wiring import WRAPPERS
-from headcheck.checks.words import built, dotted, layer_name, model_name, new_head, outputs_of
+from headcheck.checks.words import built, count_given, dotted, layer_name, model_name, new_head, outputs_of
 from headcheck.execution import SIZED, Execution, Model
 from headcheck.findings import Expectation, Severity
-from headcheck.interpreter.values import Ref
+from headcheck.interpreter.values import UNKNOWN, Ref, is_invented
 
 
 def real_heads(model: Model) -> str:
@@ -38,7 +39,7 @@ def unused_head(execution: Execution) -> Iterator[Report]:
         known = event.name in module.node.children or event.name in module.node.values
         if known or event.name in module.node.attributes or not execution.is_new(event.new):
             continue
-        if module.kind in CONTAINERS or event.name in execution.facts.used_attributes:
+        if module.kind in CONTAINERS or event.name in execution.facts.used_of_others:
             continue
         if execution.guesses and is_computed(event.site):
             continue  # the name goes with the model, and neither is known
@@ -199,16 +200,23 @@ def auxiliary_head_left(execution: Execution) -> Iterator[Report]:
             if event is None or not execution.output_used(model, head.outputs):
                 continue
             part = execution.part(model, main[0].path) or event.new
-            count = outputs_of(execution, part)
-            if not isinstance(count, int) or count == head.out_features:
+            count = count_given(execution, part)
+            if count is UNKNOWN or is_invented(count) or head.out_features in counts_of(execution, event, part):
                 continue
             message = (
-                f"`{dotted(main[0].path)}` of {built(execution, model)} now has {count} classes, but its auxiliary "
+                f"`{dotted(main[0].path)}` of {built(execution, model)} "
+                f"{f'now has {count} classes' if isinstance(count, int) else 'is new'}, but its auxiliary "
                 f"head `{dotted(head.path)}` keeps {head.out_features} and its output is used"
             )
             help_ = new_head(execution, model, head, count)
             expectation = Expectation("output", classes=head.out_features)
             yield Report("HC203", event.site, message, help_, expectation, model.ref.address)
+
+
+def counts_of(execution: Execution, event: events.ChildSet, part: Any) -> set[Any]:
+    """The number of classes of a new head, and those that it has on other paths: by default it may stay as it was."""
+    others = (outputs_of(other, found.new) for other, found in execution.same_elsewhere(event))
+    return {outputs_of(execution, part), *others}
 
 
 @check("HC205")

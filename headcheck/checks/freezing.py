@@ -10,7 +10,8 @@ from headcheck.checks import Report, check
 from headcheck.checks.words import built, dotted
 from headcheck.execution import Execution, Model
 from headcheck.findings import Expectation
-from headcheck.interpreter.values import Parameter, Parameters, Ref, Value
+from headcheck.interpreter.heap import is_sequential
+from headcheck.interpreter.values import Parameter, Parameters, Ref, Symbol, Value
 
 
 def frozen_new_heads(execution: Execution) -> Iterator[tuple[Model, str, events.ChildSet, events.Flagged]]:
@@ -160,6 +161,22 @@ def flag_on_module(execution: Execution, event: events.FlagMissed) -> Iterator[R
     yield Report("HC303", event.site, message, help_, expectation, address, severity, of_any=whole)  # type: ignore[arg-type]
 
 
+def flag_on_unknown(execution: Execution, event: events.FlagMissed) -> Iterator[Report]:
+    """One of the modules of a Sequential or a list, whichever it is."""
+    key = event.owner.key if type(event.owner) is Symbol else None
+    if not isinstance(key, tuple) or key[0] != "item" or not isinstance(event.value, bool) or event.name != SET[0]:
+        return
+    held = execution.module(key[1]) if type(key[1]) is Ref else None
+    if held is None or not is_sequential(held) or not execution.parameters(key[1]).items:
+        return
+    place = execution.was_at(key[1].address)
+    whose = f"`{dotted(place[1])}` of {built(execution, place[0])}" if place and place[1] else "the list"
+    message = f"`requires_grad` set on a module does nothing: no parameter of {whose} is changed"
+    help_ = f"call requires_grad_({event.value}) to {'unfreeze' if event.value else 'freeze'} it"
+    learns = event.value and all(execution.trainable(p) for _, p in execution.parameters(key[1]).items)
+    yield Report("HC303", event.site, message, help_, severity="info" if learns else None, of_any=True)
+
+
 def flag_on_parameter(execution: Execution, event: events.FlagMissed) -> Iterator[Report]:
     if is_misspelt(event.name):
         yield misspelt(execution, event.site, event.name, "a parameter", event)
@@ -216,4 +233,5 @@ MISSES = {
     "uncalled": flag_on_uncalled,
     "comparison": flag_compared,
     "read": flag_read,
+    "unknown": flag_on_unknown,
 }

@@ -6,7 +6,7 @@ from typing import Any
 
 from headcheck.catalog.entry import Head, Shape
 from headcheck.execution import Execution, Model
-from headcheck.interpreter.values import UNKNOWN, Ref
+from headcheck.interpreter.values import UNKNOWN, Ref, Symbol
 
 
 def model_name(model: Model) -> str:
@@ -59,10 +59,15 @@ def new_head(execution: Execution, model: Model, head: Head, out: Any) -> str:
 
 def outputs_of(execution: Execution, part: Any) -> Any:
     """The number of classes that a new head was given, or UNKNOWN."""
+    return count_given(execution, part, (int,))
+
+
+def count_given(execution: Execution, part: Any, kinds: tuple[type, ...] = (int, Symbol)) -> Any:
+    """What a new head was given as its number of classes, also where that is not known; else UNKNOWN."""
     for name in ("out_features", "out_channels", "num_classes"):
         value = execution.field(part, name)
-        if isinstance(value, int):
+        if isinstance(value, kinds):
             return value
     children = execution.children(part) or []
-    answers = [outputs_of(execution, child) for _, child in children]
+    answers = [count_given(execution, child, kinds) for _, child in children]
     return next((a for a in reversed(answers) if a is not UNKNOWN), UNKNOWN)

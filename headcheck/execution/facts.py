@@ -16,28 +16,33 @@ class FileFacts:
     """What the whole file (and project) says, whatever path is taken. A fact is looked up when it is first asked for.
 
     `assigned_attributes` are set somewhere, and by which operations; `used_attributes` are read for more than their
-    sizes or parameters; `line` gives the line of an operation, and `where` the same in words
-    (`headcheck.positions.Positions.where`); `head_sites` look like new heads being put in, each with the name it goes
-    under; `in_cells`: the file is a notebook; `text_keys` set an item under a text (by id).
+    sizes or parameters, `used_of_others` by other code than that of the class which sets them; `line` gives the line of
+    an operation, and `where` the same in words (`headcheck.positions.Positions.where`); `head_sites` look like new
+    heads being put in, each with the name it goes under; `in_cells`: the file is a notebook, `in_tests`:
+    one of tests, by its name; `text_keys` set an item under a text (by id).
     """
 
     def __init__(
         self,
         assigned_attributes: Callable[[], Mapping[str, frozenset[int]]],
         used_attributes: Callable[[], frozenset[str]],
+        used_of_others: Callable[[], frozenset[str]],
         head_sites: Callable[[], Sequence[tuple[Any, str]]],
         line: Callable[[Any], int],
         where: Callable[[Any], str],
         in_cells: bool = False,
         text_keys: Callable[[], frozenset[int]] = frozenset,
+        in_tests: bool = False,
     ) -> None:
         self._assigned_attributes = assigned_attributes
         self._used_attributes = used_attributes
+        self._used_of_others = used_of_others
         self._head_sites = head_sites
         self.line = line
         self.where = where
         self.in_cells = in_cells
         self._text_keys = text_keys
+        self.in_tests = in_tests
 
     @cached_property
     def assigned_attributes(self) -> Mapping[str, frozenset[int]]:
@@ -46,6 +51,10 @@ class FileFacts:
     @cached_property
     def used_attributes(self) -> frozenset[str]:
         return self._used_attributes()
+
+    @cached_property
+    def used_of_others(self) -> frozenset[str]:
+        return self._used_of_others()
 
     @cached_property
     def head_sites(self) -> Sequence[tuple[Any, str]]:

@@ -320,7 +320,7 @@ def _beyond(machine: Machine, state: State, module: Module, ref: Ref, name: str)
     known = None
     if module.node is not None:
         known = name in module.node.attributes if module.node.whole else None
-        if known is False and is_of_timm(module) and name not in catalog.part_names():
+        if known is False and (is_of_timm(module) or machine.patched) and name not in catalog.part_names():
             known = None
     elif module.cls is None and module.known and own_parameters(module) is not None:
         # Only of a layer whose parameters are known by name can one be missing.
@@ -339,6 +339,21 @@ def _beyond(machine: Machine, state: State, module: Module, ref: Ref, name: str)
     return symbol("attribute", f"{module.kind.rsplit('.', 1)[-1]}.{name}", ref, name)
 
 
+def never_had(machine: Machine, state: State, ref: Ref, name: str) -> bool:
+    """Whether a library's model surely has no such attribute: it is known in full, nothing on the path gave it one, and
+    no code that did not run can have."""
+    module: Module = state.heap[ref.address]
+    node = module.node
+    if node is None or not node.whole or not module.known or module.cls is not None or name in node.attributes:
+        return False
+    if is_of_timm(module) and name.lstrip("_") not in {*catalog.part_names(), "last_linear"}:
+        return False
+    made_here = machine.entry is not None and id(module.site) in machine.entry
+    if machine.may_be_assigned(name) and not made_here:
+        return False
+    return not any(type(event) is events.Escaped and event.module == ref.address for event in state.happened())
+
+
 def lacks(machine: Machine, state: State, ref: Ref, name: str) -> bool:
     """Whether a network of the script surely has no such attribute: it is made by the script itself, it and its bases
     are known in full, and no code sets one of this name on anything, or has done so yet. What a base class only speaks
@@ -348,7 +363,7 @@ def lacks(machine: Machine, state: State, ref: Ref, name: str) -> bool:
     module: Module = state.heap[ref.address]
     assert module.cls is not None
     bases = heap.library_bases(module.cls) - {"torch.nn.Module"}
-    if module.site.node is None or not module.known or not bases <= heap.LIGHTNING:
+    if module.site.node is None or not module.known or not bases <= heap.LIGHTNING or machine.patched:
         return False
     if bases and lightning.has(name):
         return False

@@ -12,6 +12,7 @@ from headcheck.interpreter.state import State
 from headcheck.interpreter.values import (
     Device,
     Library,
+    Method,
     Ref,
     Symbol,
     Value,
@@ -162,6 +163,11 @@ def leaves(machine: Machine, state: State, block: Block, function: Operand) -> b
 def on_with(machine: Machine, op: With, state: State) -> list[State]:
     context, before = machine.read(state, op.context), state.ungraded
     options.decides(machine, context)
+    if expects_failure(context):
+        failing = state.fork()
+        failing.doubtful = True
+        machine.run(op.body, [failing])
+        return [state]  # how far the body came is not known
     if may_be_device(context):
         state.log(events.Ambient(op, "with"))
     state.ungraded = GRADES.get(called(context), before)
@@ -187,6 +193,21 @@ def called(value: Value) -> tuple[Value, ...]:
     key: Any = value.key if type(value) is Symbol else None
     is_call = isinstance(key, tuple) and key[0] == "call" and isinstance(key[1], str)
     return (key[1], *key[3:]) if is_call else ()
+
+
+def expects_failure(context: Value) -> bool:
+    """Whether a test asks here that something fails: ``with pytest.raises(ValueError):``."""
+    made: Any = context.key if type(context) is Symbol else None
+    if not isinstance(made, tuple) or made[0] not in ("call", "call at"):
+        return False
+    function = made[1] if made[0] == "call" else made[2]
+    if type(function) is Method:
+        return function.name in EXPECTING
+    name = function.key[-1] if type(function) is Symbol and isinstance(function.key, tuple) else ""
+    return isinstance(name, str) and name.rpartition(".")[2] in EXPECTING
+
+
+EXPECTING = frozenset(["raises", "assertRaises", "assertRaisesRegex"])
 
 
 def may_be_device(context: Value) -> bool:

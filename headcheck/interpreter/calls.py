@@ -291,7 +291,8 @@ def call_library(
     effect = registry.find_effect(library.name)
     if effect is None:
         return call_unknown(machine, state, library, arguments, keywords, site)
-    if library.name in ASKING and arguments and choosing.is_open(state, arguments[0]):
+    asks = library.name in ASKING and arguments and choosing.is_open(state, arguments[0])
+    if asks and not (library.name == "builtins.isinstance" and choosing.tests_class(arguments[1:])):
         asked = arguments[1] if len(arguments) > 1 and library.name == "builtins.getattr" else ""
         paths = choosing.settle(machine, state, arguments[0], asked if isinstance(asked, str) else "")
     else:
@@ -389,6 +390,7 @@ def call_unknown(
     for module in modules_in(state, given):
         state.log(events.Escaped(site, module, where, own))
     machine.handed.update(value.code for value in given if type(value) is Class)
+    machine.patched = machine.patched or Library("torch") in given  # ``syft.TorchHook(torch)``
     for value in given:
         if type(function) is Library:
             continue

@@ -264,13 +264,14 @@ class Builder(NamedTuple):
     """A builder that a name may stand for.
 
     `heads` are (path, layer, input features) of its model's heads, `attributes` all that its model has; `build` puts
-    the model on a path in the place of the open one, and answers whether its structure is known.
+    the model on a path in the place of the open one, and answers whether its structure is known; `kind` is its class.
     """
 
     name: str
     heads: tuple[tuple[str, str, int | None], ...]
     attributes: frozenset[str]
     build: Callable[[Machine, State, Ref, Chosen], bool]
+    kind: str = ""
 
 
 #: For each library, what lists the builders of one of its namespaces, the best known first.
@@ -309,6 +310,7 @@ def settle(machine: Machine, state: State, ref: Ref, asked: str) -> list[State]:
         machine.budget.spent += len(every) // 4
         names = set(consistent(state, key, [builder.name for builder in every]))
         builders = [builder for builder in every if builder.name in names]
+    builders = of_tested_class(state, ref, builders)
     if not is_listed(state, key) and asked and is_odd(asked) and not any(asked in b.attributes for b in builders):
         return [state]
     if len(builders) == 1 and not others and builders[0].build(machine, state, ref, chosen):
@@ -317,6 +319,32 @@ def settle(machine: Machine, state: State, ref: Ref, asked: str) -> list[State]:
     if again or not builders:
         return [left_open(state, ref)]
     return one_each(machine, state, ref, builders, asked, others)
+
+
+def of_tested_class(state: State, ref: Ref, builders: list[Builder]) -> list[Builder]:
+    """Those builders whose model is of the classes that the path has tested the open one for:
+    ``isinstance(model, (ResNet, Inception3))``."""
+    for fact, known in state.facts.items():
+        test = fact[1] if type(fact) is tuple and fact[0] == "truth" else None
+        made = test.key if type(test) is Symbol and isinstance(test.key, tuple) else ()
+        if made[:2] != ("call", "builtins.isinstance") or len(made) != 5 or made[3] != ref:
+            continue
+        if tests_class(made[4:]):
+            names = {kind.name.rpartition(".")[2] for kind in classes_in(made[4])}
+            builders = [b for b in builders if not b.kind or (b.kind.rpartition(".")[2] in names) is known]
+    return builders
+
+
+def classes_in(kinds: Value) -> tuple[Value, ...]:
+    return kinds.items if type(kinds) is Tuple else (kinds,)
+
+
+def tests_class(given: tuple[Value, ...]) -> bool:
+    """Whether `isinstance` is asked for classes of a library's models: which model it is, is not settled by that."""
+    return len(given) == 1 and all(
+        type(kind) is Library and kind.name.startswith(("torchvision.models.", "timm.models."))
+        for kind in classes_in(given[0])
+    )
 
 
 def is_odd(name: str) -> bool:

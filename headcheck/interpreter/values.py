@@ -287,7 +287,8 @@ def symbol(kind: str, label: str, *parts: Value) -> Symbol:
     if depth <= MAX_DEPTH and len(label) <= LONGEST_LABEL and heft <= MAX_WEIGHT:
         return Symbol((kind, *parts), label, depth, heft, invented, optional)
     label = f"{label[: LONGEST_LABEL // 4]}…{label[-LONGEST_LABEL // 4 :]}" if len(label) > LONGEST_LABEL else label
-    return Symbol((kind, *(whole(part) for part in parts)), label, 2, 1 + len(parts), invented, optional)
+    taken = tuple(whole(part) for part in parts)
+    return Symbol((kind, *taken), label, 2, 1 + sum(map(weight, taken)), invented, optional)
 
 
 def whole(value: Value) -> Value:

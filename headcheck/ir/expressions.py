@@ -361,6 +361,10 @@ class Expressions:
             self.unpack(target.elements, value, node)
 
     def unpack(self, elements: Sequence[cst.BaseElement], value: Operand, node: cst.CSTNode) -> None:
+        if any(value in stored_names(element.value) for element in elements):  # ``outputs, extra = outputs``
+            kept = self.temporary()
+            self.out.append(Move(node, kept, value))
+            value = kept
         star = next((i for i, e in enumerate(elements) if isinstance(e, cst.StarredElement)), None)
         for position, element in enumerate(elements):
             index: Operand = position

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from typing import NamedTuple
 
 from headcheck.ir import (
     Block,
     Call,
     Define,
+    DefineClass,
     DeleteName,
     End,
     FormatString,
@@ -44,18 +46,43 @@ def assigned_attributes(block: Block) -> dict[str, frozenset[int]]:
 HAND_OUT = ("children", "named_children", "_modules", "values", "items")
 
 
-def used_attributes(block: Block) -> frozenset[str]:
-    """The names of all attributes whose value some code calls, hands on or keeps; sizes and parameters do not count."""
+class Used(NamedTuple):
+    """The names of attributes whose value some code calls, hands on or keeps; `of_others` without those that a class
+    reads of its own objects and sets on them itself."""
+
+    anywhere: frozenset[str]
+    of_others: frozenset[str]
+
+
+def used_attributes(block: Block) -> Used:
+    """The names of all attributes whose value some code uses; sizes and parameters do not count."""
     readers: dict[str, list[Operation]] = defaultdict(list)
     reads: list[GetAttribute] = []
+    own: set[int] = set()
     for operation in walk(block):
         for name in variables(operation):
             if name[0] == "%":
                 readers[name].append(operation)
         if isinstance(operation, GetAttribute):
             reads.append(operation)
-    used = {read.name for read in reads if _is_used(read.target, readers)}
-    return frozenset(used | _named_in_calls(block, "getattr"))
+        elif isinstance(operation, DefineClass):
+            own.update(_own_reads(operation))
+    used = [read for read in reads if _is_used(read.target, readers)]
+    by_name = _named_in_calls(block, "getattr")
+    return Used(
+        frozenset(by_name.union(read.name for read in used)),
+        frozenset(by_name.union(read.name for read in used if id(read) not in own)),
+    )
+
+
+def _own_reads(cls: DefineClass) -> set[int]:
+    """The reads, in the methods of a class, of what they set on the object itself."""
+    methods = [(o.parameters[0].name, walk(o.body)) for o in cls.body if isinstance(o, Define) and o.parameters]
+    of_self = [
+        o for me, body in methods for o in body if isinstance(o, (GetAttribute, SetAttribute)) and str(o.of) == me
+    ]
+    names = {o.name for o in of_self if isinstance(o, SetAttribute)}
+    return {id(o) for o in of_self if isinstance(o, GetAttribute) and o.name in names}
 
 
 def _is_used(temporary: str, readers: dict[str, list[Operation]]) -> bool:

@@ -275,6 +275,14 @@ COLLECTIONS = ("dict", "list", "set", "tuple")
 PLAIN_TYPES = {"int": int, "float": float, "str": str, "bool": bool}
 
 
+def is_pair(call: CallSite, value: Value) -> bool | None:
+    """Whether a value is the named tuple that Inception and GoogLeNet answer in train mode."""
+    key = value.key if type(value) is Symbol and isinstance(value.key, tuple) else ()
+    made = call.state.object(key[1]) if key[:1] == ("output",) and key[-1] == "several" else None
+    entry = made.build.entry if type(made) is Module and made.build is not None else None
+    return True if entry is not None and entry.task == "classification" else None
+
+
 def is_instance(call: CallSite, value: Value, kind: Value) -> bool | None:
     if type(kind) is Library and kind.name.startswith("builtins."):
         name = kind.name.removeprefix("builtins.")
@@ -289,8 +297,10 @@ def is_instance(call: CallSite, value: Value, kind: Value) -> bool | None:
             return (type(thing) is Sequence and thing.kind == name) or (type(thing) is Dictionary and name == "dict")
         if type(value) is Tuple:
             return name in ("tuple", "object")
-        return None
+        return is_pair(call, value) if name == "tuple" else None
     if is_layer_class(value) and (type(kind) is Class or (type(kind) is Library and kind.name.startswith("torch.nn."))):
+        return False
+    if is_plain(value) and type(kind) is Library and kind.name.partition(".")[0] in ("timm", "torch", "torchvision"):
         return False
     module = call.state.object(value)
     if type(module) is not Module:
@@ -320,6 +330,8 @@ def is_kind(module: Module, name: str) -> bool | None:
         return module.kind.rsplit(".", 1)[-1] == last  # a wrapper goes by several names
     if name == "torch.nn.Module" or module.kind == name:
         return True
+    if module.chosen is not None:  # which model it is, is still open
+        return None
     if module.cls is not None:
         return name in heap.library_bases(module.cls) or (None if module.known is False else False)
     plain = module.kind.startswith("torch.nn.") and module.kind.count(".") == 2
@@ -396,6 +408,8 @@ def has_attribute(call: CallSite, value: Value, name: Value) -> bool | None:
     thing = call.state.object(value)
     if type(thing) is Module:
         found = access.probe(call.machine, call.state, value, name, call.site)
+        if type(found) is Symbol and name not in thing.values:
+            return False if access.never_had(call.machine, call.state, value, name) else None
         return None if type(found) is Symbol else found is not DELETED
     if type(thing) is Instance:
         if name in thing.attributes or (thing.cls and access.class_attribute(thing.cls, name)):

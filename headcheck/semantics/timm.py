@@ -244,7 +244,7 @@ def one_builder(name: str, named: timm.Named) -> choosing.Builder:
         log_built(call, ref, made)
         return True
 
-    return choosing.Builder(name, heads, attributes, build_it)
+    return choosing.Builder(name, heads, attributes, build_it, root.kind if root is not None else "")
 
 
 choosing.SAMPLED["timm"] = named_by

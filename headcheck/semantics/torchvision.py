@@ -220,7 +220,7 @@ def one_builder(name: str, canonical: str) -> choosing.Builder:
         log_built(call, ref, made)
         return True
 
-    return choosing.Builder(name, heads, attributes, build)
+    return choosing.Builder(name, heads, attributes, build, root.kind if root is not None else "")
 
 
 choosing.LIBRARIES["torchvision"] = builders
@@ -238,6 +238,15 @@ def get_model(call: CallSite) -> Value:
     return (
         build_by_choice(call._replace(keywords=rest), Choice(REGISTRY, name)) if type(name) is Symbol else opaque(call)
     )
+
+
+@effect("torchvision.models.get_model_builder", "torchvision.models._api.get_model_builder")
+def get_model_builder(call: CallSite) -> Value:
+    name = call.argument(0, "name")
+    if not isinstance(name, str):
+        return Choice(REGISTRY, name) if type(name) is Symbol else unknown(call)
+    canonical = catalog.model_builder(str(name).lower())
+    return no_such_builder(call, "torchvision.models.get_model", str(name)) if canonical is None else Library(canonical)
 
 
 @effect("torchvision.models.get_weight", "torchvision.models._api.get_weight")

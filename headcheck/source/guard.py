@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ast
 import gc
+import re
 import sys
 import threading
 import tokenize
@@ -57,12 +58,24 @@ def check(text: str, filename: str = "<text>") -> ast.Module | Unreadable:
             warnings.simplefilter("ignore")  # on invalid escapes and the like: no business of headcheck's
             tree = ast.parse(text)
     except SyntaxError as error:
-        return Unreadable(filename, f"syntax error: {error.msg}", max(error.lineno or 1, 1), max(error.offset or 1, 1))
+        newer = may_be_newer(error)
+        what = f"{error.msg}, which may be fine in a Python that is newer than headcheck's" if newer else error.msg
+        place = max(error.lineno or 1, 1), max(error.offset or 1, 1)
+        return Unreadable(filename, f"syntax error: {what}", *place, valid=newer)
     except (RecursionError, MemoryError):  # what Python's own parser says to too much nesting
         return Unreadable(filename, "nested too deeply for Python's own parser")
     except ValueError as error:  # a NUL, a lone surrogate
         return Unreadable(filename, f"not Python source: {error}")
     return _measured(tree, text, filename) or tree
+
+
+NEWER = re.compile(r"\s*(async\s+def|class|def)\s+\w+\s*\[|\s*type\s+\w+\s*(\[.*\]\s*)?=[^=]")
+
+
+def may_be_newer(error: SyntaxError) -> bool:
+    """Whether Python 3.12 may read what the Python that headcheck runs under does not: type parameters, f-strings with
+    anything inside."""
+    return sys.version_info < (3, 12) and bool(error.msg.startswith("f-string") or NEWER.match(error.text or ""))
 
 
 def parse(text: str, filename: str = "<text>") -> libcst.Module | Unreadable:
@@ -74,11 +87,12 @@ def parse(text: str, filename: str = "<text>") -> libcst.Module | Unreadable:
     try:
         return on_large_stack(lambda: libcst.parse_module(text))
     except libcst.ParserSyntaxError as error:
-        return Unreadable(filename, f"libcst cannot parse this: {error.message}", error.raw_line, error.raw_column + 1)
+        reason = f"libcst cannot parse this: {error.message}"
+        return Unreadable(filename, reason, error.raw_line, error.raw_column + 1, valid=True)
     except BaseException as error:
         if type(error).__name__ != "PanicException":  # Rust's, which has no public name and is no Exception
             raise
-        return Unreadable(filename, f"libcst failed on this: {error}")
+        return Unreadable(filename, f"libcst failed on this: {error}", valid=True)
     finally:
         if collecting:
             gc.enable()

@@ -27,12 +27,14 @@ USUAL_BYTES: Final = 2**16  # room for the most that a file may have takes longe
 
 
 class Unreadable(NamedTuple):
-    """Why a file cannot be read, and where. Row and column start at 1; the column counts characters."""
+    """Why a file cannot be read, and where. Row and column start at 1; the column counts characters. `valid`: Python
+    itself reads it, or a newer one may."""
 
     filename: str
     reason: str
     row: int = 1
     column: int = 1
+    valid: bool = False
 
 
 class Source(NamedTuple):

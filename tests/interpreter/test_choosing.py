@@ -382,6 +382,45 @@ def test_names_of_timm_that_the_script_lists():
     assert messages(text) == [("HC101", ("args.arch == 'resnet50'",))]
 
 
+LADDER = """
+from torchvision.models import DenseNet, Inception3, ResNet
+def build(name, count):
+    {}
+    if isinstance(model, (Inception3, ResNet)):
+        model.fc = nn.Linear(model.fc.in_features, count)
+    elif isinstance(model, models.VGG):
+        model.classifier[-1] = nn.Linear({}, count)
+    elif isinstance(model, DenseNet):
+        model.classifier = nn.Linear({}, count)
+    if isinstance(model, Inception3):
+        model.AuxLogits.fc = nn.Linear({}, count)
+    return model
+"""
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        "model = models.get_model(name)",
+        "builder = models.get_model_builder(name.lower())\n    model = builder(weights=None)",
+        "model = getattr(models, name)()",
+    ],
+)
+def test_a_ladder_of_classes(build):
+    read_off = ("model.classifier[-1].in_features", "model.classifier.in_features", "model.AuxLogits.fc.in_features")
+    right, wrong = LADDER.format(build, *read_off), LADDER.format(build, 7, 7, 7)
+    assert found(right) == []
+    first = 7 + build.count("\n")
+    assert found(wrong) == [(first, "HC101"), (first + 2, "HC101"), (first + 4, "HC101")]
+
+
+def test_a_builder_by_a_name_that_is_known():
+    script = "m = models.get_model_builder('ResNet18')(weights=None)\nm.fc = nn.Linear(7, 3)\n"
+    assert builders(script) == {"resnet18"}
+    assert found(script) == [(2, "HC101")]
+    assert [code for _, code in found("models.get_model_builder('resnet19')")] == ["HC205"]
+
+
 def test_every_kind_of_model_comes_by_the_forward():
     text = """
     import timm

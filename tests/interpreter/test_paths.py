@@ -485,3 +485,65 @@ def test_a_stand_in_for_a_layer_need_not_have_all_of_it():
                 return 1
     """
     assert found(script) == []
+
+
+@pytest.mark.parametrize(
+    "context", ["pytest.raises(AttributeError)", "pytest.raises(Exception, match='no') as error", "raises(IndexError)"]
+)
+def test_a_failure_that_a_test_asks_for(context):
+    script = f"""
+    import pytest
+    from pytest import raises
+    m = models.resnet18()
+    with {context}:
+        m.classifier.in_features
+    m.fc = nn.Linear(7, 3)
+    """
+    assert found(script) == [(6, "HC101")]
+
+
+def test_a_failure_that_a_test_case_asks_for():
+    script = """
+    import unittest
+    class Heads(unittest.TestCase):
+        def test_other(self):
+            m = models.resnet18()
+            with self.assertRaises(AttributeError):
+                m.classifier.in_features
+            with self.subTest("as it is"):
+                m.classifier.in_features
+    """
+    assert found(script) == [(8, "HC202")]
+
+
+@pytest.mark.parametrize(("hook", "missing"), [("", True), ("hook = syft.TorchHook(torch)", False)])
+def test_code_that_is_given_torch_itself_may_add_to_its_modules(hook, missing):
+    script = f"""
+    import syft
+    import torch
+    {hook or "pass"}
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc = nn.Linear(4, 2)
+    net = Net()
+    net.send(worker)
+    """
+    assert found(script) == ([(9, "HC202")] if missing else [])
+
+
+def test_what_is_missing_by_default_is_no_layer():
+    script = """
+    def last(model):
+        if isinstance(getattr(model, "fusion", None), nn.Linear):
+            return model.fusion
+        return model.classifier[-1]
+    class Fused(nn.Module):
+        def __init__(self):
+            super().__init__()
+            backbone = models.convnext_tiny()
+            self.features = backbone.features
+            self.fusion = nn.Linear(last(backbone).in_features + 3, 1)
+    net = Fused()
+    """
+    assert found(script) == []

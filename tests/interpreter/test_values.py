@@ -6,6 +6,7 @@ import textwrap
 
 import pytest
 
+from headcheck.interpreter.values import MAX_WEIGHT, Ref, Tensor, symbol
 from tests.reading import UNKNOWN_VALUE, only, variable
 
 # Script → the variables that headcheck must know. All others that it claims to know must be right as well.
@@ -107,8 +108,13 @@ SCRIPTS = {
         m = n = 7
         [o, p] = [8, 9]
         a, b = b, a
+        q = 1, 2
+        q, r = q
+        s = {0: 4}
+        t = 0, 5
+        t, s[t] = t
         """,
-        "abcdefhijlmnop",
+        "abcdefhijlmnopqrst",
     ),
     "augmented": (
         """
@@ -492,3 +498,23 @@ def test_numbers_between_two():
     assert variable(execution, "second") == 0.25
     assert variable(execution, "plain") == [0.0, 0.25, 0.5]
     assert variable(execution, "added") == variable(execution, "open_") == UNKNOWN_VALUE
+
+
+def real_weight(value, known):
+    """All that a value is made of, each part as often as it is there."""
+    if not isinstance(value, tuple):
+        return 1
+    if id(value) not in known:
+        known[id(value)] = 1 + sum(real_weight(part, known) for part in value)
+    return known[id(value)]
+
+
+def test_what_an_unknown_is_made_of_is_bounded():
+    image = symbol("parameter", "x", 1, "x")
+    for number in range(60):  # each turn a residual block: the picture twice, with the sizes of the one before
+        sizes = tuple(symbol("size", f"x.size({place})", image, place) for place in range(4))
+        answer = symbol("output", "output", Ref((number, 0)), Tensor(sizes))
+        image = symbol(
+            "binary", "output + x", "Add", answer, symbol("output", "output", Ref((number, 1)), Tensor(sizes))
+        )
+        assert real_weight(image, {}) < 20 * MAX_WEIGHT

@@ -280,6 +280,24 @@ def test_facts_of_a_file():
         """
     )
     assert {"fc", "head"} == set(facts.assigned_attributes(block))
-    used = facts.used_attributes(block)
+    used = facts.used_attributes(block).anywhere
     assert {"features", "named", "in_features"} <= used
     assert not {"shown", "kept", "changed"} & used
+
+
+def test_what_a_class_reads_of_itself():
+    block = lowered(
+        """
+        class Net:
+            def __init__(self):
+                self.own = a
+                self.late.part = b
+            def forward(self, x):
+                return self.own(x), self.others(x), self.late(x), x.own_too(x)
+        def extract(m, x):
+            return m.apart(x)
+        """
+    )
+    used = facts.used_attributes(block)
+    assert {"own", "others", "late", "own_too", "apart"} <= used.anywhere
+    assert used.anywhere - used.of_others == {"own"}
