@@ -52,12 +52,12 @@ def analyse(
 ) -> FileResult:
     """Read a script, or the text of a notebook whose parts are `cells`; the result has its places in this text.
 
-    A text that cannot be parsed gives one HC901 finding; `models` asks for reports and plans.
+    A text that cannot be parsed gives one HC901 finding; `models` asks for reports and plans. Nothing is confirmed.
     """
     unit = read(text, filename, filename, cells)
     if isinstance(unit, Refused):
         return unreadable(*unit)
-    return guard.on_large_stack(lambda: analyse_unit(unit, Alone(local_modules), (), models))
+    return settle.proven(guard.on_large_stack(lambda: analyse_unit(unit, Alone(local_modules), (), models)))
 
 
 def unreadable(what: Unreadable, text: str = "", cells: tuple[Cell, ...] = ()) -> FileResult:
@@ -104,7 +104,7 @@ def analyse_unit(
     book = PlanBook()
     seen = survey(every)
     heads = [head for head in seen if places.unit_of(head.site) is unit]
-    found = find(executions, places, book, wanted) + find(supposed, places, book, wanted)
+    found = find(executions, places, book, wanted, running=models) + find(supposed, places, book, wanted)
     found.extend(surveyed(executions[:1], heads, places, book, wanted))
     findings = tuple(sorted(found, key=lambda f: (f.filename, f.location, f.code)))
     reports = report_models(executions, places, book) if models else ()
@@ -212,13 +212,13 @@ class PlanBook:
         probes.extend(name for name in expectation.parameters if name not in probes)
         return number
 
-    def number_within(self, execution: Execution, address: Address) -> int | None:
+    def number_within(self, execution: Execution, address: Address, expectation: Expectation) -> int | None:
         """The number of the plan of the script's network that holds a model; None if there is none."""
         from headcheck.plans import networks
 
         model = next((m for m in execution.models if m.ref.address == address), None)
         found = model is not None and networks(execution, model)
-        return self.number(execution, address, within=True) if found else None
+        return self.number(execution, address, expectation, within=True) if found else None
 
     def number_of_steps(self, steps: tuple[dict[str, Any], ...]) -> int:
         """The number of a plan that consists of these steps alone."""
@@ -230,19 +230,21 @@ class PlanBook:
 
         for asked in self.asked:
             plan = only_steps(asked) if isinstance(asked[0], dict) else make_plan(*asked)
-            yield {**plan, "left_out": said_in(places.root, plan["left_out"])}
+            yield {**plan, **{key: said_in(places.root, plan[key]) for key in ("left_out", "taken")}}
 
 
 # -- findings --------------------------------------------------------------------------------------------------------
 
 
-def find(executions: list[Execution], places: Places, book: PlanBook, wanted: Callable[[str], bool]) -> list[Finding]:
+def find(
+    executions: list[Execution], places: Places, book: PlanBook, wanted: Callable[[str], bool], running: bool = False
+) -> list[Finding]:
     """Ask every check about every execution, and keep what its rule promises to hold.
 
     Of a call that the script does not make itself, only what stands where it is made for counts.
     """
     reports: dict[tuple[str, int], list[tuple[Execution, Report]]] = {}
-    asked = checks_for(wanted)
+    asked = checks_for(wanted, running)
     executions = [execution for execution in executions if not execution.idle]
     for execution in executions:
         for function in asked:
@@ -282,9 +284,11 @@ def surveyed(
 
 
 @lru_cache(maxsize=8)
-def checks_for(wanted: Callable[[str], bool]) -> list[checks.Check]:
-    """The checks for the codes that are asked for: the same for each file of a run."""
-    return [function for codes, function in checks.load() if any(map(wanted, codes))]
+def checks_for(wanted: Callable[[str], bool], running: bool) -> list[checks.Check]:
+    """The checks for the codes that are asked for: the same for each file of a run. `running`: also for what only
+    confirming shows."""
+    asked = ((codes, function) for codes, function in checks.load() if any(map(wanted, codes)))
+    return [function for codes, function in asked if running or not codes[0].startswith("HC6")]
 
 
 # What is wrong where it stands, whatever follows; and what is when the function returns that does it.
@@ -354,7 +358,7 @@ def plan_of(execution: Execution, report: Report, book: PlanBook) -> int | None:
     if report.steps:
         return book.number_of_steps(report.steps)
     if report.within is not None:
-        return book.number_within(execution, report.within)
+        return book.number_within(execution, report.within, report.expectation)
     return book.number(execution, report.model, report.expectation)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from headcheck import events
 from headcheck.execution import Execution, Model
-from headcheck.interpreter.values import Ref
+from headcheck.interpreter.values import Address, Ref
 from headcheck.ir import Block, Call, Define, End, Move, Operation, Return, Variable, walk
 from headcheck.ir.scopes import variables
 
@@ -15,14 +15,38 @@ def answers_as_it_is(execution: Execution, model: Model) -> bool:
         return True
     if is_held(execution, model) and not any(calls_of(other, model) for other in execution.family):
         return False  # what the forward around it does with the answer was not seen
-    for other in execution.family:
-        losses = {id(event.site) for event in other.of(events.LossTaken)}
-        for event in calls_of(other, model):
-            bodies = (d.body for d in execution.machine.definitions.values() if isinstance(d, Define))
-            holding = [body for body in bodies if any(o is event.site for o in walk(body))]
-            if not goes_on_as_it_is(holding[-1] if holding else execution.machine.body, event.site, losses):
-                return False
-    return True
+    return all(as_it_is(other, calls_of(other, model)) for other in execution.family)
+
+
+def as_it_is(execution: Execution, calls: list[events.Called]) -> bool:
+    """Whether what these calls answer is only returned, given another name, or handed to a loss."""
+    losses = {id(event.site) for event in execution.of(events.LossTaken)}
+    return all(goes_on_as_it_is(body_of(execution, event.site), event.site, losses) for event in calls)
+
+
+def body_of(execution: Execution, call: Call) -> Block:
+    """The block of the function that makes a call, or that of the module."""
+    bodies = (d.body for d in execution.machine.definitions.values() if isinstance(d, Define))
+    holding = [body for body in bodies if any(o is call for o in walk(body))]
+    return holding[-1] if holding else execution.machine.body
+
+
+def whole_calls(execution: Execution, address: Address) -> list[events.Called]:
+    """The calls of a module itself, where the script makes them."""
+    called = execution.of(events.Called)
+    return [e for e in called if e.module == address and not e.method and isinstance(e.site, Call)]
+
+
+def losses_over(execution: Execution, event: events.Called) -> list[events.LossTaken]:
+    """The losses, in the same function, that get what a call answers."""
+    names = {event.site.target}
+    reading: set[int] = set()
+    for operation in walk(body_of(execution, event.site)):
+        if isinstance(operation, Move) and operation.value in names:
+            names.add(operation.target)
+        elif isinstance(operation, Call) and not names.isdisjoint(variables(operation)):
+            reading.add(id(operation))
+    return [loss for loss in execution.of(events.LossTaken) if id(loss.site) in reading]
 
 
 def is_held(execution: Execution, model: Model) -> bool:

@@ -10,6 +10,11 @@ from typing import Any, Literal, NamedTuple
 
 Severity = Literal["error", "warning", "info"]
 VerdictStatus = Literal["confirmed", "refuted", "clean", "inconclusive"]
+ExpectationKind = Literal[
+    "raises", "device", "output", "no-grad", "frozen", "trainable", "not-in-optimizer", "none",
+    "fails", "two-devices", "by-class", "unlearnt",
+]  # fmt: skip
+CANDIDATES = frozenset(["fails", "two-devices", "by-class", "unlearnt"])
 
 
 class Location(NamedTuple):
@@ -46,12 +51,17 @@ class Expectation(NamedTuple):
     - ``frozen``: they do not require a gradient;
     - ``trainable``: they require one although the script meant to freeze them;
     - ``not-in-optimizer``: they are in no parameter group of the optimizer;
-    - ``none``: nothing that a run could show.
+    - ``none``: nothing that a run could show;
+    or of a candidate, which is a finding only where it is confirmed and nothing else was found on its model,
+    - ``fails``: the forward raises, whatever the numbers that the script leaves open and the size of the picture;
+    - ``two-devices``: it raises for tensors on two devices;
+    - ``by-class``: the answer is not (N, classes);
+    - ``unlearnt``: the parameters named require a gradient, and none of them gets one.
 
     Where `line` is given, it must raise at that line of the script's own forward.
     """
 
-    kind: Literal["raises", "device", "output", "no-grad", "frozen", "trainable", "not-in-optimizer", "none"] = "none"
+    kind: ExpectationKind = "none"
     parameters: tuple[str, ...] = ()
     classes: int | None = None
     line: int | None = None
@@ -64,7 +74,7 @@ class Verdict(NamedTuple):
     The rest describes the model at its end where the plan ran to it: output shapes by key (the key of a plain tensor
     output is ""), parameter counts, the top-level names whose parameters got a gradient, those under which one step of
     the script's optimizers changed one (None where there is none, or no numbers), and the milliseconds that forward and
-    backward took.
+    backward took. `taken` is what the run takes for granted, `loss` the script's own loss that the gradient came from.
     """
 
     status: VerdictStatus
@@ -76,6 +86,8 @@ class Verdict(NamedTuple):
     gradient: tuple[str, ...] = ()
     milliseconds: float | None = None
     changed: tuple[str, ...] | None = None
+    taken: str = ""
+    loss: str = ""
 
 
 class Finding(NamedTuple):

@@ -42,7 +42,7 @@ def run(
         given[settings.stdin_filename or "<stdin>"] = stdin
     reader = Reader(settings, models, filenames)
     results = reader.results(given, progress)
-    done = Run(tuple(results)) if settings.confirm is False else confirmed(results, settings, progress)
+    done = unconfirmed(results) if settings.confirm is False else confirmed(results, settings, progress)
     return done._replace(failures=tuple(reader.failures), notes=(*reader.notes(), *done.notes))
 
 
@@ -65,7 +65,16 @@ def check_file(filename: str, data: bytes | None, settings: Settings, models: bo
     results = reader.results({filename: data})
     for _, error in reader.failures:
         raise error
-    return next(result for result in results if result.filename == filename)
+    return unconfirmed([result for result in results if result.filename == filename]).files[0]
+
+
+def unconfirmed(results: list[FileResult]) -> Run:
+    """A run that confirms nothing."""
+    if not any(result.findings for result in results):
+        return Run(tuple(results))
+    from headcheck import settle
+
+    return Run(tuple(map(settle.proven, results)))
 
 
 class Reader:
@@ -229,7 +238,7 @@ def confirmed(results: list[FileResult], settings: Settings, progress: Progress 
         for plan in result.plans:
             requests.append({**plan, "id": len(requests)})
     if not requests:
-        return Run(tuple(results))
+        return unconfirmed(results)
     seen = runner.confirm(requests, python=settings.python, device=settings.device, on_progress=progress)
     done = []
     first = 0

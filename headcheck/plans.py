@@ -1,27 +1,41 @@
 """From an execution to the plan of one model: the straight-line program that rebuilds it, as plain data.
 
 The worker (`headcheck.confirm.worker`) runs a plan without a line of the script. A number that the script leaves open
-(its number of classes) is stood in for. What cannot be told is left out, and the plan says what (`left_out`): then it
-can confirm a finding but neither refute one nor call a model clean. `built` is where the script builds the model.
+(its number of classes) is stood in for: ``{"open": 7}``. What is not known and cannot change a shape, or can only be
+right in one way, is `taken` for granted: such a plan may call a model clean, with these words, but refutes nothing.
+What cannot be told is left out, and the plan says what (`left_out`): then it can confirm a finding but neither refute
+one nor call a model clean. `built` is where the script builds the model.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from headcheck import catalog, events
 from headcheck.catalog.entry import Node
 from headcheck.execution import Execution, Model
+from headcheck.feeding import how_many, taken_by_layers
 from headcheck.interpreter import heap
 from headcheck.interpreter.calls import NETWORKS
 from headcheck.interpreter.forward import own_forward
 from headcheck.interpreter.values import Address, Ref, Symbol, Tuple, Value, is_plain
+from headcheck.ir import UNKNOWN
+from headcheck.losing import loss_of
+
+if TYPE_CHECKING:
+    from headcheck.interpreter.recording import Program
 
 Plan: TypeAlias = dict[str, Any]
 STAND_IN_CLASSES = 7
 OPEN_ARGUMENTS = frozenset({"out_features", "out_channels", "num_classes"})
 BATCH = 2
+#: Layers that torch fits to what reaches them: the argument that may be left away then, and the class that does so.
+FITTING = {
+    "torch.nn.Linear": ("in_features", "torch.nn.LazyLinear"),
+    **{f"torch.nn.Conv{n}d": ("in_channels", f"torch.nn.LazyConv{n}d") for n in (1, 2, 3)},
+    **{f"torch.nn.BatchNorm{n}d": ("num_features", f"torch.nn.LazyBatchNorm{n}d") for n in (1, 2, 3)},
+}
 
 
 def can_be_built(builder: str) -> bool:
@@ -71,7 +85,11 @@ def only_steps(steps: Iterable[dict[str, Any]]) -> Plan:
         "root": 0,
         "input": None,
         "kind": "classification",
+        "loss": None,
+        "autocast": False,
         "left_out": "what the script does with the model",
+        "taken": "",
+        "shortened": False,
         "built": "",
         "probes": {"parameters": []},
     }
@@ -84,7 +102,13 @@ class _Writer:
         self.root = network or model.ref.address
         self.networks: list[Address] = []
         self.left_out: list[str] = []
+        self.taken_for_granted: list[str] = []
+        self.parts: dict[tuple[Address, str], Address] = {}  # the library's own parts that were read
+        self.stacks: set[Address] = set()  # those with some layers in them
+        self.shortened = False  # a stack has more layers than are known
+        self.fitted: set[Value] = set()  # sizes that are whatever they must be in one place
         self.numbers: dict[Address, int] = {}
+        self.given: list[Any] = []  # what the root takes, if it takes several tensors
         self.steps: list[dict[str, Any]] = []
         self.stand_ins: dict[Value, int] = {}
         # A model by a name that was not known at first: it is built where it is.
@@ -100,15 +124,21 @@ class _Writer:
             handler = STEPS.get(type(event))
             if handler is not None:
                 handler(self, event)
+        for address in self.numbers:
+            self.look_for_more(address)
         for network in self.networks:
             self.write_forward(network)
         return {
             "id": 0,
             "steps": self.steps,
             "root": self.number(self.root),
-            "input": self.inputs(),
+            "input": self.given or self.inputs(),
             "kind": self.model.entry.task,
+            "loss": loss_of(self.execution, self.root),
+            "autocast": any("autocast" in event.what for event in self.execution.of(events.Ambient)),
             "left_out": self.left_out[0] if self.left_out else "",
+            "taken": " and ".join(dict.fromkeys(self.taken_for_granted)),
+            "shortened": self.shortened,
             "built": self.execution.where(self.model.built.site),
             "probes": {"parameters": list(probes)},
         }
@@ -119,29 +149,69 @@ class _Writer:
         one = [BATCH, channels or first, *rest]
         return [one, one] if self.model.entry.task == "optical_flow" else [one]
 
+    def look_for_more(self, address: Address) -> None:
+        """A stack of nobody knows how many layers has those that are known; of other modules, this is left out."""
+        module = self.execution.module(Ref(address))
+        if module is None or module.known:
+            return
+        short, where = module.kind.rsplit(".", 1)[-1], f" ({self.execution.where(module.site)})"
+        if module.kind in heap.CONTAINERS and (module.children or address in self.stacks):
+            self.shortened = True
+            self.taken_for_granted.append(f"the layers that are not known go on with what the {short} has{where}")
+        elif module.cls is None:
+            self.left_out.append(f"what else is put into the {short}{where}")
+
     def write_forward(self, network: Address) -> None:
         """What one of the script's networks does, if it is the root or stands in the library's model.
 
         Where it is in another of the script's networks, that one's forward says what happens.
         """
-        from headcheck.interpreter.recording import record
-
         shape = self.arriving(network)
         if shape is None:
             return
-        program = record(
-            self.execution.machine,
-            self.execution.state,
-            Ref(network),
-            shape,
-            lambda address: self.numbers.get(address),
-            lambda op: (self.execution.line(op), self.execution.where(op)),
-        )
+        count = how_many(self.execution, network) if network == self.root else 1
+        program = self.recorded(network, [shape]) if count == 1 else self.with_several(network, count)
         if program.unknown:
             self.left_out.append(program.unknown)
             return
         step = {"steps": list(program.steps), "answer": program.answer}
         self.steps.append({"op": "forward", "of": self.number(network), "line": None, **step})
+
+    def recorded(self, network: Address, shapes: list[Any]) -> Program:
+        from headcheck.interpreter.recording import record
+
+        return record(
+            self.execution.machine,
+            self.execution.state,
+            Ref(network),
+            [None if shape is None else tuple(shape) for shape in shapes],
+            self.number_in_forward,
+            lambda op: (self.execution.line(op), self.execution.where(op)),
+        )
+
+    def number_in_forward(self, address: Address) -> int | None:
+        """The number of a module that a forward calls: one that stands beside the network is made where it is used."""
+        module = self.execution.module(Ref(address))
+        if address not in self.numbers and module is not None and module.cls is None and not module.children:
+            event = next((e for e in self.execution.of(events.Created) if e.module == address), None)
+            if event is not None and module.kind.startswith("torch.nn.") and module.build is None:
+                self.wanted.add(address)
+                self.created(event)
+        return self.numbers.get(address)
+
+    def with_several(self, network: Address, count: int) -> Program:
+        """What a network does with several tensors: those whose first layer is known, if there is one for each."""
+        program = self.recorded(network, [None] * count)
+        if program.unknown:
+            return program
+        addresses = {number: address for address, number in self.numbers.items()}
+        picture = self.inputs()[0]
+        taken = taken_by_layers(self.execution, self.model, picture, program.steps, addresses.get)
+        self.given = [taken.get(-index) for index in range(count)]
+        if any(shape is None for shape in self.given):
+            self.given = []
+            return program._replace(unknown="what its forward is given beside the picture")
+        return self.recorded(network, [shape["long"] if isinstance(shape, dict) else shape for shape in self.given])
 
     def arriving(self, network: Address) -> tuple[int, ...] | None:
         """The shape of what reaches a network of the script; None where nobody but the script runs it."""
@@ -163,7 +233,7 @@ class _Writer:
         return all(address in self.numbers for address in addresses)
 
     def leave_out(self, event: Any, what: str) -> None:
-        self.left_out.append(f"{what} ({self.execution.where(event.site)})")
+        self.left_out.append(f"{what}{self.at(event)}")
 
     def step(self, event: Any, op: str, **parts: Any) -> None:
         self.steps.append({"op": op, "line": self.execution.line(event.site), **parts})
@@ -176,8 +246,10 @@ class _Writer:
             return value
         if type(value) is Ref and self.knows(value.address):
             return {"ref": self.number(value.address)}
-        if type(value) is Symbol and (name in OPEN_ARGUMENTS or value in self.stand_ins):
-            return self.stand_ins.setdefault(value, STAND_IN_CLASSES)
+        if type(value) is Symbol and value not in self.fitted and (name in OPEN_ARGUMENTS or value in self.stand_ins):
+            return {"open": self.stand_ins.setdefault(value, STAND_IN_CLASSES)}
+        if value is UNKNOWN and name in OPEN_ARGUMENTS:
+            return {"open": STAND_IN_CLASSES}
         raise KeyError(name)
 
     # -- one method per event ----------------------------------------------------------------------------------------
@@ -224,6 +296,7 @@ class _Writer:
             return
         arguments = {n: v for n, v in module.arguments.items() if self.differs(module.kind, n, v)}
         arguments = {n: v for n, v in arguments.items() if n not in STILL or is_plain(v)}
+        arguments, kind = self.without_unknown(event, module.kind, arguments)
         try:
             kwargs = {name: self.plain(name, value) for name, value in arguments.items()}
         except KeyError as error:
@@ -233,7 +306,9 @@ class _Writer:
         if not is_container:
             kwargs.update({n: {"ref": self.number(v.address)} for n, v in event.children.items() if type(v) is Ref})
         args = leading(module.kind, kwargs)
-        self.step(event, "layer", out=self.number(event.module), **{"class": module.kind}, args=args, kwargs=kwargs)
+        self.step(event, "layer", out=self.number(event.module), **{"class": kind}, args=args, kwargs=kwargs)
+        if is_container and event.children:
+            self.stacks.add(event.module)
         for name, value in event.children.items() if is_container else ():
             if type(value) is Ref and self.knows(value.address):
                 self.step(
@@ -241,6 +316,29 @@ class _Writer:
                 )
             else:
                 self.leave_out(event, f"`{name}` of a {module.kind.rsplit('.', 1)[-1]}, which is not known")
+
+    def without_unknown(
+        self, event: events.Created, kind: str, arguments: dict[str, Value]
+    ) -> tuple[dict[str, Value], str]:
+        """The arguments of a layer without those that are taken for granted, and the class to make it of."""
+        short = kind.rsplit(".", 1)[-1]
+        name, lazy = FITTING.get(kind, ("", ""))
+        if name in arguments and not self.is_told(arguments[name]):
+            self.fitted.add(arguments[name])
+            self.taken_for_granted.append(f"`{name}` of the {short} is what reaches it{self.at(event)}")
+            return {n: v for n, v in arguments.items() if n != name}, lazy
+        unknown = [n for n, v in arguments.items() if not is_plain(v)] if short.endswith("Loss") else []
+        if not unknown or "reduction" in unknown:
+            return arguments, kind
+        self.taken_for_granted.append(f"`{unknown[0]}` of the {short} does not matter{self.at(event)}")
+        return {n: v for n, v in arguments.items() if n not in unknown}, kind
+
+    def is_told(self, value: Value) -> bool:
+        """Whether a size is known or stood in for."""
+        return is_plain(value) or value in self.stand_ins or type(value) is Tuple
+
+    def at(self, event: Any) -> str:
+        return f" ({self.execution.where(event.site)})"
 
     def is_own(self, address: Address) -> bool:
         """Whether a module is one of the script's networks."""
@@ -253,6 +351,7 @@ class _Writer:
         return not (is_plain(value) and type(value) is type(default) and value == default)
 
     def taken(self, event: events.Taken) -> None:
+        self.parts.setdefault((event.owner, event.name), event.module)
         if self.knows(event.owner) and event.module in self.wanted:
             self.step(event, "get", out=self.number(event.module), of=self.number(event.owner), path=event.name)
 
@@ -339,20 +438,41 @@ class _Writer:
         if target:
             self.step(event, "move", of=self.number(address), **target)
 
+    def loaded(self, event: events.Loaded) -> None:
+        """Weights of which it is known that they do not fit: loading them raises."""
+        unfit = event.differing or (event.strict is True and (event.missing or event.unexpected))
+        if unfit and self.knows(event.module):
+            names = {"missing": list(event.missing), "unexpected": list(event.unexpected)}
+            differing = [[name, list(shape)] for name, shape, _ in event.differing]
+            strict = event.strict is True
+            self.step(event, "load", of=self.number(event.module), strict=strict, differing=differing, **names)
+
     def skipped(self, event: events.Skipped) -> None:
         if not event.modules.isdisjoint(self.wanted | self.execution.holders(self.root)):
             self.leave_out(event, f"a call of `{event.name}`, for there is too much to follow")
 
     def optimized(self, event: events.Optimized) -> None:
-        held = [(p.owner.address, p.path) for p in event.parameters if type(p.owner) is Ref]
+        held = [self.as_it_was(p.owner.address, p.path) for p in event.parameters if type(p.owner) is Ref]
         mine = [[self.number(a), path] for a, path in held if self.knows(a)]
         if event.complete and len(mine) == len(held) and (held or not event.groups):
-            keywords = {k: v for k, v in event.keywords.items() if type(v) in (int, float, bool)}
-            group = {"parameters": mine}
-            number = self.number(event.optimizer)
-            self.step(
-                event, "optimizer", out=number, **{"class": event.kind}, groups=[group] if mine else [], kwargs=keywords
-            )
+            groups, start = [], 0
+            for count, options in event.groups or ([(len(mine), {})] if mine else []):
+                groups.append({"parameters": mine[start : start + count], **numbers_in(options)})
+                start += count
+            if start == len(mine):
+                number, kwargs = self.number(event.optimizer), numbers_in(event.keywords)
+                self.step(event, "optimizer", out=number, **{"class": event.kind}, groups=groups, kwargs=kwargs)
+
+    def as_it_was(self, owner: Address, path: str) -> tuple[Address, str]:
+        """A parameter from the part that was there when its name was taken, whatever stands in its place by now."""
+        name, _, rest = path.partition(".")
+        part = self.parts.get((owner, name)) if rest else None
+        return (owner, path) if part is None else self.as_it_was(part, rest)
+
+
+def numbers_in(options: Mapping[str, Value]) -> dict[str, Any]:
+    """The options of an optimizer that are known numbers; of the rest the defaults will do."""
+    return {name: value for name, value in options.items() if type(value) in (int, float, bool)}
 
 
 def leading(kind: str, kwargs: dict[str, Any]) -> list[Any]:
@@ -383,6 +503,7 @@ STEPS: Mapping[type, Callable[[_Writer, Any], None]] = {
     events.Missing: _Writer.missing,
     events.ModeSet: _Writer.mode,
     events.Moved: _Writer.moved,
+    events.Loaded: _Writer.loaded,
     events.Optimized: _Writer.optimized,
     events.Skipped: _Writer.skipped,
 }

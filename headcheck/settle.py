@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from headcheck.findings import FileResult, Verdict
+from headcheck.findings import CANDIDATES, FileResult, Finding, Verdict
 
 if TYPE_CHECKING:
     from headcheck.checks import Report
@@ -137,8 +137,40 @@ def with_verdicts(result: FileResult, observations: Sequence[Observation]) -> Fi
     def judged(thing: Any, expectation: Any) -> Verdict | None:
         if thing.plan is None:
             return None
-        return judge.verdict(expectation, observations[thing.plan], result.plans[thing.plan]["left_out"])
+        plan = result.plans[thing.plan]
+        said = plan["left_out"], plan["taken"], plan["shortened"]
+        return judge.verdict(expectation, observations[thing.plan], *said)
 
     findings = tuple(f._replace(verdict=judged(f, f.expectation)) for f in result.findings)
     models = tuple(m._replace(verdict=judged(m, None)) for m in result.models)
-    return result._replace(findings=findings, models=models)
+    return proven(result._replace(findings=findings, models=models))
+
+
+def proven(result: FileResult) -> FileResult:
+    """A result without the candidates that nothing confirmed, or of whose model something else is said already."""
+    if not any(is_candidate(finding) for finding in result.findings):
+        return result
+    said = [f for f in result.findings if not is_candidate(f) and f.severity != "info" and counts(f)]
+    places = {built(result, f.plan) for f in said}
+    kept: list[Finding] = []
+    for finding in result.findings:
+        place = built(result, finding.plan)
+        if not is_candidate(finding):
+            kept.append(finding)
+        elif finding.verdict is not None and finding.verdict.status == "confirmed" and places.isdisjoint((place, "")):
+            kept.append(finding._replace(message=f"{finding.message}: {finding.verdict.detail}"))
+            places.add(place)
+    return result._replace(findings=tuple(kept))
+
+
+def is_candidate(finding: Finding) -> bool:
+    return finding.expectation.kind in CANDIDATES
+
+
+def counts(finding: Finding) -> bool:
+    return finding.verdict is None or finding.verdict.status != "refuted"
+
+
+def built(result: FileResult, plan: int | None) -> str:
+    """Where the model of a plan is built; "" where that is not known."""
+    return str(result.plans[plan]["built"]) if plan is not None and plan < len(result.plans) else ""

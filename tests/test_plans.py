@@ -22,6 +22,7 @@ def steps(script):
 
 
 def test_a_whole_plan():
+    """Its probes are those of what is a finding only if running it shows it."""
     script = """
         m = models.resnet18(weights="DEFAULT")
         for p in m.parameters():
@@ -34,9 +35,13 @@ def test_a_whole_plan():
         "root": 1,
         "input": [[2, 3, 224, 224]],
         "kind": "classification",
+        "loss": None,
+        "autocast": False,
         "left_out": "",
+        "taken": "",
+        "shortened": False,
         "built": "line 4",
-        "probes": {"parameters": []},
+        "probes": {"parameters": ["fc.weight", "fc.bias"]},
         "steps": [
             {"op": "build", "line": 4, "out": 1, "builder": "torchvision.models.resnet18", "kwargs": {},
              "weights": "DEFAULT"},
@@ -106,14 +111,20 @@ def test_a_copy_has_a_plan_of_its_own():
 def test_the_number_of_classes_may_stay_open():
     told = steps("m = models.resnet18(num_classes=n)\nm.fc = nn.Linear(512, n)\nm.x = nn.Linear(2, k)")
     assert told[0][1]["builder"] == "torchvision.models.resnet18"
-    assert [s["args"] for op, s in told if op == "layer"] == [[512, STAND_IN_CLASSES], [2, STAND_IN_CLASSES]]
+    assert [s["args"] for op, s in told if op == "layer"] == [
+        [512, {"open": STAND_IN_CLASSES}],
+        [2, {"open": STAND_IN_CLASSES}],
+    ]
 
 
 @pytest.mark.parametrize(
     "script, left_out",
     [
         ("m = models.resnet18()\nm.fc = nn.Linear(512, n)", ""),
-        ("m = models.resnet18()\nm.fc = nn.Linear(n, 2)", "`in_features` of a Linear, which is not known"),
+        ("m = models.resnet18()\nm.fc = nn.Linear(n, 2)", ""),
+        ("m = models.resnet18()\nm.fc = nn.Linear(n, n)", "`out_features` of a Linear, which is not known"),
+        ("m = models.resnet18()\nm.fc = nn.LSTM(n, 2)", "`input_size` of a LSTM, which is not known"),
+        ("m = models.resnet18()\nm.__dict__.update(x)", "what else is put into the ResNet"),
         ("m = models.resnet18()\nm.fc = unknown(512)", "the new `fc`, which is not known"),
         ("m = models.resnet18()\nm.fc = nn.Sequential(nn.Linear(512, 2), unknown())", "`1` of a Sequential"),
         ("m = models.resnet18()\nclass N(nn.Linear):\n    pass\nm.fc = N(512, 2)", "N, a class of the script"),
@@ -127,6 +138,84 @@ def test_the_number_of_classes_may_stay_open():
 def test_what_is_left_out(script, left_out):
     said = plan_of(script)["left_out"]
     assert said.startswith(left_out) and bool(said) == bool(left_out)
+
+
+@pytest.mark.parametrize(
+    "script, taken, last",
+    [
+        (
+            "m = models.resnet18()\nm.fc = nn.Linear(n, 2)",
+            "`in_features` of the Linear is what reaches it (line 5)",
+            {"class": "torch.nn.LazyLinear", "kwargs": {"out_features": 2}},
+        ),
+        (
+            "m = models.resnet18()\nm.fc = nn.Sequential(nn.Linear(512, k), nn.Linear(k, 2))",
+            "",
+            {"class": "torch.nn.Linear", "args": [{"open": STAND_IN_CLASSES}, 2]},
+        ),
+        (
+            "m = models.resnet18()\nm.layer1[0].bn1 = nn.BatchNorm2d(n)",
+            "`num_features` of the BatchNorm2d is what reaches it (line 5)",
+            {"class": "torch.nn.LazyBatchNorm2d", "args": [], "kwargs": {}},
+        ),
+        (
+            "m = models.resnet18()\nm.loss = nn.CrossEntropyLoss(weight=w, label_smoothing=0.1)",
+            "`weight` of the CrossEntropyLoss does not matter (line 5)",
+            {"class": "torch.nn.CrossEntropyLoss", "kwargs": {"label_smoothing": 0.1}},
+        ),
+    ],
+)
+def test_what_is_taken_for_granted(script, taken, last):
+    plan = plan_of(script)
+    layers = [step for step in plan["steps"] if step["op"] == "layer" and step["class"] != "torch.nn.Sequential"]
+    step = layers[-1]
+    assert (plan["left_out"], plan["taken"], plan["shortened"]) == ("", taken, False)
+    assert {key: step[key] for key in last} == last
+
+
+def test_a_stack_has_the_layers_that_are_known():
+    script = """
+        m = models.resnet18()
+        m.fc = nn.Sequential(nn.Linear(512, 64))
+        for size in sizes:
+            m.fc.append(nn.Linear(64, 64))
+        """
+    plan = plan_of(script)
+    assert plan["left_out"] == ""
+    assert plan["taken"] == "the layers that are not known go on with what the Sequential has (line 5)"
+    assert plan["shortened"]
+
+
+@pytest.mark.parametrize(
+    "fill",
+    [
+        "layers = [nn.Linear(512, sizes[0])]\nfor n in sizes[1:]:\n    layers.append(nn.ReLU())\n"
+        "layers.append(nn.Linear(n, 2))",
+        "layers = [nn.Linear(512, 8)]\nfor n in sizes:\n    layers += [nn.ReLU()]\n    layers.extend([])\n"
+        "layers.extend([nn.Linear(8, 2)])",
+        "layers = nn.ModuleList([nn.Linear(512, 8)])\nfor n in sizes:\n    layers.append(nn.ReLU())\n"
+        "layers.append(nn.Linear(8, 2))",
+    ],
+)
+def test_a_stack_of_a_list_of_unknown_length_has_one_turn_of_each_loop(fill):
+    plan = plan_of(f"m = models.resnet18()\n{fill}\nm.fc = nn.Sequential(*layers)")
+    kinds = {step["out"]: step["class"].rpartition(".")[2] for step in plan["steps"] if step["op"] == "layer"}
+    (stack,) = [number for number, kind in kinds.items() if kind == "Sequential"]
+    added = [kinds[step["value"]] for step in plan["steps"] if step["op"] == "add_module" and step["of"] == stack]
+    assert [kind.removeprefix("Lazy") for kind in added] == ["Linear", "ReLU", "Linear"]
+    assert (plan["left_out"], plan["shortened"]) == ("", True)
+
+
+@pytest.mark.parametrize(
+    "type_, parts",
+    [
+        ("torch.cuda.FloatTensor", {"device": "cuda", "dtype": "float32"}),
+        ("'torch.HalfTensor'", {"device": "cpu", "dtype": "float16"}),
+        ("torch.float64", {"dtype": "float64"}),
+    ],
+)
+def test_a_module_may_be_moved_by_a_tensor_type(type_, parts):
+    assert steps(f"m = models.resnet18()\nm.type({type_})")[-1] == ("move", {"of": 1, **parts})
 
 
 @pytest.mark.parametrize(
@@ -172,3 +261,77 @@ def test_what_findings_ask_about_one_model_shares_a_plan():
     whole = read(script)
     assert [f.plan for f in whole.findings] == [0, 0]
     assert whole.plans[0]["probes"]["parameters"] == ["fc.weight", "fc.bias", "head.weight", "head.bias"]
+
+
+def test_an_optimizer_holds_the_parameters_of_the_head_that_was_there():
+    """A list of parameters is older than the new head: its `fc.weight` is that of the old one."""
+    script = """
+        m = models.resnet18()
+        kept = list(m.parameters())
+        m.fc = nn.Linear(512, 2)
+        opt = torch.optim.SGD(kept, lr=0.1)
+        """
+    plan = plan_of(script)
+    old = next(step["out"] for step in plan["steps"] if step["op"] == "get" and step["path"] == "fc")
+    (group,) = plan["steps"][-1]["groups"]
+    assert group["parameters"][-2:] == [[old, "weight"], [old, "bias"]]
+
+
+def test_the_groups_of_an_optimizer_are_kept():
+    script = """
+        m = models.resnet18()
+        groups = [{"params": m.fc.parameters(), "lr": 0.1}, {"params": m.layer4.parameters(), "weight_decay": decay}]
+        opt = torch.optim.SGD(groups, 0.01, momentum=0.9)
+        """
+    step = plan_of(script)["steps"][-1]
+    assert step["kwargs"] == {"lr": 0.01, "momentum": 0.9}
+    assert [(len(g["parameters"]), {k: v for k, v in g.items() if k != "parameters"}) for g in step["groups"]] == [
+        (2, {"lr": 0.1}),
+        (15, {}),
+    ]
+
+
+LOOP = """
+m = models.resnet18()
+m.fc = nn.Linear(512, 2)
+criterion = {criterion}
+for x, y in loader:
+    output = m(x)
+    loss = criterion({output}, {target})
+    loss.backward()
+"""
+
+
+@pytest.mark.parametrize(
+    "criterion, output, target, loss",
+    [
+        ("nn.CrossEntropyLoss(weight=w, label_smoothing=0.1)", "output", "y",
+         {"class": "torch.nn.CrossEntropyLoss", "kwargs": {"label_smoothing": 0.1, "reduction": "mean"},
+          "by_picture": False, "line": 9}),
+        ("nn.NLLLoss()", "output", "torch.tensor([0, 1])",
+         {"class": "torch.nn.NLLLoss", "kwargs": {"reduction": "mean"}, "by_picture": True, "line": 9}),
+        ("nn.CrossEntropyLoss()", "output.view(-1)", "y", None),
+        ("nn.MSELoss()", "other(output)", "y", None),
+        ("unknown()", "output", "y", None),
+    ],
+)  # fmt: skip
+def test_the_loss_over_what_the_model_answers(criterion, output, target, loss):
+    assert plan_of(LOOP.format(criterion=criterion, output=output, target=target))["loss"] == loss
+
+
+def test_the_loss_may_be_a_function():
+    script = "m = models.resnet18()\nloss = nn.functional.mse_loss(m(x), y)\n"
+    assert plan_of(script)["loss"]["class"] == "torch.nn.MSELoss"
+
+
+def test_weights_that_are_known_not_to_fit_are_loaded():
+    script = """
+        m = models.resnet18()
+        m.fc = nn.Linear(512, 2)
+        m.load_state_dict(models.resnet18(weights="DEFAULT").state_dict())
+        """
+    steps = [step for step in plan_of(script)["steps"] if step["op"] == "load"]
+    assert [{k: v for k, v in step.items() if k != "op"} for step in steps] == [
+        {"line": 6, "of": 1, "strict": True, "missing": [], "unexpected": [],
+         "differing": [["fc.weight", [1000, 512]], ["fc.bias", [1000]]]}
+    ]  # fmt: skip

@@ -8,7 +8,7 @@ import pytest
 
 from headcheck import settle
 from headcheck.confirm.observation import Observation
-from headcheck.findings import Expectation, FileResult
+from headcheck.findings import Expectation, FileResult, Finding
 from tests.reading import found, read
 
 FROZEN_AFTER = """
@@ -147,3 +147,32 @@ def test_an_incomplete_plan_refutes_nothing():
 def test_the_expectation_of_a_finding():
     (finding,) = result().findings
     assert finding.expectation == Expectation("raises")
+
+
+# -- what only running shows -----------------------------------------------------------------------------------------
+
+
+def candidate(**values):
+    """The result for a right script, with what running it may show of its model."""
+    result = read("m = models.resnet50()\nm.fc = nn.Linear(2048, 2)")
+    place = result.models[0].location
+    expectation = Expectation("fails")
+    finding = Finding("script.py", "HC601", "forward-fails", "error", "it cannot run", place, place)
+    return result._replace(findings=(finding._replace(expectation=expectation, plan=0, **values), *result.findings))
+
+
+def test_a_candidate_is_a_finding_only_where_it_is_confirmed():
+    (finding,) = settle.with_verdicts(candidate(), [raised(everywhere=True)]).findings
+    assert finding.message == "it cannot run: RuntimeError: mat1 and mat2 shapes cannot be multiplied"
+    assert settle.with_verdicts(candidate(), [raised()]).findings == ()
+    assert settle.with_verdicts(candidate(), [raised(status="ran", at=None)]).findings == ()
+    assert settle.proven(candidate()).findings == ()
+
+
+def test_what_reading_found_is_not_said_twice():
+    one = candidate()
+    said = one.findings[0]._replace(code="HC101", expectation=Expectation("raises"))
+    for other, number in [(said, 1), (said._replace(severity="info"), 2), (said._replace(plan=None), 1)]:
+        both = one._replace(findings=(other, *one.findings))
+        codes = [finding.code for finding in settle.with_verdicts(both, [raised(everywhere=True)]).findings]
+        assert codes == ["HC101", "HC601"][:number]

@@ -84,6 +84,7 @@ def load() -> list[tuple[tuple[str, ...], Check]]:
         losses,
         optimizing,
         resolving,
+        running,
         sizes,
         structure,
         wiring,

@@ -155,7 +155,8 @@ def flag_on_module(execution: Execution, event: events.FlagMissed) -> Iterator[R
     message = f"`requires_grad` set on a module does nothing: the parameters of {what} are not changed"
     severity = "info" if event.value and learns else None
     names = tuple(f"{place[1]}.{n}" if place and place[1] else n for n, _ in listing.items[:1]) if place else ()
-    expectation = Expectation("frozen" if event.value else "trainable", names) if names else Expectation()
+    shows = names and severity is None  # a remark is on what is as it is meant to be anyway
+    expectation = Expectation("frozen" if event.value else "trainable", names) if shows else Expectation()
     address = place[0].ref.address if place else None
     help_ = f"call requires_grad_({event.value}) to {verb} it"
     yield Report("HC303", event.site, message, help_, expectation, address, severity, of_any=whole)  # type: ignore[arg-type]

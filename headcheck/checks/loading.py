@@ -27,11 +27,12 @@ def state_dict_mismatch(execution: Execution) -> Iterator[Report]:
             message = f"`{name}` is {shape_words(has)} in the weights and {shape_words(takes)} in {into}{others}{said}"
             names = named([name for name, _, _ in event.differing])
             help_ = f"load the weights before the layer is replaced, or leave {names} out"
-            yield Report("HC405", event.site, message, help_, Expectation())
+            yield Report("HC405", event.site, message, help_, Expectation("raises"), event.module)
         elif event.strict is True and (event.missing or event.unexpected):
             parts = [f"{into} has no {named(event.unexpected)}"] if event.unexpected else []
             parts += [f"the weights have no {named(event.missing)}"] if event.missing else []
-            yield Report("HC405", event.site, " and ".join(parts), "strict=False", Expectation())
+            expectation = Expectation("raises")
+            yield Report("HC405", event.site, " and ".join(parts), "strict=False", expectation, event.module)
         elif event.strict is False and event.total and len(event.unexpected) == event.total:
             message = f"nothing is loaded: no name in the weights is one of {into}"
             if event.unexpected:

@@ -1,35 +1,55 @@
 """From what was expected and what was seen to a verdict. Pure: nothing is run here.
 
 A plan that is not complete has `left_out` something that the script does. What it shows wrong is wrong all the same,
-but what it shows right proves nothing: only a complete plan refutes a finding or calls a model clean.
+but what it shows right proves nothing: only a complete plan refutes a finding or calls a model clean. One that has
+`taken` something for granted may call a model clean, and says so, but refutes nothing; where a stack is `shortened` to
+the layers that are known, what raises proves nothing.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from headcheck.confirm.observation import Observation, ParameterState
-from headcheck.findings import Expectation, Verdict, VerdictStatus
+from headcheck.findings import CANDIDATES, Expectation, Verdict, VerdictStatus
 
 Ruling = tuple[VerdictStatus, str]
 
+BATCH = 2  # of the plans
+TWO_DEVICES = re.compile(r"on the same device|two devices|should be the same on|device type", re.IGNORECASE)
 NO_GRADIENT_AT_ALL = "does not require grad"
 
 
-def verdict(expectation: Expectation | None, observation: Observation, left_out: str = "") -> Verdict:
+def verdict(
+    expectation: Expectation | None,
+    observation: Observation,
+    left_out: str = "",
+    taken: str = "",
+    shortened: bool = False,
+) -> Verdict:
     """The verdict on a finding, or on a model without findings (`expectation` None).
 
     A model is ``clean`` if its complete plan ran. If it raised, that was not foreseen, and the verdict is
-    ``inconclusive`` with PyTorch's own text: whether to report it is for the caller, who has the observation.
+    ``confirmed`` with PyTorch's own text if it raises whatever is not known of it, else ``inconclusive``.
     """
     status, detail = _rule(expectation, observation)
-    if expectation is None and left_out and observation.status in ("raised", "refused"):
-        detail = f"the run leaves out {left_out}"  # which may be what keeps it from raising
+    if expectation is not None and expectation.kind in CANDIDATES and (left_out or taken):
+        status, detail = "inconclusive", f"{detail}, but this leaves out {left_out or taken}"
+    elif expectation is None and left_out and observation.status in ("raised", "refused"):
+        status, detail = "inconclusive", f"the run leaves out {left_out}"  # which may be what keeps it from raising
     elif status in ("refuted", "clean") and left_out:
         status, detail = "inconclusive", f"{detail}, but this leaves out {left_out}"
+    elif observation.status == "raised" and shortened and status != "clean":
+        status, detail = "inconclusive", f"{detail}, but the run takes for granted that {taken}"
+    elif status == "refuted" and taken:
+        status, detail = "inconclusive", f"{detail}, if {taken}"
+    elif status == "clean" and taken:
+        detail = f"{detail}, if {taken}"
     return Verdict(
         status=status,
         detail=detail,
+        taken=taken,
         device=observation.device,
         output_shapes=observation.outputs,
         trainable=observation.trainable,
@@ -37,6 +57,7 @@ def verdict(expectation: Expectation | None, observation: Observation, left_out:
         gradient=observation.gradient,
         milliseconds=observation.milliseconds,
         changed=observation.changed,
+        loss=observation.loss,
     )
 
 
@@ -55,7 +76,7 @@ def _model(observation: Observation) -> Ruling:
     if _nothing_to_learn(observation):
         # Whether the script trains this model is not known; its forward pass is right.
         return "clean", f"{_outputs(observation)}; no parameter is trainable"
-    return "inconclusive", observation.error
+    return "confirmed" if observation.everywhere else "inconclusive", observation.error
 
 
 def _raises(expectation: Expectation, observation: Observation) -> Ruling:
@@ -110,6 +131,36 @@ def _not_in_optimizer(expectation: Expectation, observation: Observation) -> Rul
     return _states(expectation, observation, lambda state: state.in_optimizer is False, wrong, right)
 
 
+def _fails(expectation: Expectation, observation: Observation) -> Ruling:
+    """A candidate: what is not confirmed was no finding."""
+    raised = observation.status == "raised" and observation.at == "forward" and observation.everywhere
+    confirmed = raised and not TWO_DEVICES.search(observation.error)
+    return "confirmed" if confirmed else "inconclusive", _at_line(observation)
+
+
+def _two_devices(expectation: Expectation, observation: Observation) -> Ruling:
+    raised = observation.status == "raised" and TWO_DEVICES.search(observation.error)
+    return "confirmed" if raised else "inconclusive", _at_line(observation)
+
+
+def _by_class(expectation: Expectation, observation: Observation) -> Ruling:
+    main = [shape for key, shape in observation.outputs if not key]
+    came_out = observation.status == "ran" or observation.at in ("loss", "backward")
+    wrong = came_out and main and (len(main[0]) != 2 or main[0][0] != BATCH)
+    return "confirmed" if wrong else "inconclusive", _outputs(observation)
+
+
+def _unlearnt(expectation: Expectation, observation: Observation) -> Ruling:
+    states = [observation.parameters.get(name) for name in expectation.parameters]
+    none = all(state is not None and state.requires_grad and not state.grad for state in states)
+    confirmed = observation.status == "ran" and states and none
+    return "confirmed" if confirmed else "inconclusive", f"{_some(expectation.parameters)} got no gradient"
+
+
+def _at_line(observation: Observation) -> str:
+    return f"line {observation.line} raises {observation.error}" if observation.line else observation.error
+
+
 def _none(expectation: Expectation, observation: Observation) -> Ruling:
     return "inconclusive", observation.error or "nothing that a run could show"
 
@@ -123,6 +174,10 @@ _KINDS: dict[str, Callable[[Expectation, Observation], Ruling]] = {
     "trainable": _trainable,
     "not-in-optimizer": _not_in_optimizer,
     "none": _none,
+    "fails": _fails,
+    "two-devices": _two_devices,
+    "by-class": _by_class,
+    "unlearnt": _unlearnt,
 }
 
 

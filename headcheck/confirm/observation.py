@@ -8,7 +8,7 @@ from typing import Literal
 
 Shapes = tuple[tuple[str, tuple[int, ...]], ...]
 ObservationStatus = Literal["ran", "raised", "refused", "lost"]
-Stage = Literal["step", "forward", "backward"]
+Stage = Literal["step", "forward", "loss", "backward"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,8 @@ class Observation:
     `eval_outputs` those in eval mode if the plan asked for them. `gradient` holds the top-level names under which a
     parameter got a gradient; `parameters` the plan's probes that exist. `milliseconds` is both passes' time.
     `changed` holds the top-level names under which one step of the optimizers changed a parameter, None without one.
+    `loss` is the kind of the script's own loss that the gradient came from, "" where there is none.
+    `everywhere`: it raises whatever the numbers that the plan leaves open, and the size of the input.
     `moves_ignored`: the plan moves a module to an accelerator that the device it ran on only stands in for.
     """
 
@@ -48,6 +50,8 @@ class Observation:
     changed: tuple[str, ...] | None = None
     device: str = "cpu"
     moves_ignored: bool = False
+    everywhere: bool = False
+    loss: str = ""
 
 
 class MalformedAnswer(ValueError):
@@ -66,7 +70,7 @@ def parse(answer: object) -> Observation:
     status, at = answer.get("status"), answer.get("at")
     if status not in ("ran", "raised", "refused"):
         raise MalformedAnswer(f"status {status!r:.40}")
-    if at not in ("step", "forward", "backward", None):
+    if at not in ("step", "forward", "loss", "backward", None):
         raise MalformedAnswer(f"at {at!r:.40}")
     return Observation(
         status=status,
@@ -84,6 +88,8 @@ def parse(answer: object) -> Observation:
         milliseconds=_number(answer.get("milliseconds")),
         device=_text(answer.get("device") or "cpu"),
         moves_ignored=answer.get("ignored") is True,
+        everywhere=answer.get("everywhere") is True,
+        loss=_text(answer.get("loss") or ""),
     )
 
 

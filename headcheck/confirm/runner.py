@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import re
 import shutil
 import signal
 import subprocess
@@ -30,6 +31,7 @@ WORKER = Path(__file__).with_name("worker").resolve() / "__main__.py"
 VERSION = 1
 IMPORT_SECONDS = 60.0  # what the first answer may take on top, for importing torch from a cold disk
 MAX_LOSSES = 5  # workers lost before the run is given up: each costs the imports, and perhaps a whole time limit
+MISSING = re.compile(r"there is no \w+ in |\w+ does not import in ")  # a library of models
 MAX_LINE = 16 * 2**20
 SMALLEST_BUDGET = 2**30
 BUDGET_WITHOUT_FACTS = 4 * 2**30
@@ -82,7 +84,9 @@ def confirm(
     by_id = {
         plan["id"]: _with_own_line(observations[index], plan) for index, group in enumerate(groups) for plan in group
     }
-    return Confirmation(by_id, interpreter, session.torch_version, tuple(dict.fromkeys(session.notes)))
+    missing = (seen.error for seen in observations if seen.status == "refused" and MISSING.match(seen.error))
+    notes = dict.fromkeys([*session.notes, *(f"not all is confirmed: {error}" for error in missing)])
+    return Confirmation(by_id, interpreter, session.torch_version, tuple(notes))
 
 
 # --- the interpreter -------------------------------------------------------------------------------------------------
@@ -128,7 +132,9 @@ def _equal_plans(plans: Sequence[Plan]) -> list[list[Plan]]:
     """The plans in groups that differ in nothing but their ids and the lines of the script they come from."""
     groups: dict[str, list[Plan]] = {}
     for plan in plans:
-        what = {key: value for key, value in plan.items() if key not in ("id", "left_out", "built")}
+        what = {
+            key: value for key, value in plan.items() if key not in ("id", "left_out", "taken", "shortened", "built")
+        }
         groups.setdefault(json.dumps(_without_lines(what), sort_keys=True), []).append(plan)
     return list(groups.values())
 

@@ -93,6 +93,8 @@ def get_attribute(machine: Machine, state: State, of: Value, name: str, site: Op
             return Bound(of, found[0], found[1])
         if found:
             return setting(machine, f"{of.name}.{name}", found[0], of.code, name)
+        if name == "apply" and "torch.autograd.Function" in heap.library_bases(of):
+            return applied(of)
         return symbol("attribute", f"{of.name}.{name}", of, name)
     if kind is Super:
         return super_attribute(of, name)
@@ -114,6 +116,17 @@ def get_attribute(machine: Machine, state: State, of: Value, name: str, site: Op
     if kind is Method and of.name == "data" and type(of.receiver) is Parameter:
         return Method(of.receiver, name)
     return UNKNOWN
+
+
+def applied(of: Class) -> Value:
+    """``apply`` of a function with a gradient of its own: it calls its forward, with a context unless that is set up
+    apart."""
+    found = class_attribute(of, "forward")
+    if found is None or type(found[0]) is not Function:
+        return symbol("attribute", f"{of.name}.apply", of, "apply")
+    if class_attribute(of, "setup_context"):
+        return found[0]
+    return Bound(symbol("context", "ctx", of), found[0], found[1])
 
 
 def setting(machine: Machine, name: str, value: Value, *key: Value) -> Value:
@@ -326,6 +339,8 @@ def _beyond(machine: Machine, state: State, module: Module, ref: Ref, name: str)
         # Only of a layer whose parameters are known by name can one be missing.
         signature = catalog.layer(module.kind)
         known = signature is None or name in signature.parameters or name in catalog.layer_attributes(module.kind)
+    elif module.cls is None and module.kind in heap.CONTAINERS:  # however many layers it has
+        known = name in catalog.layer_attributes(module.kind) or None
     elif module.cls is not None:
         return (
             DELETED if lacks(machine, state, ref, name) else symbol("attribute", f"{module.cls.name}.{name}", ref, name)

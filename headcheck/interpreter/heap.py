@@ -67,10 +67,14 @@ class Module(NamedTuple):
 
 
 class Sequence(NamedTuple):
-    """A list or set; `items` is None when they are not known."""
+    """A list or set; `items` is None when they are not known.
+
+    If only how often loops of unknown length filled it is not known, `sample` is what one turn of each leaves in it.
+    """
 
     items: tuple[Value, ...] | None
     kind: str = "list"
+    sample: tuple[Value, ...] | None = None
 
 
 class Dictionary(NamedTuple):

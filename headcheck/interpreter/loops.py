@@ -179,9 +179,18 @@ def forget_grown(states: list[State], before: Mapping[Any, Any]) -> None:
         for address in grown:
             thing = state.heap[address]
             each = each_of(state, Ref(address)) if type(thing) is Sequence and before[address].items == () else UNKNOWN
-            state.heap[address] = thing._replace(known=False) if type(thing) is Module else thing._replace(items=None)
+            state.heap[address] = unsure_of(thing)
             if type(each) is Tensor:
                 state.facts["each", address] = (state.heap[address], each)
+
+
+def unsure_of(thing: Any) -> Any:
+    """A stack, list or dict of which a loop of unknown length took one turn to fill."""
+    if type(thing) is Module:
+        return thing._replace(known=False)
+    if type(thing) is Sequence and thing.items is not None:
+        return thing._replace(items=None, sample=thing.items)
+    return thing._replace(items=None)
 
 
 def on_while(machine: Machine, op: While, state: State) -> list[State]:

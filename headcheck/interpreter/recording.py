@@ -3,23 +3,23 @@
 On one path every branch is decided and every loop unrolled, so what the forward does to tensors is a list of steps,
 each of which calls a module, a function of torch or a method, with what earlier steps answered: a *program*, plain data
 that the confirm worker runs without a line of the script. What a step answers has a number, its *register*; 0 is the
-input.
+input, and those after it are -1, -2 and so on.
 
 What cannot be recorded has a register, too, and a reason. It only counts if the answer depends on it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headcheck import events
-from headcheck.interpreter import branches, expressions
+from headcheck.interpreter import branches, expressions, loops
 from headcheck.interpreter import machine as machines
 from headcheck.interpreter.budget import Budget
 from headcheck.interpreter.calls import call_object
 from headcheck.interpreter.forward import is_stack, own_forward
-from headcheck.interpreter.heap import Dictionary, Module, Sequence
+from headcheck.interpreter.heap import Dictionary, Module, Sequence, child_names, get_child, is_sequential
 from headcheck.interpreter.parts import children_of, module_of
 from headcheck.interpreter.state import Cell, State, since
 from headcheck.interpreter.values import (
@@ -39,7 +39,7 @@ from headcheck.interpreter.values import (
     is_plain,
     label,
 )
-from headcheck.ir import Binary, Call, Compare, End, GetAttribute, GetItem, If, Operation, SetItem, Unary
+from headcheck.ir import Binary, Call, Compare, End, GetAttribute, GetItem, If, Loop, Operation, SetItem, Unary
 
 if TYPE_CHECKING:
     from headcheck.interpreter.machine import Machine
@@ -74,22 +74,24 @@ def record(
     machine: Machine,
     state: State,
     network: Ref,
-    shape: tuple[int, ...],
+    shapes: Iterable[tuple[int, ...] | None],
     number: Callable[[Address], int | None],
     where: Callable[[Operation], tuple[int, str]],
 ) -> Program:
-    """What a network answers to a tensor of this shape, as it is in a state.
+    """What a network answers to tensors of these shapes (None: of any), as it is in a state.
 
     `number` gives the number that a module has in the plan, `where` the line of an operation and its words.
     """
     recorder = Recorder(number, where)
     state = state.fork()
     state.end("")
+    state.ungraded = False
     machine.recorder, machine.handlers = recorder, recorder.handlers
     budget, machine.budget = machine.budget, Budget(STEPS)
     start = state.events
     try:
-        after = call_object(machine, state, network, (Tensor(shape, register=INPUT),), {}, SITE)
+        given = tuple(Tensor(shape, register=INPUT - index) for index, shape in enumerate(shapes))
+        after = call_object(machine, state, network, given, {}, SITE)
         return recorder.program(only(after, SITE), start)
     except Undecided as undecided:
         return Program(unknown=f"{UNDECIDED}{recorder.words(undecided.args[0])}")
@@ -123,6 +125,7 @@ class Recorder:
             **{kind: self.undivided(handler) for kind, handler in machines.HANDLERS.items()},
             End: machines.HANDLERS[End],
             Call: self.on_call,
+            Loop: self.on_loop,
             If: self.on_if,
             **{kind: self.leaf(kind) for kind in LEAVES},
             SetItem: self.on_set_item,
@@ -174,6 +177,15 @@ class Recorder:
         step = self.written(op, lambda: self.call_step(machine, one, function, op))
         one.env[op.target] = self.made(one, result, step, op)
         return [one]
+
+    def on_loop(self, machine: Machine, op: Loop, state: State) -> list[State]:
+        """A loop over a stack that has nobody knows how many layers goes through those that are known."""
+        iterable = machine.read(state, op.iterable)
+        module = module_of(state, iterable)
+        if module is None or module.known or not is_sequential(module) or not module.children:
+            return [only(loops.on_loop(machine, op, state), op)]
+        layers = tuple(get_child(state, iterable, name, op) for name in child_names(module))
+        return [only(loops.loop_over(machine, op, state, layers, UNKNOWN), op)]
 
     def on_if(self, machine: Machine, op: If, state: State) -> list[State]:
         before = state.env.copy()
@@ -255,7 +267,8 @@ class Recorder:
 
     def log(self, state: State, step: dict[str, Any], op: Operation) -> None:
         line = self.where(op)[0] if op.node is not None else None
-        state.log(events.Computed(op, {**step, "line": line}))
+        ungraded = {"ungraded": True} if state.ungraded else {}
+        state.log(events.Computed(op, {**step, **ungraded, "line": line}))
 
     def new_register(self, reason: str = "") -> int:
         self.registers += 1
@@ -411,7 +424,8 @@ def _attribute(recorder: Recorder, state: State, op: Any, values: list[Value]) -
 
 
 def _item(recorder: Recorder, state: State, op: Any, values: list[Value]) -> dict[str, Any]:
-    if register_of(values[0]) == INPUT and type(values[1]) in (int, str):
+    register = register_of(values[0])
+    if register is not None and register <= INPUT and type(values[1]) in (int, str):
         raise Unknown("what its forward is given, which is no tensor")
     of, index = (recorder.encode(state, value) for value in values)
     return {"op": "item", "of": of, "index": index}

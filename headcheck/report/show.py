@@ -94,19 +94,24 @@ def shape(sizes: tuple[int | None, ...] | None) -> str:
 def _verdict(verdict: Verdict, colour: bool) -> list[str]:
     """What came of running it; what the script's own reading said already is not said again."""
     device = words.device(verdict.device)
+    if verdict.status == "confirmed":
+        return [f"  {paint(f'fails on {device}', 'red', colour)}: {words.one_line(verdict)}"]
     if verdict.status != "clean":
         return [f"  {paint(f'not shown on {device}', 'yellow', colour)}: {words.one_line(verdict)}"]
     outputs = [f"{harmless(key)} {shape(sizes)}".strip() for key, sizes in verdict.output_shapes]
-    said = [f"output {', '.join(outputs)}", _gradient(verdict.gradient)]
+    said = [f"output {', '.join(outputs)}", _gradient(verdict)]
     if verdict.changed is not None:
         said.append(f"a step of the optimizer changes {_names(verdict.changed) if verdict.changed else 'nothing'}")
     if verdict.milliseconds is not None:
         said.append(f"{verdict.milliseconds:,.0f} ms")
+    if verdict.taken:
+        said.append(f"if {harmless(verdict.taken)}")
     return [f"  {paint(f'ran on {device}', 'green', colour)}: {'; '.join(said)}"]
 
 
-def _gradient(names: tuple[str, ...]) -> str:
-    return f"gradient reached {_names(names)}" if names else "no part got a gradient"
+def _gradient(verdict: Verdict) -> str:
+    of = f" of {harmless(verdict.loss)}" if verdict.loss else ""
+    return f"gradient{of} reached {_names(verdict.gradient)}" if verdict.gradient else "no part got a gradient"
 
 
 def _names(names: tuple[str, ...]) -> str:

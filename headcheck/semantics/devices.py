@@ -16,6 +16,10 @@ DTYPES = {
     "half": "float16", "float16": "float16", "bfloat16": "bfloat16", "float": "float32", "float32": "float32",
     "double": "float64", "float64": "float64",
 }  # fmt: skip
+# What tensor types (``torch.cuda.HalfTensor``) hold.
+TENSOR_TYPES = {
+    "HalfTensor": "float16", "BFloat16Tensor": "bfloat16", "FloatTensor": "float32", "DoubleTensor": "float64",
+}  # fmt: skip
 
 
 class Target(NamedTuple):
@@ -40,6 +44,15 @@ def dtype_of(value: Value) -> str:
     return "" if value is None else UNSURE
 
 
+def type_of(value: Value) -> Target:
+    """What ``module.type(…)`` aims at: a dtype, or a tensor type, which has a device as well."""
+    name = value.name if type(value) is Library else value
+    space, _, last = name.rpartition(".") if isinstance(name, str) else ("", "", "")
+    if last in TENSOR_TYPES and space in ("torch", "torch.cuda"):
+        return Target(CPU if space == "torch" else ACCELERATOR, TENSOR_TYPES[last])
+    return Target("", dtype_of(value))
+
+
 def target_of(call: CallSite) -> Target:
     """What ``module.to(…)`` and its like aim at. An unknown may name a device or a dtype."""
     if call.name == "cpu":
@@ -47,7 +60,7 @@ def target_of(call: CallSite) -> Target:
     if call.name in ("cuda", "xpu", "ipu", "hpu", "mtia"):
         return Target(ACCELERATOR)
     if call.name == "type":
-        return Target("", dtype_of(call.argument(0, "dst_type")))
+        return type_of(call.argument(0, "dst_type"))
     if call.name != "to":
         return Target("", DTYPES[call.name])
     device = device_of(call.keywords.get("device"))

@@ -107,21 +107,23 @@ def sequence(call: CallSite) -> Sequence:
     return found
 
 
-def put(call: CallSite, found: tuple[Value, ...] | None) -> None:
-    call.state.heap[call.receiver.address] = sequence(call)._replace(items=found)
+def put(call: CallSite, found: tuple[Value, ...] | None, sample: tuple[Value, ...] | None = None) -> None:
+    call.state.heap[call.receiver.address] = sequence(call)._replace(items=found, sample=sample)
 
 
 @method(Sequence, "append", "add")
 def append(call: CallSite) -> Value:
-    known = sequence(call).items
-    put(call, None if known is None else (*known, call.argument(0, "object")))
+    known, sample, more = sequence(call).items, sequence(call).sample, call.argument(0, "object")
+    put(call, None if known is None else (*known, more), None if sample is None else (*sample, more))
     return None
 
 
 @method(Sequence, "extend", "update")
 def extend(call: CallSite) -> Value:
     known, more = sequence(call).items, items(call, call.argument(0, "iterable"))
-    put(call, None if known is None or more is None else known + more)
+    sample = sequence(call).sample
+    sampled = None if sample is None or more is None else sample + more
+    put(call, None if known is None or more is None else known + more, sampled)
     return None
 
 

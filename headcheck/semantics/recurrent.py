@@ -14,7 +14,10 @@ from headcheck.semantics.registry import CallSite, effect
 from headcheck.semantics.torch import make_layer
 
 KINDS = ("torch.nn.GRU", "torch.nn.LSTM", "torch.nn.RNN")
-PLACES = {"input_size": (0, UNKNOWN), "hidden_size": (1, UNKNOWN), "bidirectional": (6, False), "proj_size": (7, 0)}
+PLACES = {
+    "input_size": (0, UNKNOWN), "hidden_size": (1, UNKNOWN), "num_layers": (2, 1), "bias": (3, True),
+    "batch_first": (4, False), "dropout": (5, 0.0), "bidirectional": (6, False), "proj_size": (7, 0),
+}  # fmt: skip
 
 
 @effect(*KINDS)
@@ -24,7 +27,8 @@ def recurrent(call: CallSite) -> Value:
     if signature is None or "**" in call.keywords:
         return unknown(call)
     made = make_layer(call, call.name, signature)
-    arguments = {name: call.argument(place, name, default) for name, (place, default) in PLACES.items()}
+    given = {name: call.argument(place, name, default) for name, (place, default) in PLACES.items()}
+    arguments = {name: value for name, value in given.items() if value is UNKNOWN or value != PLACES[name][1]}
     call.state.heap[made.address] = call.state.heap[made.address]._replace(arguments=arguments)
     return made
 
@@ -33,7 +37,8 @@ def run(state: State, ref: Ref, module: Module, given: Value, site: Operation) -
     """``rnn(x)``: (what every step answers, the last states)."""
     if type(given) is not Tensor:  # a packed sequence comes back packed
         return forward.unknown_output(ref, given)
-    takes, hidden, both, projected = (module.arguments.get(name, UNKNOWN) for name in PLACES)
+    sizes = ("input_size", "hidden_size", "bidirectional", "proj_size")
+    takes, hidden, both, projected = (module.arguments.get(name, PLACES[name][1]) for name in sizes)
     last = given.shape[-1] if given.shape else given.features
     if type(takes) is int and type(last) is int and takes != last:
         mismatch = Mismatch(module.kind, "input_size", takes, (last,), "size")

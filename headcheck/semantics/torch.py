@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from headcheck import catalog, events
 from headcheck.catalog.entry import REQUIRED, Signature
 from headcheck.interpreter import access, heap, indexing
@@ -21,7 +23,7 @@ from headcheck.interpreter.values import (
     Value,
     symbol,
 )
-from headcheck.ir import UNKNOWN
+from headcheck.ir import UNKNOWN, Call
 from headcheck.semantics import statedicts
 from headcheck.semantics.python import unknown
 from headcheck.semantics.registry import METHODS, CallSite, effect, family, method
@@ -88,7 +90,31 @@ def parameter(call: CallSite) -> Value:
 
 @effect("torch.nn.Sequential", "torch.nn.modules.container.Sequential")
 def sequential(call: CallSite) -> Value:
-    return container(call, "torch.nn.Sequential", *stacked(call))
+    children, known = stacked(call)
+    return container(call, "torch.nn.Sequential", children, known, {} if known else sampled(call))
+
+
+def sampled(call: CallSite) -> dict[str, Value]:
+    """The children of a Sequential made of a list of unknown length, if each loop that filled it took one turn."""
+    if not isinstance(call.site, Call):
+        return {}
+    found: list[Value] = []
+    for starred, operand in call.site.arguments:
+        value = call.machine.read(call.state, operand)
+        items = sample_of(call, value) if starred else (value,)
+        if items is None:
+            return {}
+        found.extend(items)
+    return {str(index): value for index, value in enumerate(found)}
+
+
+def sample_of(call: CallSite, value: Value) -> tuple[Value, ...] | None:
+    thing = call.state.object(value)
+    if type(thing) is Module and heap.is_sequential(thing) and not thing.known:
+        return tuple(heap.get_child(call.state, value, name, call.site) for name in heap.child_names(thing))
+    if type(thing) is Sequence and thing.items is None:
+        return thing.sample
+    return items_of(call.machine, call.state, value, call.site)
 
 
 def fill_stack(call: CallSite) -> None:
@@ -117,9 +143,12 @@ def starred_unknown(call: CallSite) -> bool:
     return bool("**" in call.keywords)
 
 
-def container(call: CallSite, kind: str, children: dict[str, Value], known: bool) -> Value:
+def container(
+    call: CallSite, kind: str, children: dict[str, Value], known: bool, sample: Mapping[str, Value] = heap.EMPTY
+) -> Value:
+    """`sample` are children that a stack of unknown length has in its plan; reading does not know of them."""
     made = call.state.allocate(Module(kind, call.site, children=children, known=known), call.site)
-    call.state.log(events.Created(call.site, made.address, children))
+    call.state.log(events.Created(call.site, made.address, children or sample))
     for value in children.values():
         if access.is_layer_class(value):
             call.state.log(events.Uncalled(call.site, value.name.rsplit(".", 1)[-1], "layer"))
@@ -376,6 +405,8 @@ def optimizer(call: CallSite) -> Value:
     found, complete = gather(call, call.argument(0, "params"), groups)
     made: Ref = call.state.allocate(Optimizer(kind, found, complete, call.site), call.site)
     keywords = {k: v for k, v in call.keywords.items() if k != "params"}
+    if len(call.arguments) > 1:
+        keywords["lr"] = call.arguments[1]
     call.state.log(
         events.Optimized(call.site, made.address, f"torch.optim.{kind}", found, complete, tuple(groups), keywords)
     )

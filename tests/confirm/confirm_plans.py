@@ -43,6 +43,8 @@ def plan(*steps: Step, size: int | None = 64, probes: tuple[str, ...] = (), **fi
         "input": size and [[2, 3, size, size]],
         "kind": "classification",
         "left_out": "",
+        "taken": "",
+        "shortened": False,
         "probes": {"parameters": list(probes)},
         **fields,
     }

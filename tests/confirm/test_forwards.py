@@ -51,7 +51,9 @@ def test_pytorch_shows_the_same(name: str, observations: dict[str, Observation])
         assert isinstance(net, torch.nn.Module)
         expected: object
         try:
-            expected = shapes_in(torch, net(torch.rand(2, 3, 224, 224)))
+            inputs = names.get("inputs", (torch.rand(2, 3, 224, 224),))
+            assert isinstance(inputs, tuple)
+            expected = shapes_in(torch, net(*inputs))
         except RuntimeError as error:
             expected = str(error)
     seen = observations[name]
@@ -70,10 +72,20 @@ def test_pytorch_shows_the_same(name: str, observations: dict[str, Observation])
 @pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("unknown_")])
 def test_what_is_not_known_is_said(name: str) -> None:
     text = (FORWARDS / f"{name}.py").read_text().splitlines()
-    number, line = next((number, line) for number, line in enumerate(text, 1) if "  # " in line)
-    assert [plan["left_out"] for plan in plans_of(name)] == [f"{line.split('  # ')[1]} (line {number})"]
+    number, line = next(
+        ((number, line) for number, line in enumerate(text, 1) if "  # " in line),
+        (0, "  # what its forward is given beside the picture"),
+    )
+    where = f" (line {number})" if number else ""
+    assert [plan["left_out"] for plan in plans_of(name)] == [f"{line.split('  # ')[1]}{where}"]
 
 
 def test_several_networks_share_a_model() -> None:
     """Each of the library's models in a network has the network's plan."""
     assert [len(plan["steps"]) > 3 for plan in plans_of("two_backbones")] == [True, True]  # type: ignore[arg-type]
+
+
+@needs_torch
+def test_what_is_computed_without_gradients_gets_none(observations: dict[str, Observation]) -> None:
+    seen = observations["a_trunk_without_gradients"]
+    assert seen.gradient == ("head",)

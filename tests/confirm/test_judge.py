@@ -27,6 +27,7 @@ RAN = Observation(
 KEPT = replace(RAN, outputs=(("", (2, 1000)),))
 RAISED = Observation("raised", error="RuntimeError: mat1 and mat2", at="forward")
 STOPPED = Observation("raised", error="AttributeError: no attribute 'fc'", at="step", step=1, line=7)
+DEVICES = "RuntimeError: Expected all tensors to be on the same device, but found at least two devices, cuda:0 and cpu!"
 NO_GRADIENT = "RuntimeError: element 0 of tensors does not require grad and does not have a grad_fn"
 FROZEN = replace(
     RAN,
@@ -43,6 +44,23 @@ FROZEN = replace(
     [
         (None, RAN, "clean", "output (2, 10); trainable parameters: 20 of 1,000"),
         (None, RAISED, "inconclusive", RAISED.error),
+        (None, replace(RAISED, everywhere=True), "confirmed", RAISED.error),
+        (Expectation("fails"), RAISED, "inconclusive", RAISED.error),
+        (Expectation("fails"), replace(RAISED, everywhere=True), "confirmed", RAISED.error),
+        (Expectation("fails"), replace(RAISED, everywhere=True, line=7), "confirmed", f"line 7 raises {RAISED.error}"),
+        (Expectation("fails"), replace(STOPPED, everywhere=True), "inconclusive", "line 7 raises AttributeError"),
+        (Expectation("fails"), replace(RAISED, everywhere=True, error=DEVICES), "inconclusive", DEVICES),
+        (Expectation("fails"), RAN, "inconclusive", ""),
+        (Expectation("two-devices"), replace(RAISED, error=DEVICES), "confirmed", DEVICES),
+        (Expectation("two-devices"), RAISED, "inconclusive", RAISED.error),
+        (Expectation("two-devices"), RAN, "inconclusive", ""),
+        (Expectation("by-class"), RAN, "inconclusive", "output (2, 10)"),
+        (Expectation("by-class"), replace(RAN, outputs=(("", (98, 10)),)), "confirmed", "output (98, 10)"),
+        (Expectation("by-class"), replace(RAN, outputs=(("", (2, 7, 7, 10)),)), "confirmed", "output (2, 7, 7, 10)"),
+        (Expectation("by-class"), replace(RAN, outputs=(("out", (98, 10)),)), "inconclusive", "output out (98, 10)"),
+        (Expectation("unlearnt", ("fc2.weight",)), RAN, "confirmed", "fc2.weight got no gradient"),
+        (Expectation("unlearnt", ("fc2.weight", "fc.weight")), RAN, "inconclusive", "fc2.weight (and 1 more) got"),
+        (Expectation("unlearnt", ("conv1.weight",)), RAN, "inconclusive", "conv1.weight got no gradient"),
         (None, FROZEN, "clean", "output (2, 10); no parameter is trainable"),
         (None, lost("no answer within 60 seconds"), "inconclusive", "no answer within 60 seconds"),
         (Expectation("raises"), RAISED, "confirmed", RAISED.error),
@@ -144,3 +162,39 @@ def test_a_verdict_describes_the_model() -> None:
         ("fc",),
         1.5,
     )
+
+
+@pytest.mark.parametrize("kind", ["fails", "by-class", "unlearnt"])
+def test_a_candidate_needs_all_that_the_script_does(kind: str) -> None:
+    """What reading did not find is only reported where nothing is left out or taken for granted."""
+    seen = {
+        "fails": replace(RAISED, everywhere=True),
+        "by-class": replace(RAN, outputs=(("", (98, 10)),)),
+        "unlearnt": RAN,
+    }[kind]
+    expectation = Expectation(kind, ("fc2.weight",))  # type: ignore[arg-type]
+    assert verdict(expectation, seen).status == "confirmed"
+    assert verdict(expectation, seen, "something").status == "inconclusive"
+    assert verdict(expectation, seen, "", "something").status == "inconclusive"
+
+
+def test_a_model_that_fails_in_an_incomplete_plan_proves_nothing() -> None:
+    seen = verdict(None, replace(RAISED, everywhere=True), "something")
+    assert (seen.status, seen.detail) == ("inconclusive", "the run leaves out something")
+
+
+def test_what_is_taken_for_granted_is_said_and_refutes_nothing() -> None:
+    taken = "`in_features` of the Linear is what reaches it (line 5)"
+    clean = verdict(None, RAN, "", taken)
+    assert (clean.status, clean.taken) == ("clean", taken)
+    assert clean.detail.endswith(f", if {taken}")
+    assert verdict(Expectation("raises"), RAN, "", taken).status == "inconclusive"
+    assert verdict(Expectation("raises"), RAISED, "", taken).status == "confirmed"
+
+
+def test_a_stack_that_is_cut_short_proves_nothing_by_raising() -> None:
+    for expectation in (None, Expectation("raises")):
+        short = verdict(expectation, replace(RAISED, everywhere=True), "", "the layers go on", True)
+        assert short.status == "inconclusive"
+        assert short.detail == f"{RAISED.error}, but the run takes for granted that the layers go on"
+    assert verdict(None, RAN, "", "the layers go on", True).status == "clean"

@@ -38,6 +38,7 @@ STUB = """
             case "malformed": say({**answer, "status": "fine"})
             case "another": say({**answer, "id": -1})
             case "raise": say({**answer, "status": "raised", "step": 1, "line": 99})
+            case "no library": say({**answer, "status": "refused", "error": "there is no timm in /python"})
             case "log":
                 with open(plan["root"], "a") as log:
                     log.write(".")
@@ -254,3 +255,8 @@ def test_a_path_is_taken_as_given_and_links_are_not_followed(bare: Path, tmp_pat
 def test_the_memory_budget(monkeypatch: pytest.MonkeyPatch, files: dict[str, list[str]], budget: int) -> None:
     monkeypatch.setattr(runner, "_lines", lambda path: files.get(path, []))
     assert runner._memory_budget() == budget
+
+
+def test_a_library_that_is_not_there_is_said_in_one_line(stub: str) -> None:
+    done = run(stub, "no library", "no library", "fine")
+    assert done.notes == ("a note", "not all is confirmed: there is no timm in /python")

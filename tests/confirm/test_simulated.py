@@ -30,7 +30,11 @@ SCRIPTS = {
     "never moved": (HEAD + TRAIN, ""),
     "halved before its head": (
         "model.half()\n" + HEAD + TRAIN,
-        "RuntimeError: mat1 and mat2 must have the same dtype, but got float16 and float32",
+        "RuntimeError: mat1 and mat2 must have the same dtype, but got Half and Float",
+    ),
+    "halved, but cast as it computes": (
+        "model.half()\n" + HEAD + TRAIN + "with torch.autocast('cuda'):\n    model(x)\n",
+        "",
     ),
     "halved after its head": (HEAD + "model.half()\n" + TRAIN, ""),
     "a head of another size": (
@@ -77,3 +81,11 @@ def test_a_head_left_on_the_cpu_is_confirmed() -> None:
         judged = with_verdicts(result, [observations[number] for number in range(len(plans))])
         verdicts = [finding.verdict for finding in judged.findings if finding.code == "HC403"]
         assert [verdict and verdict.status for verdict in verdicts] == [status]
+
+
+def test_a_builder_that_reads_places_back_is_built_for_real() -> None:
+    pytest.importorskip("timm")
+    result = analyse("import timm\nmodel = timm.create_model('swinv2_tiny_window8_256')\n", "script.py")
+    plan = {**result.plans[0], "id": 0}
+    seen = runner.confirm([plan], python=sys.executable, device="meta").observations[0]
+    assert (seen.status, seen.error, seen.outputs) == ("ran", "", (("", (2, 1000)),))

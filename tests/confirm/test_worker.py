@@ -163,6 +163,66 @@ PLANS: dict[str, Plan] = {
     "over the budget": plan(layer(1, "Linear", 21_000, 21_000)),
     "far over the budget": plan(layer(1, "Linear", 10**7, 10**7)),
     "a huge input": plan(build("resnet18"), size=100_000),
+    "its own loss": plan(
+        build("resnet18"),
+        *NEW_FC,
+        step("optimizer", out=9, groups=[{"parameters": [[1, "fc.weight"]]}], **SGD),
+        loss={"class": "torch.nn.CrossEntropyLoss", "kwargs": {}, "by_picture": True, "line": 9},
+    ),
+    "a loss over one number": plan(
+        build("resnet18"),
+        layer(2, "Linear", 512, 1),
+        put("fc", 2),
+        loss={"class": "torch.nn.BCEWithLogitsLoss", "kwargs": {"reduction": "none"}, "by_picture": False, "line": 9},
+    ),
+    "a loss that nothing comes back from": plan(
+        build("resnet18"),
+        layer(2, "Linear", 512, 1),
+        put("fc", 2),
+        step("optimizer", out=9, groups=[{"parameters": [[1, "fc.weight"]]}], **SGD),
+        loss={"class": "torch.nn.CrossEntropyLoss", "kwargs": {}, "by_picture": True, "line": 9},
+    ),
+    "a loss over maps": plan(
+        layer(1, "Conv2d", 3, 5, 1),
+        loss={"class": "torch.nn.CrossEntropyLoss", "kwargs": {}, "by_picture": False, "line": 9},
+        size=8,
+    ),
+    "a loss over maps, with one label each": plan(
+        layer(1, "Conv2d", 3, 5, 1),
+        loss={"class": "torch.nn.CrossEntropyLoss", "kwargs": {}, "by_picture": True, "line": 9},
+        size=8,
+    ),
+    "a loss that is none": plan(build("resnet18"), loss={"class": "os.system", "kwargs": {}, "line": 9}),
+    "weights that do not fit": plan(
+        build("resnet18"),
+        *NEW_FC,
+        step("load", line=8, of=1, strict=False, missing=[], unexpected=["x.weight"], differing=[["fc.bias", [1000]]]),
+    ),
+    "weights under other names": plan(
+        build("resnet18"),
+        step("load", line=8, of=1, strict=True, missing=["fc.bias"], unexpected=["fc.1.bias"], differing=[]),
+    ),
+    "a size that fits": plan(
+        build("resnet18"),
+        layer(2, "LazyLinear", out_features={"open": 7}),
+        put("fc", 2),
+        step("optimizer", out=9, groups=[{"parameters": [[1, "fc.weight"]]}], **SGD),
+    ),
+    "raises for the number": plan(
+        build("resnet18"),
+        layer(2, "Linear", 512, {"open": 7}),
+        layer(3, "Linear", 960, 2),
+        layer(4, "Sequential", {"ref": 2}, {"ref": 3}),
+        put("fc", 4),
+    ),
+    "raises whatever the number": plan(build("resnet18"), layer(2, "Linear", 500, {"open": 7}), put("fc", 2)),
+    "raises for the size": plan(
+        build("alexnet", out=2),
+        step("get", of=2, out=3, path="features"),
+        layer(4, "Flatten"),
+        layer(5, "Linear", 9216, 2),
+        layer(1, "Sequential", {"ref": 3}, {"ref": 4}, {"ref": 5}),
+    ),
     "the last": plan(layer(1, "Flatten"), size=8),
 }
 
@@ -190,6 +250,61 @@ def test_a_right_replacement_is_clean(see: See) -> None:
     assert all(state.requires_grad and state.grad and state.in_optimizer is None for state in seen.parameters.values())
     assert seen.milliseconds and seen.milliseconds > 0
     assert verdict(None, seen).status == "clean"
+
+
+def test_the_gradient_comes_from_the_scripts_own_loss(see: See) -> None:
+    seen = see("its own loss")
+    assert (seen.status, seen.loss, seen.changed) == ("ran", "CrossEntropyLoss", ("fc",))
+    seen = see("a loss over one number")
+    assert (seen.status, seen.loss, seen.outputs) == ("ran", "BCEWithLogitsLoss", (("", (2, 1)),))
+    assert see("clean").loss == ""
+    assert see("a loss that is none").loss == ""
+
+
+def test_what_a_loss_cannot_learn_from_shows_in_the_step(see: See) -> None:
+    """CrossEntropyLoss over one output is always 0: a step changes nothing."""
+    seen = see("a loss that nothing comes back from")
+    assert (seen.status, seen.loss, seen.changed) == ("ran", "CrossEntropyLoss", ())
+
+
+def test_a_target_fits_unless_it_is_known_to_be_one_label_each(see: See) -> None:
+    assert see("a loss over maps").status == "ran"
+    seen = see("a loss over maps, with one label each")
+    assert (seen.status, seen.at, seen.line) == ("raised", "loss", 9)
+    assert verdict(Expectation("by-class"), seen).status == "confirmed"
+
+
+def test_weights_that_do_not_fit_are_loaded(see: See) -> None:
+    seen = see("weights that do not fit")
+    assert (seen.status, seen.at, seen.line) == ("raised", "step", 8)
+    assert "size mismatch for fc.bias: copying a param with shape torch.Size([1000])" in seen.error
+    seen = see("weights under other names")
+    assert 'Missing key(s) in state_dict: "fc.bias". Unexpected key(s) in state_dict: "fc.1.bias".' in seen.error
+
+
+def test_what_fits_is_made_to_fit_what_reaches_it(see: See) -> None:
+    seen = see("a size that fits")
+    assert (seen.status, seen.outputs) == ("ran", (("", (2, 7)),))
+    assert seen.total == 11_176_512 + 512 * 7 + 7
+    assert seen.changed == ("fc",)
+
+
+def test_what_raises_does_so_whatever_an_open_number_is(see: See) -> None:
+    seen = see("raises for the number")
+    assert seen.status == "refused"
+    assert seen.error.startswith(
+        "whether it raises depends on a number that the script leaves open: RuntimeError: mat1"
+    )
+    seen = see("raises whatever the number")
+    assert (seen.status, seen.everywhere) == ("raised", True)
+    assert seen.error == "RuntimeError: mat1 and mat2 shapes cannot be multiplied (2x512 and 500x7)"
+
+
+def test_what_raises_may_do_so_for_the_size_of_the_input(see: See) -> None:
+    seen = see("raises for the size")
+    assert (seen.status, seen.at, seen.everywhere) == ("raised", "forward", False)
+    assert see("wrong in_features").everywhere
+    assert see("missing attribute").everywhere
 
 
 def test_wrong_in_features_raises_in_pytorchs_own_words(see: See) -> None:

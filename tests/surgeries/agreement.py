@@ -14,6 +14,8 @@ from tests.surgeries.judge import Judgement, judge
 KNOWN = (
     ("wrong row", "head_own_class", "the layer that does not fit is named, not the call that gives its class a size"),
     ("one finding too many", "build_random", "a frozen trunk of random weights is a fault of its own (HC307)"),
+    ("false alarm", "build_random", "the same, where nothing else is wrong: the judge does not know what was loaded"),
+    ("miss", "head_own_class", "what a class of the script does in a model that is never called only running shows"),
     ("miss", "freeze_list", "a list of hundreds of parameters, gone through by number, is not unrolled"),
     ("miss", "build_copy", "a copy that is frozen may be a teacher or a moving average"),
     ("wrong numbers", "quantization.inception_v3", "torchvision's own note on its weights counts a head that it drops"),

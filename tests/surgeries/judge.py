@@ -121,11 +121,17 @@ def judge_flags(seen: Judgement, script: Script, names: dict[str, Any], flags: d
     first = next(iter(flags))
     if script.frozen and flags[first] and first not in main:
         seen.add(f"{first} is not frozen", "HC303", "HC304")
+    for path, module in names["model"].named_modules():
+        if "requires_grad" in vars(module):
+            seen.add(f"`requires_grad` was set on the module {path}", "HC303")
     optimizer = names.get("optimizer")
     if optimizer is not None:
         held = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
-        if any(flags[path] and id(parameters[path]) not in held for path in main):
-            seen.add("the head is not in the optimizer", "HC401")
+        for head in new:
+            if any(flags[path] and id(parameters[path]) not in held for path in heads(script, list(flags), head)):
+                seen.add(f"{head} is not in the optimizer", "HC401", "HC402")
+                if head != script.site.head:  # by a piece that hands over the main head only
+                    seen.rows = set()
         if not any(parameter.requires_grad for group in optimizer.param_groups for parameter in group["params"]):
             row = next(n for n, line in enumerate(script.text.split("\n"), start=1) if "optimizer = " in line)
             seen.rows |= {row}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from typing import Any
 
 from . import simulated
+from .allowed import layer_class
+from .reading import keywords_of, plain
 from .state import MAX_DEPTH, MAX_INPUT_ELEMENTS, MAX_INT, Refused, Run
 
 DEFAULT_INPUTS = {
@@ -15,6 +18,7 @@ DEFAULT_INPUTS = {
     "video": [[2, 3, 16, 112, 112]],
     "optical_flow": [[2, 3, 128, 128], [2, 3, 128, 128]],
 }
+INPUT_PICTURES = (2,)  # of the plans
 DETECTION_SIZE = 128
 DETECTION_SAMPLES = 16
 
@@ -25,19 +29,33 @@ def dummy_inputs(run: Run, plan: Any, root: Any) -> tuple[list[Any], Any]:
     shapes = plan.get("input") or DEFAULT_INPUTS.get(plan.get("kind", "classification"))
     if plan.get("kind") == "detection":
         shapes = DEFAULT_INPUTS["detection"]
-    if not isinstance(shapes, list) or not all(isinstance(shape, list) and shape for shape in shapes):
+    if not isinstance(shapes, list):
         raise Refused(f"input {shapes!r:.60}")
-    if not all(type(size) is int and 0 < size <= MAX_INT for shape in shapes for size in shape):
+    sizes: list[Any] = [shape.get("long") if isinstance(shape, dict) else shape for shape in shapes]
+    if not all(isinstance(shape, list) and shape for shape in sizes):
         raise Refused(f"input {shapes!r:.60}")
-    if sum(math.prod(shape) for shape in shapes) > MAX_INPUT_ELEMENTS:
+    if not all(type(size) is int and 0 < size <= MAX_INT for shape in sizes for size in shape):
+        raise Refused(f"input {shapes!r:.60}")
+    if sum(math.prod(shape) for shape in sizes) > MAX_INPUT_ELEMENTS:
         raise Refused(f"input {shapes!r:.60} is too big")
-    device = "cpu" if run.moves == {"cpu"} else run.device
+    device = "meta" if run.simulates else "cpu" if run.moves == {"cpu"} else run.device
     floats = (p.dtype for p in root.parameters() if p.is_floating_point())
     dtype = next(floats, torch.float32)
+    return [dummy_input(run, shape, dtype, device) for shape in shapes], device
+
+
+def dummy_input(run: Run, shape: Any, dtype: Any, device: str) -> Any:
+    """Random numbers, or of ``{"long": shape}`` zeros: the first of some words."""
+    torch = run.torch
+    if isinstance(shape, dict):
+        made = torch.zeros(shape["long"], dtype=torch.long, device=device)
+    elif run.simulates:
+        made = torch.empty(shape, dtype=dtype, device="meta")
+    else:
+        made = torch.rand(shape).to(device=device, dtype=dtype)
     if run.simulates:
-        where = simulated.ACCELERATOR if run.moved_last == "accelerator" else simulated.CPU
-        return [simulated.put(torch.empty(shape, dtype=dtype, device="meta"), where) for shape in shapes], "meta"
-    return [torch.rand(shape).to(device=device, dtype=dtype) for shape in shapes], device
+        simulated.put(made, simulated.ACCELERATOR if run.moved_last == "accelerator" else simulated.CPU)
+    return made
 
 
 def arguments_of(run: Run, plan: Any, root: Any) -> list[Any]:
@@ -105,8 +123,58 @@ def shapes_in(torch: Any, output: Any) -> list[Any]:
     return [[key, list(tensor.shape)] for key, tensor in tensors_in(torch, output)]
 
 
-def backward(torch: Any, output: Any) -> None:
-    """Send a gradient back from every floating tensor of the output."""
+CLASS_LOSSES = ("torch.nn.CrossEntropyLoss", "torch.nn.NLLLoss")
+NUMBER_LOSSES = tuple(f"torch.nn.{name}Loss" for name in ("BCE", "BCEWithLogits", "MSE", "L1", "SmoothL1", "Huber"))
+
+
+def own_loss(run: Run, plan: Any, output: Any) -> Any:
+    """The script's own loss over the output, if the plan has one and the output is a tensor; else None.
+
+    The target is one that fits: class labels, or numbers in the output's shape. Only where it is known to be one label
+    for each picture is it that whatever comes out.
+    """
+    torch, loss = run.torch, plan.get("loss")
+    if not isinstance(loss, dict) or not isinstance(output, torch.Tensor) or not output.is_floating_point():
+        return None
+    name = loss.get("class")
+    if name not in CLASS_LOSSES + NUMBER_LOSSES or output.dim() < (2 if name in CLASS_LOSSES else 1):
+        return None
+    criterion = layer_class(run, name)(**{key: plain(value) for key, value in keywords_of(loss).items()})
+    run.line = loss.get("line")
+    if name in NUMBER_LOSSES:
+        target = torch.full_like(output.detach(), 0.5)
+    else:
+        shape = INPUT_PICTURES if loss.get("by_picture") else (output.shape[0], *output.shape[2:])
+        target = torch.zeros(shape, dtype=torch.long, device=output.device)
+    if run.simulates:
+        simulated.put(target, simulated.place(output))
+    try:
+        value = criterion(output, target).mean()
+    except NotImplementedError:  # older ones have no such loss on meta
+        if not run.simulates:
+            raise
+        value = None
+    run.line = None
+    return value
+
+
+def casting(run: Run, plan: Any, root: Any) -> Any:
+    """Where the script computes under autocast: so does the pass on an accelerator, and where dtypes are mixed."""
+    torch = run.torch
+    if not plan.get("autocast"):
+        return contextlib.nullcontext()
+    if run.simulates:
+        return simulated.mixing()
+    kind = run.device.split(":")[0]
+    mixed = len({p.dtype for p in root.parameters() if p.is_floating_point()}) > 1
+    return torch.autocast(kind) if mixed or kind != "cpu" else contextlib.nullcontext()
+
+
+def backward(torch: Any, output: Any, loss: Any = None) -> None:
+    """Send a gradient back from the loss, or from every floating tensor of the output."""
+    if loss is not None:
+        loss.backward()
+        return
     tensors = [tensor for _, tensor in tensors_in(torch, output) if tensor.is_floating_point()]
     if not tensors:
         raise Refused("the output holds no tensor that a gradient could come from")

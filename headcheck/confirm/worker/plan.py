@@ -7,13 +7,37 @@ import time
 from typing import Any
 
 from . import simulated
-from .passes import arguments_of, backward, changed_by_a_step, shapes_in
+from .numbers import filled, has_open, larger, told
+from .passes import arguments_of, backward, casting, changed_by_a_step, own_loss, shapes_in
 from .reading import module, named_parameter
 from .state import MAX_ERROR, MAX_STEPS, NOT_THE_SCRIPT, Libraries, Refused, Run
 from .steps import perform
 
 
 def answer_plan(libraries: Libraries, plan: Any, memory_bytes: int) -> dict[str, Any]:
+    """Run one plan; what raises must do so whatever the numbers are that it leaves open."""
+    answer = run_plan(libraries, filled(plan), memory_bytes)
+    if answer["status"] == "raised" and has_open(plan):
+        again = run_plan(libraries, filled(plan, other=True), memory_bytes)
+        if told(again) != told(answer):
+            error = f"whether it raises depends on a number that the script leaves open: {answer['error']}"
+            answer.update(status="refused", error=error[:MAX_ERROR])
+    if answer["status"] == "raised":
+        answer["everywhere"] = raises_everywhere(libraries, plan, memory_bytes, answer)
+    return answer
+
+
+def raises_everywhere(libraries: Libraries, plan: Any, memory_bytes: int, answer: dict[str, Any]) -> bool:
+    """Whether a plan that raises does so for inputs of another size, too."""
+    if answer["at"] == "step":
+        return True
+    if not isinstance(plan.get("input"), list) or plan.get("kind") == "detection":
+        return False
+    again = run_plan(libraries, {**filled(plan), "input": larger(plan["input"])}, memory_bytes)
+    return bool(told(again) == told(answer))
+
+
+def run_plan(libraries: Libraries, plan: Any, memory_bytes: int) -> dict[str, Any]:
     """Run one plan; the answer says how far it came and what the model was like there."""
     run = Run(libraries, memory_bytes)
     answer: dict[str, Any] = {"id": plan.get("id"), "status": "ran", "device": run.device}
@@ -50,10 +74,14 @@ def run_passes(run: Run, plan: Any, root: Any, answer: dict[str, Any]) -> None:
         root.to(run.device)
     arguments = arguments_of(run, plan, root)
     started = time.perf_counter()
-    output = root(*arguments)
-    answer["outputs"] = shapes_in(run.torch, output)
+    with casting(run, plan, root):
+        output = root(*arguments)
+        answer["outputs"] = shapes_in(run.torch, output)
+        answer["at"] = "loss"
+        loss = own_loss(run, plan, output)
+    answer["loss"] = "" if loss is None else plan["loss"]["class"].rpartition(".")[2]
     answer["at"] = "backward"
-    backward(run.torch, output)
+    backward(run.torch, output, loss)
     if run.device.startswith("cuda"):
         run.torch.cuda.synchronize()  # an error on the device shows up only here
     answer["at"] = None

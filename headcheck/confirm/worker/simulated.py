@@ -21,6 +21,11 @@ FREE = frozenset(
 FACTORIES = frozenset("arange empty full linspace ones rand randint randn tensor zeros".split())
 SAME_DTYPE = frozenset(["conv1d", "conv2d", "conv3d", "linear", "matmul", "mm"])
 
+# What PyTorch's errors call a dtype.
+SCALARS = {
+    "torch.float16": "Half", "torch.bfloat16": "BFloat16", "torch.float32": "Float", "torch.float64": "Double",
+}  # fmt: skip
+
 
 def place(tensor: Any) -> str:
     """Where a tensor would be."""
@@ -61,6 +66,19 @@ def real(torch: Any) -> Iterator[None]:
         BUILDING.pop()
 
 
+MIXING = [False]  # whether autocast brings numbers of several dtypes together
+
+
+@contextlib.contextmanager
+def mixing() -> Iterator[None]:
+    """Within this, dtypes may be mixed, as under autocast."""
+    MIXING.append(True)
+    try:
+        yield
+    finally:
+        MIXING.pop()
+
+
 @contextlib.contextmanager
 def devices(torch: Any) -> Iterator[None]:
     """Within this, tensors are made on meta, and where they would be is looked at in each call."""
@@ -84,6 +102,8 @@ def devices(torch: Any) -> Iterator[None]:
             given = list(tensors_in(torch, (args, kwargs)))
             if name not in FREE:
                 refuse(name, given)
+            if MIXING[-1] and name in SAME_DTYPE:
+                args = alike(torch, args)
             answer = function(*args, **kwargs)
             if given and name not in ("__get__", "__set__"):
                 first = next((tensor for tensor in given if tensor.dim() > 0), given[0])
@@ -123,9 +143,24 @@ def refuse(name: str, given: list[Any]) -> None:
         both = " and ".join(sorted(places, reverse=True))
         raise RuntimeError(f"Expected all tensors to be on the same device, but found at least two devices, {both}!")
     dtypes = [tensor.dtype for tensor in given[:2] if tensor.is_floating_point()]
-    if name in SAME_DTYPE and len(set(dtypes)) > 1:
-        first, second = (str(dtype).replace("torch.", "") for dtype in dtypes)
+    if name in SAME_DTYPE and len(set(dtypes)) > 1 and not MIXING[-1]:
+        first, second = (SCALARS.get(str(dtype), str(dtype)) for dtype in dtypes)
         raise RuntimeError(f"mat1 and mat2 must have the same dtype, but got {first} and {second}")
+    if name == "linear" and len(given) > 1 and given[0].dim() > 1 and given[0].shape[-1] != given[1].shape[-1]:
+        # In the CPU's words: those of meta have no sizes in older versions.
+        rows, (outputs, inputs) = given[0].numel() // given[0].shape[-1], given[1].shape
+        shapes = f"({rows}x{given[0].shape[-1]} and {inputs}x{outputs})"
+        raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied {shapes}")
+
+
+def alike(torch: Any, arguments: Any) -> Any:
+    """Arguments of a call whose floating tensors are all float32."""
+    return tuple(
+        put(torch.Tensor.type(value, torch.float32), place(value))
+        if isinstance(value, torch.Tensor) and value.is_floating_point() and value.dtype != torch.float32
+        else value
+        for value in arguments
+    )
 
 
 def tensors_in(torch: Any, value: Any) -> Iterator[Any]:
@@ -147,11 +182,32 @@ def stamped(torch: Any, answer: Any, where: str, given: Any) -> Any:
     return answer
 
 
-#: Errors that meta words otherwise than the CPU does.
+def _matrices(found: Any) -> str:
+    a, b, c, d = found.groups()
+    return f"mat1 and mat2 shapes cannot be multiplied ({a}x{b} and {c}x{d})"
+
+
+def _broadcast(found: Any) -> str:
+    length, place, other, expected = found.groups()
+    sizes = [[int(size) for size in re.findall(r"\d+", shape)] for shape in (expected, other)]
+    rank, last = max(map(len, sizes)), int(place)
+    if last >= 0 or any(len(shape) < -last for shape in sizes):
+        return str(found.group())
+    return (
+        f"The size of tensor a ({sizes[0][last]}) must match the size of tensor b ({length}) at non-singleton "
+        f"dimension {rank + last}"
+    )
+
+
+#: Errors that meta words otherwise than the CPU does, and the CPU's words.
 WORDINGS = (
+    (re.compile(r"a and b must have same reduction dim, but got \[(\d+), (\d+)\] X \[(\d+), (\d+)\]\.?"), _matrices),
     (
-        re.compile(r"a and b must have same reduction dim, but got \[(\d+), (\d+)\] X \[(\d+), (\d+)\]\.?"),
-        r"mat1 and mat2 shapes cannot be multiplied (\1x\2 and \3x\4)",
+        re.compile(
+            r"Attempting to broadcast a dimension of length (\d+) at (-?\d+)! Mismatching argument at index 1 had "
+            r"torch.Size\((\[[\d, ]*\])\); but expected shape should be broadcastable to (\[[\d, ]*\])"
+        ),
+        _broadcast,
     ),
 )
 

@@ -21,7 +21,7 @@ REFUSAL = "headcheck does not allow"
 NOT_THE_SCRIPT = re.compile(
     REFUSAL + r"|allocate memory|out of memory|not enough memory|could not create a primitive"
     r"|not implemented for '|Could not run '|not currently (implemented|supported) (for|on) the"
-    r"|Couldn't load custom C\+\+ ops|meta tensor",
+    r"|mixed dtype \(CPU\)|Couldn't load custom C\+\+ ops|meta tensor",
     re.IGNORECASE,
 )
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import simulated
-from .allowed import layer_class, optimizer_class, resolve
+from .allowed import layer_class, optimizer_class, parameters_of, resolve
 from .building import build, claim_memory
 from .libraries import op_build
 from .program import follow, network_class
@@ -148,6 +148,19 @@ def op_move(run: Run, step: Any) -> None:
             moved.to("cpu" if kind == "cpu" else run.device)
 
 
+def op_load(run: Run, step: Any) -> None:
+    """Load weights like the module's own, but for those that the script's are known to differ in."""
+    into = module(run, step.get("of"))
+    weights = into.state_dict()
+    for name in field(step, "missing", list):
+        weights.pop(name, None)
+    for name, shape in [(plain(pair[0]), plain(pair[1])) for pair in field(step, "differing", list)]:
+        weights[name] = run.torch.zeros(shape)
+    for name in field(step, "unexpected", list):
+        weights[plain(name)] = run.torch.zeros(1)
+    into.load_state_dict(weights, strict=field(step, "strict", bool))
+
+
 def op_optimizer(run: Run, step: Any) -> None:
     found = optimizer_class(run, step.get("class"))
     groups = []
@@ -156,6 +169,8 @@ def op_optimizer(run: Run, step: Any) -> None:
         options = {key: plain(value) for key, value in group.items() if key != "parameters"}
         groups.append({"params": members, **options})
     keywords = {key: plain(value) for key, value in keywords_of(step).items()}
+    if "lr" in parameters_of(found):  # older ones want it; how far a step goes does not matter
+        keywords.setdefault("lr", 1e-3)
     # One group without options is what `SGD(model.parameters(), …)` gives; as a list PyTorch's errors are the script's.
     single = len(groups) == 1 and list(groups[0]) == ["params"]
     optimizer = found(groups[0]["params"] if single else groups, **keywords)
@@ -201,6 +216,7 @@ OPERATIONS: dict[str, Callable[[Run, Any], None]] = {
     "plain": op_plain,
     "mode": op_mode,
     "move": op_move,
+    "load": op_load,
     "optimizer": op_optimizer,
     "network": op_network,
     "forward": op_forward,

@@ -1,0 +1,81 @@
+"""What a network of the script is given where it takes several tensors: the first layer that each reaches tells.
+
+The library's model takes a picture of its size, a Linear a vector, an Embedding numbers of words: ``{"long": [2, 8]}``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from headcheck.execution import Execution, Model
+from headcheck.interpreter.forward import own_forward
+from headcheck.interpreter.values import Address, Ref
+from headcheck.ir import Define
+
+LENGTH = 8  # of a sequence
+RECURRENT = frozenset({"torch.nn.LSTM", "torch.nn.GRU", "torch.nn.RNN"})
+
+
+def how_many(execution: Execution, network: Address) -> int:
+    """How many tensors a network's forward has to be given."""
+    module = execution.module(Ref(network))
+    forward = own_forward(module) if module is not None else None
+    define = execution.machine.definitions.get(forward[0].code) if forward is not None else None
+    if not isinstance(define, Define):
+        return 1
+    return max(1, sum(not p.kind and not p.has_default and not p.keyword_only for p in define.parameters[1:]))
+
+
+def taken_by_layers(
+    execution: Execution,
+    model: Model,
+    picture: list[int],
+    steps: Iterable[dict[str, Any]],
+    address: Callable[[Any], Any],
+) -> dict[int, Any]:
+    """The inputs, by their registers, that a layer is the first to take, and what it takes."""
+    found: dict[int, Any] = {}
+    for step in steps:
+        for register in inputs_of(step):
+            if register in found:
+                continue
+            layer = address(step["of"].get("ref")) if step["op"] == "module" else None
+            found[register] = what(execution, model, picture, layer) if layer is not None else None
+    return found
+
+
+def inputs_of(step: dict[str, Any]) -> list[int]:
+    """The registers of inputs that a step is given: they are not above 0."""
+    values = [
+        *step.get("args", ()),
+        *step.get("kwargs", {}).values(),
+        step.get("of"),
+        step.get("left"),
+        step.get("right"),
+    ]
+    return [value["reg"] for value in values if isinstance(value, dict) and value.get("reg", 1) <= 0]
+
+
+def what(execution: Execution, model: Model, picture: list[int], layer: Address) -> Any:
+    """What a layer is to be given; None where that is not known."""
+    module = execution.module(Ref(layer))
+    if module is None:
+        return None
+    batch, *_ = picture
+    if module.build is not None:
+        return picture
+    if module.kind == "torch.nn.Sequential":
+        children = execution.children(Ref(layer))
+        first = children[0][1] if children else None
+        return what(execution, model, picture, first.address) if type(first) is Ref else None
+    place = execution.place(layer)
+    if place is not None and place[0] is model and not execution.is_new(Ref(layer)):
+        shape = execution.arriving(model, place[1])
+        return [batch, *shape] if shape is not None and all(type(size) is int for size in shape) else None
+    if module.kind in ("torch.nn.Embedding", "torch.nn.EmbeddingBag"):
+        return {"long": [batch, LENGTH]}
+    size = execution.field(Ref(layer), "input_size" if module.kind in RECURRENT else "in_features")
+    if type(size) is not int:
+        return None
+    return [batch, LENGTH, size] if module.kind in RECURRENT else [batch, size]
