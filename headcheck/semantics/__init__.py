@@ -15,6 +15,7 @@ def load_effects() -> None:
         extraction,
         files,
         gradients,
+        hub,
         lightning,
         lookups,
         losses,

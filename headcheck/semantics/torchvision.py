@@ -253,36 +253,3 @@ def get_model_builder(call: CallSite) -> Value:
 def get_weight(call: CallSite) -> Value:
     name = call.argument(0, "name")
     return Library(f"torchvision.models.{name}") if isinstance(name, str) else unknown(call)
-
-
-HUB_KEYWORDS = frozenset({"repo_or_dir", "model", "force_reload", "verbose", "trust_repo", "skip_validation", "source"})
-
-
-#: The endings that repositories of torchvision's models with other weights give to their names.
-ENDINGS = {
-    "pytorch/vision": ("",),
-    "facebookresearch/WSL-Images": ("_wsl",),
-    "facebookresearch/semi-supervised-ImageNet1K-models": ("_ssl", "_swsl"),
-}
-
-
-@effect("torch.hub.load")
-def hub_load(call: CallSite) -> Value:
-    """`torch.hub.load` of the repository of torchvision, or of one that builds torchvision's models."""
-    repository, name = call.argument(0, "repo_or_dir"), call.argument(1, "model")
-    endings = ENDINGS.get(repository.partition(":")[0]) if isinstance(repository, str) else None
-    if endings is None:
-        return unknown(call)
-    if endings != ("",):
-        ending = next((e for e in endings if isinstance(name, str) and name.endswith(e)), None)
-        canonical = catalog.model_builder(str(name).removesuffix(ending)) if ending is not None else None
-        weights = call._replace(arguments=(), keywords={"weights": "DEFAULT"})
-        return unknown(call) if canonical is None else build(weights, canonical)
-    keywords = {k: v for k, v in call.keywords.items() if k not in HUB_KEYWORDS}
-    if "pretrained" in keywords:  # right there: the tag that is loaded may be older than `weights`
-        keywords["weights"] = keywords.pop("pretrained")
-    builder = call._replace(arguments=(), keywords=keywords)
-    if type(name) is Symbol:
-        return build_by_choice(builder, Choice(REGISTRY, name))
-    canonical = catalog.model_builder(str(name)) if isinstance(name, str) else None
-    return unknown(call) if canonical is None else build(builder, canonical)

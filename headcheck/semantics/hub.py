@@ -1,0 +1,117 @@
+"""`torch.hub.load`: repositories whose entry points call a library's own builders, as their `hubconf.py` has it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from headcheck import catalog
+from headcheck.catalog import timm
+from headcheck.interpreter import access
+from headcheck.interpreter.heap import Module
+from headcheck.interpreter.values import Choice, Symbol, Value
+from headcheck.ir import UNKNOWN
+from headcheck.semantics import registry
+from headcheck.semantics.python import unknown
+from headcheck.semantics.registry import CallSite, effect
+from headcheck.semantics.torchvision import REGISTRY, build, build_by_choice
+
+KEYWORDS = frozenset({"repo_or_dir", "model", "force_reload", "verbose", "trust_repo", "skip_validation", "source"})
+
+
+@effect("torch.hub.load")
+def load(call: CallSite) -> Value:
+    """An entry point of a repository on GitHub that is known, whatever branch or tag; of any other nothing is."""
+    repository, name = call.argument(0, "repo_or_dir"), call.argument(1, "model")
+    known = REPOSITORIES.get(repository.partition(":")[0]) if isinstance(repository, str) else None
+    if known is None or call.keywords.get("source", "github") != "github":
+        return unknown(call)
+    keywords = {key: value for key, value in call.keywords.items() if key not in KEYWORDS}
+    made = known(call._replace(arguments=call.arguments[2:], keywords=keywords), name)
+    return unknown(call) if made is None else made
+
+
+def vision(call: CallSite, name: Value) -> Value | None:
+    """torchvision's own repository."""
+    # `pretrained` is right there: the tag that is loaded may be older than `weights`.
+    keywords = {{"pretrained": "weights"}.get(key, key): value for key, value in call.keywords.items()}
+    builder = call._replace(keywords=keywords)
+    if type(name) is Symbol:
+        return build_by_choice(builder, Choice(REGISTRY, name))
+    canonical = catalog.model_builder(str(name)) if isinstance(name, str) else None
+    return None if canonical is None else build(builder, canonical)
+
+
+def with_ending(*endings: str) -> Callable[[CallSite, Value], Value | None]:
+    """A repository of torchvision's models with other weights, whose names have an ending of its own."""
+
+    def made(call: CallSite, name: Value) -> Value | None:
+        ending = next((each for each in endings if isinstance(name, str) and name.endswith(each)), None)
+        canonical = catalog.model_builder(str(name).removesuffix(ending)) if ending is not None else None
+        weights = call._replace(arguments=(), keywords={"weights": "DEFAULT"})
+        return None if canonical is None else build(weights, canonical)
+
+    return made
+
+
+def resnet50(name_there: str, headless: bool = False) -> Callable[[CallSite, Value], Value | None]:
+    """A repository whose one entry point is torchvision's ResNet-50 with weights of its own, which have no head."""
+
+    def made(call: CallSite, name: Value) -> Value | None:
+        if name != name_there:
+            return None
+        keywords = {key: value for key, value in call.keywords.items() if key != "pretrained"}
+        # Weights that are loaded but for the head: they go with any number of classes.
+        model = build(call._replace(arguments=(), keywords={**keywords, "weights": UNKNOWN}), RESNET50)
+        if headless:
+            identity = call.state.allocate(Module("torch.nn.Identity", call.site), call.site)
+            access.set_attribute(call.machine, call.state, model, "fc", identity, call.site)
+        return model
+
+    return made
+
+
+RESNET50 = "torchvision.models.resnet50"
+
+
+def of_timm(call: CallSite, name: Value) -> Value | None:
+    """timm's own repository: what it registers."""
+    if type(name) is not Symbol and not (isinstance(name, str) and timm.resolve(str(name)) is not None):
+        return None
+    return through("timm.create_model", call._replace(arguments=(name, *call.arguments)))
+
+
+def of_efficientnet(call: CallSite, name: Value) -> Value | None:
+    """The repository of efficientnet_pytorch; ``pretrained=None`` is without weights."""
+    if not isinstance(name, str):
+        return None
+    made = "from_name" if call.keywords.get("pretrained", "imagenet") is None else "from_pretrained"
+    keywords = {key: value for key, value in call.keywords.items() if key != "pretrained"}
+    builder = f"efficientnet_pytorch.EfficientNet.{made}"
+    if call.arguments:
+        return None
+    return through(builder, call._replace(arguments=(name.replace("_", "-"),), keywords=keywords))
+
+
+def of_pretrainedmodels(call: CallSite, name: Value) -> Value | None:
+    """The repository of pretrainedmodels."""
+    return through(f"pretrainedmodels.{name}", call) if isinstance(name, str) else None
+
+
+def through(builder: str, call: CallSite) -> Value | None:
+    """What a library's own builder makes of a call."""
+    found = registry.find_effect(builder)
+    return found(call._replace(name=builder)) if found is not None else None
+
+
+REPOSITORIES: Mapping[str, Callable[[CallSite, Value], Value | None]] = {
+    "pytorch/vision": vision,
+    "facebookresearch/WSL-Images": with_ending("_wsl"),
+    "facebookresearch/semi-supervised-ImageNet1K-models": with_ending("_ssl", "_swsl"),
+    "facebookresearch/barlowtwins": resnet50("resnet50"),
+    "facebookresearch/swav": resnet50("resnet50"),
+    "facebookresearch/dino": resnet50("dino_resnet50", headless=True),
+    "huggingface/pytorch-image-models": of_timm,
+    "rwightman/pytorch-image-models": of_timm,
+    "lukemelas/EfficientNet-PyTorch": of_efficientnet,
+    "Cadene/pretrained-models.pytorch": of_pretrainedmodels,
+}

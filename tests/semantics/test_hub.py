@@ -1,0 +1,67 @@
+"""`torch.hub.load`: what the entry points of known repositories build."""
+
+from __future__ import annotations
+
+import pytest
+
+from headcheck.analysis import analyse
+
+PREAMBLE = "import torch\nfrom torch import nn\n"
+
+
+def codes(script: str) -> list[tuple[int, str]]:
+    result = analyse(PREAMBLE + script, "train.py")
+    return [(finding.location.row, finding.code) for finding in result.findings if finding.code != "HC902"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "head", "size"),
+    [
+        ("'pytorch/vision:v0.10.0', 'resnet18', pretrained=True", "fc", 512),
+        ("'pytorch/vision', 'resnet18', weights='IMAGENET1K_V1'", "fc", 512),
+        ("'facebookresearch/WSL-Images', 'resnext101_32x8d_wsl'", "fc", 2048),
+        ("'facebookresearch/barlowtwins:main', 'resnet50'", "fc", 2048),
+        ("'facebookresearch/swav:main', 'resnet50', num_classes=10", "fc", 2048),
+        ("'facebookresearch/dino:main', 'dino_resnet50', pretrained=True", "fc", 2048),
+        ("'rwightman/pytorch-image-models', 'resnet18d', pretrained=True, num_classes=3", "fc", 512),
+        ("'huggingface/pytorch-image-models:main', model='vit_base_patch16_224'", "head", 768),
+        ("'lukemelas/EfficientNet-PyTorch', 'efficientnet_b3', pretrained='imagenet'", "_fc", 1536),
+        ("'lukemelas/EfficientNet-PyTorch', 'efficientnet_b3', pretrained=None, num_classes=2", "_fc", 1536),
+        (
+            "'Cadene/pretrained-models.pytorch', 'xception', num_classes=1000, pretrained='imagenet'",
+            "last_linear",
+            2048,
+        ),
+    ],
+)
+def test_a_repository_that_is_known(arguments: str, head: str, size: int) -> None:
+    script = f"m = torch.hub.load({arguments}, force_reload=False)\nm.{head} = nn.Linear({{}}, 3)"
+    assert codes(script.format(size)) == []
+    assert codes(script.format(size + 1)) == [(4, "HC101")]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "'facebookresearch/dino:main', 'dino_vits16'",
+        "'facebookresearch/dinov2', 'dinov2_vits14'",
+        "'facebookresearch/dino:main', name",
+        "'facebookresearch/swav', 'resnet50w2'",
+        "'pytorch/vision', 'resnet18', source='local'",
+        "'pytorch/vision', 'resnet19'",
+        "'rwightman/pytorch-image-models', 'a_new_model'",
+        "'lukemelas/EfficientNet-PyTorch', 'efficientnet_b3', in_channels=1",
+        "'somebody/something', 'resnet18'",
+        "where, 'resnet18'",
+    ],
+)
+def test_what_is_not_known(arguments: str) -> None:
+    assert codes(f"m = torch.hub.load({arguments})\nm.fc = m.head = m._fc = nn.Linear(5, 3)") == []
+
+
+def test_a_backbone_without_a_head() -> None:
+    script = "m = torch.hub.load('facebookresearch/dino:main', 'dino_resnet50')\n"
+    assert codes(script + "m.fc.in_features") == [(4, "HC202")]
+    assert codes(script + "net = nn.Sequential(m, nn.Linear(2048, 5))\nnet(torch.rand(2, 3, 224, 224))") == []
+    wrong = "net = nn.Sequential(m, nn.Linear(1000, 5))\nnet(torch.rand(2, 3, 224, 224))"
+    assert [code for _, code in codes(script + wrong)] == ["HC101"]
