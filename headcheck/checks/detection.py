@@ -72,3 +72,72 @@ def describe(execution: Execution, model: Model, path: str, inner: str, given: i
         f"in_channels={takes}" if inner.startswith("conv") else "the channels of the backbone's feature maps, in order"
     )
     return Report("HC101", execution.site_of(part), message, help_, Expectation("raises"), model.ref.address)
+
+
+# -- anchors ---------------------------------------------------------------------------------------------------------
+
+CLASSES, BOXES = "head.classification_head", "head.regression_head"
+
+
+@check("HC113")
+def other_anchors(execution: Execution) -> Iterator[Report]:
+    """A new head for classes, or for boxes, that answers for other anchors than the one beside it."""
+    for model in execution.models:
+        if model.entry.task != "detection" or not execution.forward_is_the_librarys(model):
+            continue
+        of_classes, of_boxes = execution.part(model, CLASSES), execution.part(model, BOXES)
+        if of_classes is None or of_boxes is None:
+            continue
+        new = of_classes if execution.is_new(of_classes) else of_boxes
+        known = all(layer_name(execution.kind(part)) in HEADS for part in (of_classes, of_boxes))
+        if not execution.is_new(new) or not known:
+            continue
+        named, wanted = anchors_of_classes(execution, model), anchors_of_boxes(execution, model)
+        if named is None or wanted is None or named == wanted:
+            continue
+        given, other = (named, wanted) if new is of_classes else (wanted, named)
+        beside = "regression_head" if new is of_classes else "classification_head"
+        message = (
+            f"{layer_name(execution.kind(new))} answers for {said(given)} anchors at each place, but `{beside}` of "
+            f"{built(execution, model)} for {said(other)}"
+        )
+        # An SSD trains on, and fails when it predicts.
+        expectation = Expectation("raises" if len(given) == 1 else "none")
+        site, help_ = execution.site_of(new), f"num_anchors={said(other)}"
+        yield Report("HC113", site, message, help_, expectation, model.ref.address)
+
+
+def said(anchors: list[int]) -> str:
+    return str(anchors[0] if len(anchors) == 1 else anchors)
+
+
+def anchors_of_classes(execution: Execution, model: Model) -> list[int] | None:
+    """The anchors at each place of each feature map that the head for classes answers for; one number for all maps."""
+    part = execution.part(model, CLASSES)
+    assert part is not None
+    number = execution.field(part, "num_anchors")
+    if type(number) is int:
+        return [number]
+    columns = execution.field(part, "num_classes" if execution.is_new(part) else "num_columns")
+    return divided(predictors(execution, model, CLASSES), columns)
+
+
+def anchors_of_boxes(execution: Execution, model: Model) -> list[int] | None:
+    layer = execution.part(model, f"{BOXES}.bbox_reg")
+    outputs = [execution.field(layer, "out_channels")] if layer is not None else predictors(execution, model, BOXES)
+    return divided(outputs, 4)
+
+
+def divided(outputs: list[object], columns: object) -> list[int] | None:
+    if type(columns) is not int or not outputs or not all(type(each) is int for each in outputs):
+        return None
+    return [each // columns for each in outputs if isinstance(each, int)]
+
+
+def predictors(execution: Execution, model: Model, path: str) -> list[object]:
+    """What the last layer for each feature map of an SSD's head answers."""
+    found: list[object] = []
+    while (part := execution.part(model, f"{path}.module_list.{len(found)}")) is not None:
+        inner = execution.part(model, f"{path}.module_list.{len(found)}.1")
+        found.append(execution.field(part if inner is None else inner, "out_channels"))
+    return found
