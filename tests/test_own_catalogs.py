@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from headcheck.catalog import own
+from headcheck.catalog import own, validation
 from headcheck.cli import main
 
 PROJECT = Path(__file__).parents[1] / "fixtures" / "own_catalog"
@@ -157,6 +160,33 @@ def test_a_file_that_is_no_json_of_ours(project, content, capsys):
     (project / "heads.json").write_text(content)
     assert main(["--no-confirm", "train.py"]) == 2
     assert "heads.json: no" in capsys.readouterr().err.replace("its format is None", "no")
+
+
+def places(data: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The way to each value of a file."""
+    items = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    for key, value in items:
+        yield (*way, key)
+        yield from places(value, (*way, key))
+
+
+def test_what_is_taken_can_be_looked_up():
+    """Whatever else stands in a file: it is refused, or each of its models can be made whole."""
+    text = (PROJECT / "heads.json").read_text()
+    chance, ways, taken = random.Random(0), list(places(json.loads(text))), 0
+    others = [None, True, -1, 3, 10**30, "", "a b", "x\n", [], {}, [1], {"num_classes": [1, 0]}, {"q": [1, 0]}, 1.5]
+    for _ in range(1500):
+        data = json.loads(text)
+        *way, last = chance.choice(ways)
+        place = functools.reduce(lambda inner, key: inner[key], way, data)
+        place[last] = json.loads(json.dumps(chance.choice(others)))
+        if validation.fault(data):
+            continue
+        taken += 1
+        catalog = own.OwnCatalog("heads.json", data)
+        for builder in catalog.builders.values():
+            assert catalog.entry(builder, {}).root.total is not None
+    assert 100 < taken < 1400
 
 
 def test_a_model_of_models_of_models(project, capsys):

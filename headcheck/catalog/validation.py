@@ -109,6 +109,16 @@ def _plain(value: Any, file: _File, deep: int = 0) -> str:
     return "" if value is None or isinstance(value, (bool, int, float)) else f"{_shown(value)} is no value"
 
 
+def _default(value: Any, file: _File) -> str:
+    """A value that follows no count."""
+    inner = value if isinstance(value, list) else ()
+    return (
+        f"{_shown(value)} is no value"
+        if isinstance(value, dict)
+        else _plain(value, file) or _first(_default(item, file) for item in inner)
+    )
+
+
 def _first(found: Any) -> str:
     return next((wrong for wrong in found if wrong), "")
 
@@ -260,7 +270,7 @@ HEAD: dict[str, Check] = {
 BUILDER: dict[str, Check] = {
     "target": _text,
     "aliases": _list(_text),
-    "parameters": _map(_plain),
+    "parameters": _map(_default),
     "weights": _list(_text),
     "offline": _list(_text),
     "counts": _map(_number),
