@@ -316,7 +316,7 @@ def call_method(
         if bound.name in ("__init__", "__post_init__"):
             access.initialised(state, receiver)
             thing = state.object(receiver)
-            if type(thing) is Module and arguments and heap.is_sequential(thing):
+            if type(thing) is Module and (arguments or "**" in keywords) and heap.is_sequential(thing):
                 from headcheck.semantics.torch import fill_stack
 
                 fill_stack(CallSite(machine, state, bound.name, receiver, arguments, keywords, site))

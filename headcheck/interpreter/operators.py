@@ -208,14 +208,17 @@ def equal(state: State, left: Value, right: Value, site: Operation) -> bool | No
         return _same_parameter(state, left, right)
     if type(left) is Identity and type(right) is Identity:
         return equal(state, left.of, right.of, site)
+    if any(is_plain(one) and type(state.object(other)) is Module for one, other in ((left, right), (right, left))):
+        return False
     if (left is None or right is None) and (type(left) in NEVER_NONE or type(right) in NEVER_NONE):
         return False
     return None
 
 
 def public_name(name: str) -> str:
-    """``torch.nn.modules.linear.Linear`` is ``torch.nn.Linear``."""
-    return "torch.nn." + name.rsplit(".", 1)[-1] if name.startswith("torch.nn.modules.") else name
+    """``torch.nn.modules.linear.Linear`` is ``torch.nn.Linear``, and so with wrappers."""
+    several = name.startswith(("torch.nn.modules.", "torch.nn.parallel."))
+    return "torch.nn." + name.rsplit(".", 1)[-1] if several else name
 
 
 IDENTITY = frozenset({Ref, Library, Own, Function, Class, Bound, Method, Partial})

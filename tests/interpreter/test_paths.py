@@ -547,3 +547,42 @@ def test_what_is_missing_by_default_is_no_layer():
     net = Fused()
     """
     assert found(script) == []
+
+
+def test_a_stack_that_is_filled_by_an_unknown_number_of_layers():
+    script = """
+    class Layer(nn.Sequential):
+        def __init__(self, count, size):
+            layers = [nn.Conv2d(size, size, 3)]
+            for _ in range(1, count):
+                layers.append(nn.Conv2d(size, size, 3))
+            super().__init__(*layers)
+    def width(count):
+        return Layer(count, 8)[-1].out_channels
+    """
+    assert found(script) == []
+
+
+def test_a_model_is_no_number():
+    script = """
+    def build(arch):
+        table = {"vgg13": models.vgg13(), "alexnet": models.alexnet()}
+        model = table.get(arch, 0)
+        if model == 0:
+            model = models.vgg16()
+        if arch == "alexnet":
+            return model.classifier[1].in_features
+        return model.classifier[0].in_features
+    """
+    assert found(script) == []
+
+
+@pytest.mark.parametrize("wrapper", ["nn.DataParallel", "nn.parallel.DataParallel"])
+def test_a_wrapper_by_its_type(wrapper):
+    script = f"""
+    m = {wrapper}(models.resnet18())
+    if type(m) in (nn.parallel.DataParallel, nn.parallel.DistributedDataParallel):
+        m = m.module
+    m.fc = nn.Linear(512, 3)
+    """
+    assert found(script) == []
