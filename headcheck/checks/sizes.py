@@ -122,8 +122,13 @@ def met(execution: Execution, event: events.Mismatched, site: object) -> Iterato
     unit = "channels" if mismatch.argument == "in_channels" else "features"
     maker = execution.module(Ref(given.maker)) if given.maker is not None else None
     own = maker is not None and maker.node is None and maker.build is None
-    message = f"{layer} takes {mismatch.takes} {unit}, but {by} feeds {got} into it{here}"
     code = "HC105" if own else "HC101"
+    if got is None:
+        message = f"{layer} takes {mismatch.takes} {unit}, but {by} feeds a map of {mismatch.factor} channels into it"
+        help_ = f"{fitting(layer, mismatch.factor, out)} behind a pooling to 1 × 1"
+        yield Report(code, site, f"{message}, flattened{here}", help_, expectation, within=within)
+        return
+    message = f"{layer} takes {mismatch.takes} {unit}, but {by} feeds {got} into it{here}"
     yield Report(code, site, message, fitting(layer, got, out), expectation, within=within)
 
 

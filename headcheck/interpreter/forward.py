@@ -12,6 +12,7 @@ from headcheck.catalog.entry import Entry, Node, Shape
 from headcheck.interpreter import access, heap, parts, shapes
 from headcheck.interpreter.heap import Module
 from headcheck.interpreter.parts import Part
+from headcheck.interpreter.products import known_factor
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import Address, Function, Ref, Symbol, Tensor, Value, batch_of, symbol
 from headcheck.ir import Operation
@@ -185,7 +186,7 @@ def run_layer(state: State, part: Part, given: Value, site: Operation) -> Value:
         if not kind.endswith("Linear"):
             return unknown_output(part, given) if layers.RULES[kind] is not layers.same else tensor
         head = ()
-    result = layers.infer(kind, get, plain_shape(tensor.shape[len(head) :]))
+    result = no_multiple(kind, get, tensor) or layers.infer(kind, get, plain_shape(tensor.shape[len(head) :]))
     if isinstance(result, Mismatch) and may_fit(result, tensor):
         gives = get("out_features")
         return Tensor((*tensor.shape[:-1], gives if type(gives) is int else None), address, tensor.source)
@@ -203,6 +204,17 @@ def run_layer(state: State, part: Part, given: Value, site: Operation) -> Value:
     if kind in shapes.SIZED:
         return Tensor(shape, address, tensor.source)
     return tensor._replace(shape=shape)
+
+
+def no_multiple(kind: str, get: Any, tensor: Tensor) -> Mismatch | None:
+    """A Linear that cannot take a flattened map, whatever the size of the map: its features are so many channels times
+    something."""
+    if not kind.endswith("Linear") or not tensor.shape:
+        return None
+    takes, factor = get("in_features"), known_factor(tensor.shape[-1])
+    if type(takes) is not int or takes % factor == 0:
+        return None
+    return Mismatch(kind, "in_features", takes, plain_shape(tensor.shape[1:]), "size", factor)
 
 
 def may_fit(mismatch: Mismatch, tensor: Tensor) -> bool:

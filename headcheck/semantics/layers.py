@@ -15,13 +15,17 @@ Get: TypeAlias = Callable[[str], Any]
 
 
 class Mismatch(NamedTuple):
-    """A layer does not take what reaches it. `reason`: size, or the kind of thing that arrives: map, vector."""
+    """A layer does not take what reaches it. `reason`: size, or the kind of thing that arrives: map, vector.
+
+    `factor`: where the size that arrives is not known, it is a multiple of this.
+    """
 
     kind: str
     argument: str
     takes: int | None
     gets: Shape
     reason: str
+    factor: int = 1
 
 
 Result: TypeAlias = "Shape | Mismatch | None"

@@ -5,14 +5,13 @@ A function and the method of the same name are one entry here: `Use` has the ten
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from math import prod
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from headcheck import events
 from headcheck.interpreter.heap import Sequence
 from headcheck.interpreter.iterate import each_of, items_of
+from headcheck.interpreter.products import quotient
 from headcheck.interpreter.values import Symbol, Tensor, Tuple, Value, is_plain, last_size, size_of, symbol
 from headcheck.ir import UNKNOWN
 from headcheck.semantics import layers
@@ -110,37 +109,6 @@ def dims_of(tensor: Value) -> tuple[Value, ...] | None:
     if type(tensor) is not Tensor or tensor.shape is None:
         return None
     return tuple(size_of(tensor, index) for index in range(len(tensor.shape)))
-
-
-def product_of(sizes: tuple[Value, ...]) -> tuple[int, Counter[Value]] | None:
-    """A product of sizes: (the known part, the unknown ones)."""
-    factors = [factor for size in sizes for factor in factors_of(size)]
-    known = prod(size for size in factors if type(size) is int)
-    unknown_ones = [size for size in factors if type(size) is not int]
-    return (known, Counter(unknown_ones)) if all(type(size) is Symbol for size in unknown_ones) else None
-
-
-def factors_of(size: Value) -> Iterator[Value]:
-    """A size, or the two and more that the script multiplied to get it: ``batch * frames``."""
-    if type(size) is Symbol and isinstance(size.key, tuple) and size.key[:2] == ("binary", "Multiply"):
-        for factor in size.key[2:]:
-            yield from factors_of(factor)
-    else:
-        yield size
-
-
-def quotient(whole: tuple[Value, ...], part: tuple[Value, ...]) -> Value:
-    """How often a product of sizes goes into another: an int, one of the unknown sizes, or None."""
-    above, below = product_of(whole), product_of(part)
-    if above is None or below is None or not below[0]:
-        return None
-    left = above[1] - below[1]
-    if below[1] - above[1] or above[0] % below[0]:
-        return None
-    known, symbols = above[0] // below[0], list(left.elements())
-    if not symbols:
-        return known
-    return symbols[0] if len(symbols) == 1 and known == 1 else None
 
 
 @rule("view", "reshape", "unflatten_view")
