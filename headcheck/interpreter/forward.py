@@ -132,7 +132,7 @@ def run(machine: Machine, state: State, part: Part, given: Value, site: Operatio
         if module.build is not None:
             return run_library_model(machine, state, part, module, given, site)  # type: ignore[arg-type]
         if module.cls is None and module.home is not None and module.node is not None:
-            return run_library_part(machine, state, part, module, given, site)
+            return out_of(module.home[0], run_library_part(machine, state, part, module, given, site))
     if (module is None or "forward" not in module.values) and is_stack(state, part):
         return run_stack(machine, state, part, given, site)
     state.result = run_layer(state, part, given, site)
@@ -413,6 +413,15 @@ def run_library_part(
         return [state]
     state.result = run_layer(state, part, given, site)
     return [state]
+
+
+def out_of(model: Address, after: list[State]) -> list[State]:
+    """What a part of a library model answered came out of that model."""
+    for one in after:
+        answer = one.result
+        if type(answer) is Tensor and answer.source is None:
+            one.result = answer._replace(maker=answer.maker or model, source=model)
+    return after
 
 
 def all_plain(state: State, part: Part) -> bool:

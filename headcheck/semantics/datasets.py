@@ -1,7 +1,7 @@
 """`torchvision.datasets` with a known number of classes, and the loaders that hand out their pictures and labels.
 
-The counts and channels are those of torchvision's documentation of each dataset; a test reads them off the library
-where it keeps a list of classes.
+The counts, channels and sizes are those of torchvision's documentation of each dataset; a test reads the counts off the
+library where it keeps a list of classes.
 """
 
 from __future__ import annotations
@@ -13,16 +13,18 @@ from headcheck.interpreter.iterate import ELEMENTS, items_of
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import Ref, Tensor, Tuple, Value, symbol
 from headcheck.ir import Operation
+from headcheck.semantics import transforms
 from headcheck.semantics.python import unknown
 from headcheck.semantics.registry import CallSite, effect, method
+from headcheck.semantics.transforms import Picture
 
 
 class Dataset(NamedTuple):
-    """A dataset of pictures with class labels. `channels` is None where a transform may change them."""
+    """A dataset of pictures with class labels. `picture` is what its transform makes of them."""
 
     name: str
     classes: int | None
-    channels: int | None
+    picture: Picture
     site: Operation
     labelled: bool = True
 
@@ -36,107 +38,67 @@ class Loader(NamedTuple):
     plain: bool
 
 
-# name: (classes, channels of a picture)
-KNOWN: dict[str, tuple[int | None, int | None]] = {
-    "CIFAR10": (10, 3),
-    "CIFAR100": (100, 3),
-    "MNIST": (10, 1),
-    "FashionMNIST": (10, 1),
-    "KMNIST": (10, 1),
-    "QMNIST": (10, 1),
-    "SVHN": (10, 3),
-    "STL10": (10, 3),
-    "USPS": (10, 1),
-    "Food101": (101, 3),
-    "GTSRB": (43, 3),
-    "Flowers102": (102, 3),
-    "DTD": (47, 3),
-    "FGVCAircraft": (None, 3),
-    "EuroSAT": (10, 3),
-    "OxfordIIITPet": (None, 3),
-    "StanfordCars": (196, 3),
-    "Country211": (211, 3),
-    "RenderedSST2": (2, 3),
-    "PCAM": (2, 3),
-    "ImageNet": (1000, 3),
-    "ImageFolder": (None, 3),
-    "DatasetFolder": (None, None),
-    "FakeData": (10, 3),
-    "EMNIST": (None, 1),
-    "Caltech101": (None, None),
-    "Caltech256": (None, None),
+# name: (classes, channels, height and width of a picture; None where the pictures differ)
+KNOWN: dict[str, tuple[int | None, int | None, int | None, int | None]] = {
+    "CIFAR10": (10, 3, 32, 32),
+    "CIFAR100": (100, 3, 32, 32),
+    "MNIST": (10, 1, 28, 28),
+    "FashionMNIST": (10, 1, 28, 28),
+    "KMNIST": (10, 1, 28, 28),
+    "QMNIST": (10, 1, 28, 28),
+    "SVHN": (10, 3, 32, 32),
+    "STL10": (10, 3, 96, 96),
+    "USPS": (10, 1, 16, 16),
+    "Food101": (101, 3, None, None),
+    "GTSRB": (43, 3, None, None),
+    "Flowers102": (102, 3, None, None),
+    "DTD": (47, 3, None, None),
+    "FGVCAircraft": (None, 3, None, None),
+    "EuroSAT": (10, 3, 64, 64),
+    "OxfordIIITPet": (None, 3, None, None),
+    "StanfordCars": (196, 3, None, None),
+    "Country211": (211, 3, None, None),
+    "RenderedSST2": (2, 3, None, None),
+    "PCAM": (2, 3, 96, 96),
+    "ImageNet": (1000, 3, None, None),
+    "ImageFolder": (None, 3, None, None),
+    "DatasetFolder": (None, None, None, None),
+    "FakeData": (10, 3, 224, 224),
+    "EMNIST": (None, 1, 28, 28),
+    "Caltech101": (None, None, None, None),
+    "Caltech256": (None, None, None, None),
 }
-# Transforms that leave the number of channels as it is.
-KEEPING = frozenset(
-    {
-        "ToTensor", "Resize", "CenterCrop", "RandomCrop", "RandomResizedCrop", "RandomHorizontalFlip",
-        "RandomVerticalFlip", "RandomRotation", "Pad", "PILToTensor", "ColorJitter", "RandomAffine", "ToImage",
-    }
-)  # fmt: skip
+
+
+# Where a dataset takes its transform, if that is often given without its name.
+TRANSFORM_PLACES = {"ImageFolder": 1, **dict.fromkeys(("CIFAR10", "CIFAR100", "MNIST", "FashionMNIST"), 2)}
 
 
 @effect(*(f"torchvision.datasets.{name}" for name in KNOWN))
 def dataset(call: CallSite) -> Value:
     name = call.name.rsplit(".", 1)[-1]
-    classes, channels = KNOWN[name]
+    classes, *picture = KNOWN[name]
     split = call.keywords.get("split", "")
     if not isinstance(split, str) or "unlabeled" in split:
         classes = None
-    if "target_transform" in call.keywords or "target_type" in call.keywords or "**" in call.keywords:
+    place = TRANSFORM_PLACES.get(name, 100)
+    more = len(call.arguments) > place + 1
+    if more or call.keywords.keys() & {"target_transform", "target_type", "**"}:
         classes = None
     if name == "FakeData":
-        classes, channels = fake(call)
-    transform = call.keywords.get("transform")
-    kept = transform is not None and keeps_channels(call, transform)
-    return call.state.allocate(Dataset(name, classes, channels if kept else None, call.site), call.site)
+        classes, *picture = fake(call)
+    channels, height, width = picture
+    shown = transforms.of(call, call.argument(place, "transform"), (channels, height, width))
+    return call.state.allocate(Dataset(name, classes, shown, call.site), call.site)
 
 
-def fake(call: CallSite) -> tuple[int | None, int | None]:
-    """(classes, channels) of `FakeData`, which is told both."""
+def fake(call: CallSite) -> tuple[int | None, int | None, int | None, int | None]:
+    """(classes, channels, height, width) of `FakeData`, which is told them all."""
     count = call.argument(2, "num_classes", 10)
-    sizes = items_of(call.machine, call.state, call.argument(1, "image_size", Tuple((3, 224, 224))), call.site)
-    channels = sizes[0] if sizes and type(sizes[0]) is int else None
-    return (count if type(count) is int else None), channels
-
-
-def keeps_channels(call: CallSite, transform: Value) -> bool:
-    """Whether a transform surely hands out tensors with the channels of the pictures."""
-    thing = call.state.object(transform)
-    if type(thing) is not Transform:
-        return False
-    return bool(thing.keeps)
-
-
-class Transform(NamedTuple):
-    """A transform of `torchvision.transforms`, or a chain of them."""
-
-    name: str
-    keeps: bool
-
-
-@effect(*(f"torchvision.transforms.{space}{name}" for name in KEEPING for space in ("", "v2.", "transforms.")))
-def transform(call: CallSite) -> Value:
-    return call.state.allocate(Transform(call.name.rsplit(".", 1)[-1], True), call.site)
-
-
-@effect("torchvision.transforms.Normalize", "torchvision.transforms.v2.Normalize")
-def normalize(call: CallSite) -> Value:
-    """It may broadcast a picture of one channel to three: not said of more than one mean."""
-    means = items_of(call.machine, call.state, call.argument(0, "mean"), call.site)
-    return call.state.allocate(Transform("Normalize", means is not None and len(means) == 1), call.site)
-
-
-@effect("torchvision.transforms.Compose", "torchvision.transforms.v2.Compose")
-def compose(call: CallSite) -> Value:
-    found = items_of(call.machine, call.state, call.argument(0, "transforms"), call.site)
-    things = [call.state.object(item) for item in found or ()]
-    keeps = found is not None and all(type(thing) is Transform and thing.keeps for thing in things)
-    return call.state.allocate(Transform("Compose", keeps), call.site)
-
-
-@method(Transform, "*")
-def transform_method(call: CallSite) -> Value:
-    return unknown(call)
+    given = items_of(call.machine, call.state, call.argument(1, "image_size", Tuple((3, 224, 224))), call.site)
+    known = given if given is not None and len(given) == 3 else (None, None, None)
+    channels, height, width = (size if type(size) is int else None for size in known)
+    return (count if type(count) is int else None), channels, height, width
 
 
 @method(Dataset, "*")
@@ -167,8 +129,8 @@ def subset(call: CallSite) -> Value:
 
 
 def written(state: State, ref: Ref, thing: Dataset) -> None:
-    """Whatever is written to a dataset (``targets``) may change its labels."""
-    state.heap[ref.address] = thing._replace(classes=None)
+    """Whatever is written to a dataset (``targets``, ``transform``) may change its labels, or its pictures."""
+    state.heap[ref.address] = thing._replace(classes=None, picture=transforms.UNKNOWN_PICTURE)
 
 
 CHANGED[Dataset] = written
@@ -196,8 +158,8 @@ def batch(state: State, ref: Ref) -> Value:
         return symbol("element", "…", ref)
     size = symbol("size", "batch size", ref)
     labels = (data.classes, True) if data.classes is not None else None
-    pictures = (size, data.channels, None, None) if data.channels is not None else None
-    images: Value = Tensor(pictures, dtype="float") if pictures else symbol("element", "images", ref)
+    known = any(each is not None for each in data.picture)
+    images: Value = Tensor((size, *data.picture), dtype="float") if known else symbol("element", "images", ref)
     return Tuple((images, Tensor((size,), dtype="long", labels=labels)))
 
 
