@@ -23,7 +23,12 @@ def decode(decoder: Decoder, builder: str, task: str, data: Mapping[str, Any]) -
         used=name_set(library, data["used"]),
         input=tuple(data["input"]),
         method=data["method"],
+        maps=_maps(library, *shared(library, data["maps"])) if "maps" in data else {},
     )
+
+
+def _maps(library: str, paths: int | str, rules: list[int]) -> dict[str, int]:
+    return dict(zip(name_list(library, paths), rules, strict=True))
 
 
 def _head(

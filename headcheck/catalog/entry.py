@@ -86,7 +86,8 @@ class Entry(NamedTuple):
     and the attributes that forward reads, in either mode. `input` is the shape of one expected input (an image or a
     clip), empty where that is not kept; `method` how the heads were found (``fx``, ``autograd``, ``detection``);
     `answers` the output shape of the methods that answer one tensor, by name (``forward``, ``forward_features``),
-    where that is kept.
+    where that is kept. `maps` are the rules by which the size of a map that a part of the model makes follows that of
+    the map it gets (see `map_size`).
     """
 
     builder: str
@@ -99,6 +100,15 @@ class Entry(NamedTuple):
     input: tuple[int, ...]
     method: str
     answers: Mapping[str, Shape] = {}  # never written to
+    maps: Mapping[str, int] = {}
+
+
+def map_size(rule: int, size: int) -> int:
+    """How high, or wide, the map is that comes of one of `size`: it is divided, and rounded up.
+
+    A `rule` below zero is what it is divided by and rounded down.
+    """
+    return -(-size // rule) if rule > 0 else size // -rule
 
 
 class Signature(NamedTuple):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from headcheck import events
-from headcheck.catalog.entry import Entry, Node, Shape
+from headcheck.catalog.entry import Entry, Node, Shape, map_size
 from headcheck.interpreter import access, heap, parts, shapes
 from headcheck.interpreter.heap import Module
 from headcheck.interpreter.parts import Part
@@ -404,7 +404,7 @@ def run_library_part(
         return [state]
     shape = entry.outputs.get(path) if entry is not None and not parts.is_edited(state, part) else None
     if shape is not None and module.node.total != 0 and fits(entry.inputs.get(path), given):  # type: ignore[union-attr]
-        state.result = Tensor((batch_of(given), *shape), root, root)
+        state.result = Tensor((batch_of(given), *as_large(entry, path, shape, given)), root, root)
         return [state]
     if is_stack(state, part):
         return run_stack(machine, state, part, given, site)
@@ -413,6 +413,15 @@ def run_library_part(
         return [state]
     state.result = run_layer(state, part, given, site)
     return [state]
+
+
+def as_large(entry: Entry | None, path: str, shape: Shape, given: Value) -> Shape:
+    """The shape that a part answers, with the size of its map where that of the one it gets is known."""
+    rule = entry.maps.get(path) if entry is not None else None
+    if rule is None or type(given) is not Tensor or given.shape is None or len(given.shape) != 4 or len(shape) != 3:
+        return shape
+    height, width = (map_size(rule, size) if type(size) is int else None for size in given.shape[2:])
+    return shape[0], height, width
 
 
 def out_of(model: Address, after: list[State]) -> list[State]:

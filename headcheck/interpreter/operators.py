@@ -70,7 +70,7 @@ def binary(state: State, name: str, left: Value, right: Value, site: Operation) 
     """`left name right`; numbers and texts are bounded, so that no script makes a huge constant."""
     if is_plain(left) and is_plain(right):
         return _plain_binary(name, left, right)
-    combine = _join if name == "Add" else _set_operation if name in SET_OPERATIONS else None
+    combine = {"Add": _join, "Multiply": _repeat, **dict.fromkeys(SET_OPERATIONS, _set_operation)}.get(name)
     if combine is not None:
         joined = combine(state, name, left, right, site)
         if joined is not None:
@@ -124,6 +124,22 @@ def _join(state: State, name: str, left: Value, right: Value, site: Operation) -
         known = known and len(first.items) + len(second.items) <= LARGEST_LIST  # type: ignore[arg-type]
         return state.allocate(Sequence(first.items + second.items if known else None, first.kind), site)  # type: ignore[operator]
     return None
+
+
+def _repeat(state: State, name: str, left: Value, right: Value, site: Operation) -> Value | None:
+    """``[0.5] * 3``, either way round."""
+    many, count = (right, left) if type(left) is int else (left, right)
+    if type(count) is not int:
+        return None
+    thing = state.object(many)
+    kind = thing.kind if type(thing) is Sequence else "tuple" if type(many) is Tuple else ""
+    items = many.items if type(many) is Tuple else thing.items if kind in ("list", "tuple") else None
+    if kind not in ("list", "tuple"):
+        return None
+    repeated = items * count if items is not None and len(items) * count <= LARGEST_LIST else None
+    if type(many) is Tuple:
+        return UNKNOWN if repeated is None else Tuple(repeated)
+    return state.allocate(Sequence(repeated, kind), site)
 
 
 SET_OPERATIONS = {"Subtract": "difference", "BitOr": "union", "BitAnd": "intersection"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeAlias
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from headcheck.catalog.entry import Shape
-from headcheck.tracing import autograd, compare, detection, fx
+from headcheck.tracing import autograd, compare, detection, fx, maps
 from headcheck.tracing.build import TracingError, on_meta
 from headcheck.tracing.observe import Observation, merge, observe
 from headcheck.tracing.shortcuts import no_arithmetic
@@ -58,6 +58,7 @@ class Traced:
     used: frozenset[str]
     input: tuple[int, ...]
     method: str
+    maps: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,7 @@ def trace(build: Build, shapes: Shapes, counts: Iterable[str], task: str) -> Tra
             )  # All heads are used in train mode.
         inputs = {path: _scale(shape, changed.inputs.get(path), count, default) for path, shape in inputs.items()}
         outputs = {path: _scale(shape, changed.outputs.get(path), count, default) for path, shape in outputs.items()}
+    following = [path for path, shape in outputs.items() if len(shape) == 3 and shape[1] is shape[2] is None]
     known = {name for name, _ in (*tree.values, *tree.parameters, *tree.children)} | tree.attributes
     return Traced(
         kind=type(model),
@@ -121,6 +123,7 @@ def trace(build: Build, shapes: Shapes, counts: Iterable[str], task: str) -> Tra
         used=frozenset(seen.read & known),
         input=expected[0],
         method=looks[0].method if looks[0].method == looks[1].method else "autograd",
+        maps=_maps(place(lambda: build({})), expected, following) if task == "classification" else {},
     )
 
 
@@ -201,6 +204,19 @@ def arguments_for(model: nn.Module, shapes: Sequence[tuple[int, ...]], scale: in
     batches = [(2, shape[0], *(size * scale for size in shape[1:])) for shape in shapes]
     # Clones, because forward may change its input in place, which a leaf forbids.
     return tuple(torch.zeros(batch, device=device, requires_grad=True).clone() for batch in batches)
+
+
+def _maps(model: nn.Module, expected: Sequence[tuple[int, ...]], outputs: Iterable[str]) -> dict[str, int]:
+    """Run the model on pictures of several sizes, as far as it takes them."""
+    if not maps.is_picture(expected):
+        return {}
+    seen = []
+    for size in maps.sizes(expected[0][1]):
+        try:
+            seen.append(_observe(model, [(expected[0][0], size, size)], 1, False))
+        except (AssertionError, RuntimeError, ValueError):
+            continue
+    return maps.rules(seen, outputs)
 
 
 def _check_methods(

@@ -18,7 +18,8 @@ The file is a JSON object; its format has a number, which grows when what follow
   children, or the outline itself where that is used only there; ``frames``: ``[kind, parameters, children]``, three
   lists of names (the kind is left empty for classes that are not of torch.nn). Both are left out where there are none.
 - ``entries``: the traced models, ``{root, counts, heads, inputs, outputs, used, input, method}``; heads are
-  ``[path, shape, auxiliary, train, eval, outputs]``; inputs and outputs ``[paths, shapes]``.
+  ``[path, shape, auxiliary, train, eval, outputs]``; inputs and outputs ``[paths, shapes]``; maps ``[paths, rules]``,
+  left out where there are none.
 
 A number that follows a count is written ``{"num_classes": [factor, offset]}``.
 """
@@ -189,6 +190,7 @@ def entry(table: Table, traced: Traced, outlined: frozenset[str] = frozenset()) 
         ),
         "inputs": table.share([table.names(traced.inputs), _encode(tuple(traced.inputs.values()))]),
         "outputs": table.share([table.names(traced.outputs), _encode(tuple(traced.outputs.values()))]),
+        **({"maps": table.share([table.names(traced.maps), list(traced.maps.values())])} if traced.maps else {}),
         "used": table.names(sorted(traced.used)),
         "input": list(traced.input),
         "method": traced.method,

@@ -7,7 +7,7 @@ import importlib
 import pytest
 
 from headcheck import catalog
-from headcheck.catalog.entry import Entry, Head, Node
+from headcheck.catalog.entry import Entry, Head, Node, map_size
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("torchvision")
@@ -131,3 +131,22 @@ def test_a_detector(builder: str) -> None:
         given = seen.inputs[head.path]
         assert given is not None and len(given) == len(head.shape)
         assert all(size is None or size == other for size, other in zip(head.shape, given, strict=True))
+
+
+@pytest.mark.parametrize("builder", [b for b in with_a_head() if entry_of(b).maps])
+def test_maps_are_as_large_as_the_rules_say(builder: str) -> None:
+    entry = entry_of(builder)
+    model = on_meta(lambda: built(builder))
+    for sides in ((entry.input[1] + 5, entry.input[1] + 22), (entry.input[1] * 2 - 1, entry.input[1] + 58)):
+        with no_arithmetic():
+            seen = observe(model, (torch.zeros(1, 3, *sides, device="meta"),), False)
+        for path, rule in entry.maps.items():
+            taken, given = seen.inputs[path], seen.outputs[path]
+            assert given is not None and taken is not None
+            assert given[1:] == tuple(map_size(rule, size) for size in taken[1:]), path
+
+
+def test_most_models_have_rules_for_their_maps() -> None:
+    assert entry_of("torchvision.models.resnet18").maps["layer4"] == 2
+    assert entry_of("torchvision.models.vgg16").maps == {"features": -32}
+    assert sum(bool(entry_of(builder).maps) for builder in with_a_head()) > 50

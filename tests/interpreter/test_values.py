@@ -25,6 +25,17 @@ SCRIPTS = {
         """,
         "abcdefghi",
     ),
+    "repetition": (
+        """
+        a = [0.5] * 3
+        b = 2 * (1, 2)
+        c = [[]] * 2
+        c[0].append(1)
+        d = a * 0, len("ab" * 4 + "c")
+        e = [1] * -1
+        """,
+        "abcde",
+    ),
     "comparisons": (
         """
         a = 1 < 2, 2 <= 1, 3 > 2, 3 >= 4, 1 == 1.0, 1 != 1
