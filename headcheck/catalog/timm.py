@@ -6,7 +6,8 @@ The file's ``builders`` have a row for each architecture: the module that regist
 Where the model could be traced, there follow the number of its parameters in millions, items of an entry (``root``,
 ``heads``, ``inputs``, ``outputs``, ``used``, see `headcheck.tracing.write`) and, shared as well, what keywords change,
 the shapes that methods answer (``bare`` is forward's with ``num_classes=0``, ``map`` with ``global_pool=""`` too), the
-paths of what `get_classifier` answers, and what was otherwise in older versions, see `headcheck.catalog.timm_versions`.
+paths of what `get_classifier` answers, and what was otherwise in older versions, see `headcheck.catalog.timm_versions`;
+but for the earliest of them: ``earliest`` holds that, each time with the names of the architectures.
 
 Of the inputs, those that are what the top-level module before answers are left out; null ones are not known.
 """
@@ -153,7 +154,18 @@ def classifier(architecture: str, versions: tuple[int, ...] = timm_versions.USUA
     row = _row(architecture)
     if len(row) <= _TOTAL:
         return ()
-    return timm_versions.classifier(tuple(_shared(row[_CLASSIFIER])), _shared(row[_OLDER]), versions)
+    return timm_versions.classifier(tuple(_shared(row[_CLASSIFIER])), _older(architecture, row), versions)
+
+
+def _older(architecture: str, row: list[Any]) -> list[Any]:
+    """What was otherwise in each older version, nothing if that is not kept."""
+    later = _shared(row[_OLDER])
+    return [_earliest().get(architecture, timm_versions.ABSENT), *later] if later else []
+
+
+@functools.cache
+def _earliest() -> dict[str, Any]:
+    return {name: edits for edits, names in load(_LIBRARY)["earliest"] for name in names.split()}
 
 
 def default_classes(named: Named) -> int:
@@ -215,7 +227,7 @@ def _find(
     row = _row(architecture)
     if len(row) <= _TOTAL:
         return None
-    _, root, heads, inputs, outputs, used, facts, answers, _, older = row[_TOTAL:]
+    _, root, heads, inputs, outputs, used, facts, answers, _, _ = row[_TOTAL:]
     shape = _shared(row[_IMAGES])[0]
     passed = dict(settings)
     changes = _changes(_shared(facts), classes, passed)
@@ -239,7 +251,7 @@ def _find(
         input=_input(tuple(shape), passed),
         answers=known,
     )
-    found = timm_versions.changed(entry, _shared(older), versions)
+    found = timm_versions.changed(entry, _older(architecture, row), versions)
     if found is None:
         return None
     others = {name: answer for name, answer in found.answers.items() if name not in ("bare", "map")}

@@ -19,12 +19,12 @@ from typing import Any
 from headcheck.catalog.entry import NOTHING, Entry, Head, Node, Shape
 
 #: The versions that were looked at, beside the one that the file is of, each with the first that it stands for.
-OLDER = ("0.4.12", "0.5.4", "0.6.13", "0.9.16")
-_FIRST = ((0, 4), (0, 5), (0, 6), (0, 8), (1, 0))
+OLDER = ("0.3.4", "0.4.12", "0.5.4", "0.6.13", "0.9.16")
+_FIRST = ((0, 3), (0, 4), (0, 5), (0, 6), (0, 8), (1, 0))
 _NOW = len(OLDER)
 #: Where a project says nothing: what `pip install timm` has given since May 2023.
-USUAL = (3, _NOW)
-_ABSENT, _UNKNOWN = 0, 1
+USUAL = (_NOW - 1, _NOW)
+ABSENT, _UNKNOWN = 0, 1
 _NOTHING = Node("", {}, {}, {}, frozenset(), None, NOTHING)
 
 Span = tuple["tuple[int, ...] | None", "tuple[int, ...] | None"]
@@ -49,7 +49,7 @@ def changed(entry: Entry, older: list[Any], places: tuple[int, ...]) -> Entry | 
     """Return what holds of a model in all versions at `places`, None if nothing does, or if that cannot be said."""
     wanted = [older[place] if place < _NOW else {} for place in places] if older else [{} for _ in places]
     usual = set(places) <= set(USUAL)  # since when no head has moved, so that what cannot be traced there is as now
-    there = [edits for edits in wanted if edits != _ABSENT and not (usual and edits == _UNKNOWN)]
+    there = [edits for edits in wanted if edits != ABSENT and not (usual and edits == _UNKNOWN)]
     if not there or any(not isinstance(edits, dict) for edits in there):
         return None
     if any(_heads(edits) != _heads(there[0]) for edits in there):
@@ -70,7 +70,7 @@ def classifier(paths: tuple[str, ...], older: list[Any], places: tuple[int, ...]
 
 def _at(older: list[Any], place: int) -> Any:
     edits = older[place] if older and place < _NOW else {}
-    return None if edits == _ABSENT else edits if isinstance(edits, dict) else {"classifier": []}
+    return None if edits == ABSENT else edits if isinstance(edits, dict) else {"classifier": []}
 
 
 def _heads(edits: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -85,6 +85,7 @@ def data(learned: Mapping[str, Learned]) -> dict[str, Any]:
         "modules": table.names(sorted(timm.list_modules())),
         "deprecated": dict(sorted(_registry.get_deprecated_models().items())),
         "former": table.names(_FORMER.split()),
+        "earliest": timm_versions.earliest({name: one.older[0] for name, one in learned.items() if one.older}),
         "builders": rows,
         **table.data(),
     }
@@ -247,7 +248,7 @@ def row(table: write.Table, name: str, learned: Learned) -> list[Any]:
     )
     traced = replace(learned.traced, tree=slim, inputs=_inputs(learned.traced), outputs=learned.traced.outputs)
     entry = write.entry(table, traced, learned.outlined)
-    shared = (learned.facts, learned.answers, learned.classifier, learned.older)
+    shared = (learned.facts, learned.answers, learned.classifier, learned.older[1:])
     return [
         *known,
         _millions(learned.total),

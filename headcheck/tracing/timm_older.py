@@ -8,11 +8,13 @@ the first and the last of each, for `headcheck.tracing.timm_versions`.
 
 from __future__ import annotations
 
+import collections.abc
 import importlib
 import pickle
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import torch
@@ -46,6 +48,7 @@ class Seen(NamedTuple):
 
 def main(groups: str, output: str) -> None:
     """Look at some of the architectures of each group and write what was seen."""
+    sys.modules["torch._six"] = _six()
     timm: Any = importlib.import_module("timm")
     had = set(timm.list_models())
     found: dict[str, Seen | None] = {}
@@ -53,6 +56,13 @@ def main(groups: str, output: str) -> None:
         there = [name for name in line.split() if name in had]
         found |= {name: look(timm, name) for name in {*there[:1], *there[-1:]}}
     Path(output).write_bytes(pickle.dumps(found))
+
+
+def _six() -> ModuleType:
+    """What timm before 0.4 uses of ``torch._six``, which PyTorch no longer has: names for what is Python's own."""
+    module = ModuleType("torch._six")
+    vars(module).update(container_abcs=collections.abc, string_classes=(str, bytes), int_classes=int)
+    return module
 
 
 def look(timm: Any, name: str) -> Seen | None:

@@ -8,6 +8,7 @@ that is written.
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import subprocess
@@ -32,14 +33,28 @@ _CODE = (
 
 
 def compare_all(learned: Mapping[str, Learned]) -> dict[str, list[Any]]:
-    """Return what was otherwise in each of `OLDER`, for each architecture that is traced."""
+    """Return what was otherwise in each of `OLDER`, for each architecture that is traced.
+
+    The earliest has so few that each is looked at: some were as wide as none of their group is now.
+    """
     groups = grouped(learned)
-    seen = [look(version, groups) for version in OLDER]
+    earliest = look(OLDER[0], [[name] for group in groups for name in group])
+    seen = [look(version, groups) for version in OLDER[1:]]
     found: dict[str, list[Any]] = {}
     for group in groups:
         edits = [of_group(learned, group, each) for each in seen]
-        found |= dict.fromkeys(group, edits)
+        found |= {name: [of_group(learned, [name], earliest), *edits] for name in group}
     return found
+
+
+def earliest(edits: Mapping[str, Any]) -> list[list[Any]]:
+    """Return what was otherwise in the first of `OLDER`, each with the names of the architectures that it holds for;
+    those that are left out were not there."""
+    names: dict[str, list[str]] = {}
+    for name, each in edits.items():
+        if each != ABSENT:
+            names.setdefault(json.dumps(each), []).append(name)
+    return [[json.loads(each), " ".join(found)] for each, found in names.items()]
 
 
 def grouped(learned: Mapping[str, Learned]) -> list[list[str]]:

@@ -87,9 +87,26 @@ def test_an_older_head() -> None:
     assert timm.find(named, {}, (*six, *timm_versions.USUAL)) is None
 
 
+def test_the_earliest() -> None:
+    three = timm_versions.holding([((0, 3, 4), (0, 3, 5))])
+    heads = {}
+    for name in ("resnet34", "tf_efficientnet_b4_ns", "vit_small_patch16_224", "swin_tiny_patch4_window7_224"):
+        named = timm.resolve(name)
+        assert named is not None
+        entry = timm.find(named, {"num_classes": 10}, three)
+        heads[name] = entry and (entry.heads[0].path, entry.heads[0].in_features)
+    assert heads == {
+        "resnet34": ("fc", 512),
+        "tf_efficientnet_b4_ns": ("classifier", 1792),
+        "vit_small_patch16_224": None,  # it was twice as wide
+        "swin_tiny_patch4_window7_224": None,  # it was not there
+    }
+
+
 def test_versions() -> None:
     assert timm_versions.holding([]) == timm_versions.USUAL
-    assert timm_versions.holding([((0, 4, 12), (0, 4, 13))]) == (0,)
-    assert timm_versions.holding([((0, 5), None)]) == (1, 2, 3, 4)
-    assert timm_versions.holding([((0, 6, 12), (0, 6, 12, 0)), ((1, 0), None)]) == (2, 4)
+    assert timm_versions.holding([((0, 3, 4), (0, 4))]) == (0,)
+    assert timm_versions.holding([((0, 4, 12), (0, 4, 13))]) == (1,)
+    assert timm_versions.holding([((0, 5), None)]) == (2, 3, 4, 5)
+    assert timm_versions.holding([((0, 6, 12), (0, 6, 12, 0)), ((1, 0), None)]) == (3, 5)
     assert timm_versions.holding([(None, (0, 3))]) == ()
