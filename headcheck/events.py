@@ -96,7 +96,8 @@ class FlagMissed(NamedTuple):
     """Something that was meant to set ``requires_grad`` and does not, or of which it is not known what it set.
 
     `receiver` is module, parameter, list, call, uncalled, comparison, loss or read; tensor: it is none of a model's
-    parameters; unknown: it may be any parameter.
+    parameters; unknown: it may be any parameter. `path` is that of the parameter in `owner` ("*": any of them), ""
+    where it is `owner` itself that is set.
     """
 
     site: Site

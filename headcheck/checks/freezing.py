@@ -164,7 +164,7 @@ def flag_on_module(execution: Execution, event: events.FlagMissed) -> Iterator[R
 
 def flag_on_unknown(execution: Execution, event: events.FlagMissed) -> Iterator[Report]:
     """One of the modules of a Sequential or a list, whichever it is."""
-    key = event.owner.key if type(event.owner) is Symbol else None
+    key = event.owner.key if type(event.owner) is Symbol and not event.path else None
     if not isinstance(key, tuple) or key[0] != "item" or not isinstance(event.value, bool) or event.name != SET[0]:
         return
     held = execution.module(key[1]) if type(key[1]) is Ref else None

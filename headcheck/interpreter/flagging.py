@@ -93,4 +93,4 @@ def flag_everything(machine: Machine, state: State, of: Parameter, value: Value,
         heap.set_all_flags(state, of.owner, value)
         state.log(events.Flagged(site, of.owner.address, None, value))
     else:
-        state.log(events.FlagMissed(site, "unknown", of.owner, "requires_grad", value))
+        state.log(events.FlagMissed(site, "unknown", of.owner, "requires_grad", value, of.path))

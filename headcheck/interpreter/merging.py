@@ -79,7 +79,7 @@ def join(one: State, other: State, relevant: frozenset[str]) -> bool:
     if imported is None:
         return False
     variables = _joined_values(one.env, other.env, relevant)
-    if variables is None:
+    if variables is None or any(_is_model(state, state.env.get(name)) for state in (one, other) for name in variables):
         return False
     one.globals.update(imported)
     if not other.heap.keys() <= one.heap.keys():
@@ -141,6 +141,12 @@ def _joined_values(
             return None
         found[name] = _merged(name, *values) if device is None else device
     return found
+
+
+def _is_model(state: State, value: Value) -> bool:
+    """Whether a variable holds a whole model of a library: which one it is matters, whatever its name."""
+    thing = state.object(value)
+    return type(thing) is Module and thing.build is not None
 
 
 DEVICE = object()
