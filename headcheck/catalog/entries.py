@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from headcheck.catalog.entry import Entry, Head, Node, Shape
-from headcheck.catalog.files import name_list, name_set, shared
+from headcheck.catalog.files import load, name_list, name_set, shared
 from headcheck.catalog.nodes import Decoder
 
 
@@ -25,6 +25,15 @@ def decode(decoder: Decoder, builder: str, task: str, data: Mapping[str, Any]) -
         method=data["method"],
         maps=_maps(library, *shared(library, data["maps"])) if "maps" in data else {},
     )
+
+
+def by_name(library: str, name: str, classes: int) -> Entry | None:
+    """Return the entry of a model in the file of a library whose models go by name; None where it has none."""
+    data = load(library)["entries"].get(name)
+    if data is None:
+        return None
+    entry = decode(Decoder(library, {"num_classes": classes}), f"{library}.{name}", "classification", data)
+    return entry._replace(answers={method: tuple(shape) for method, shape in data["answers"].items()})
 
 
 def _maps(library: str, paths: int | str, rules: list[int]) -> dict[str, int]:

@@ -6,10 +6,9 @@ import functools
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from headcheck.catalog.entries import decode
+from headcheck.catalog.entries import by_name
 from headcheck.catalog.entry import Entry
 from headcheck.catalog.files import load, shared
-from headcheck.catalog.nodes import Decoder
 
 _LIBRARY = "pretrainedmodels"
 
@@ -55,8 +54,4 @@ def facts(name: str) -> Facts:
 @functools.lru_cache(maxsize=64)
 def find(name: str, classes: int) -> Entry | None:
     """Return what a builder makes for a number of classes (if it listens to it), None for one that is not known."""
-    data = load(_LIBRARY)["entries"].get(name)
-    if data is None:
-        return None
-    entry = decode(Decoder(_LIBRARY, {"num_classes": classes}), f"{_LIBRARY}.{name}", "classification", data)
-    return entry._replace(answers={method: tuple(shape) for method, shape in data["answers"].items()})
+    return by_name(_LIBRARY, name, classes)

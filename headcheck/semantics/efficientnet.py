@@ -5,17 +5,16 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING
 
-from headcheck import events
 from headcheck.catalog import efficientnet
-from headcheck.interpreter import choosing, shapes
+from headcheck.interpreter import choosing
 from headcheck.interpreter.heap import Build, Module
-from headcheck.interpreter.values import Choice, Chosen, Ref, Symbol, Tensor, Value, batch_of, symbol
+from headcheck.interpreter.values import Choice, Ref, Symbol, Value
+from headcheck.semantics import named
 from headcheck.semantics.registry import CallSite, effect, family, method
 from headcheck.semantics.torchvision import UNKNOWN_CLASSES, build_by_choice, log_built, opaque
 
 if TYPE_CHECKING:
-    from headcheck.interpreter.machine import Machine
-    from headcheck.interpreter.state import State
+    pass
 
 OWNER = "efficientnet_pytorch.EfficientNet"
 #: Keywords that leave the structure as it is.
@@ -56,25 +55,13 @@ def make(call: CallSite, name: str) -> Module | None:
 @functools.cache
 def builders(namespace: str) -> tuple[choosing.Builder, ...]:
     """The models that a name may stand for in a call of `namespace`, which makes them."""
-    return tuple(one_builder(namespace, name) for name in efficientnet.names())
+    found = {name: efficientnet.find(name, efficientnet.CLASSES) for name in efficientnet.names()}
+    return tuple(named.builder(n, entry, namespace, make_alone) for n, entry in found.items() if entry is not None)
 
 
-def one_builder(namespace: str, name: str) -> choosing.Builder:
-    entry = efficientnet.find(name, efficientnet.CLASSES)
-    assert entry is not None
-    heads = tuple((head.path, head.kind, head.in_features) for head in entry.heads)
-    attributes = frozenset((*entry.root.children, *entry.root.values, *entry.root.attributes))
-
-    def put(machine: Machine, state: State, ref: Ref, chosen: Chosen) -> bool:
-        call = CallSite(machine, state, namespace, None, chosen.arguments, dict(chosen.keywords), chosen.site)
-        made = make(call, name) if not call.arguments else None
-        if made is None:
-            return False
-        choosing.put_in_place(state, ref, made)
-        log_built(call, ref, made)
-        return True
-
-    return choosing.Builder(name, heads, attributes, put)
+def make_alone(call: CallSite, name: str) -> Module | None:
+    """The same where the name is all that may be given without its own name."""
+    return None if call.arguments else make(call, name)
 
 
 choosing.LIBRARIES["efficientnet_pytorch"] = builders
@@ -82,11 +69,4 @@ choosing.LIBRARIES["efficientnet_pytorch"] = builders
 
 @method(Module, "extract_features")
 def extract_features(call: CallSite) -> Value:
-    """The map before the pooling: the library's head does not answer, whatever comes after does."""
-    call.state.log(events.Called(call.site, call.receiver.address, call.name))
-    module, given = call.state.object(call.receiver), call.argument(0, "inputs")
-    entry = module.build.entry if type(module) is Module and module.build is not None else None
-    shape = entry.answers.get(call.name) if entry is not None else None
-    if entry is None or shape is None or not shapes.trunk_is_intact(call.state, call.receiver, entry, ""):
-        return symbol("features", f"{call.name}(…)", call.receiver, call.name, given)
-    return Tensor((batch_of(given), *shape), call.receiver.address, call.receiver.address)
+    return named.before_pooling(call, "inputs")

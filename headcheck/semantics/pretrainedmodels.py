@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from headcheck import events
 from headcheck.catalog import pretrainedmodels
-from headcheck.interpreter import choosing, shapes
+from headcheck.interpreter import choosing
 from headcheck.interpreter.heap import Build, Module
-from headcheck.interpreter.values import Chosen, Ref, Tensor, Value, batch_of, symbol
+from headcheck.interpreter.values import Ref, Value
 from headcheck.ir import UNKNOWN
+from headcheck.semantics import named
 from headcheck.semantics.python import unknown
 from headcheck.semantics.registry import CallSite, family, method
 from headcheck.semantics.torchvision import UNKNOWN_CLASSES, log_built, opaque
 
 if TYPE_CHECKING:
-    from headcheck.interpreter.machine import Machine
-    from headcheck.interpreter.state import State
+    pass
 
 LIBRARY = "pretrainedmodels"
 KEYWORDS = frozenset({"num_classes", "pretrained"})
@@ -72,26 +71,10 @@ def builders(namespace: str) -> tuple[choosing.Builder, ...]:
     """The builders that the package has by name: ``pretrainedmodels.__dict__[name]``."""
     order = {name: place for place, name in enumerate(POPULAR)}
     names = sorted(pretrainedmodels.names(), key=lambda name: order.get(name, len(order)))
-    return tuple(one_builder(name) for name in names) if namespace in (LIBRARY, f"{LIBRARY}.models") else ()
-
-
-def one_builder(name: str) -> choosing.Builder:
-    entry = pretrainedmodels.find(name, 1000)
-    assert entry is not None
-    heads = tuple((head.path, head.kind, head.in_features) for head in entry.heads)
-    root = entry.root
-
-    def build(machine: Machine, state: State, ref: Ref, chosen: Chosen) -> bool:
-        name_of = f"{LIBRARY}.{name}"
-        call = CallSite(machine, state, name_of, None, chosen.arguments, dict(chosen.keywords), chosen.site)
-        made = make(call, name)
-        if made is None:
-            return False
-        choosing.put_in_place(state, ref, made)
-        log_built(call, ref, made)
-        return True
-
-    return choosing.Builder(name, heads, frozenset((*root.children, *root.values, *root.attributes)), build)
+    if namespace not in (LIBRARY, f"{LIBRARY}.models"):
+        return ()
+    found = {name: pretrainedmodels.find(name, 1000) for name in names}
+    return tuple(named.builder(n, entry, f"{LIBRARY}.{n}", make) for n, entry in found.items() if entry is not None)
 
 
 choosing.LIBRARIES[LIBRARY] = builders
@@ -99,11 +82,4 @@ choosing.LIBRARIES[LIBRARY] = builders
 
 @method(Module, "features")
 def features(call: CallSite) -> Value:
-    """The map before the pooling: the library's head does not answer, whatever comes after does."""
-    call.state.log(events.Called(call.site, call.receiver.address, call.name))
-    module, given = call.state.object(call.receiver), call.argument(0, "input")
-    entry = module.build.entry if type(module) is Module and module.build is not None else None
-    shape = entry.answers.get(call.name) if entry is not None else None
-    if entry is None or shape is None or not shapes.trunk_is_intact(call.state, call.receiver, entry, ""):
-        return symbol("features", f"{call.name}(…)", call.receiver, call.name, given)
-    return Tensor((batch_of(given), *shape), call.receiver.address, call.receiver.address)
+    return named.before_pooling(call, "input")

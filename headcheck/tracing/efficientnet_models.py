@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping
-from importlib.metadata import version
 from typing import Any
 
 from torch import nn
 
-from headcheck.catalog.files import FORMAT
 from headcheck.tracing import light, write
 from headcheck.tracing.build import on_meta
 
@@ -20,21 +18,8 @@ _METHODS = ("extract_features",)
 
 def trace_all(progress: Callable[[int, int, str], None]) -> dict[str, Any]:
     """Trace every model and return the parts of the catalog file."""
-    table = write.Table()
     names = sorted(efficientnet.VALID_MODELS)
-    entries = {}
-    for number, name in enumerate(names):
-        progress(number, len(names), name)
-        entries[name] = _entry(table, name)
-    return {
-        "format": FORMAT,
-        "library": "efficientnet_pytorch",
-        "versions": {"efficientnet_pytorch": version("efficientnet_pytorch")},
-        "namespaces": {},
-        "layers": {},
-        "entries": entries,
-        **table.data(),
-    }
+    return write.by_name("efficientnet_pytorch", names, _entry, progress)
 
 
 def _entry(table: write.Table, name: str) -> dict[str, Any]:

@@ -7,14 +7,12 @@ import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from importlib.metadata import version
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from headcheck.catalog.entry import Shape
-from headcheck.catalog.files import FORMAT
 from headcheck.tracing import compare, light, write
 from headcheck.tracing.build import on_meta
 from headcheck.tracing.model import Traced, trace
@@ -30,22 +28,8 @@ _SETTINGS = frozenset(["input_space", "input_size", "input_range", "mean", "std"
 
 def trace_all(progress: Callable[[int, int, str], None]) -> dict[str, Any]:
     """Trace every model and return the parts of the catalog file."""
-    table = write.Table()
     names = sorted(set(library.model_names) - _LEFT_OUT)
-    entries = {}
-    for number, name in enumerate(names):
-        progress(number, len(names), name)
-        entries[name] = _entry(table, name)
-    return {
-        "format": FORMAT,
-        "library": "pretrainedmodels",
-        "versions": {"pretrainedmodels": version("pretrainedmodels")},
-        "namespaces": {},
-        "layers": {},
-        "unknown": sorted(_LEFT_OUT),
-        "entries": entries,
-        **table.data(),
-    }
+    return write.by_name("pretrainedmodels", names, _entry, progress, unknown=sorted(_LEFT_OUT))
 
 
 def _entry(table: write.Table, name: str) -> dict[str, Any]:

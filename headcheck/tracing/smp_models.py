@@ -10,12 +10,10 @@ import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from importlib.metadata import version
 from typing import Any
 
 from torch import nn
 
-from headcheck.catalog.files import FORMAT
 from headcheck.tracing import light, write
 from headcheck.tracing.build import TracingError, on_meta
 from headcheck.tracing.tree import Tree
@@ -28,21 +26,8 @@ _SIDE = 224
 
 def trace_all(progress: Callable[[int, int, str], None]) -> dict[str, Any]:
     """Trace every architecture and return the parts of the catalog file."""
-    table = write.Table()
     names = sorted(name for name, item in vars(library).items() if _is_architecture(item))
-    entries = {}
-    for number, name in enumerate(names):
-        progress(number, len(names), name)
-        entries[name] = _entry(table, name)
-    return {
-        "format": FORMAT,
-        "library": "segmentation_models_pytorch",
-        "versions": {"segmentation_models_pytorch": version("segmentation_models_pytorch")},
-        "namespaces": {},
-        "layers": {},
-        "entries": entries,
-        **table.data(),
-    }
+    return write.by_name("segmentation_models_pytorch", names, _entry, progress)
 
 
 def _is_architecture(item: object) -> bool:

@@ -27,12 +27,14 @@ A number that follows a count is written ``{"num_classes": [factor, offset]}``.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
+from headcheck.catalog.files import FORMAT
 from headcheck.tracing.model import Traced
 from headcheck.tracing.names import attributes, signature
 from headcheck.tracing.packing import Link, packed
@@ -200,6 +202,30 @@ def entry(table: Table, traced: Traced, outlined: frozenset[str] = frozenset()) 
 def layer(table: Table, kind: type[nn.Module]) -> list[Any]:
     """Return a Module class as ``[signature, attributes]``, an index into ``shared`` and one into ``names``."""
     return [table.share(signature(kind)), table.names(sorted(attributes(kind)))]
+
+
+def by_name(
+    library: str,
+    names: Sequence[str],
+    entry: Callable[[Table, str], dict[str, Any]],
+    progress: Callable[[int, int, str], None],
+    **more: Any,
+) -> dict[str, Any]:
+    """Return the parts of the file of a library whose models go by name, each of which `entry` traces."""
+    table, entries = Table(), {}
+    for number, name in enumerate(names):
+        progress(number, len(names), name)
+        entries[name] = entry(table, name)
+    return {
+        "format": FORMAT,
+        "library": library,
+        "versions": {library: version(library)},
+        "namespaces": {},
+        "layers": {},
+        **more,
+        "entries": entries,
+        **table.data(),
+    }
 
 
 def write(data: Mapping[str, Any], path: Path) -> None:
