@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from headcheck import events
-from headcheck.interpreter import access, choosing, heap, options
+from headcheck.interpreter import access, choosing, heap, options, writing
 from headcheck.interpreter.forward import call_module
 from headcheck.interpreter.heap import Dictionary, Instance, Module, Sequence
 from headcheck.interpreter.naming import NAMED, known_builder
@@ -109,7 +109,7 @@ def enter(
         if note_skipped(machine, state, function, [*arguments, *keywords.values()], site) and machine.budget.skims:
             remember(machine, Skip(state, function, arguments, keywords, site, receiver, owner), before)
         if define.name == "__init__" and type(receiver) is Ref:
-            access.initialised(state, receiver)
+            writing.initialised(state, receiver)
         unknown, own = symbol("function", define.name, function.code), function.code not in machine.called
         return call_unknown(machine, state, unknown, arguments, keywords, site, own)
     machine.called.add(function.code)
@@ -221,7 +221,7 @@ def call_class(
     state.facts["making", ref.address] = True
     after = enter(machine, state, init[0], (ref, *arguments), keywords, site, ref, init[1])
     for one in after:
-        access.initialised(one, ref)
+        writing.initialised(one, ref)
         one.facts.pop(("making", ref.address), None)
         one.result = ref
     return after
@@ -314,7 +314,7 @@ def call_method(
     if type(receiver) is Super:
         receiver = receiver.receiver
         if bound.name in ("__init__", "__post_init__"):
-            access.initialised(state, receiver)
+            writing.initialised(state, receiver)
             thing = state.object(receiver)
             if type(thing) is Module and (arguments or "**" in keywords) and heap.is_sequential(thing):
                 from headcheck.semantics.torch import fill_stack
@@ -431,7 +431,7 @@ def symbol_method(
     if name in ("parameters", "named_parameters") and not arguments and not keywords:
         return Parameters(owner, name == "named_parameters")
     if name in ("add_module", "register_module") and len(arguments) == 2:
-        access.log_unresolved(state, owner, arguments[0], arguments[1], site)
+        writing.log_unresolved(state, owner, arguments[0], arguments[1], site)
     if name == "requires_grad_":
         from headcheck.semantics.gradients import is_loss
 

@@ -10,35 +10,28 @@ from __future__ import annotations
 import functools
 import itertools
 import operator
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headcheck import catalog
-from headcheck.interpreter.heap import Dictionary, Module, Sequence
+from headcheck.interpreter.heap import Module
 from headcheck.interpreter.operators import BINARY, ORDER
 from headcheck.interpreter.state import Guess, State
 from headcheck.interpreter.values import (
-    Bound,
-    Choice,
     Chosen,
-    Class,
     Condition,
-    Function,
     Library,
     Not,
-    Partial,
     Ref,
-    Split,
     Symbol,
     Tuple,
     Value,
     is_invented,
     is_plain,
     label,
-    symbol,
     whole,
 )
-from headcheck.ir import UNKNOWN, Call, GetAttribute, SetAttribute, walk
+from headcheck.ir import UNKNOWN
 
 if TYPE_CHECKING:
     from headcheck.interpreter.machine import Machine
@@ -56,7 +49,7 @@ COMMON = frozenset(
     ]
 )  # fmt: skip
 
-_groups = itertools.count()
+groups = itertools.count()
 
 
 # -- what a path knows of a name -------------------------------------------------------------------------------------
@@ -379,7 +372,7 @@ def one_each(
         builders = [builder for builder in builders if asked in builder.attributes] or builders
     taken, whole = representatives(builders, MOST_LISTED if listed else MOST_LEFT)
     kind = "listed" if listed else "all" if whole and not others else "some"
-    group = next(_groups)
+    group = next(groups)
     paths: list[State] = []
     for builder in taken:
         path = state.fork()
@@ -499,131 +492,3 @@ def representatives(builders: list[Builder], most: int) -> tuple[list[Builder], 
 
 
 # -- dicts of builders -----------------------------------------------------------------------------------------------
-
-
-def pick(
-    machine: Machine, state: State, of: Value, thing: Dictionary, key: Value, default: Value = UNKNOWN
-) -> Split | None:
-    """What a dict of builders or models, or a table of what belongs to each, holds under a name that is not known: each
-    of its entries on a path of its own.
-
-    None if the dict is not one of these.
-    """
-    if type(key) is not Symbol or not thing.items or not all(is_plain(name) for name, _ in thing.items):
-        return None
-    namespace = namespace_in(thing.items)
-    if namespace is not None:
-        return Split(((state, Choice(namespace, key)),))
-    entries = dict(thing.items)
-    kind = "listed"
-    if "__name__" in entries:  # the variables of a module: not each is meant to be chosen
-        entries = {name: value for name, value in entries.items() if builds(machine, state, name, value)}
-        kind = "all"
-    if not any(makes_model(machine, state, value) for value in entries.values()) and not is_table(state, entries, key):
-        return None
-    names = consistent(state, key, entries)
-    taken = names[:MOST_LISTED]
-    group = next(_groups)
-    paths: list[tuple[State, Value]] = []
-    for name in taken:
-        path = state.fork()
-        take(path, key, name, (group, kind, len(taken), not paths))
-        paths.append((path, entries[name]))
-    if default is not UNKNOWN or kind == "all" or len(names) > len(taken):
-        rule_out(state, key, taken)
-        if kind == "all":
-            state.guesses = (*state.guesses, Guess(group, None, kind, len(taken), None))
-        rest = symbol("item", f"…[{label(key)}]", of, key) if default is UNKNOWN else default
-        paths.append((state, rest))
-    return Split(tuple(paths)) if paths else None
-
-
-def pick_nth(machine: Machine, state: State, thing: Sequence, index: Symbol) -> Split | None:
-    """What a list of builders or models holds at a place that is not known; None if it is none of these."""
-    entries = thing.items or ()
-    if not 0 < len(entries) <= MOST_LISTED or not all(makes_model(machine, state, entry) for entry in entries):
-        return None
-    group = next(_groups)
-    paths: list[tuple[State, Value]] = []
-    for place, entry in enumerate(entries):
-        path = state.fork()
-        take(path, index, place, (group, "listed", len(entries), not paths))
-        paths.append((path, entry))
-    return Split(tuple(paths))
-
-
-def builds(machine: Machine, state: State, name: str, value: Value) -> bool:
-    """Whether a variable of a module is a function or class for others that makes models."""
-    return name[:1] != "_" and type(value) in CALLABLE and makes_model(machine, state, value)
-
-
-CALLABLE = frozenset({Class, Function, Library, Partial})
-
-
-def is_table(state: State, entries: Mapping[Any, Value], key: Symbol) -> bool:
-    """Whether a dict says something of each model: most of its names are those of models, or what it says is plain and
-    an open one goes by the name that is looked up."""
-    if len(entries) > MOST_LISTED:
-        return False
-    known = [name for name in entries if isinstance(name, str) and catalog.model_builder(name) is not None]
-    if 2 * len(known) >= len(entries):
-        return True
-    if not all(is_plain(value) for value in entries.values()):
-        return False
-    chosen = (thing.chosen for thing in state.heap.values() if type(thing) is Module)
-    return any(one is not None and leaf_of(one.choice.key) == leaf_of(key) for one in chosen)
-
-
-MOST_BY_HAND = 40  # builders that a script may import one by one
-
-
-def namespace_in(items: Iterable[tuple[Value, Value]]) -> str | None:
-    """The namespace of a library whose builders a star import brought, all under their own names."""
-    found = [value.name.rpartition(".")[0] for name, value in items if is_builder(name, value)]
-    return found[0] if len(found) > MOST_BY_HAND and len(set(found)) == 1 else None
-
-
-def is_builder(name: Value, value: Value) -> bool:
-    return type(value) is Library and value.name.endswith(f".{name}") and catalog.canonical(value.name) is not None
-
-
-def makes_model(machine: Machine, state: State, value: Value, depth: int = 3) -> bool:
-    """Whether a value is a model or makes one, or holds what does."""
-    kind = type(value)
-    if kind is Library:
-        return catalog.canonical(value.name) is not None
-    if kind in (Function, Class):
-        return speaks_of_models(machine, value.code)
-    if kind is Bound:
-        return speaks_of_models(machine, value.function.code)
-    if kind is Partial:
-        return makes_model(machine, state, value.function)
-    if kind is Tuple:
-        return depth > 0 and any(makes_model(machine, state, item, depth - 1) for item in value.items)
-    thing = state.object(value)
-    if type(thing) is Module:
-        return thing.build is not None or thing.cls is not None or thing.chosen is not None
-    if type(thing) is Sequence:
-        return depth > 0 and any(makes_model(machine, state, item, depth - 1) for item in thing.items or ())
-    if type(thing) is Dictionary:
-        return depth > 0 and any(makes_model(machine, state, item, depth - 1) for _, item in thing.items or ())
-    return False
-
-
-def speaks_of_models(machine: Machine, code: int) -> bool:
-    """Whether the body of a function or class names a builder or a head."""
-    known = machine.speaking.get(code)
-    if known is None:
-        define = machine.definitions.get(code)
-        words = {o.name for o in walk(define.body) if isinstance(o, (GetAttribute, SetAttribute))} if define else set()
-        words |= {str(o.function) for o in walk(define.body) if isinstance(o, Call)} if define else set()
-        known = machine.speaking[code] = not words.isdisjoint(model_words())
-    return known
-
-
-@functools.cache
-def model_words() -> frozenset[str]:
-    return frozenset([*catalog.registered(), *HEAD_WORDS])
-
-
-HEAD_WORDS = ("classifier", "create_model", "fc", "from_pretrained", "get_model", "heads")

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from headcheck import events
-from headcheck.interpreter import access, choosing, flagging, indexing, operators, options
+from headcheck.interpreter import access, choosing, flagging, indexing, operators, options, picking, writing
 from headcheck.interpreter.calls import call_value
 from headcheck.interpreter.heap import Dictionary, Sequence
 from headcheck.interpreter.iterate import items_of
@@ -88,17 +88,17 @@ def on_set_attribute(machine: Machine, op: SetAttribute, state: State) -> list[S
     if type(of) is Ref and (value is None or type(value) is Ref) and choosing.is_open(state, of):
         paths = choosing.settle(machine, state, of, op.name)
         for path in paths:
-            access.set_attribute(machine, path, of, op.name, value, op)
+            writing.set_attribute(machine, path, of, op.name, value, op)
         return paths
     if type(of) is Parameter and of.path == "*" and op.name == "requires_grad":
         flagging.flag_everything(machine, state, of, value, op)
     else:
-        access.set_attribute(machine, state, of, op.name, value, op)
+        writing.set_attribute(machine, state, of, op.name, value, op)
     return None
 
 
 def on_delete_attribute(machine: Machine, op: DeleteAttribute, state: State) -> None:
-    access.delete_attribute(state, machine.read(state, op.of), op.name, op)
+    writing.delete_attribute(state, machine.read(state, op.of), op.name, op)
 
 
 def on_get_item(machine: Machine, op: GetItem, state: State) -> list[State] | None:
@@ -107,9 +107,9 @@ def on_get_item(machine: Machine, op: GetItem, state: State) -> list[State] | No
     thing = state.object(of)
     if type(thing) in (Dictionary, Sequence) and type(index) is Symbol:
         split = (
-            choosing.pick(machine, state, of, thing, index)
+            picking.pick(machine, state, of, thing, index)
             if type(thing) is Dictionary
-            else choosing.pick_nth(machine, state, thing, index)
+            else picking.pick_nth(machine, state, thing, index)
         )
         if split is not None:
             for path, value in split.paths:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from headcheck import catalog, events
 from headcheck.interpreter import heap
-from headcheck.interpreter.access import log_output_read, log_unresolved, missing, setting
+from headcheck.interpreter.access import log_output_read, missing, setting
 from headcheck.interpreter.heap import DELETED, Dictionary, Module, Sequence, StateDict
 from headcheck.interpreter.operators import equal
 from headcheck.interpreter.state import State
@@ -27,6 +27,7 @@ from headcheck.interpreter.values import (
     size_of,
     symbol,
 )
+from headcheck.interpreter.writing import log_unresolved
 from headcheck.ir import UNKNOWN, Operation
 
 if TYPE_CHECKING:

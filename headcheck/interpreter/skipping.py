@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from headcheck.interpreter.calls import modules_in
-from headcheck.interpreter.choosing import speaks_of_models
 from headcheck.interpreter.heap import Module
+from headcheck.interpreter.picking import speaks_of_models
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import Address, Bound, Class, Function, Value
 from headcheck.ir import Define, DeleteAttribute, Operation, SetAttribute, walk

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from headcheck.interpreter.access import CHANGED
 from headcheck.interpreter.iterate import ELEMENTS, items_of
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import Ref, Tensor, Tuple, Value, symbol
+from headcheck.interpreter.writing import CHANGED
 from headcheck.ir import Operation
 from headcheck.semantics import transforms
 from headcheck.semantics.python import unknown

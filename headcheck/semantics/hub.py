@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from headcheck import catalog
 from headcheck.catalog import timm
-from headcheck.interpreter import access
+from headcheck.interpreter import writing
 from headcheck.interpreter.heap import Module
 from headcheck.interpreter.values import Choice, Symbol, Value
 from headcheck.ir import UNKNOWN
@@ -64,7 +64,7 @@ def resnet50(name_there: str, headless: bool = False) -> Callable[[CallSite, Val
         model = build(call._replace(arguments=(), keywords={**keywords, "weights": UNKNOWN}), RESNET50)
         if headless:
             identity = call.state.allocate(Module("torch.nn.Identity", call.site), call.site)
-            access.set_attribute(call.machine, call.state, model, "fc", identity, call.site)
+            writing.set_attribute(call.machine, call.state, model, "fc", identity, call.site)
         return model
 
     return made

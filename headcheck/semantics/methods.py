@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from itertools import zip_longest
 
 from headcheck import events
-from headcheck.interpreter import access, choosing, heap, indexing
+from headcheck.interpreter import access, heap, indexing, picking, writing
 from headcheck.interpreter.flagging import flag_everything
 from headcheck.interpreter.heap import DELETED, Dictionary, Sequence
 from headcheck.interpreter.operators import combined, equal
@@ -193,7 +193,7 @@ def dictionary_get(call: CallSite) -> Value:
             return found
         if all(same is False for same, _ in answers):
             return call.argument(1, "default", None)
-        split = choosing.pick(call.machine, call.state, call.receiver, thing, key, call.argument(1, "default", None))
+        split = picking.pick(call.machine, call.state, call.receiver, thing, key, call.argument(1, "default", None))
         if split is not None:
             return split
     return symbol("item", f"…[{label(key)}]", call.receiver, key)
@@ -258,13 +258,13 @@ def parameter_requires_grad(call: CallSite) -> Value:
     if call.receiver.path == "*":
         flag_everything(call.machine, call.state, call.receiver, value, call.site)
     else:
-        access.flag_parameter(call.state, call.receiver, value, call.site)
+        writing.flag_parameter(call.state, call.receiver, value, call.site)
     return call.receiver
 
 
 @method(Parameter, "copy_", "lerp_", "mul_", "add_", "set_")
 def parameter_overwritten(call: CallSite) -> Value:
-    access.overwritten(call.state, call.receiver, call.site)
+    writing.overwritten(call.state, call.receiver, call.site)
     return call.receiver
 
 

@@ -6,7 +6,7 @@ import itertools
 
 from headcheck import catalog
 from headcheck.catalog.entry import NAMES
-from headcheck.interpreter import access, choosing, heap, modules
+from headcheck.interpreter import access, heap, modules, picking, writing
 from headcheck.interpreter.heap import DELETED, Dictionary, Instance, Module, Sequence, StateDict
 from headcheck.interpreter.iterate import ELEMENTS, element_of, items_of
 from headcheck.interpreter.operators import truth
@@ -435,7 +435,7 @@ def getattr_(call: CallSite) -> Value:
     if type(value) is Own and type(name) is Symbol:
         variables = modules.namespace(call.state, value, call.site)
         thing, default = call.state.object(variables), call.argument(2, "default") if has_default else UNKNOWN
-        split = choosing.pick(call.machine, call.state, variables, thing, name, default)
+        split = picking.pick(call.machine, call.state, variables, thing, name, default)
         return unknown(call) if split is None else split
     if is_plain(name):  # an argument without a default, in the run as started
         call.state.end("raise", "TypeError")
@@ -446,7 +446,7 @@ def getattr_(call: CallSite) -> Value:
 def setattr_(call: CallSite) -> Value:
     target, name, value = (call.argument(i, n) for i, n in enumerate(("obj", "name", "value")))
     if isinstance(name, str):
-        access.set_attribute(call.machine, call.state, target, str(name), value, call.site)
+        writing.set_attribute(call.machine, call.state, target, str(name), value, call.site)
     else:
         blur(call, target)
     return None
@@ -456,7 +456,7 @@ def setattr_(call: CallSite) -> Value:
 def delattr_(call: CallSite) -> Value:
     target, name = call.argument(0, "obj"), call.argument(1, "name")
     if isinstance(name, str):
-        access.delete_attribute(call.state, target, str(name), call.site)
+        writing.delete_attribute(call.state, target, str(name), call.site)
     else:
         blur(call, target)
     return None
@@ -490,7 +490,7 @@ def globals_(call: CallSite) -> Value:
     """The variables of the module, where a star import filled them with a library's builders."""
     variables = call.state.globals[call.state.frame.module]
     items = tuple((k, v) for k, v in variables.items() if k[0] != "%")
-    if choosing.namespace_in(items) is None:
+    if picking.namespace_in(items) is None:
         return unknown(call)
     return call.state.allocate(Dictionary(items), call.site)
 

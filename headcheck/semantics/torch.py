@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from headcheck import catalog, events
 from headcheck.catalog.entry import REQUIRED, Signature
-from headcheck.interpreter import access, heap, indexing
+from headcheck.interpreter import access, heap, indexing, writing
 from headcheck.interpreter.heap import DELETED, Dictionary, Module, Optimizer, Sequence
 from headcheck.interpreter.iterate import items_of
 from headcheck.interpreter.operators import public_name
@@ -39,7 +39,7 @@ def harmless(call: CallSite) -> Value:
 
 @effect("torch.nn.Module.__init__", "torch.nn.modules.Module.__init__", "torch.nn.modules.module.Module.__init__")
 def module_init(call: CallSite) -> Value:
-    access.initialised(call.state, call.argument(0, "self"))
+    writing.initialised(call.state, call.argument(0, "self"))
     return None
 
 
@@ -150,7 +150,7 @@ def container(
     made = call.state.allocate(Module(kind, call.site, children=children, known=known), call.site)
     call.state.log(events.Created(call.site, made.address, children or sample))
     for value in children.values():
-        if access.is_layer_class(value):
+        if writing.is_layer_class(value):
             call.state.log(events.Uncalled(call.site, value.name.rsplit(".", 1)[-1], "layer"))
     return made
 

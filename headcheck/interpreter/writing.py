@@ -1,0 +1,182 @@
+"""Setting and deleting attributes, by the kind of what has them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from headcheck import catalog, events
+from headcheck.interpreter import heap
+from headcheck.interpreter.access import class_attribute, missing
+from headcheck.interpreter.heap import DELETED, Instance, Module, Sequence
+from headcheck.interpreter.state import State
+from headcheck.interpreter.values import (
+    Class,
+    Function,
+    Library,
+    Method,
+    Own,
+    Parameter,
+    Parameters,
+    Ref,
+    Symbol,
+    Tensor,
+    Value,
+    is_plain,
+    label,
+    symbol,
+)
+from headcheck.ir import UNKNOWN, Operation
+from headcheck.semantics.layers import own_parameters
+
+if TYPE_CHECKING:
+    from headcheck.interpreter.machine import Machine
+
+
+def set_attribute(machine: Machine, state: State, of: Value, name: str, value: Value, site: Operation) -> None:
+    kind = type(of)
+    log_unresolved(state, of, name, value, site)
+    if name == "requires_grad" and (kind is Symbol or of is UNKNOWN):
+        from headcheck.semantics.gradients import is_loss
+
+        state.log(events.FlagMissed(site, "loss" if is_loss(state, of) else "unknown", of, name, value))
+    if kind is Ref:
+        thing = state.heap[of.address]
+        if type(thing) is Module:
+            set_module_attribute(machine, state, of, name, value, site)
+        elif type(thing) is Instance:
+            state.heap[of.address] = thing._replace(attributes={**thing.attributes, name: value})
+        elif type(thing) is Sequence and name == "requires_grad":
+            state.log(events.FlagMissed(site, "list", of, name, value))
+        elif type(thing) in CHANGED:
+            CHANGED[type(thing)](state, of, thing)
+    elif kind is Parameter:
+        set_parameter_attribute(state, of, name, value, site)
+    elif kind in (Parameters, Method) and name == "requires_grad":
+        called = kind is Parameters or of.name in ("parameters", "named_parameters")
+        if kind is Method and of.name == "data" and type(of.receiver) is Parameter:
+            state.log(events.FlagMissed(site, "data", of.receiver.owner, name, value, of.receiver.path))
+        elif called:
+            state.log(events.FlagMissed(site, "call" if kind is Parameters else "uncalled", of, name, value))
+    elif kind is Tensor and name == "requires_grad":
+        state.log(events.FlagMissed(site, "tensor", of, name, value))
+    elif kind is Symbol:
+        if name == "data":
+            state.log(events.Overwritten(site, None))
+        remember(state, of, name, value)
+    elif kind is Own and of.key in state.globals:
+        state.set_global(of.key, name, value)
+
+
+# What writing to any attribute of an object of a library changes, by the class that stands for it.
+CHANGED: dict[type, Callable[[State, Ref, Any], None]] = {}
+
+
+def remember(state: State, of: Symbol, name: str, value: Value) -> None:
+    """What was written to an attribute of something unknown is read from it again; another unknown is not followed.
+
+    What was read before stays what it was: ``encoder.fc = nn.Sequential(encoder.fc, …)`` holds the old one.
+    """
+    before = symbol("attribute", f"{of.label}.{name}", of, name)
+    for key in (("truth", before), ("not", before), ("in", before), before):
+        state.facts.pop(key, None)
+    if type(value) is not Symbol and value is not UNKNOWN:
+        state.facts["written", of, name] = value
+    else:
+        state.facts.pop(("written", of, name), None)
+
+
+def log_unresolved(state: State, of: Value, name: Any, value: Value, site: Operation) -> None:
+    """A new module put into something unknown is a replacement that could not be judged."""
+    thing = state.object(value)
+    if type(thing) is not Module or thing.node is not None:
+        return
+    if type(of) is Symbol or of is UNKNOWN:
+        state.log(events.Unresolved(site, name, label(of), value, of))
+    else:
+        owner = state.object(of)
+        if type(owner) is Module and not owner.known and owner.cls is None:
+            state.log(events.Unresolved(site, name, owner.kind.rsplit(".", 1)[-1], value, of))
+
+
+def is_layer_class(value: Value) -> bool:
+    """Whether a value is a class of layers itself, and not a layer."""
+    return type(value) is Library and value.name.startswith("torch.nn.") and catalog.layer(value.name) is not None
+
+
+def initialised(state: State, ref: Value) -> None:
+    """`Module.__init__` ran on an object of the script's class."""
+    if type(ref) is Ref:
+        state.facts.pop(("bare", ref.address), None)
+
+
+def set_module_attribute(machine: Machine, state: State, ref: Ref, name: str, value: Value, site: Operation) -> None:
+    module: Module = state.heap[ref.address]
+    if type(state.object(value)) is Module:
+        if state.facts.pop(("bare", ref.address), None):
+            state.log(events.Uncalled(site, name, "init"))
+        heap.set_child(state, ref, name, value, site)
+        return
+    child = heap.get_child(state, ref, name, site)
+    if child is not DELETED and is_layer_class(value):
+        state.log(events.Uncalled(site, value.name.rsplit(".", 1)[-1], "layer"))
+    if child is not DELETED and (value is None or not is_plain(value)):
+        heap.set_child(state, ref, name, value, site)
+        return
+    module = state.heap[ref.address]
+    if module.cls is not None and _property(module.cls, name):
+        return
+    if name == "requires_grad":
+        state.log(events.FlagMissed(site, "module", ref, name, value))
+    if name in (own_parameters(module) or ()):  # another parameter, of whatever size
+        sizes = {size: UNKNOWN for size in ("in_features", "out_features") if heap.field(module, size) is not UNKNOWN}
+        module = module._replace(known=False, values={**module.values, **sizes})
+    state.heap[ref.address] = module._replace(values={**module.values, name: value})
+    if module.cls is None:
+        state.log(events.FieldSet(site, ref.address, name, value))
+
+
+def _property(cls: Class, name: str) -> bool:
+    found = class_attribute(cls, name)
+    return bool(found and type(found[0]) is Function and found[0].wrapper == "property")
+
+
+def set_parameter_attribute(state: State, of: Parameter, name: str, value: Value, site: Operation) -> None:
+    if name == "requires_grad":
+        flag_parameter(state, of, value, site)
+    elif name == "data":
+        overwritten(state, of, site)
+    elif name not in ("grad", "__class__"):
+        state.log(events.FlagMissed(site, "parameter", of.owner, name, value, of.path))
+
+
+def overwritten(state: State, of: Parameter, site: Operation) -> None:
+    """The numbers of a parameter are others from here on: those of another model, or an average of both."""
+    known = type(state.object(of.owner)) is Module
+    state.log(events.Overwritten(site, heap.settle(state, of).owner.address if known else None))
+
+
+def flag_parameter(state: State, of: Parameter, value: Value, site: Operation) -> None:
+    """``parameter.requires_grad = value``; an unknown value may be either."""
+    if type(state.object(of.owner)) is not Module:
+        return
+    of = heap.settle(state, of)
+    if type(value) is bool:
+        heap.set_flag(state, of, value)
+        state.log(events.Flagged(site, of.owner.address, (of.path,), value))
+    else:
+        state.log(events.FlagMissed(site, "unknown", of.owner, "requires_grad", value, of.path))
+
+
+def delete_attribute(state: State, of: Value, name: str, site: Operation) -> None:
+    thing = state.object(of)
+    if type(thing) is Module:
+        if heap.get_child(state, of, name, site) is not DELETED:
+            heap.delete_child(state, of, name, site)
+        elif name in thing.values:
+            state.heap[of.address] = thing._replace(values={k: v for k, v in thing.values.items() if k != name})
+        elif thing.node is not None and thing.node.whole and name not in {*thing.node.attributes, *thing.node.values}:
+            missing(state, of, name, "delete", site)
+    elif type(thing) is Instance:
+        kept = {k: v for k, v in thing.attributes.items() if k != name}
+        state.heap[of.address] = thing._replace(attributes=kept)
