@@ -11,7 +11,6 @@ from headcheck.ir import (
     Define,
     DefineClass,
     DeleteName,
-    End,
     FormatString,
     GetAttribute,
     GetItem,
@@ -26,6 +25,8 @@ from headcheck.source.outline import HEAD_LAYERS
 
 # Reading these off a part says nothing of its use in forward.
 ADMINISTRATIVE = frozenset({"hasattr", "isinstance", "print", "len", "type", "id"})
+# The operations that put a layer somewhere, and those it takes to know what is a layer.
+PLACING = frozenset({GetAttribute, Call, SetAttribute, SetItem})
 ANY = "*"  # the attribute that `setattr` sets under a name that is computed
 
 
@@ -119,13 +120,14 @@ def head_sites(block: Block) -> list[tuple[Operation, str]]:
     reads: dict[str, str] = {}
     layers: set[str] = set()
     for operation in walk(block):
-        if type(operation) is End:
+        kind = type(operation)
+        if kind not in PLACING:
             continue
         if isinstance(operation, GetAttribute):
             reads[operation.target] = operation.name
         elif isinstance(operation, Call):
-            function = str(operation.function)
-            name = reads.get(function, function)
+            function = operation.function
+            name = reads.get(function, function) if type(function) is Variable else ""
             # An empty Sequential takes a head out.
             if name in HEAD_LAYERS and (name != "Sequential" or operation.arguments):
                 layers.add(operation.target)
