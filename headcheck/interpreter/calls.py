@@ -381,6 +381,16 @@ def call_unknown(
         special = symbol_method(state, function, arguments, keywords, site)
         if special is not None:
             return answer(state, special)
+        if (
+            isinstance(function.key, tuple)
+            and function.key[0] == "attribute"
+            and is_configuration(state, function.key[1])
+        ):
+            from headcheck.semantics.configs import METHODS_OF_SETTINGS
+
+            known = METHODS_OF_SETTINGS.get(function.key[2])
+            if known is not None and known(machine, state, function.key[1], site):
+                return [state]
     where = label(function) if type(function) is not Method else function.name
     given = [*arguments, *keywords.values()]
     if type(function) is Method:

@@ -38,11 +38,12 @@ if TYPE_CHECKING:
 PACKAGES = frozenset(
     [
         *sys.stdlib_module_names,
-        "IPython", "PIL", "accelerate", "apex", "attr", "attrs", "click", "cv2", "easydict", "efficientnet_pytorch",
-        "fastai", "hydra", "ignite", "lightning", "matplotlib", "numpy", "omegaconf", "open_clip", "pandas", "peft",
-        "pretrainedmodels", "pydantic", "pytorch_lightning", "segmentation_models_pytorch", "sklearn", "timm", "torch",
-        "torchaudio", "torchinfo", "torchmetrics", "torchsummary", "torchvision", "tqdm", "transformers", "typer",
-        "wandb", "yaml",
+        "IPython", "PIL", "accelerate", "addict", "apex", "attr", "attrs", "click", "cv2", "easydict",
+        "efficientnet_pytorch", "fastai", "hydra", "ignite", "lightning", "matplotlib", "ml_collections",
+        "munch", "numpy", "omegaconf", "open_clip", "pandas", "peft", "pretrainedmodels", "pydantic",
+        "pytorch_lightning", "segmentation_models_pytorch", "sklearn", "timm", "toml", "tomli", "torch",
+        "torchaudio", "torchinfo", "torchmetrics", "torchsummary", "torchvision", "tqdm", "transformers",
+        "typer", "wandb", "yacs", "yaml",
     ]
 )  # fmt: skip
 

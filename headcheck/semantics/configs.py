@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 from headcheck.interpreter import choosing, options
+from headcheck.interpreter.calls import is_configuration
 from headcheck.interpreter.heap import Dictionary, Instance
 from headcheck.interpreter.indexing import ITEMS
 from headcheck.interpreter.iterate import items_of
@@ -13,6 +17,9 @@ from headcheck.ir import UNKNOWN, Operation
 from headcheck.semantics.python import unknown
 from headcheck.semantics.registry import CallSite, effect
 
+if TYPE_CHECKING:
+    from headcheck.interpreter.machine import Machine
+
 
 @effect("types.SimpleNamespace", "argparse.Namespace")
 def namespace(call: CallSite) -> Value:
@@ -21,7 +28,7 @@ def namespace(call: CallSite) -> Value:
     return call.state.allocate(Instance(None, dict(call.keywords), call.site), call.site)
 
 
-@effect("easydict.EasyDict", "omegaconf.OmegaConf.create", "omegaconf.DictConfig")
+@effect("easydict.EasyDict", "munch.Munch", "addict.Dict", "ml_collections.ConfigDict", "yacs.config.CfgNode")
 def settings(call: CallSite) -> Value:
     """A dict whose entries are attributes, too, those of the dicts in it as well."""
     if "**" in call.keywords or len(call.arguments) > 1:
@@ -51,6 +58,44 @@ def entry_of(state: State, ref: Ref, thing: Instance, index: Value, site: Operat
 
 
 ITEMS[Instance] = entry_of
+
+
+def cloned(machine: Machine, state: State, ref: Ref, site: Operation) -> bool:
+    """``settings.clone()``: the same entries in an object of its own."""
+    state.result = copy_of(state, ref, site)
+    return True
+
+
+def copy_of(state: State, ref: Ref, site: Operation) -> Ref:
+    held = {
+        name: copy_of(state, value, site) if is_configuration(state, value) else value
+        for name, value in state.heap[ref.address].attributes.items()
+    }
+    return state.allocate(Instance(None, held, site), site)
+
+
+def locked(machine: Machine, state: State, ref: Ref, site: Operation) -> bool:
+    """``settings.freeze()``: nothing that is in it changes."""
+    state.result = None
+    return True
+
+
+def overridden(machine: Machine, state: State, ref: Ref, site: Operation) -> bool:
+    """``settings.merge_from_file(name)``: what the script has set before are the defaults."""
+    machine.asked = True
+    state.result = None
+    return machine.defaults
+
+
+#: What methods of settings do; each says whether that is known in this run, and leaves its result with the state.
+METHODS_OF_SETTINGS: dict[str, Callable[[Machine, State, Ref, Operation], bool]] = {
+    "clone": cloned,
+    "copy": cloned,
+    "defrost": locked,
+    "freeze": locked,
+    "merge_from_file": overridden,
+    "merge_from_list": overridden,
+}
 
 
 # -- defaults --------------------------------------------------------------------------------------------------------

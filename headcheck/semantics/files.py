@@ -1,4 +1,4 @@
-"""Data of the project: what a script reads from a JSON or YAML file that lies in it.
+"""Data of the project: what a script reads from a JSON, YAML or TOML file that lies in it.
 
 The files may be others when the script runs, so what they hold is known only in the run that takes defaults, too.
 """
@@ -32,16 +32,32 @@ def open_(call: CallSite) -> Value:
 
 
 @effect("json.load", "json.loads", "yaml.safe_load", "yaml.full_load", "yaml.unsafe_load", "yaml.load")
+@effect("tomllib.load", "tomllib.loads", "tomli.load", "tomli.loads", "toml.load", "toml.loads")
 def load(call: CallSite) -> Value:
-    name = opened(call.argument(0, "fp"))
-    if name is not None and (WRITTEN, name) not in call.state.facts:
-        data = call.machine.project.data(name)
-        if data is not UNKNOWN and count(data) <= MOST_VALUES:
-            call.machine.asked = True
-            if call.machine.defaults:
-                call.state.facts[READ, name] = True
-                return value_of(call, data)
-    return symbol("call at", f"{call.name}(…)", id(call.site), call.name)
+    file = call.state.resolve(call.argument(0, "fp"))
+    named = call.name == "toml.load" and isinstance(file, str)
+    data = held(call, file if named else opened(file))
+    return symbol("call at", f"{call.name}(…)", id(call.site), call.name) if data is UNKNOWN else value_of(call, data)
+
+
+def held(call: CallSite, name: Value) -> Any:
+    """What a file holds in the run that takes defaults, UNKNOWN in any other, or where nobody knows."""
+    data = content(call, name)
+    if data is UNKNOWN:
+        return UNKNOWN
+    call.machine.asked = True
+    if not call.machine.defaults:
+        return UNKNOWN
+    call.state.facts[READ, name] = True
+    return data
+
+
+def content(call: CallSite, name: Value) -> Any:
+    """What a file of the project holds as it lies there, UNKNOWN where the script writes it or it holds too much."""
+    if not isinstance(name, str) or (WRITTEN, name) in call.state.facts:
+        return UNKNOWN
+    data = call.machine.project.data(name)
+    return data if data is not UNKNOWN and count(data) <= MOST_VALUES else UNKNOWN
 
 
 def opened(value: Value) -> str | None:

@@ -92,6 +92,8 @@ WAITING = {
     name: f"headcheck.semantics.{module}"
     for name, module in (
         ("efficientnet_pytorch", "efficientnet"),
+        ("hydra", "hydra"),
+        ("omegaconf", "hydra"),
         ("peft", "peft"),
         ("pretrainedmodels", "pretrainedmodels"),
         ("segmentation_models_pytorch", "smp"),

@@ -1,16 +1,18 @@
-"""JSON and YAML files of a project as plain data. What is too large, or does not parse, is not known."""
+"""JSON, YAML and TOML files of a project as plain data. What is too large, or does not parse, is not known."""
 
 from __future__ import annotations
 
 import json
 import os
+import sys
+from collections.abc import Callable
 from typing import Any, Final
 
 from headcheck.source import load, project
 from headcheck.source.project import Layout
 from headcheck.source.reading import Unreadable
 
-MOST_BYTES: Final = {".json": 2**16, ".yaml": 2**14, ".yml": 2**14}  # YAML's parser is slow
+MOST_BYTES: Final = {".json": 2**16, ".toml": 2**14, ".yaml": 2**14, ".yml": 2**14}  # YAML's parser is slow
 NOTHING: Final = object()  # where nothing is known: None is what an empty file holds
 
 
@@ -29,7 +31,7 @@ def read(path: str) -> Any:
     data = load(path)
     if isinstance(data, Unreadable) or len(data) > MOST_BYTES[extension]:
         return NOTHING
-    return _json(data) if extension == ".json" else _yaml(data)
+    return READERS[extension](data)
 
 
 def _json(data: bytes) -> Any:
@@ -50,3 +52,17 @@ def _yaml(data: bytes) -> Any:
         return yaml.load(data, Loader=loader)
     except (yaml.YAMLError, ValueError, RecursionError):
         return NOTHING
+
+
+def _toml(data: bytes) -> Any:
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    try:
+        return tomllib.loads(data.decode())
+    except (ValueError, RecursionError):
+        return NOTHING
+
+
+READERS: Final[dict[str, Callable[[bytes], Any]]] = {".json": _json, ".toml": _toml, ".yaml": _yaml, ".yml": _yaml}

@@ -168,3 +168,26 @@ def test_keywords_that_a_branch_puts_into_a_dict():
     assert found(script) == []
     assert {variable(e, "m") for e in paths(script)} == {"torchvision.models.resnet18"}
     assert {e.models[0].module.build.weights for e in paths(script)} == {"DEFAULT", True}
+
+
+YACS = """
+from yacs.config import CfgNode as CN
+defaults = CN()
+defaults.MODEL = CN()
+defaults.MODEL.SIZE = 7
+cfg = defaults.clone()
+{}
+cfg.freeze()
+defaults.MODEL.SIZE = 9
+n = cfg.MODEL.SIZE
+"""
+
+
+def test_settings_are_copied():
+    assert variable(only(YACS.format("")), "n") == 7
+
+
+def test_settings_of_a_file_take_the_place_of_defaults():
+    script = YACS.format("cfg.merge_from_file(path)") + "m = models.resnet18()\nm.fc = nn.Linear(n, 3)\n"
+    known = {e.defaults: variable(e, "n") for e in follow(script) if not e.doubtful}
+    assert known[True] == 7 and known[False] != 7

@@ -1,4 +1,4 @@
-"""JSON and YAML files of the project, opened by a name that the script says."""
+"""JSON, YAML and TOML files of the project, opened by a name that the script says."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ START = "import argparse, json, os, yaml\nfrom torch import nn\nfrom torchvision
 END = "model = models.resnet50(weights='DEFAULT')\nmodel.fc = nn.Linear(config['model']['features'], 10)\n"
 YAML = "model:\n  features: 512\n  names: [a, b]\n"
 JSON = json.dumps({"model": {"features": 512, "names": ["a", "b"]}})
+OMEGA = "from omegaconf import OmegaConf\nconfig = OmegaConf.load('config.yaml')\n"
+TOML = "[model]\nfeatures = 512\nnames = ['a', 'b']\n"
 WITH = "with open('config.yaml') as f:\n    config = yaml.safe_load(f)\n"
 
 
@@ -24,7 +26,7 @@ def found(root: Path, script: str, end: str = END, **files: str) -> list[tuple[s
     (root / "pyproject.toml").touch()
     for name, text in {"train__py": START + script + end, **files}.items():
         path = root / name.replace("___", "/").replace("__", ".")
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(exist_ok=True, parents=True)
         path.write_text(text, encoding="utf-8")
     (result,) = pipeline.run([str(root / "train.py")], Settings(confirm=False)).files
     return [(finding.code, finding.conditions) for finding in result.findings]
@@ -41,12 +43,18 @@ def found(root: Path, script: str, end: str = END, **files: str) -> list[tuple[s
         "config = json.loads(open('config.json').read())\n",
         "def read(path):\n    with open(path) as f:\n        return json.load(f)\nconfig = read('config.json')\n",
         "PATH = 'conf/config.json'\nconfig = json.load(open(PATH))\n",
+        "import tomllib\nwith open('config.toml', 'rb') as f:\n    config = tomllib.load(f)\n",
+        "import toml\nconfig = toml.load('config.toml')\n",
+        OMEGA,
+        OMEGA.replace(
+            "OmegaConf.load('config.yaml')", "OmegaConf.merge(OmegaConf.load('config.yaml'), OmegaConf.from_cli())"
+        ),
         "p = argparse.ArgumentParser()\np.add_argument('--config', default='config.yaml')\na = p.parse_args()\n"
         "config = yaml.safe_load(open(a.config))\n",
     ],
 )
 def test_what_a_file_holds_is_known(tmp_path, script):
-    files = {"config__yaml": YAML, "config__json": JSON, "conf___config__json": JSON}
+    files = {"config__yaml": YAML, "config__json": JSON, "conf___config__json": JSON, "config__toml": TOML}
     ((code, (condition,)),) = found(tmp_path, script, **files)
     assert code == "HC101" and "as found here" in condition
 
@@ -65,6 +73,13 @@ def test_what_a_file_holds_is_known(tmp_path, script):
         (WITH.replace("config.yaml", "config.txt"), {"config__txt": YAML}),
         (WITH.replace("open('config.yaml')", "open(os.environ['CONFIG'])"), {"config__yaml": YAML}),
         (WITH.replace("yaml.safe_load(f)", "other(f)"), {"config__yaml": YAML}),
+        ("import toml\nconfig = toml.load('config.toml')\n", {"config__toml": TOML + "names = ["}),
+        (OMEGA, {"config__yaml": "size: 512\nmodel:\n  features: ${size}\n"}),
+        (OMEGA, {"config__yaml": "model:\n  features: ???\n"}),
+        (
+            OMEGA.replace("load('config.yaml')", "merge(OmegaConf.load('config.yaml'), others())"),
+            {"config__yaml": YAML},
+        ),
     ],
 )
 def test_what_is_not_known(tmp_path, script, files):
@@ -101,3 +116,43 @@ def test_names_that_stand_for_one_another_take_no_time(tmp_path):
     start = time.perf_counter()
     assert found(tmp_path, WITH, config__yaml="\n".join(lines)) == []
     assert time.perf_counter() - start < 20
+
+
+HYDRA = """import hydra
+@hydra.main(config_path="conf", config_name="train", version_base=None)
+def main(config):
+    model = models.resnet50(weights="DEFAULT")
+    model.fc = nn.Linear(config.model.features, config["classes"])
+if __name__ == "__main__":
+    main()
+"""
+
+
+@pytest.mark.parametrize(
+    "train, wrong",
+    [
+        ("model: {features: 512}\nclasses: 3\n", True),
+        ("model: {features: 2048}\nclasses: 3\n", False),
+        ("defaults:\n  - model: small\n  - _self_\nclasses: 3\n", True),
+        ("defaults: [model/small]\nclasses: 3\n", True),
+        ("defaults: [base]\nclasses: 3\n", True),
+        ("defaults:\n  - model: small\nmodel: {features: 2048}\nclasses: 3\n", False),  # its own come last
+        ("defaults:\n  - _self_\n  - model: small\nmodel: {features: 2048}\nclasses: 3\n", True),
+        ("defaults:\n  - model: deep\nclasses: 3\n", True),  # which names `small` beside it
+        ("defaults:\n  - model: small\n  - override hydra/launcher: joblib\nclasses: 3\n", True),
+        ("defaults:\n  - model: small\n  - optional extra: null\nclasses: 3\n", True),
+        ("defaults:\n  - model: absent\nclasses: 3\n", False),
+        ("defaults:\n  - model@other: small\nclasses: 3\n", False),
+        ("defaults:\n  - model: round\nclasses: 3\n", False),
+        ("defaults: 3\nclasses: 3\n", False),
+    ],
+)
+def test_what_hydra_puts_together(tmp_path, train, wrong):
+    files = {
+        "conf___train__yaml": train,
+        "conf___base__yaml": "model: {features: 512}\n",
+        "conf___model___small__yaml": "features: 512\n",
+        "conf___model___deep__yaml": "defaults: [small]\nlayers: 3\n",
+        "conf___model___round__yaml": "defaults: [round]\n",
+    }
+    assert [code for code, _ in found(tmp_path, HYDRA, "", **files)] == ["HC101"] * wrong
