@@ -68,7 +68,7 @@ def puts_in_mode(machine: Machine, op: If, state: State) -> bool:
     """Follow a branch that only puts modules in evaluation mode, as ``if isinstance(m, nn.BatchNorm2d): m.eval()``
     does for each of hundreds: what that leaves behind is there where the paths of both sides have met."""
     evaluated = evaluated_in(machine, op)
-    modules = [(site, machine.read(state, variable)) for site, variable in evaluated]
+    modules = [(site, machine.peek(state, variable)) for site, variable in evaluated]
     for _, value in modules:
         thing = state.object(value)
         if type(value) is not Symbol and (type(thing) is not Module or thing.cls is not None):
@@ -104,7 +104,7 @@ def skip(machine: Machine, op: If, test: Value, state: State) -> list[State]:
             state.env[name] = symbol("merged", name, name, id(op))._replace(optional=is_optional(test))
     for owner, attribute in changed_in(machine, op):
         options.decides(machine, test)
-        forget_items(state, machine.read(state, owner), attribute)
+        forget_items(state, machine.peek(state, owner), attribute)
     for side, wanted in ((op.body, False), (op.orelse, True)):
         if ends(machine, state, side):
             operators.assume(state, test, wanted)
@@ -152,9 +152,9 @@ def leaves(machine: Machine, state: State, block: Block, function: Operand) -> b
     """Whether calling this, at the end of a block that was not run, ends the script: ``sys.exit``, ``parser.error``."""
     read = next((o for o in block if isinstance(o, GetAttribute) and o.target == function), None)
     if read is None:
-        value = machine.read(state, function)
+        value = machine.peek(state, function)
         return type(value) is Library and value.name in LEAVING
-    of = machine.read(state, read.of)
+    of = machine.peek(state, read.of)
     if type(of) is Library:
         return f"{of.name}.{read.name}" in LEAVING
     return type(state.object(of)) is heap.Parser and read.name in ("error", "exit")

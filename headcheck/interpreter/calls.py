@@ -38,6 +38,7 @@ from headcheck.interpreter.values import (
     symbol,
 )
 from headcheck.ir import UNKNOWN, Define, Operation
+from headcheck.ir.assigned import settled_by
 from headcheck.ir.facts import is_read
 from headcheck.semantics import registry
 from headcheck.semantics.registry import CallSite
@@ -119,7 +120,9 @@ def enter(
     closure = dict(function.closure)
     state.env = env
     depth = caller_frame.depth + 1
-    state.frame = Frame(function.module, closure, depth, receiver, owner, define.stores_global, site, caller_frame)
+    state.frame = Frame(
+        function.module, closure, depth, receiver, owner, define.stores_global, site, caller_frame, settled_by(define)
+    )
     after = machine.run(define.body, [state])
     for one in after:
         if one.ended == "return":

@@ -214,8 +214,16 @@ class Machine:
             return operand
         value = state.env.get(operand, UNKNOWN)
         if value is UNKNOWN and operand not in state.env:
+            state.doubtful = state.doubtful or operand in state.frame.own  # Python goes no further here
             value = self.read_outer(state, operand)
         return state.resolve(value) if type(value) is Symbol else value
+
+    def peek(self, state: State, operand: Operand) -> Value:
+        """Read a variable for an operation that the path does not run."""
+        doubtful = state.doubtful
+        value = self.read(state, operand)
+        state.doubtful = doubtful
+        return value
 
     def read_outer(self, state: State, name: str) -> Value:
         if name in state.frame.closure:

@@ -17,7 +17,8 @@ from headcheck.interpreter.modules import ROOT, Project
 from headcheck.interpreter.quiet import Quiet
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import Bound, Class, Function, Ref, Value, symbol
-from headcheck.ir import Block, Define, Operation, walk
+from headcheck.ir import Block, Define, GetAttribute, Operation, walk
+from headcheck.ir.scopes import scope_of
 from headcheck.semantics import load_effects
 
 MOST_ENTRIES = 200
@@ -263,15 +264,10 @@ def run_class(
     if not waiting and made_by_script:
         return []
     followed: list[State] = []
+    passed_over = [pair for pair in waiting if is_passed_over(machine, target, pair[0])]
+    waiting = [pair for pair in waiting if pair not in passed_over]
     there = find_object(ends, target)
-    homes = [there] if there is not None else []
-    if there is None:
-        made = call_value(machine, ends[0].fork(), target, (), {"**": symbol("arguments", "…")}, SITE)
-        mark_lost(machine, made)
-        followed.extend(made)
-        open_ = [state for state in made if not state.ended and type(state.result) is Ref]
-        several = bool(open_) and type(open_[0].object(open_[0].result)) is Module
-        homes = [(state, state.result) for state in homes_of(open_, MOST_HOMES if several else 1)]
+    homes = [there] if there is not None else make_homes(machine, ends, target, followed)
     for stage in STAGES:
         for function, owner in [pair for pair in waiting if definition(machine, pair[0]).name == stage]:
             after = [
@@ -279,13 +275,43 @@ def run_class(
             ]
             followed.extend(state for state, _ in after)
             homes = [pair for pair in after if not pair[0].ended][:MOST_HOMES] or homes
-    for function, owner in waiting:
+    for function, owner in waiting + passed_over:
         if (function.code in machine.called and owner is target) or machine.budget.exhausted:
             continue
+        if there is not None and (function, owner) in passed_over:
+            there, homes = None, make_homes(machine, ends, target, followed)
         for home, ref in homes:
             bound = function if function.wrapper == "staticmethod" else Bound(ref, function, owner)
             followed.extend(run_entry(machine, home, bound, entries))
     return followed
+
+
+def make_homes(machine: Machine, ends: list[State], target: Class, followed: list[State]) -> list[tuple[State, Ref]]:
+    """Make an object of a class of arguments that nobody knows: paths that did, and the object. Adds to `followed`."""
+    made = call_value(machine, ends[0].fork(), target, (), {"**": symbol("arguments", "…")}, SITE)
+    mark_lost(machine, made)
+    followed.extend(made)
+    open_ = [state for state in made if not state.ended and type(state.result) is Ref]
+    several = bool(open_) and type(open_[0].object(open_[0].result)) is Module
+    return [(state, state.result) for state in homes_of(open_, MOST_HOMES if several else 1)]
+
+
+def is_passed_over(machine: Machine, target: Class, method: Function) -> bool:
+    """Whether a method that nothing called is for another object than those that the script makes: methods of the class
+    that were followed could have called it, and did not."""
+    name = definition(machine, method).name
+    if name in (*STAGES, *RUNNING):  # others call these
+        return False
+    callers = [value for _, value in target.attributes if type(value) is Function and value.code in machine.called]
+    return any(asks_itself(definition(machine, caller), name) for caller in callers)
+
+
+def asks_itself(define: Define, name: str) -> bool:
+    """Whether a method reads an attribute of its own object: ``self.freeze``."""
+    own = define.parameters[0].name if define.parameters else None
+    return name in scope_of(define).spoken and any(
+        type(o) is GetAttribute and o.name == name and o.of == own for o in walk(define.body)
+    )
 
 
 def homes_of(open_: list[State], most: int) -> list[State]:

@@ -16,7 +16,8 @@ NOTHING: frozenset[str] = frozenset()
 class Frame(NamedTuple):
     """Where a function runs: the module whose globals it sees, what it closed over, and for methods `self`.
 
-    `call` is the operation that called it, or imported the module whose body it is, `above` the frame of that.
+    `call` is the operation that called it, or imported the module whose body it is, `above` the frame of that. `own`
+    are variables of the function that nothing has set while they are missing (see `scopes.settled_by`).
     """
 
     module: str
@@ -27,6 +28,7 @@ class Frame(NamedTuple):
     global_names: frozenset[str] = frozenset()
     call: Operation | None = None
     above: Frame | None = None
+    own: frozenset[str] = frozenset()
 
 
 class Guess(NamedTuple):
@@ -58,7 +60,8 @@ class State:
     by (address, dotted path) where it differs from the module's default. `conditions` are the branches taken on
     something unknown, as (node or text of the test, truth, whether the test is on something that is only unknown
     because paths met or a loop ran).
-    `doubtful` marks a path that assumed a failure inside `try`, or two names of one model; `cut` one beside which
+    `doubtful` marks a path that assumed a failure inside `try`, or two names of one model, or that reads what it never
+    set; `cut` one beside which
     others were lost to a limit; `skipped` is what it went past itself for it.
     `guards` and `caught` count the handlers around that catch a missing attribute, and what a state dict refuses;
     `ungraded`: the code around keeps no gradients (``with torch.no_grad():``).

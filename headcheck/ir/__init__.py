@@ -366,7 +366,7 @@ class Define(Operation):
     is what `scopes.scope_of` found in its body.
 
     Those in `unsteady` belong to a function around it that sets them more than once, so what they hold when it is
-    called is not what they hold when it is made.
+    called is not what they hold when it is made. `settles` is what `scopes.settled_by` found.
     """
 
     __slots__ = (
@@ -376,6 +376,7 @@ class Define(Operation):
         "name",
         "parameters",
         "scope",
+        "settles",
         "stores_global",
         "stores_outer",
         "target",
@@ -402,6 +403,7 @@ class Define(Operation):
         self.generator = False
         self.unsteady: frozenset[str] = frozenset()
         self.scope: Scope | None = None
+        self.settles: frozenset[str] | None = None
 
 
 class DefineClass(Operation):
