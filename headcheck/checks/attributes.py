@@ -181,7 +181,7 @@ def deleted(execution: Execution) -> Iterator[Report]:
             continue
         here = {id(e.site) for e in execution.of(events.ChildSet)}
         elsewhere = execution.facts.assigned_attributes.get(event.name, frozenset()) - here
-        if elsewhere or event.name in model.module.values:
+        if elsewhere or event.name in model.module.values or not execution.runs_after(model, event):
             continue
         message = f"deletes `{event.name}`, which the forward of {built(execution, model)} calls"
         name = f"{execution.name_of(model.ref)}.{event.name}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from headcheck import events
-from headcheck.interpreter import choosing, heap, operators, options
+from headcheck.interpreter import choosing, contradicting, heap, operators, options
 from headcheck.interpreter.heap import Dictionary, Module, Sequence
 from headcheck.interpreter.relevance import CHANGING
 from headcheck.interpreter.state import State
@@ -59,7 +59,9 @@ def on_if(machine: Machine, op: If, state: State) -> list[State]:
 
 
 def take_branch(state: State, op: If, test: Value, wanted: bool) -> None:
-    state.doubtful = state.doubtful or choosing.disagrees(state, test, wanted)
+    state.doubtful = (
+        state.doubtful or choosing.disagrees(state, test, wanted) or contradicting.contradicts(state, test, wanted)
+    )
     operators.assume(state, test, wanted)
     state.conditions = (*state.conditions, (op.node, wanted, is_invented(test)))
 

@@ -20,6 +20,7 @@ from headcheck.interpreter.parts import (
 )
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import Ref, Value
+from headcheck.ir import UNKNOWN
 from headcheck.semantics import layers
 from headcheck.semantics.layers import Mismatch
 
@@ -180,9 +181,12 @@ def is_as_built(state: State, value: Value, original: Node) -> bool:
 
 
 def same_effect(module: Module, original: Node) -> bool:
-    """Two layers of one family that answer as many channels: a stem with other inputs, another activation."""
+    """Two layers of one family that answer as many channels: a stem with other inputs, another activation.
+
+    A layer whose weight was put in afterwards is taken to fit.
+    """
     if original.kind.startswith("torch.nn.Conv") and module.kind == original.kind:
-        return bool(heap.field(module, "out_channels") == original.values.get("out_channels"))
+        return heap.field(module, "out_channels") in (UNKNOWN, original.values.get("out_channels"))
     neutral = layers.ACTIVATIONS_WITHOUT_PARAMETERS
     if module.kind in neutral and original.kind in neutral:
         return all(layers.RULES[k] is layers.same for k in (module.kind, original.kind))

@@ -129,11 +129,15 @@ def set_module_attribute(machine: Machine, state: State, ref: Ref, name: str, va
     if name == "requires_grad":
         state.log(events.FlagMissed(site, "module", ref, name, value))
     if name in (own_parameters(module) or ()):  # another parameter, of whatever size
-        sizes = {size: UNKNOWN for size in ("in_features", "out_features") if heap.field(module, size) is not UNKNOWN}
+        sizes = {size: UNKNOWN for size in SIZES if heap.field(module, size) is not UNKNOWN}
         module = module._replace(known=False, values={**module.values, **sizes})
     state.heap[ref.address] = module._replace(values={**module.values, name: value})
     if module.cls is None:
         state.log(events.FieldSet(site, ref.address, name, value))
+
+
+# What the size of a layer's weight decides, whatever the layer was built with.
+SIZES = ("in_features", "out_features", "in_channels", "out_channels", "num_features")
 
 
 def _property(cls: Class, name: str) -> bool:

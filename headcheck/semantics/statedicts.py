@@ -40,6 +40,10 @@ Shapes: TypeAlias = "Mapping[str, tuple[int, ...] | None]"
 LARGEST_SIZE = 900_000
 
 
+#: What `keys()` and the like give: those that are known, in their order, among others that are not (buffers at least).
+VIEW = "view"
+
+
 class Content(NamedTuple):
     """Keys with the shapes of what stands under them (None: not known); `exact`: all parameters, under their names."""
 
@@ -302,7 +306,7 @@ def view(state: State, value: Value, name: str, site: Operation) -> Value | None
         "keys": [k for k, _ in each],
         "values": [v for _, v in each],
     }
-    return state.allocate(Sequence(tuple(chosen[name])), site)
+    return state.allocate(Sequence(tuple(chosen[name]), VIEW), site)
 
 
 def keys(state: State, value: Value) -> tuple[Value, ...] | None:

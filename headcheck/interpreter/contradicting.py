@@ -1,0 +1,67 @@
+"""Branches that contradict what a path has tested before, in other words: ``name == "vgg19"`` where it is known that
+``name.lower() == "resnet50"``.
+
+Facts are kept for each test as it stands. What two different tests of one unknown have in common is asked here, by
+trying texts: those that the script itself compares the unknown with, one that it does not speak of, and the names of
+the library's models.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+from headcheck import catalog
+from headcheck.interpreter.choosing import KEPT, agrees, evaluate, leaf_of, mentions
+from headcheck.interpreter.state import State
+from headcheck.interpreter.values import Condition, Not, Symbol, Tuple, Value, is_plain
+from headcheck.ir import UNKNOWN
+
+ANOTHER = "\0another"
+MOST_TRIED = 12
+CASES = (str, str.lower, str.upper, str.capitalize)
+
+
+def contradicts(state: State, test: Value, wanted: bool) -> bool:
+    """Whether no value of an unknown is left for which a test comes out so, by all that the path knows of it."""
+    leaf = leaf_of(test)
+    if leaf is None or leaf is test:
+        return False
+    about = tuple((fact, known) for fact, known in state.facts.items() if mentions(fact, leaf))
+    return bool(about) and is_ruled_out(leaf, about, test, wanted)
+
+
+@functools.lru_cache(KEPT)
+def is_ruled_out(leaf: Symbol, about: tuple[tuple[Any, Any], ...], test: Value, wanted: bool) -> bool:
+    allowed = next((known for fact, known in about if fact == ("in", leaf)), None)
+    tried = allowed if allowed is not None else tuple(to_try(leaf, about, test))
+    possible = [value for value in tried if all(agrees(fact, known, leaf, value) for fact, known in about)]
+    return bool(possible) and all(evaluate(test, leaf, value) is (not wanted) for value in possible)
+
+
+def to_try(leaf: Symbol, about: tuple[tuple[Any, Any], ...], test: Value) -> Iterator[Any]:
+    """Values that an unknown may be: what it is compared with, alone and put together, and what it is not."""
+    found = dict.fromkeys(constants((test, *(part for pair in about for part in pair))))
+    texts = [text for text in found if isinstance(text, str)][:MOST_TRIED]
+    yield from found
+    yield from {case(text) for text in texts for case in CASES}
+    yield from ("".join(pair) for pair in itertools.permutations(texts, 2))
+    yield "".join(texts)
+    yield ANOTHER
+    yield from catalog.registered()
+
+
+def constants(value: Any) -> Iterator[Any]:
+    """The constants that a value is made of."""
+    kind = type(value)
+    if kind is Symbol:
+        yield from constants(value.key)
+    elif kind is Tuple:
+        yield from constants(value.items)
+    elif kind in (tuple, Condition, Not):
+        for part in value:
+            yield from constants(part)
+    elif is_plain(value) and value is not UNKNOWN:
+        yield value
