@@ -22,6 +22,7 @@ The vocabulary of `proof`:
 - `device-mismatch`: on a machine with an accelerator (a simulated one, see `torch_devices`) the pass after the script
   meets tensors of two devices;
 - `probabilities`: the variable `output`, which goes into the loss, holds nothing but numbers between 0 and 1;
+- `raw output`: the variable `output`, which goes into the loss, does not hold the logarithms of probabilities;
 - `zero-loss`: the variable `loss` is 0, though nothing was learnt;
 - `map output`: nothing is raised, and the main output is a map: it has more than two dimensions;
 - `warns TYPE`: nothing is raised, and the script gives exactly that warning;
@@ -310,6 +311,13 @@ def _probabilities(seen: Observed, _: str) -> str | None:
     return None if held else f"the output runs from {output.min():.2f} to {output.max():.2f}"
 
 
+def _raw_output(seen: Observed, _: str) -> str | None:
+    if seen.error is not None:
+        return f"raised in the {seen.at}: {seen.said}"
+    sums = seen.names["output"].exp().sum(dim=1)
+    return None if bool(((sums - 1).abs() > 0.001).all()) else "the output holds log-probabilities"
+
+
 def _zero_loss(seen: Observed, _: str) -> str | None:
     if seen.error is not None:
         return f"raised in the {seen.at}: {seen.said}"
@@ -337,6 +345,7 @@ PROOFS: dict[str, Proof] = {
     "not-in-optimizer": _not_in_optimizer,
     "device-mismatch": _device_mismatch,
     "probabilities": _probabilities,
+    "raw output": _raw_output,
     "zero-loss": _zero_loss,
     "map output": _map_output,
     "warns": _warns,
@@ -354,6 +363,7 @@ OPPOSITES: dict[str, Proof] = {
     "statistics": lambda seen, path: None if _statistics(seen, path) else f"the statistics of {path} moved",
     "not-in-optimizer": lambda seen, path: None if _in_optimizer(seen, path) else f"{path} is not in the optimizer",
     "probabilities": lambda seen, _: None if _probabilities(seen, "") else "the output holds probabilities",
+    "raw output": lambda seen, _: None if _raw_output(seen, "") else "the output is raw",
     "zero-loss": lambda seen, _: None if _zero_loss(seen, "") else "the loss is 0",
     "map output": lambda seen, _: None if _map_output(seen, "") else f"outputs {seen.outputs}",
     "warns": lambda seen, kind: None if _warns(seen, kind) else f"it warns: {seen.said}",

@@ -9,6 +9,7 @@ In shapes, ``"hidden"`` stands for the number of features, null for what depends
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -98,6 +99,17 @@ def classes_of(model_type: str) -> dict[str, str]:
 def is_known(kind: str) -> bool:
     """Whether a class with a classification head is catalogued, by its own name."""
     return kind in load(_LIBRARY)["classes"]
+
+
+@functools.cache
+def own_names() -> frozenset[str]:
+    """Return the names that tell one kind of model from another: those of its head, and its own (``distilbert``).
+
+    No class has an attribute by such a name but those that have a part of that name, which a test holds them to.
+    """
+    rows = load(_LIBRARY)["classes"]
+    heads = {row[3].partition(".")[0] for row in rows.values()}
+    return frozenset({*heads, *(re.split("For[A-Z]|Model", kind)[0].lower() for kind in rows)}) - {"model"}
 
 
 @functools.lru_cache(maxsize=256)

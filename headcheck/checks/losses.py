@@ -7,7 +7,7 @@ from typing import Any
 
 from headcheck import events
 from headcheck.checks import Report, check
-from headcheck.checks.words import maker_words, shape_words
+from headcheck.checks.words import layer_name, maker_words, shape_words
 from headcheck.execution import Execution
 from headcheck.findings import Severity
 from headcheck.interpreter.values import Ref, Symbol, Tensor, Value, last_size
@@ -34,11 +34,29 @@ def activation_before_loss(execution: Execution) -> Iterator[Report]:
             why, help_, severity = doubled
             message = f"the output{maker_words(execution, output)} went through {last} already, and {event.kind} {why}"
             yield Report("HC107", event.site, message, help_, severity=severity)
+        elif event.kind == "NLLLoss" and is_raw(execution, output):
+            message = (
+                f"NLLLoss wants log-probabilities, but the output{maker_words(execution, output)} is raw: "
+                "the loss falls without end"
+            )
+            yield Report(
+                "HC107", event.site, message, "use CrossEntropyLoss, or F.log_softmax(output, dim=1) before it"
+            )
         elif event.kind == "CrossEntropyLoss" and last_size(output) == 1 and len(output.shape or ((),) * 2) == 2:
             message = (
                 f"CrossEntropyLoss over a single logit{maker_words(execution, output)} is always 0: nothing is learnt"
             )
             yield Report("HC107", event.site, message, "give the head one output per class, or use BCEWithLogitsLoss")
+
+
+def is_raw(execution: Execution, output: Tensor) -> bool:
+    """Whether an output is a Linear's, or that of a library's classifier, and went through no function since."""
+    if output.activations or output.maker is None or output.dtype == "long" or last_size(output) == 1:
+        return False
+    model = next((m for m in execution.models if m.ref.address == output.maker), None)
+    if model is not None:
+        return model.entry.task == "classification" and execution.forward_is_the_librarys(model)
+    return layer_name(execution.kind(Ref(output.maker))) == "Linear"
 
 
 @check("HC104")

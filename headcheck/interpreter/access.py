@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from headcheck import catalog, events
+from headcheck.catalog import transformers
 from headcheck.interpreter import heap, modules
 from headcheck.interpreter.heap import DELETED, Dictionary, Instance, Module, Optimizer, Sequence
 from headcheck.interpreter.state import State
@@ -333,6 +334,8 @@ def _beyond(machine: Machine, state: State, module: Module, ref: Ref, name: str)
     known = None
     if module.node is not None:
         known = name in module.node.attributes if module.node.whole else None
+        if is_of_transformers(module) and name in transformers.own_names():
+            known = False  # it would be among the parts, all of which are known by name
         if known is False and (is_of_timm(module) or machine.patched) and name not in catalog.part_names():
             known = None
     elif module.cls is None and module.known and own_parameters(module) is not None:
@@ -399,6 +402,10 @@ def comes_later(machine: Machine, state: State, ref: Ref, sites: frozenset[int])
         return False
     reached = machine.reached if machine.reached_at_home is None else machine.reached_at_home
     return ("making", ref.address) in state.facts or sites <= reached
+
+
+def is_of_transformers(module: Module) -> bool:
+    return module.build is not None and module.build.builder.startswith("transformers.") and module.cls is None
 
 
 def is_of_timm(module: Module) -> bool:

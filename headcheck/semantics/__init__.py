@@ -16,6 +16,7 @@ def load_effects() -> None:
         files,
         gradients,
         hub,
+        iterating,
         lightning,
         lookups,
         losses,

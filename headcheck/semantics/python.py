@@ -135,33 +135,6 @@ def range_(call: CallSite) -> Value:
     return make_list(call, None)
 
 
-@effect("builtins.enumerate")
-def enumerate_(call: CallSite) -> Value:
-    found, start = items(call, call.argument(0, "iterable")), call.argument(1, "start", 0)
-    if found is None or type(start) is not int:
-        return make_list(call, None)
-    return make_list(call, tuple(Tuple((index, item)) for index, item in enumerate(found, start)))
-
-
-def has_gaps(call: CallSite, value: Value) -> bool:
-    """Whether other keys of a state dict stand between those that are known, so that nobody knows how they pair up."""
-    from headcheck.semantics import statedicts
-
-    thing = call.state.object(value)
-    is_view = type(thing) is Sequence and thing.kind == statedicts.VIEW
-    return is_view or type(thing) is StateDict or statedicts.is_taken(value)
-
-
-@effect("builtins.zip")
-def zip_(call: CallSite) -> Value:
-    lists = [items(call, argument) for argument in call.arguments]
-    if any(found is None for found in lists) or any(has_gaps(call, argument) for argument in call.arguments):
-        return make_list(call, None)
-    return make_list(
-        call, tuple(Tuple(parts) for parts in zip(*[found for found in lists if found is not None], strict=False))
-    )
-
-
 @effect("builtins.reversed")
 def reversed_(call: CallSite) -> Value:
     found = items(call, call.argument(0, "sequence"))

@@ -337,6 +337,10 @@ def parts_of(use: Use) -> Value:
 # -- several tensors -------------------------------------------------------------------------------------------------
 
 
+# What stands for the activations of several tensors, each of which may have gone through others.
+JOINED = ("joined",)
+
+
 @effect("torch.cat", "torch.concat", "torch.concatenate", "torch.hstack")
 def concatenate(call: CallSite) -> Value:
     found = items_of(call.machine, call.state, call.argument(0, "tensors"), call.site)
@@ -353,7 +357,7 @@ def concatenate(call: CallSite) -> Value:
     total = sum(sizes) if all(type(s) is int for s in sizes) else None
     return found[0]._replace(
         shape=(*found[0].shape[:place], total, *found[0].shape[place + 1 :]),
-        activations=(),
+        activations=JOINED,
         maker=mutual(found),
         detached=all(t.detached for t in found),
     )
@@ -368,7 +372,7 @@ def joined_last(call: CallSite, found: tuple[Value, ...] | None, dim: Value) -> 
     at_the_end = dim == -1 or (bool(shapes) and all(dim == len(shape) - 1 for shape in shapes))
     if not at_the_end or not all(type(size) is int for size in last) or len({len(shape) for shape in shapes}) > 1:
         return unknown(call)
-    joined = found[0]._replace(activations=(), maker=mutual(found), detached=all(t.detached for t in found))
+    joined = found[0]._replace(activations=JOINED, maker=mutual(found), detached=all(t.detached for t in found))
     if not shapes:
         return joined._replace(features=sum(last))
     return joined._replace(shape=(*shapes[0][:-1], sum(last)), features=None)
@@ -383,7 +387,9 @@ def one_after_another(call: CallSite, dim: Value, new: bool) -> Value:
     if not -rank <= dim < rank:
         return unknown(call)
     place = dim % rank
-    return each._replace(shape=(*each.shape[:place], None, *each.shape[place if new else place + 1 :]), activations=())
+    return each._replace(
+        shape=(*each.shape[:place], None, *each.shape[place if new else place + 1 :]), activations=JOINED
+    )
 
 
 def mutual(tensors: tuple[Value, ...]) -> Any:

@@ -461,3 +461,39 @@ def test_names_of_labels_that_are_set_on_a_configuration_count_them() -> None:
         m(input_ids=ids, labels=labels).loss.backward()
     """
     assert codes(script) == []
+
+
+@pytest.mark.parametrize(
+    ("part", "expected"),
+    [("bert", [(3, "HC202")]), ("score", [(3, "HC202")]), ("distilbert", []), ("base_model", []), ("classifier", [])],
+)
+def test_parts_of_another_class_of_transformers(part: str, expected: list[tuple[int, str]]) -> None:
+    script = f"""\
+    from transformers import DistilBertForSequenceClassification
+    model = DistilBertForSequenceClassification.from_pretrained("distilbert-base-uncased")
+    model.{part}.requires_grad_(False)
+    """
+    assert codes(script) == expected
+
+
+def test_a_part_that_is_asked_for_first() -> None:
+    script = """\
+    from transformers import AutoModelForSequenceClassification
+    model = AutoModelForSequenceClassification.from_pretrained("distilbert-base-uncased")
+    if hasattr(model, "bert"):
+        model.bert.requires_grad_(False)
+    """
+    assert codes(script) == []
+
+
+def test_no_class_of_transformers_has_an_attribute_named_like_another() -> None:
+    transformers = pytest.importorskip("transformers")
+    pytest.importorskip("torch")
+    from headcheck.catalog import transformers as catalog
+
+    names = catalog.own_names()
+    assert {"bert", "vit", "classifier", "score"} <= names
+    for kind in catalog.classes():
+        entry, made = catalog.find(kind, 2, None), getattr(transformers, kind)
+        assert entry is not None
+        assert {name for name in names - entry.root.children.keys() if hasattr(made, name)} == set(), kind

@@ -55,6 +55,25 @@ WRONG = {
         "def step(net, x, y):\n    return F.cross_entropy(F.softmax(net(x), dim=1), y)",
         "HC107",
     ),
+    "batches counted": (
+        "for i, (x, y) in enumerate(DataLoader(cifar), 1):\n    F.cross_entropy(model_of(4)(x), y)",
+        "HC104",
+    ),
+    "batches behind a bar": (
+        "from tqdm.auto import tqdm\nbar = tqdm(enumerate(DataLoader(cifar)), total=9)\n"
+        "for i, batch in bar:\n    F.cross_entropy(model_of(4)(batch[0]), batch[1])\n    bar.set_postfix(i=i)",
+        "HC104",
+    ),
+    "batches of two datasets": (
+        "for (x, y), (u, _) in zip(DataLoader(cifar), DataLoader(cifar)):\n    F.cross_entropy(model_of(4)(u), y)",
+        "HC104",
+    ),
+    "the first batches": (
+        "import itertools\nfor x, y in itertools.islice(DataLoader(cifar), 3):\n    F.cross_entropy(model_of(4)(x), y)",
+        "HC104",
+    ),
+    "raw outputs before nll": ("F.nll_loss(model_of(3)(images), labels)", "HC107"),
+    "the library's outputs before nll": ("nn.NLLLoss()(models.resnet18(num_classes=2)(images), labels)", "HC107"),
     "softmax before nll": ("F.nll_loss(F.softmax(model_of(3)(images), dim=1), labels)", "HC107"),
     "sigmoid method": (
         "nn.BCEWithLogitsLoss()(model_of(1)(images).sigmoid().squeeze(1), labels.float())",
@@ -96,6 +115,17 @@ RIGHT = {
     "softmax for show": "probabilities = model_of(3)(images).softmax(1)\nF.cross_entropy(model_of(3)(images), labels)",
     "log softmax and nll": "F.nll_loss(F.log_softmax(model_of(3)(images), dim=1), labels)",
     "log of softmax": "F.nll_loss(torch.log(F.softmax(model_of(3)(images), dim=1)), labels)",
+    "log softmax of several": (
+        "a, b = (F.log_softmax(model_of(3)(images), dim=1) for _ in range(2))\n"
+        "F.nll_loss(torch.cat([a, b]), torch.cat([labels, labels]))"
+    ),
+    "nll made by hand": ("out = model_of(3)(images)\nF.nll_loss(out - out.logsumexp(1, keepdim=True), labels)"),
+    "batches counted, labels folded": (
+        "for i, (x, y) in enumerate(DataLoader(cifar)):\n    F.cross_entropy(model_of(2)(x), y % 2)"
+    ),
+    "numbers for labels": (
+        "for y, (x, _) in zip(range(9), DataLoader(cifar)):\n    F.cross_entropy(model_of(2)(x), torch.tensor([y % 2]))"
+    ),
     "attention inside": (
         "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
         "        self.a, self.b = nn.Linear(8, 8), nn.Linear(8, 3)\n"
