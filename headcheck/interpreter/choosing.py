@@ -23,6 +23,7 @@ from headcheck.interpreter.values import (
     Library,
     Not,
     Ref,
+    Slice,
     Symbol,
     Tuple,
     Value,
@@ -109,7 +110,7 @@ def mentions(value: Any, leaf: Symbol) -> bool:
     kind = type(value)
     if kind is Symbol:
         return isinstance(value.key, tuple) and any(mentions(part, leaf) for part in value.key)
-    return kind in (tuple, Condition, Not) and any(mentions(part, leaf) for part in value)
+    return kind in (tuple, Condition, Not, Slice) and any(mentions(part, leaf) for part in value)
 
 
 def is_same(value: Value, leaf: Symbol) -> bool:
@@ -198,6 +199,9 @@ def evaluate(value: Any, leaf: Symbol, text: Any) -> Any:
     if kind is Tuple:
         items = tuple(evaluate(item, leaf, text) for item in value.items)
         return UNKNOWN if any(item is UNKNOWN for item in items) else items
+    if kind is Slice:
+        ends = [evaluate(end, leaf, text) for end in value]
+        return UNKNOWN if any(end is UNKNOWN for end in ends) else slice(*ends)
     if kind is Not:
         inside = evaluate(value.of, leaf, text)
         return UNKNOWN if inside is UNKNOWN else not inside

@@ -254,6 +254,8 @@ def _equal_objects(state: State, left: Ref, right: Ref) -> bool | None:
 
 
 def _equal_by_facts(state: State, left: Value, right: Value) -> bool | None:
+    from headcheck.interpreter import choosing
+
     if left == right and type(left) is Symbol:
         return True
     for one, other in ((left, right), (right, left)):
@@ -262,6 +264,8 @@ def _equal_by_facts(state: State, left: Value, right: Value) -> bool | None:
                 return False
             allowed = state.facts.get(("in", one))
             if allowed is not None and other not in allowed:
+                return False
+            if isinstance(other, str) and not choosing.consistent(state, one, [other]):
                 return False
     return state.facts.get(Condition("Equal", left, right))
 

@@ -128,6 +128,8 @@ def set_module_attribute(machine: Machine, state: State, ref: Ref, name: str, va
         return
     if name == "requires_grad":
         state.log(events.FlagMissed(site, "module", ref, name, value))
+    if name == "__dict__":  # whatever another object has
+        module = module._replace(known=False)
     if name in (own_parameters(module) or ()):  # another parameter, of whatever size
         sizes = {size: UNKNOWN for size in SIZES if heap.field(module, size) is not UNKNOWN}
         module = module._replace(known=False, values={**module.values, **sizes})
