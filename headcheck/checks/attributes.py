@@ -41,6 +41,8 @@ def unused_head(execution: Execution) -> Iterator[Report]:
             continue
         if module.kind in CONTAINERS or event.name in execution.facts.used_of_others:
             continue
+        if execution.is_asked_for(event.owner, event.name):
+            continue
         if execution.guesses and is_computed(event.site):
             continue  # the name goes with the model, and neither is known
         if module.children.get(event.name) != event.new or not execution.forward_is_the_librarys(model):

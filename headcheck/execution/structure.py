@@ -15,7 +15,7 @@ from headcheck.interpreter.heap import Module
 from headcheck.interpreter.parts import Part
 from headcheck.interpreter.shapes import Flow
 from headcheck.interpreter.state import Frame
-from headcheck.interpreter.values import Address, Class, Ref, Tuple, Value
+from headcheck.interpreter.values import Address, Class, Condition, Ref, Tuple, Value
 from headcheck.ir import UNKNOWN, Call, DefineClass, GetItem, walk
 from headcheck.semantics import layers
 
@@ -198,6 +198,10 @@ class Structure(History):
         modules = [thing for thing in self.state.heap.values() if type(thing) is Module]
         held = {value.address for thing in modules for value in thing.children.values() if type(value) is Ref}
         return held | {event.module for event in self.of(events.Called, events.Escaped)}
+
+    def is_asked_for(self, owner: Address, name: str) -> bool:
+        """Whether the path is one on which a module turned out to have an attribute when the script asked."""
+        return self.state.facts.get(Condition("HasAttribute", Ref(owner), name)) is True
 
     def forward_is_the_librarys(self, model: Model) -> bool:
         """Whether the model's own forward decides what is used: it was not rebound, and nobody calls its parts."""

@@ -113,6 +113,7 @@ def suppose(machine: Machine, ends: list[State], base: State, function: Function
     if definition(machine, function).name == "__init__":
         state = base.fork()
         state.log(events.Entered(SITE, "__init__"))
+        enter(machine, function)
         return call_value(machine, state, owner, (), {"**": symbol("arguments", "…")}, SITE)
     there = find_object(ends, owner)
     return call_entry(machine, there[0], Bound(there[1], function, owner)) if there is not None else []
@@ -288,6 +289,7 @@ def run_class(
 
 def make_homes(machine: Machine, ends: list[State], target: Class, followed: list[State]) -> list[tuple[State, Ref]]:
     """Make an object of a class of arguments that nobody knows: paths that did, and the object. Adds to `followed`."""
+    machine.entry = None  # what functions followed before did is no part of this
     made = call_value(machine, ends[0].fork(), target, (), {"**": symbol("arguments", "…")}, SITE)
     mark_lost(machine, made)
     followed.extend(made)
@@ -343,13 +345,18 @@ def run_entry(machine: Machine, home: State, function: Value, entries: list[Entr
 
 def call_entry(machine: Machine, home: State, function: Value) -> list[State]:
     """Call with no arguments known; with their defaults only in the run that takes defaults."""
-    machine.entry = frozenset(id(operation) for operation in walk(definition(machine, function).body))
+    enter(machine, function)
     state = home.fork()
     state.end("")
     state.result = None
     state.log(events.Entered(SITE, definition(machine, function).name))
     keywords: dict[str, Value] = {} if machine.defaults else unknown_arguments(machine, function)
     return call_value(machine, state, function, (), keywords, SITE)
+
+
+def enter(machine: Machine, function: Value) -> None:
+    """What is run next starts in a function, whatever was followed before."""
+    machine.entry = frozenset(id(operation) for operation in walk(definition(machine, function).body))
 
 
 def code_of(function: Value) -> int:

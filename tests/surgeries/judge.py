@@ -56,7 +56,7 @@ def judge(script: Script) -> Judgement:
         try:
             exec(compile(script.text, "script.py", "exec"), names)
         except Exception as error:
-            return raised(seen, error)
+            return raised(seen, error, script, names.get("model"))
         model = names["model"].train()
         flags = {path: parameter.requires_grad for path, parameter in model.named_parameters()}
         judge_flags(seen, script, names, flags)
@@ -87,11 +87,12 @@ def judge(script: Script) -> Judgement:
     return seen
 
 
-def raised(seen: Judgement, error: Exception) -> Judgement:
-    """The script itself raised."""
+def raised(seen: Judgement, error: Exception, script: Script, model: Any) -> Judgement:
+    """The script itself raised, with `model` as it was then."""
     kind = type(error).__name__
     if "empty parameter list" in str(error):  # because of what was frozen before
-        seen.add(f"script: {kind}: {error}", *FREEZING, "HC303")
+        gone = isinstance(model, torch.nn.Module) and not hasattr(model, script.site.head.partition(".")[0])
+        seen.add(f"script: {kind}: {error}", *FREEZING, "HC303", *(("HC202",) if gone else ()))
         seen.rows, seen.stopped = set(), True
         return seen
     frames = traceback.extract_tb(error.__traceback__)
@@ -122,7 +123,7 @@ def judge_flags(seen: Judgement, script: Script, names: dict[str, Any], flags: d
     if script.frozen and flags[first] and first not in main:
         seen.add(f"{first} is not frozen", "HC303", "HC304")
     for path, module in names["model"].named_modules():
-        if "requires_grad" in vars(module):
+        if "requires_grad" in vars(module) and any(True for _ in module.parameters()):  # else there is none to freeze
             seen.add(f"`requires_grad` was set on the module {path}", "HC303")
     optimizer = names.get("optimizer")
     if optimizer is not None:
