@@ -44,6 +44,15 @@ def limit_memory(memory_bytes: int) -> None:
         return  # no such limit on this system
 
 
+def give_back_memory() -> None:
+    """Let the system have what imports took and do not need any longer, where the C library can do so."""
+    import ctypes  # torch has imported it already
+
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if os.name == "posix" else None
+    if trim is not None:
+        trim(0)
+
+
 def end_if_orphaned(seconds: float) -> None:
     """The parent ends a plan that takes too long. Should the parent itself be gone, the system's alarm does it."""
     try:
@@ -166,14 +175,17 @@ def main() -> None:
     if request.get("version") != VERSION:
         raise SystemExit(f"version {request.get('version')!r} of the protocol, not {VERSION}")
     refuse_sockets()
-    gc.disable()  # imports make no garbage worth a search
+    gc.set_threshold(2_000, 10, 1_000)  # imports make some garbage, but none worth a search of everything there is
     libraries, note = load_libraries(request)
     say_hello(answers, libraries, note)
     if libraries is not None:
         memory_bytes = int(request["memory_bytes"])
         if libraries.device in ("cpu", "meta"):
             limit_memory(memory_bytes)
-        libraries.torch.manual_seed(0)
+        gc.disable()
+        if libraries.device != "meta":  # where there are no numbers
+            libraries.torch.manual_seed(0)
+        give_back_memory()
         gc.freeze()
         for plan in request["plans"]:
             end_if_orphaned(2 * request.get("seconds", 300) + 10)

@@ -33,8 +33,9 @@ def place(tensor: Any) -> str:
 
 
 def put(tensor: Any, where: str) -> Any:
-    """Say where a tensor would be; gives the tensor."""
-    setattr(tensor, PLACE, where)
+    """Say where a tensor would be; gives the tensor. One that nothing is said of is on the CPU."""
+    if where != place(tensor):
+        setattr(tensor, PLACE, where)
     return tensor
 
 
