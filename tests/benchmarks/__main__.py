@@ -1,6 +1,7 @@
 """`python -m tests.benchmarks [NAME…] [--runs N]`: print ratios beside their targets. It measures; it does not judge.
 
-The names are `static`, `static-finding`, `irrelevant`, `confirm`, `reading` and `lookup`; without one, all are run.
+The names are `static`, `static-finding`, `irrelevant`, `confirm`, `confirm-ten`, `reading` and `lookup`; without one,
+all are run.
 `--corpus FOLDER` instead measures reading on every relevant file of a folder of real code (see `corpus`).
 """
 
@@ -63,6 +64,32 @@ def confirm(runs: int) -> Comparison:
     return compare(ours, process(python(FORWARD_AND_BACKWARD)), runs)
 
 
+#: Ten models of a run, each with the path of its head and the features that reach it.
+TEN = {
+    "resnet18": ("fc", 512), "resnet50": ("fc", 2048), "densenet121": ("classifier", 1024),
+    "mobilenet_v2": ("classifier[1]", 1280), "efficientnet_b0": ("classifier[1]", 1280),
+    "vgg11": ("classifier[6]", 4096), "alexnet": ("classifier[6]", 4096), "resnet34": ("fc", 512),
+    "shufflenet_v2_x1_0": ("fc", 1024),
+    "convnext_tiny": ("classifier[2]", 768),
+}  # fmt: skip
+ONE_OF_TEN = """
+model = torchvision.models.{name}(weights=None)
+model.{head} = torch.nn.Linear({size}, 10)
+model(torch.rand(2, 3, 224, 224)).square().sum().backward()
+"""
+
+
+def confirm_ten(runs: int) -> Comparison:
+    """Confirming ten models in ten files, against one import and building and running the ten one after the other."""
+    programs = [ONE_OF_TEN.format(name=name, head=head, size=size) for name, (head, size) in TEN.items()]
+    imports = "import torch\nimport torchvision\n"
+    with tempfile.TemporaryDirectory() as folder:
+        for number, program in enumerate(programs):
+            (Path(folder) / f"train_{number}.py").write_text(imports + program, encoding="utf-8")
+        ours = process([*HEADCHECK, "--confirm", "--python", sys.executable, folder])
+        return compare(ours, process(python(imports + "".join(programs))), runs)
+
+
 def reading(runs: int) -> Comparison:
     """Everything after parsing the 100-line script in a warm process, against parsing it."""
     import libcst
@@ -104,6 +131,7 @@ BENCHMARKS = {
     "static-finding": Benchmark(static_finding, None, 21),
     "irrelevant": Benchmark(irrelevant, 2.0, 41),
     "confirm": Benchmark(confirm, 1.3, 7),
+    "confirm-ten": Benchmark(confirm_ten, 1.3, 5),
     "reading": Benchmark(reading, 0.5, 41),
     "lookup": Benchmark(lookup, 1.2, 41),
 }
