@@ -1,0 +1,70 @@
+"""What a plan is about: the networks of the script around a model, and the modules that have a part in it."""
+
+from __future__ import annotations
+
+from headcheck import events
+from headcheck.catalog.entry import Node
+from headcheck.execution import Execution, Model
+from headcheck.interpreter.forward import own_forward
+from headcheck.interpreter.values import Address, Ref
+
+
+def can_be_built(builder: str) -> bool:
+    """Whether the worker builds models of this builder: those of libraries that build from a name, without weights."""
+    return builder.startswith(("torchvision.", "timm.", "efficientnet_pytorch.", "pretrainedmodels."))
+
+
+def networks(execution: Execution, model: Model) -> list[Address]:
+    """The script's networks that hold a model or parts of it, with a forward of their own, and are in no other one."""
+    if model.entry.task not in ("classification", "video"):
+        return []
+    parts = {model.ref.address}
+    for event in execution.of(events.Taken):  # oldest first
+        if event.owner in parts:
+            parts.add(event.module)
+    holders = set().union(*(execution.holders(part) for part in parts))
+    own = [address for address in holders if address != model.ref.address and is_network(execution, address)]
+    return [one for one in own if not any(one in execution.holders(other) for other in own if other != one)]
+
+
+def is_network(execution: Execution, address: Address) -> bool:
+    module = execution.module(Ref(address))
+    return module is not None and module.cls is not None and own_forward(module) is not None
+
+
+def connected(execution: Execution, root: Address) -> set[Address]:
+    """The modules that have a part in a model: its own, what was ever put into it, and where those come from."""
+    found = {root}
+    grown = True
+    while grown:
+        before = len(found)
+        for event in execution.history:
+            if isinstance(event, events.ChildSet) and event.owner in found and type(event.new) is Ref:
+                found.add(event.new.address)
+            elif isinstance(event, events.Created) and event.module in found:
+                found.update(value.address for value in event.children.values() if type(value) is Ref)
+            elif isinstance(event, events.Taken) and (event.owner in found or event.module in found):
+                found.update((event.owner, event.module))
+            elif isinstance(event, events.Copied) and event.module in found:
+                found.add(event.original)
+        grown = len(found) > before
+    return found
+
+
+def stem_channels(execution: Execution, model: Model) -> int | None:
+    """The channels that a replaced first convolution takes, None if it is the library's own."""
+    path = _first_convolution(model.entry.root)
+    part = execution.part(model, path) if path else None
+    channels = execution.field(part, "in_channels") if part is not None and execution.is_new(part) else None
+    return channels if isinstance(channels, int) else None
+
+
+def _first_convolution(node: Node, path: str = "") -> str:
+    for name, child in node.children.items():
+        full = f"{path}.{name}" if path else name
+        if child.kind.startswith("torch.nn.Conv"):
+            return full
+        deeper = _first_convolution(child, full)
+        if deeper:
+            return deeper
+    return ""

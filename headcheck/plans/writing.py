@@ -1,0 +1,136 @@
+"""From the events of an execution, and the forwards of its networks, to a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from headcheck import events
+from headcheck.feeding import how_many, taken_by_layers
+from headcheck.interpreter import heap
+from headcheck.interpreter.values import Address, Ref
+from headcheck.losing import loss_of
+from headcheck.plans.draft import Draft
+from headcheck.plans.reach import stem_channels
+from headcheck.plans.steps import STEPS, created
+
+if TYPE_CHECKING:
+    from headcheck.interpreter.recording import Program
+
+Plan: TypeAlias = dict[str, Any]
+BATCH = 2
+
+
+class Writer(Draft):
+    """Writes the plan of one model."""
+
+    def write(self, probes: Iterable[str]) -> Plan:
+        if self.execution.skipped:
+            self.left_out.append(f"{self.execution.skipped}, for there is too much to follow")
+        if self.execution.stopped:
+            self.left_out.append("what comes after the cell that stops")
+        for event in self.execution.history:
+            handler = STEPS.get(type(event))
+            if handler is not None:
+                handler(self, event)
+        for address in self.numbers:
+            self.look_for_more(address)
+        for network in self.networks:
+            self.write_forward(network)
+        return {
+            "id": 0,
+            "steps": self.steps,
+            "root": self.number(self.root),
+            "input": self.given or self.inputs(),
+            "kind": self.model.entry.task,
+            "loss": loss_of(self.execution, self.root),
+            "autocast": any("autocast" in event.what for event in self.execution.of(events.Ambient)),
+            "left_out": self.left_out[0] if self.left_out else "",
+            "taken": " and ".join(dict.fromkeys(self.taken_for_granted)),
+            "shortened": self.shortened,
+            "built": self.execution.where(self.model.built.site),
+            "probes": {"parameters": list(probes)},
+        }
+
+    def inputs(self) -> list[list[int]]:
+        first, *rest = self.model.entry.input
+        channels = stem_channels(self.execution, self.model)
+        one = [BATCH, channels or first, *rest]
+        return [one, one] if self.model.entry.task == "optical_flow" else [one]
+
+    def look_for_more(self, address: Address) -> None:
+        """A stack of nobody knows how many layers has those that are known; of other modules, this is left out."""
+        module = self.execution.module(Ref(address))
+        if module is None or module.known:
+            return
+        short, where = module.kind.rsplit(".", 1)[-1], f" ({self.execution.where(module.site)})"
+        if module.kind in heap.CONTAINERS and (module.children or address in self.stacks):
+            self.shortened = True
+            self.taken_for_granted.append(f"the layers that are not known go on with what the {short} has{where}")
+        elif module.cls is None:
+            self.left_out.append(f"what else is put into the {short}{where}")
+
+    def write_forward(self, network: Address) -> None:
+        """What one of the script's networks does, if it is the root or stands in the library's model.
+
+        Where it is in another of the script's networks, that one's forward says what happens.
+        """
+        shape = self.arriving(network)
+        if shape is None:
+            return
+        count = how_many(self.execution, network) if network == self.root else 1
+        program = self.recorded(network, [shape]) if count == 1 else self.with_several(network, count)
+        if program.unknown:
+            self.left_out.append(program.unknown)
+            return
+        step = {"steps": list(program.steps), "answer": program.answer}
+        self.steps.append({"op": "forward", "of": self.number(network), "line": None, **step})
+
+    def recorded(self, network: Address, shapes: list[Any]) -> Program:
+        from headcheck.interpreter.recording import record
+
+        return record(
+            self.execution.machine,
+            self.execution.state,
+            Ref(network),
+            [None if shape is None else tuple(shape) for shape in shapes],
+            self.number_in_forward,
+            lambda op: (self.execution.line(op), self.execution.where(op)),
+        )
+
+    def number_in_forward(self, address: Address) -> int | None:
+        """The number of a module that a forward calls: one that stands beside the network is made where it is used."""
+        module = self.execution.module(Ref(address))
+        if address not in self.numbers and module is not None and module.cls is None and not module.children:
+            event = next((e for e in self.execution.of(events.Created) if e.module == address), None)
+            if event is not None and module.kind.startswith("torch.nn.") and module.build is None:
+                self.wanted.add(address)
+                created(self, event)
+        return self.numbers.get(address)
+
+    def with_several(self, network: Address, count: int) -> Program:
+        """What a network does with several tensors: those whose first layer is known, if there is one for each."""
+        program = self.recorded(network, [None] * count)
+        if program.unknown:
+            return program
+        addresses = {number: address for address, number in self.numbers.items()}
+        picture = self.inputs()[0]
+        taken = taken_by_layers(self.execution, self.model, picture, program.steps, addresses.get)
+        self.given = [taken.get(-index) for index in range(count)]
+        if any(shape is None for shape in self.given):
+            self.given = []
+            return program._replace(unknown="what its forward is given beside the picture")
+        return self.recorded(network, [shape["long"] if isinstance(shape, dict) else shape for shape in self.given])
+
+    def arriving(self, network: Address) -> tuple[int, ...] | None:
+        """The shape of what reaches a network of the script; None where nobody but the script runs it."""
+        if network == self.root:
+            return tuple(self.inputs()[0])
+        model, path = self.execution.place(network) or (None, "")
+        if model is None or model.ref.address != self.model.ref.address:
+            return None
+        shape = self.execution.arriving(model, path)
+        if shape is None or not all(isinstance(size, int) for size in shape):
+            self.left_out.append(f"the shape that reaches `{path}`, which is not known")
+            return None
+        return (BATCH, *(size for size in shape if isinstance(size, int)))
