@@ -58,6 +58,8 @@ def over_paths(code: str, seen: Seen, executions: list[Execution]) -> tuple[Exec
         doubts = shared_conditions(execution, sure) if execution.cut and not others else conditions
         if any(invented for _, _, invented in doubts):
             continue  # nobody knows if the path that shows it can be taken
+        if len(execution.names_in(conditions)) > 1:
+            continue  # the script picks by two names, and nobody knows if they go together so
         if others and execution.defaults and all(not e.defaults for e in others):
             conditions.append(at_defaults(execution))
         return execution, report, conditions

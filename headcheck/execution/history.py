@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -121,6 +121,11 @@ class History:
         guessed = {guess.condition for guess in self.guesses}
         unsure = any(guess.is_open for guess in self.guesses)
         return unsure and any(condition not in guessed for condition in self.conditions)
+
+    def names_in(self, conditions: Iterable[Any]) -> set[Any]:
+        """The unknowns that some conditions of the path compare with texts: the names by which the script picks."""
+        compared = self.machine.compared
+        return {name for node, _, _ in conditions for name in compared.get(id(node), ())}
 
     def passes(self, site: Any) -> bool:
         """Whether the path came by an operation that left an event, or by a call on the way to one."""

@@ -53,6 +53,9 @@ def on_if(machine: Machine, op: If, state: State) -> list[State]:
     if puts_in_mode(machine, op, state):
         return [state]
     other = state.fork()
+    compared = contradicting.compared_with_texts(test)
+    if compared:
+        machine.compared.setdefault(id(op.node), set()).update(compared)
     take_branch(state, op, test, True)
     take_branch(other, op, test, False)
     return machine.run(op.body, [state]) + machine.run(op.orelse, [other])

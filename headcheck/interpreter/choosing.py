@@ -120,14 +120,15 @@ def is_same(value: Value, leaf: Symbol) -> bool:
 
 def leaf_of(key: Value) -> Symbol | None:
     """The one unknown that a text, or a test of one, is made of: ``arch`` of ``"resnet" + arch.lower()``."""
-    leaves = {*_leaves(key)}
-    return leaves.pop() if len(leaves) == 1 else None
+    found = {*leaves(key)}
+    return found.pop() if len(found) == 1 else None
 
 
-def _leaves(key: Value) -> Iterator[Symbol]:
+def leaves(key: Value) -> Iterator[Symbol]:
+    """The unknowns that a text, or a test, is made of."""
     if type(key) in (Not, Condition):
         for part in key:
-            yield from _leaves(part)
+            yield from leaves(part)
     if type(key) is not Symbol:
         return
     parts = inner(key)
@@ -135,7 +136,7 @@ def _leaves(key: Value) -> Iterator[Symbol]:
         yield key
     else:
         for part in parts:
-            yield from _leaves(part)
+            yield from leaves(part)
 
 
 def inner(key: Symbol) -> tuple[Value, ...] | None:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from headcheck import catalog
-from headcheck.interpreter.choosing import KEPT, agrees, evaluate, leaf_of, mentions
+from headcheck.interpreter.choosing import KEPT, agrees, evaluate, leaf_of, leaves, mentions
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import Condition, Not, Symbol, Tuple, Value, is_plain
 from headcheck.ir import UNKNOWN
@@ -65,3 +65,25 @@ def constants(value: Any) -> Iterator[Any]:
             yield from constants(part)
     elif is_plain(value) and value is not UNKNOWN:
         yield value
+
+
+def compared_with_texts(test: Value) -> frozenset[Symbol]:
+    """The unknowns of a test that texts are in, too: the names by which a script picks one of several things."""
+    found = frozenset(leaves(test))
+    asked = test.of if type(test) is Not else test
+    derived = type(asked) is Symbol and asked not in found  # ``name.startswith("resnet")``
+    return found if derived or any(isinstance(each, str) for each in constants_of(test)) else frozenset()
+
+
+def constants_of(test: Value) -> Iterator[Any]:
+    """The constants of a test itself, not those of what its unknowns are made of."""
+    if type(test) is Condition:
+        yield from constants_of(test.left)
+        yield from constants_of(test.right)
+    elif type(test) is Not:
+        yield from constants_of(test.of)
+    elif type(test) is Tuple:
+        for part in test.items:
+            yield from constants_of(part)
+    elif is_plain(test) and test is not UNKNOWN:
+        yield test

@@ -118,6 +118,9 @@ class Machine:
         self.optional: set[Address] = set()
         self.turns: list[tuple[Any, ...] | None] = []
         self.patched = False  # whether code that is not followed was given torch itself: modules may have more since
+        self.compared: dict[
+            int, set[Symbol]
+        ] = {}  # by the node of a branch, the names that its test compares with texts
         self.speaking: dict[int, bool] = {}  # whether the body of a function speaks of models
         self.reached: set[int] = set()  # the operations that put something somewhere, as far as paths came by them
         self.reached_at_home: frozenset[int] | None = None  # the same when the module's body had run
