@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
 import subprocess
 import sys
@@ -13,8 +14,10 @@ from pathlib import Path
 import pytest
 from confirm_plans import build, layer, needs_torch, plan, put, step
 
+from headcheck import pipeline
 from headcheck.confirm import runner
 from headcheck.confirm.runner import confirm
+from headcheck.settings import Settings
 
 
 def in_worker(folder: Path, code: str) -> str:
@@ -46,6 +49,37 @@ def test_planted_modules_are_not_imported(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.chdir(tmp_path)
     done = confirm([plan(layer(1, "Conv2d", 3, 4, 1), size=8)], python=sys.executable, device="cpu")
     assert done.observations[0].outputs == (("", (2, 4, 8, 8)),)
+    assert not mark.exists()
+
+
+class Writes:
+    """Pickled, it writes a file where it is loaded."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> object:
+        return Path.write_text, (self.mark, "loaded")
+
+
+@needs_torch
+def test_no_line_of_a_script_runs_and_no_checkpoint_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The models are confirmed all the same, without what the script would fetch or load into them."""
+    pytest.importorskip("timm")
+    mark, weights = tmp_path / "ran", tmp_path / "weights.pth"
+    weights.write_bytes(pickle.dumps(Writes(mark)))
+    (tmp_path / "train.py").write_text(
+        f"open({str(mark)!r}, 'w').write('ran')\n"
+        "import timm\nimport torch.nn as nn\nfrom torchvision import models\n"
+        "model = models.resnet18(weights='DEFAULT')\nmodel.fc = nn.Linear(512, 10)\n"
+        f"local = timm.create_model('resnet18', pretrained=True, num_classes=4, checkpoint_path={str(weights)!r})\n"
+        "hub = timm.create_model('hf-hub:timm/resnet18.a1_in1k', pretrained=True)\n"
+        f"folder = timm.create_model('local-dir:{tmp_path}')\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    done = pipeline.run(["train.py"], Settings(confirm=True, python=sys.executable, device="meta"), models=True)
+    seen = {model.builder: model.verdict.status for model in done.files[0].models if model.verdict is not None}
+    assert seen["resnet18"] == "clean"
     assert not mark.exists()
 
 
