@@ -73,14 +73,13 @@ def test_nothing_is_allocated(seen: dict[str, runner.Observation]) -> None:
     assert statuses == ["refused", "ran"]
 
 
-def test_three_billion_parameters_take_well_under_a_second() -> None:
+def test_three_billion_parameters_need_no_memory() -> None:
     wide = "nn.Linear(512, 40_000), nn.ReLU(), nn.Linear(40_000, 40_000), nn.ReLU(), nn.Linear(40_000, 36_000)"
     result = analyse(f"{START}model.fc = nn.Sequential({wide})\n{TRAIN}", "script.py")
     plan = {**result.plans[result.models[0].plan or 0], "id": 0}
     seen = runner.confirm([plan], python=sys.executable, device="meta", memory_bytes=2**30).observations[0]
     assert (seen.status, seen.device) == ("ran", "meta")
     assert seen.total is not None and seen.total > 3_000_000_000
-    assert seen.milliseconds is not None and seen.milliseconds < 1_000
 
 
 def test_a_head_left_on_the_cpu_is_confirmed() -> None:
