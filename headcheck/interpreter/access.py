@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from headcheck import catalog, events
-from headcheck.catalog import transformers
 from headcheck.interpreter import heap, modules
 from headcheck.interpreter.heap import DELETED, Dictionary, Instance, Module, Optimizer, Sequence
 from headcheck.interpreter.state import State
@@ -334,7 +333,7 @@ def _beyond(machine: Machine, state: State, module: Module, ref: Ref, name: str)
     known = None
     if module.node is not None:
         known = name in module.node.attributes if module.node.whole else None
-        if is_of_transformers(module) and name in transformers.own_names():
+        if is_of_transformers(module) and is_part_of_another_class(name):
             known = False  # it would be among the parts, all of which are known by name
         if known is False and (is_of_timm(module) or machine.patched) and name not in catalog.part_names():
             known = None
@@ -402,6 +401,12 @@ def comes_later(machine: Machine, state: State, ref: Ref, sites: frozenset[int])
         return False
     reached = machine.reached if machine.reached_at_home is None else machine.reached_at_home
     return ("making", ref.address) in state.facts or sites <= reached
+
+
+def is_part_of_another_class(name: str) -> bool:
+    from headcheck.catalog import transformers  # only where there is a model of it
+
+    return name in transformers.own_names()
 
 
 def is_of_transformers(module: Module) -> bool:
