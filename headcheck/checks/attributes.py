@@ -7,6 +7,7 @@ from typing import Any
 
 from headcheck import catalog, events
 from headcheck.answers import is_computed
+from headcheck.catalog import transformers
 from headcheck.checks import Report, check
 from headcheck.checks.wiring import WRAPPERS
 from headcheck.checks.words import built, count_given, dotted, layer_name, model_name, new_head, outputs_of
@@ -16,8 +17,17 @@ from headcheck.interpreter.values import UNKNOWN, Ref, is_invented
 
 
 def real_heads(model: Model) -> str:
-    """``fc``, or ``fc` and `AuxLogits.fc`` where there is more than one."""
-    return " and ".join(f"`{dotted(head.path)}`" for head in model.entry.heads)
+    """``fc``, or ``fc` and `AuxLogits.fc`` where there is more than one; the first of many."""
+    paths = [f"`{dotted(head.path)}`" for head in model.entry.heads]
+    return " and ".join(paths) if len(paths) < 4 else f"{paths[0]} and {len(paths) - 1} more"
+
+
+def body_and_head(model: Model) -> str:
+    """What the two halves of a model are called, where it calls its body by a name of its own kind: ``distilbert``."""
+    tops = {head.path.partition(".")[0] for head in model.entry.heads}
+    bodies = sorted((model.entry.root.children.keys() & transformers.own_names()) - tops)
+    body = f"its body is `{bodies[0]}`, " if is_whole_by_name(model) and len(bodies) == 1 else ""
+    return f"{body}its head is {real_heads(model)}"
 
 
 def is_whole_by_name(model: Model) -> bool:
@@ -155,7 +165,7 @@ def missing_attribute(execution: Execution) -> Iterator[Report]:
 
 def suggestion(execution: Execution, event: events.Missing, place: tuple[Model, str] | None) -> str:
     if place is not None and not place[1] and event.action == "read":
-        return f"its head is {real_heads(place[0])}"
+        return body_and_head(place[0])
     module = execution.module(Ref(event.owner))
     if module is not None and event.action == "read":
         names = [
@@ -166,6 +176,9 @@ def suggestion(execution: Execution, event: events.Missing, place: tuple[Model, 
         close = catalog.nearest(str(event.name), names)
         return f"did you mean `{close[0]}`?" if close else ""
     if place is not None:
+        whole = next((h for h in place[0].entry.heads if h.path == place[1]), None)
+        if whole is not None and event.action == "index":
+            return new_head(execution, place[0], whole, UNKNOWN)
         heads = [h for h in place[0].entry.heads if h.path.startswith(place[1] + ".")]
         return f"its head is `{dotted(heads[0].path)}`" if heads else ""
     return ""

@@ -10,6 +10,7 @@ from headcheck.checks.words import argument, built, dotted, layer_name, maker_wo
 from headcheck.execution import Execution, Flow, Model
 from headcheck.findings import Expectation
 from headcheck.interpreter.values import UNKNOWN, Ref
+from headcheck.semantics.tensors import JOINED
 
 
 @check("HC101", "HC102", "HC105")
@@ -113,7 +114,7 @@ def met(execution: Execution, event: events.Mismatched, site: object) -> Iterato
         wants, gets = ("a vector", "a feature map") if mismatch.reason == "map" else ("a feature map", "a vector")
         made = f" ({execution.where(site)})" if site is not event.site else ""
         message = f"{layer}{made} takes {wants}, but {by} feeds {gets} of {shape_words(mismatch.gets)} into it"
-        help_ = "torch.flatten(x, 1) before it" if mismatch.reason == "map" else ""
+        help_ = to_vector(mismatch.gets, mismatch.takes) if mismatch.reason == "map" else ""
         # It is what comes before that must change.
         yield Report("HC102", event.site, message, help_, expectation, within=within)
         return
@@ -122,6 +123,7 @@ def met(execution: Execution, event: events.Mismatched, site: object) -> Iterato
     unit = "channels" if mismatch.argument == "in_channels" else "features"
     maker = execution.module(Ref(given.maker)) if given.maker is not None else None
     own = maker is not None and maker.node is None and maker.build is None
+    joined = JOINED[0] in given.activations
     code = "HC105" if own else "HC101"
     if got is None:
         message = f"{layer} takes {mismatch.takes} {unit}, but {by} feeds a map of {mismatch.factor} channels into it"
@@ -129,7 +131,17 @@ def met(execution: Execution, event: events.Mismatched, site: object) -> Iterato
         yield Report(code, site, f"{message}, flattened{here}", help_, expectation, within=within)
         return
     message = f"{layer} takes {mismatch.takes} {unit}, but {by} feeds {got} into it{here}"
+    if joined:
+        message = f"{layer} takes {mismatch.takes} {unit}, but what is joined before it, {by} among it, has {got}{here}"
     yield Report(code, site, message, fitting(layer, got, out), expectation, within=within)
+
+
+def to_vector(gets: tuple[int | None, ...], takes: int | None) -> str:
+    """What makes a vector of a map: pooling first, where a layer takes its channels and it has several places."""
+    flatten = "torch.flatten(x, 1) before it"
+    if gets[0] != takes or all(size == 1 for size in gets[1:]):
+        return flatten
+    return f"nn.AdaptiveAvgPool{len(gets) - 1}d(1) and {flatten}"
 
 
 def wrong_picture(execution: Execution, event: events.Mismatched) -> Iterator[Report]:
@@ -142,7 +154,10 @@ def wrong_picture(execution: Execution, event: events.Mismatched) -> Iterator[Re
         f"the first convolution of {built(execution, model)} takes {event.mismatch.takes} channels, "
         f"but the pictures have {event.mismatch.gets[0]}"
     )
-    yield Report("HC108", site or event.site, message, "", Expectation())
+    help_ = f"a new first convolution with in_channels={event.mismatch.gets[0]}"
+    if (event.mismatch.takes, event.mismatch.gets[0]) == (3, 1):
+        help_ = f"transforms.Grayscale(num_output_channels=3) among the transforms, or {help_}"
+    yield Report("HC108", site or event.site, message, help_, Expectation())
 
 
 @check("HC108")
@@ -180,6 +195,8 @@ def fitting(layer: str, size: int | None, out: object) -> str:
         return f"backbone.out_channels = {size}"
     if layer.endswith(("Predictor", "Head")):
         return f"{layer}({size}, {argument(out)})"
+    if layer in ("LSTM", "GRU", "RNN"):
+        return f"input_size={size}"
     return f"nn.{layer}({size})"
 
 

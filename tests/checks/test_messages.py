@@ -84,6 +84,39 @@ CASES = [
         "its head is `classifier[6]`",
     ),
     (
+        "net = models.densenet121()\nnet.classifier[0]",
+        "HC202",
+        "`classifier` of densenet121 (line 4) has no index 0: it is one Linear",
+        "net.classifier = nn.Linear(net.classifier.in_features, num_classes)",
+    ),
+    (
+        "net = models.detection.ssd300_vgg16()\nnet.roi_heads",
+        "HC202",
+        "ssd300_vgg16 (line 4) has no attribute `roi_heads`",
+        "its head is `head.classification_head.module_list[0]` and 5 more",
+    ),
+    (
+        "net = models.resnet18(num_classes=2)\nnet(torch.zeros(2, 1, 64, 64))",
+        "HC108",
+        "the first convolution of resnet18 (line 4) takes 3 channels, but the pictures have 1",
+        "transforms.Grayscale(num_output_channels=3) among the transforms, "
+        "or a new first convolution with in_channels=1",
+    ),
+    (
+        "one, two = models.resnet18(), models.resnet18()\none.fc, two.fc = nn.Identity(), nn.Identity()\n"
+        "x = torch.zeros(2, 3, 64, 64)\nnn.Linear(512, 2)(torch.cat([one(x), two(x)], 1))",
+        "HC101",
+        "Linear takes 512 features, but what is joined before it, resnet18 (line 4) among it, has 1024",
+        "nn.Linear(1024, 2)",
+    ),
+    (
+        "net = nn.Sequential(*list(models.resnet18().children())[:-2], nn.Linear(512, 2))\n"
+        "net(torch.zeros(2, 3, 64, 64))",
+        "HC102",
+        "Linear (line 4) takes a vector, but resnet18 (line 4) feeds a feature map of 512 x 2 x 2 into it",
+        "nn.AdaptiveAvgPool2d(1) and torch.flatten(x, 1) before it",
+    ),
+    (
         "net = models.resnet18()\nnet.fc.in_feature",
         "HC202",
         "`fc` of resnet18 (line 4) has no attribute `in_feature`",
