@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -335,3 +336,47 @@ def test_weights_that_are_known_not_to_fit_are_loaded():
         {"line": 6, "of": 1, "strict": True, "missing": [], "unexpected": [],
          "differing": [["fc.weight", [1000, 512]], ["fc.bias", [1000]]]}
     ]  # fmt: skip
+
+
+DEEP = """
+    def save(net):
+        {body}
+    def f8(net):
+        save(net)
+    {between}
+    def train(net):
+        f1(net)
+    m = models.resnet18()
+    m.fc = nn.Linear(512, 10)
+    train(m)
+    """
+BETWEEN = "\n    ".join(f"def f{n}(net):\n        f{n + 1}(net)" for n in range(7, 0, -1))
+METER = """
+    class Meter:
+        def __init__(self):
+            self.count = 0
+        def step(self):
+            self.count = self.count + 1
+    """
+
+
+@pytest.mark.parametrize(
+    ("body", "left_out"),
+    [
+        ("torch.save({'head': net.fc, 'weights': net.state_dict()}, 'x.pth')", False),
+        ("net.load_state_dict(best)", False),
+        ("net.eval()", False),
+        ("meter = Meter(); meter.step()", False),
+        ("net.fc = nn.Linear(512, 3)", True),
+        ("setattr(net, 'fc', nn.Linear(512, 3))", True),
+        ("net.fc.requires_grad_(False)", True),
+        ("net.fc.weight.requires_grad = False", True),
+        ("net.layer4[0] = nn.Identity(); net.fc", True),
+        ("other(net)", True),
+    ],
+)
+def test_a_call_that_is_not_followed_is_left_out_where_it_changes_the_model(body, left_out):
+    other = "\n    def other(net):\n        del net.fc\n"
+    plan = plan_of(METER + other + DEEP.format(body=body, between=BETWEEN))
+    said = re.fullmatch(r"a call of `f\d`, for there is too much to follow \(line \d+\)", plan["left_out"])
+    assert said if left_out else plan["left_out"] == ""

@@ -145,13 +145,13 @@ def is_followed(machine: Machine, state: State, define: Define, site: Operation)
 
 
 def note_skipped(machine: Machine, state: State, function: Function, given: list[Value], site: Operation) -> bool:
-    """A call is not followed: note which modules it may have changed. Answers whether there are any."""
+    """A call is not followed: note which modules it changes. Answers whether it may do something to any."""
     from headcheck.interpreter.skipping import may_be_changed
 
-    changed = may_be_changed(machine, state, function, given)
+    changed = may_be_changed(machine, state, function, given, certain=True)
     if changed:
         state.log(events.Skipped(site, machine.definitions[function.code].name, changed))
-    return bool(changed)
+    return bool(changed) or bool(may_be_changed(machine, state, function, given))
 
 
 COUNTS = frozenset(

@@ -9,26 +9,38 @@ from headcheck.interpreter.heap import Module
 from headcheck.interpreter.picking import speaks_of_models
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import Address, Bound, Class, Function, Value
-from headcheck.ir import Define, DeleteAttribute, Operation, SetAttribute, walk
+from headcheck.ir import Define, DeleteAttribute, DeleteItem, Operation, SetAttribute, SetItem, walk
 from headcheck.ir.scopes import scope_of
 
 if TYPE_CHECKING:
     from headcheck.interpreter.machine import Machine
 
-#: Methods that change what a model is made of, how it learns, or what it holds.
+#: Methods that change what a model is made of, or how it learns; what it holds; and functions that may do anything.
 CHANGING = frozenset(
     [
-        "__setattr__", "add_module", "bfloat16", "double", "half", "load_state_dict", "register_module",
-        "register_parameter", "requires_grad_", "reset_classifier", "resize_token_embeddings",
+        "__setattr__", "add_module", "bfloat16", "double", "half", "register_module", "register_parameter",
+        "requires_grad_", "reset_classifier", "resize_token_embeddings",
     ]
 )  # fmt: skip
+LOADING = frozenset(["load_state_dict"])
+SETTING = frozenset(["delattr", "setattr"])
+#: What changes a stack of layers: its items are set or deleted, or one of these methods is called.
+ITEMS = (DeleteItem, SetItem)
+REORDERING = frozenset(["append", "extend", "insert", "pop"])
 
 
-def may_be_changed(machine: Machine, state: State, function: Function, given: list[Value]) -> frozenset[Address]:
-    """The modules that a function, called with these values, may change. It is not followed to find out."""
+def may_be_changed(
+    machine: Machine, state: State, function: Function, given: list[Value], certain: bool = False
+) -> frozenset[Address]:
+    """The modules that a function, called with these values, may change. It is not followed to find out.
+
+    One that only speaks of a head, or loads weights, may do something to a model that is worth a look; where it must be
+    `certain` that it is made of something else afterwards, or learns otherwise, neither counts.
+    """
     reached = modules_in(state, [*given, *_around(machine, state, function, set())])
     of_module = any(type(state.object(value)) is Module for value in given[:1])
-    return frozenset(reached) if reached and _changes(machine, state, function, of_module, set()) else frozenset()
+    changes = bool(reached) and _changes(machine, state, function, of_module, set(), certain)
+    return frozenset(reached) if changes else frozenset()
 
 
 def _around(machine: Machine, state: State, function: Function, seen: set[int]) -> list[Value]:
@@ -43,28 +55,40 @@ def _around(machine: Machine, state: State, function: Function, seen: set[int]) 
     return values + deeper
 
 
-def _changes(machine: Machine, state: State, function: Function, of_module: bool, seen: set[int]) -> bool:
+def _changes(
+    machine: Machine, state: State, function: Function, of_module: bool, seen: set[int], certain: bool
+) -> bool:
     """`of_module`: whether it is a method of a module, whose own attributes are its parts."""
     define = machine.definitions.get(function.code)
-    if not isinstance(define, Define) or not CHANGING.isdisjoint(scope_of(define).spoken):
+    if not isinstance(define, Define):
+        return True
+    spoken, free = scope_of(define).spoken, scope_of(define).free
+    if not CHANGING.isdisjoint(spoken) or (SETTING & free if certain else LOADING & spoken):
         return True
     if function.code in seen:
         return False
     seen.add(function.code)
     own = define.parameters[0].name if define.parameters and not of_module else ""
-    if speaks_of_models(machine, function.code) or any(_sets_a_part(op, own) for op in walk(define.body)):
+    body = walk(define.body)
+    if any(_sets_a_part(op, own) for op in body):
+        return True
+    speaks = speaks_of_models(machine, function.code)
+    if speaks and (not certain or not REORDERING.isdisjoint(spoken) or any(isinstance(op, ITEMS) for op in body)):
         return True
     around = {**state.globals.get(function.module, {}), **dict(function.closure)}
-    called = [around[name] for name in scope_of(define).free if name in around]
-    return any(_called_changes(machine, state, value, seen) for value in called)
+    called = [around[name] for name in free if name in around]
+    return any(_called_changes(machine, state, value, seen, certain) for value in called)
 
 
-def _called_changes(machine: Machine, state: State, value: Value, seen: set[int]) -> bool:
+def _called_changes(machine: Machine, state: State, value: Value, seen: set[int], certain: bool) -> bool:
+    whole = certain  # a function that is no method has no attributes of its own
     if type(value) is Bound:
+        whole = certain and type(state.object(value.receiver)) is Module
         value = value.function
-    if type(value) is Class:
-        return any(type(v) is Function and _changes(machine, state, v, True, seen) for _, v in value.attributes)
-    return type(value) is Function and _changes(machine, state, value, False, seen)
+    if type(value) is Class:  # what is made of it has attributes of its own
+        methods = [method for _, method in value.attributes if type(method) is Function]
+        return any(_changes(machine, state, method, not certain, seen, certain) for method in methods)
+    return type(value) is Function and _changes(machine, state, value, whole, seen, certain)
 
 
 def _sets_a_part(operation: Operation, own: str) -> bool:

@@ -11,7 +11,7 @@ from headcheck.ir import UNKNOWN
 from headcheck.plans.reach import connected
 
 STAND_IN_CLASSES = 7
-OPEN_ARGUMENTS = frozenset({"out_features", "out_channels", "num_classes"})
+OPEN_ARGUMENTS = frozenset({"out_features", "out_channels", "num_classes", "num_labels"})
 
 
 class Draft:

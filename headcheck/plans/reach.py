@@ -11,7 +11,7 @@ from headcheck.interpreter.values import Address, Ref
 
 def can_be_built(builder: str) -> bool:
     """Whether the worker builds models of this builder: those of libraries that build from a name, without weights."""
-    return builder.startswith(("torchvision.", "timm.", "efficientnet_pytorch.", "pretrainedmodels."))
+    return builder.startswith(("torchvision.", "timm.", "efficientnet_pytorch.", "pretrainedmodels.", "transformers."))
 
 
 def networks(execution: Execution, model: Model) -> list[Address]:

@@ -39,11 +39,28 @@ def built(draft: Draft, event: events.Built) -> None:
     if unknown is not None:
         draft.leave_out(event, f"`{unknown}` of {event.builder.rsplit('.', 1)[-1]}, which is not known")
     weights = event.weights if isinstance(event.weights, (bool, str)) else False
+    if event.builder.startswith("transformers."):
+        keywords = of_default_depth(draft, event, keywords)
     kwargs = building_keywords(draft, event.builder, keywords, weights)
     step: dict[str, Any] = {"out": draft.number(event.module), "builder": event.builder, "kwargs": kwargs}
     if weights is not False:
         step["weights"] = weights
     draft.step(event, "build", **step)
+
+
+def of_default_depth(draft: Draft, event: events.Built, keywords: dict[str, Any]) -> dict[str, Any]:
+    """What tells the worker which model of a class of transformers to make. How wide it is depends on the checkpoint,
+    and is known by its head; it is taken to be as deep as one is by default."""
+    module = draft.execution.module(Ref(event.module))
+    entry = module.build.entry if module is not None and module.build is not None else None
+    head = entry.heads[0] if entry is not None else None
+    short = event.builder.rsplit(".", 1)[-1]
+    if head is None or head.in_features is None:
+        draft.leave_out(event, f"how wide the {short} is, which is not known")
+        return {}
+    draft.taken_for_granted.append(f"the {short} is as deep as one is by default{draft.at(event)}")
+    labels = {name: value for name, value in keywords.items() if name == "num_labels"}
+    return {**labels, "head": head.path, "width": head.in_features}
 
 
 def building_keywords(draft: Draft, builder: str, keywords: Mapping[str, Any], weights: bool | str) -> dict[str, Any]:

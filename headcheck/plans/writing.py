@@ -41,7 +41,7 @@ class Writer(Draft):
             "id": 0,
             "steps": self.steps,
             "root": self.number(self.root),
-            "input": self.given or self.inputs(),
+            "input": self.given or self.inputs() or None,
             "kind": self.model.entry.task,
             "loss": loss_of(self.execution, self.root),
             "autocast": any("autocast" in event.what for event in self.execution.of(events.Ambient)),
@@ -53,6 +53,9 @@ class Writer(Draft):
         }
 
     def inputs(self) -> list[list[int]]:
+        """The shapes that the library's model takes; none where only the model itself, once it is built, tells."""
+        if not self.model.entry.input:
+            return []
         first, *rest = self.model.entry.input
         channels = stem_channels(self.execution, self.model)
         one = [BATCH, channels or first, *rest]
@@ -63,6 +66,8 @@ class Writer(Draft):
         module = self.execution.module(Ref(address))
         if module is None or module.known:
             return
+        if module.node is not None and module.build is None and not module.kind:
+            return  # a part of the library's of which the catalog keeps nothing
         short, where = module.kind.rsplit(".", 1)[-1], f" ({self.execution.where(module.site)})"
         if module.kind in heap.CONTAINERS and (module.children or address in self.stacks):
             self.shortened = True

@@ -23,6 +23,14 @@ NEW_FC = (layer(2, "Linear", 512, 10), put("fc", 2))
 PLANS: dict[str, Plan] = {
     "clean": plan(build("resnet50"), layer(2, "Linear", 2048, 10), put("fc", 2), probes=("fc.weight", "conv1.weight")),
     "weights asked for": plan(build("resnet18", weights="DEFAULT", pretrained=True, progress=False)),
+    "spread over devices": plan(
+        build("vgg11"),
+        step("get", of=1, out=2, path="features"),
+        layer(3, "DataParallel", {"ref": 2}, device_ids=[0, 1]),
+        put("features", 3),
+        probes=("features.module.0.weight",),
+    ),
+    "spread nothing": plan(layer(1, "parallel.DistributedDataParallel", 5)),
     "wrong in_features": plan(build("resnet50"), layer(2, "Linear", 1024, 10), put("fc", 2)),
     "unused attribute": plan(build("resnet18"), layer(2, "Linear", 512, 10), put("fc2", 2), probes=("fc2.weight",)),
     "missing attribute": plan(build("densenet121"), step("read", line=7, of=1, name="fc")),
@@ -448,6 +456,12 @@ def test_a_move_to_a_device_that_is_not_there_proves_nothing(see: See) -> None:
     assert not see("half a model").moves_ignored
 
 
+def test_what_is_spread_over_several_devices_is_called_on_one(see: See) -> None:
+    seen = see("spread over devices")
+    assert (seen.status, seen.outputs) == ("ran", (("", (2, 1000)),))
+    assert seen.parameters["features.module.0.weight"].grad
+
+
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
@@ -457,6 +471,7 @@ def test_a_move_to_a_device_that_is_not_there_proves_nothing(see: See) -> None:
         ("out of the models", "this torchvision has no"),
         ("not a layer", "is not on the list of layers"),
         ("not a class", "is not a layer class"),
+        ("spread nothing", "what is spread over several devices is no module"),
         ("not an optimizer", "is not an optimizer"),
         ("a dunder", "attribute '__class__'"),
         ("a table", "attribute '_modules'"),

@@ -1,8 +1,8 @@
 """The confirm worker: builds what a script would build and runs it once, without running a line of the script.
 
-This folder stands alone. It needs the standard library and torch (torchvision, timm or efficientnet_pytorch when a plan
-names them), runs on Python 3.9 and torch 2.0 and later, and is started by its absolute path, isolated, in an empty
-folder:
+This folder stands alone. It needs the standard library and torch (torchvision, timm, transformers, efficientnet_pytorch
+or pretrainedmodels when a plan names them), runs on Python 3.9 and torch 2.0 and later, and is started by its absolute
+path, isolated, in an empty folder:
 
     python -I worker/__main__.py DESCRIPTOR < request.json
 

@@ -8,10 +8,12 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from .allowed import builder_function, parameters_of
+from .allowed import builder_function, defined_in, parameters_of
 from .building import build, with_parameters_on_meta
 from .reading import field, keep, keywords_of, plain
 from .state import Refused, Run
+
+WIDTH_OF_A_HEAD = 64  # of the attention heads, in all sizes that the families of transformers come in
 
 
 def op_build(run: Run, step: Any) -> None:
@@ -66,6 +68,35 @@ def of_pretrainedmodels(name: str, keywords: dict[str, Any]) -> Callable[[], Any
     return lambda: getattr(library, model)(**known, pretrained=None)
 
 
+def of_transformers(name: str, keywords: dict[str, Any]) -> Callable[[], Any]:
+    """A model of transformers by its class and the default configuration, made as wide as its head is known to be."""
+    library = installed("transformers")
+    kind = name.rpartition(".")[2]
+    found = getattr(library, kind, None) if kind.isidentifier() and not kind.startswith("_") else None
+    if not (isinstance(found, type) and issubclass(found, library.PreTrainedModel)):
+        raise Refused(f"this transformers has no {kind}")
+    if not defined_in(found, ("transformers.models.",)):
+        raise Refused(f"{kind} is not on the list of models")
+    width, head = keywords.get("width"), str(keywords.get("head"))
+
+    configuration: Any = getattr(found, "config_class", None)
+
+    def make() -> Any:
+        settings = configuration()
+        if isinstance(keywords.get("num_labels"), int):
+            settings.num_labels = keywords["num_labels"]
+        if isinstance(width, int) and getattr(settings, "hidden_size", width) != width:
+            settings.hidden_size = width
+            settings.num_attention_heads = max(1, width // WIDTH_OF_A_HEAD)
+        made = found(settings)
+        layer = made.get_submodule(head)
+        if width not in (getattr(layer, "in_features", None), getattr(layer, "in_channels", None)):
+            raise Refused(f"a {kind} whose head takes {width} features")
+        return made
+
+    return make
+
+
 def installed(library: str) -> Any:
     """A library of models, imported when a plan asks for it."""
     if importlib.util.find_spec(library) is None:
@@ -76,7 +107,12 @@ def installed(library: str) -> Any:
         raise Refused(f"{library} does not import in {sys.executable}: {error!r:.200}") from None
 
 
-BY_NAME = {"timm": of_timm, "efficientnet_pytorch": of_efficientnet, "pretrainedmodels": of_pretrainedmodels}
+BY_NAME = {
+    "timm": of_timm,
+    "efficientnet_pytorch": of_efficientnet,
+    "pretrainedmodels": of_pretrainedmodels,
+    "transformers": of_transformers,
+}
 
 
 class Reached(Exception):

@@ -19,6 +19,7 @@ DEFAULT_INPUTS = {
     "optical_flow": [[2, 3, 128, 128], [2, 3, 128, 128]],
 }
 INPUT_PICTURES = (2,)  # of the plans
+WORDS = 8
 DETECTION_SIZE = 128
 DETECTION_SAMPLES = 16
 
@@ -29,6 +30,8 @@ def dummy_inputs(run: Run, plan: Any, root: Any) -> tuple[list[Any], Any]:
     shapes = plan.get("input") or DEFAULT_INPUTS.get(plan.get("kind", "classification"))
     if plan.get("kind") == "detection":
         shapes = DEFAULT_INPUTS["detection"]
+    if plan.get("kind") == "transformers":
+        shapes = [taken_by(root)]
     if not isinstance(shapes, list):
         raise Refused(f"input {shapes!r:.60}")
     sizes: list[Any] = [shape.get("long") if isinstance(shape, dict) else shape for shape in shapes]
@@ -42,6 +45,17 @@ def dummy_inputs(run: Run, plan: Any, root: Any) -> tuple[list[Any], Any]:
     floats = (p.dtype for p in root.parameters() if p.is_floating_point())
     dtype = next(floats, torch.float32)
     return [dummy_input(run, shape, dtype, device) for shape in shapes], device
+
+
+def taken_by(root: Any) -> Any:
+    """What a model of transformers is given, by the name of what it takes first: numbers of words, or pictures."""
+    name, settings = getattr(root, "main_input_name", ""), getattr(root, "config", None)
+    if name == "input_ids":
+        return {"long": [2, WORDS]}
+    side = getattr(settings, "image_size", 224)
+    if name != "pixel_values" or not isinstance(side, (int, list, tuple)):
+        raise Refused(f"a forward of {type(root).__name__}, which takes {name or 'something else'}")
+    return [2, getattr(settings, "num_channels", 3), *([side, side] if isinstance(side, int) else side)]
 
 
 def dummy_input(run: Run, shape: Any, dtype: Any, device: str) -> Any:

@@ -37,10 +37,36 @@ def op_build_and_change(run: Run, step: Any) -> None:
 
 
 def op_layer(run: Run, step: Any) -> None:
-    found = layer_class(run, step.get("class"))
     arguments = argument(run, field(step, "args", list) if "args" in step else [])
     keywords = {key: argument(run, value) for key, value in keywords_of(step).items()}
+    if step.get("class") in PARALLEL:
+        keep(run, step, on_one_device(run, [*arguments, keywords.get("module")][0]))
+        return
+    found = layer_class(run, step.get("class"))
     keep(run, step, build(run, lambda: found(*arguments, **keywords)))
+
+
+#: What spreads a module over several devices.
+PARALLEL = ("torch.nn.DataParallel", "torch.nn.parallel.DistributedDataParallel")
+WRAPPERS: dict[Any, Any] = {}
+
+
+def on_one_device(run: Run, wrapped: Any) -> Any:
+    """What holds a module as its `module` and calls it, as those do where there is one device."""
+    if not isinstance(wrapped, run.torch.nn.Module):
+        raise Refused("what is spread over several devices is no module")
+    if run.torch not in WRAPPERS:
+
+        class OneDevice(run.torch.nn.Module):  # type: ignore[misc, name-defined]
+            def __init__(self, module: Any) -> None:
+                super().__init__()
+                self.module = module
+
+            def forward(self, *given: Any, **named: Any) -> Any:
+                return self.module(*given, **named)
+
+        WRAPPERS[run.torch] = OneDevice
+    return WRAPPERS[run.torch](wrapped)
 
 
 def op_get(run: Run, step: Any) -> None:

@@ -1,0 +1,69 @@
+"""Models of transformers are built from their classes, as wide as their checkpoint, and given words or pictures."""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from confirm_plans import needs_torch
+
+from headcheck import pipeline
+from headcheck.confirm.runner import confirm
+from headcheck.findings import Verdict
+from headcheck.settings import Settings
+
+pytestmark = [needs_torch, pytest.mark.skipif(find_spec("transformers") is None, reason="it is not installed")]
+
+SCRIPT = """
+import torch
+from transformers import AutoModelForSequenceClassification, BertForSequenceClassification, ViTForImageClassification
+
+small = AutoModelForSequenceClassification.from_pretrained("distilbert-base-uncased", num_labels=3)
+for parameter in small.distilbert.parameters():
+    parameter.requires_grad = False
+large = BertForSequenceClassification.from_pretrained("bert-large-uncased", num_labels=5)
+pictures = ViTForImageClassification.from_pretrained("google/vit-base-patch16-224-in21k", num_labels=4)
+wrong = AutoModelForSequenceClassification.from_pretrained("roberta-base", num_labels=3)
+wrong.classifier.out_proj = torch.nn.Linear(512, 3)
+unknown = BertForSequenceClassification.from_pretrained("somebody/fine-tuned", num_labels=5)
+"""
+
+
+def test_models_of_transformers_are_confirmed(tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text(SCRIPT)
+    settings = Settings(confirm=True, python=sys.executable, device="meta")
+    (result,) = pipeline.run([str(tmp_path)], settings, models=True).files
+    said = {m.location.row: m.verdict for m in result.models if m.verdict is not None}
+    seen = {row: (verdict.status, verdict.output_shapes) for row, verdict in said.items()}
+    assert seen[5] == ("clean", (("logits", (2, 3)),))
+    assert seen[8] == ("clean", (("logits", (2, 5)),))
+    assert seen[9] == ("clean", (("logits", (2, 4)),))
+    assert said[8].taken == "the BertForSequenceClassification is as deep as one is by default (line 8)"
+    assert (said[5].trainable, said[5].gradient) == (592_899, ("pre_classifier", "classifier"))
+    assert 12 not in seen or seen[12][0] == "inconclusive"
+    (finding,) = result.findings
+    assert (finding.code, finding.location.row) == ("HC101", 11)
+    assert isinstance(finding.verdict, Verdict)
+    assert finding.verdict.status == "confirmed"
+
+
+@pytest.mark.parametrize(
+    ("builder", "keywords", "error"),
+    [
+        ("transformers.BertConfig", {}, "this transformers has no BertConfig"),
+        ("transformers.pipeline", {}, "this transformers has no pipeline"),
+        ("transformers.NoSuchModel", {}, "this transformers has no NoSuchModel"),
+        (
+            "transformers.BertForSequenceClassification",
+            {"head": "bert.embeddings.word_embeddings", "width": 768, "num_labels": 3},
+            "a BertForSequenceClassification whose head takes 768 features",
+        ),
+    ],
+)
+def test_what_is_no_model_of_such_a_size_is_refused(builder: str, keywords: dict[str, object], error: str) -> None:
+    step = {"op": "build", "out": 1, "builder": builder, "kwargs": keywords, "line": 1}
+    plan = {"id": 0, "steps": [step], "root": 1, "input": None, "kind": "transformers"}
+    seen = confirm([plan], python=sys.executable, device="meta").observations[0]
+    assert (seen.status, seen.error) == ("refused", error)
