@@ -169,9 +169,11 @@ WORDS: dict[type, Callable[[Execution, Model, set[Any], Any], str]] = {
 def heads(execution: Execution, model: Model) -> Iterator[HeadReport]:
     """The model's heads as the script leaves them."""
     seen: set[str] = set()
-    for head in model.entry.heads:
+    for head in model.entry.places:
         path, part = head.path, execution.part(model, head.path)
         places = list(execution.edited_places(model, head.path))
+        if head in model.entry.open and not places:
+            continue
         if part is None and places:
             path, part = places[-1], execution.part(model, places[-1])
         if part is None or path in seen:
@@ -193,7 +195,7 @@ def input_shape(execution: Execution, model: Model) -> tuple[int, ...] | None:
 
 def output_shape(execution: Execution, model: Model) -> tuple[int | None, ...] | None:
     """What the model's main output will be for one input, if the head's end says so."""
-    main = next((h for h in model.entry.heads if not h.auxiliary), None)
+    main = next((h for h in model.entry.places if not h.auxiliary), None)
     if main is None or not execution.forward_is_the_librarys(model):
         return None
     ends: list[Shape] = []

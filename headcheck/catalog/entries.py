@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from headcheck.catalog.entry import Entry, Head, Node, Shape
+from headcheck.catalog.entry import IDENTITY, Entry, Head, Node, Shape
 from headcheck.catalog.files import load, name_list, name_set, shared
 from headcheck.catalog.nodes import Decoder
 
@@ -27,13 +27,23 @@ def decode(decoder: Decoder, builder: str, task: str, data: Mapping[str, Any]) -
     )
 
 
+def open_place(entry: Entry, path: str) -> Head:
+    """Return where a head goes that an entry does not have: its input is known, and what stands there passes it on."""
+    shape = entry.inputs[path]
+    width = shape[-1] if len(shape) == 1 else None
+    return Head(path, IDENTITY, width, width or 0, shape, False, True, True, ("",))
+
+
 def by_name(library: str, name: str, classes: int) -> Entry | None:
     """Return the entry of a model in the file of a library whose models go by name; None where it has none."""
     data = load(library)["entries"].get(name)
     if data is None:
         return None
     entry = decode(Decoder(library, {"num_classes": classes}), f"{library}.{name}", "classification", data)
-    return entry._replace(answers={method: tuple(shape) for method, shape in data["answers"].items()})
+    return entry._replace(
+        answers={method: tuple(shape) for method, shape in data["answers"].items()},
+        open=tuple(open_place(entry, path) for path in data.get("open", ())),
+    )
 
 
 def _maps(library: str, paths: int | str, rules: list[int]) -> dict[str, int]:

@@ -13,6 +13,8 @@ Shape: TypeAlias = tuple[int | None, ...]
 Plain: TypeAlias = "int | float | bool | str | tuple[Plain, ...] | None"
 
 
+#: The class of what stands where a model has no head.
+IDENTITY = "torch.nn.Identity"
 #: How much of a module the catalog holds, see `Node`.
 ALL, NAMES, NOTHING = "all", "names", "nothing"
 
@@ -86,8 +88,10 @@ class Entry(NamedTuple):
     and the attributes that forward reads, in either mode. `input` is the shape of one expected input (an image or a
     clip), empty where that is not kept; `method` how the heads were found (``fx``, ``autograd``, ``detection``);
     `answers` the output shape of the methods that answer one tensor, by name (``forward``, ``forward_features``),
-    where that is kept. `maps` are the rules by which the size of a map that a part of the model makes follows that of
-    the map it gets (see `map_size`).
+    where that is kept; of those that answer a dict, by name and key (``forward_features.x_norm_clstoken``). `maps` are
+    the rules by which the size of a map that a part of the model makes follows that of the map it gets (see
+    `map_size`). `open` are the places where the head of a model goes that has none: what stands there passes on the
+    features that it gets, which are the model's answer.
     """
 
     builder: str
@@ -101,6 +105,12 @@ class Entry(NamedTuple):
     method: str
     answers: Mapping[str, Shape] = {}  # never written to
     maps: Mapping[str, int] = {}
+    open: tuple[Head, ...] = ()
+
+    @property
+    def places(self) -> tuple[Head, ...]:
+        """The heads, and where some can be put in."""
+        return self.heads + self.open
 
 
 def map_size(rule: int, size: int) -> int:

@@ -21,6 +21,7 @@ _LIBRARIES = (
     "efficientnet_pytorch",
     "pretrainedmodels",
     "segmentation_models_pytorch",
+    "torch_hub",
 )
 #: The format this code reads; `headcheck.tracing.write` says what it is.
 FORMAT = 2

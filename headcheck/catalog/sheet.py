@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from headcheck.catalog import efficientnet, pretrainedmodels, smp, snippet, timm, transformers
+from headcheck.catalog import efficientnet, hub, pretrainedmodels, smp, snippet, timm, transformers
 from headcheck.catalog.entry import Entry, Shape
 from headcheck.catalog.models import canonical, find, model_builder, normal, registered
 from headcheck.catalog.namespaces import weights, weights_of
@@ -46,6 +46,7 @@ def libraries() -> Iterator[Library]:
     yield Library("", efficientnet.names())
     yield Library("pretrainedmodels.", pretrainedmodels.names())
     yield Library("segmentation_models_pytorch.", smp.names())
+    yield Library("", hub.names())
 
 
 def sheets(name: str) -> list[Sheet]:
@@ -57,6 +58,7 @@ def sheets(name: str) -> list[Sheet]:
         _efficientnet(name),
         _pretrainedmodels(name),
         _smp(name),
+        _hub(name),
     )
     return [sheet for sheet in found if sheet is not None]
 
@@ -243,3 +245,33 @@ def _smp(name: str) -> Sheet | None:
         f'model = smp.{bare}(encoder_name="resnet34", encoder_weights="imagenet", classes=num_classes)\n'
     )
     return Sheet(entry.builder, ("segmentation", bare), entry, ("", ()), code)
+
+
+# -- torch.hub -------------------------------------------------------------------------------------------------------
+
+
+def _hub(name: str) -> Sheet | None:
+    bare = name.removeprefix(f"{hub.LIBRARY}.")
+    entry, repository = hub.find(bare), hub.repository(bare)
+    if entry is None or repository is None:
+        return None
+    words = ("classification", entry.root.kind.rpartition(".")[2], f"expects {batch(entry.input)}")
+    remarks = (f"It is an entry point of {repository} for torch.hub.", *_answered(entry))
+    load = f'torch.hub.load("{repository}", "{bare}")'
+    lines = ["import torch", "from torch import nn", "", f"model = {load}"]
+    for head in entry.places:
+        path = snippet.expression(head.path)
+        taken = head.in_features if head in entry.open else f"{path}.in_features"
+        lines.append(f"{path} = nn.Linear({taken}, num_classes)")
+    if not entry.places:
+        lines[-1] = f"model = nn.Sequential({load}, nn.Linear({entry.answers['forward'][0]}, num_classes))"
+    return Sheet(entry.builder, words, entry, ("", ()), "\n".join(lines) + "\n", remarks)
+
+
+def _answered(entry: Entry) -> Iterator[str]:
+    """Say what the methods of a model without a head answer."""
+    for name, shape in entry.answers.items():
+        method, _, key = name.partition(".")
+        item = f'["{key}"]' if key else ""
+        if 0 not in shape:
+            yield f"{method}(…){item} answers {batch(shape)}."

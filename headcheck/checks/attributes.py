@@ -8,7 +8,9 @@ from typing import Any
 from headcheck import catalog, events
 from headcheck.answers import is_computed
 from headcheck.catalog import transformers
+from headcheck.catalog.entry import IDENTITY
 from headcheck.checks import Report, check
+from headcheck.checks.sizes import fitting
 from headcheck.checks.wiring import WRAPPERS
 from headcheck.checks.words import built, count_given, dotted, layer_name, model_name, new_head, outputs_of
 from headcheck.execution import SIZED, Execution, Model
@@ -18,7 +20,7 @@ from headcheck.interpreter.values import UNKNOWN, Ref, is_invented
 
 def real_heads(model: Model) -> str:
     """``fc``, or ``fc` and `AuxLogits.fc`` where there is more than one; the first of many."""
-    paths = [f"`{dotted(head.path)}`" for head in model.entry.heads]
+    paths = [f"`{dotted(head.path)}`" for head in model.entry.places]
     return " and ".join(paths) if len(paths) < 4 else f"{paths[0]} and {len(paths) - 1} more"
 
 
@@ -47,7 +49,9 @@ def unused_head(execution: Execution) -> Iterator[Report]:
         if not module.node.whole and not (not path and is_whole_by_name(model)):
             continue
         known = event.name in module.node.children or event.name in module.node.values
-        if known or event.name in module.node.attributes or not execution.is_new(event.new):
+        if (known and not is_idle(model, path, event.name)) or not execution.is_new(event.new):
+            continue
+        if event.name in module.node.attributes:
             continue
         if module.kind in CONTAINERS or event.name in execution.facts.used_of_others:
             continue
@@ -61,20 +65,22 @@ def unused_head(execution: Execution) -> Iterator[Report]:
         if not kinds & SIZED:
             continue
         owner = model_name(model) if not path else f"`{dotted(path)}` of {model_name(model)}"
+        answers = f"{real_heads(model)} still answers" if model.entry.heads else "its features are the answer"
         message = (
             f"{owner} ({execution.where(model.built.site)}) has no `{event.name}` in its forward: "
-            f"the new layer is never used, {real_heads(model)} still answers"
+            f"the new layer is never used, {answers}"
         )
-        head = model.entry.heads[0]
+        head = next(iter(model.entry.places), None)
         full = f"{path}.{event.name}" if path else event.name
         names = tuple(f"{full}.{n}" for n, _ in execution.parameters(event.new).items[:2])
-        help_ = new_head(execution, model, head, outputs_of(execution, event.new))
+        out = outputs_of(execution, event.new)
+        help_ = head_behind(execution, model, out) if head is None else new_head(execution, model, head, out)
         yield Report(
             "HC201",
             event.site,
             message,
             help_,
-            Expectation("no-grad", names, head.out_features),
+            Expectation("no-grad", names, head.out_features if head is not None else None),
             model.ref.address,
             could_be_head(kinds, model),
         )
@@ -108,9 +114,22 @@ def unused_in_own_network(execution: Execution) -> Iterator[Report]:
         yield Report("HC201", event.site, message, help_)
 
 
+def head_behind(execution: Execution, model: Model, out: Any) -> str:
+    """The code that puts a head behind a model whose forward has no place for one."""
+    shape = model.entry.answers.get("forward", ())
+    layer = fitting("Linear", shape[0], out) if len(shape) == 1 else ""
+    return f"nn.Sequential({execution.name_of(model.ref)}, {layer})" if layer else ""
+
+
+def is_idle(model: Model, path: str, name: str) -> bool:
+    """Whether a part of a model does nothing, and its forward does not even call it."""
+    node = model.entry.root.children.get(name) if not path else None
+    return node is not None and node.kind == IDENTITY and name not in model.entry.used
+
+
 def could_be_head(kinds: frozenset[str], model: Model) -> Severity | None:
     """A remark only (info) where the layer cannot have been meant as the head: a convolution meant for a stem."""
-    wanted = {head.kind for head in model.entry.heads}
+    wanted = {head.kind for head in model.entry.places}
     return None if LINEAR in kinds or kinds & wanted else "info"
 
 
@@ -165,7 +184,7 @@ def missing_attribute(execution: Execution) -> Iterator[Report]:
 
 def suggestion(execution: Execution, event: events.Missing, place: tuple[Model, str] | None) -> str:
     if place is not None and not place[1] and event.action == "read":
-        return body_and_head(place[0])
+        return body_and_head(place[0]) if place[0].entry.heads else "it has no head"
     module = execution.module(Ref(event.owner))
     if module is not None and event.action == "read":
         names = [

@@ -19,7 +19,7 @@ def frozen_new_heads(execution: Execution) -> Iterator[tuple[Model, str, events.
     if execution.flags_unseen(True):
         return
     for model in execution.models:
-        for head in model.entry.heads:
+        for head in model.entry.places:
             event = execution.replacement(model, head.path)
             if event is None or not execution.is_new(event.new) or not execution.makes_layers(event.new):
                 continue

@@ -22,7 +22,7 @@ def optimizer_before_replace(execution: Execution) -> Iterator[Report]:
             held = [p for p in optimizer.parameters if execution.root_of(p) is model]
             if not held:
                 continue
-            for head in model.entry.heads:
+            for head in model.entry.places:
                 change = execution.replacement(model, head.path)
                 if change is None or execution.order(change) < execution.order(event):
                     continue

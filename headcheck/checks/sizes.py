@@ -20,7 +20,7 @@ def broken_head(execution: Execution) -> Iterator[Report]:
         if not execution.forward_is_the_librarys(model):
             continue
         done: set[str] = set()
-        for head in model.entry.heads:
+        for head in model.entry.places:
             for place in execution.edited_places(model, head.path):
                 if place in done or is_fed_inside(execution, model, place):
                     break
@@ -50,7 +50,7 @@ def is_fed_inside(execution: Execution, model: Model, place: str) -> bool:
 def describe(execution: Execution, model: Model, flow: Flow, place: str) -> Report:
     assert flow.mismatch is not None and flow.at is not None
     mismatch, layer = flow.mismatch, layer_name(flow.mismatch.kind)
-    head = next(h for h in model.entry.heads if h.path == place or h.path.startswith(place + "."))
+    head = next(h for h in model.entry.places if h.path == place or h.path.startswith(place + "."))
     out = outputs_of(execution, flow.at.part)
     site = (
         execution.site_of(flow.at.part)
@@ -79,7 +79,7 @@ def describe(execution: Execution, model: Model, flow: Flow, place: str) -> Repo
     feeds = f"{built(execution, model)} feeds {got} into `{dotted(flow.at.path)}`"
     message = f"{layer} takes {mismatch.takes} {unit}, but {feeds}"
     help_ = fitting(layer, got, out)
-    if head.path == flow.at.path and layer == "Linear" and head.in_features == got:
+    if head in model.entry.heads and head.path == flow.at.path and layer == "Linear" and head.in_features == got:
         help_ = f"nn.Linear({execution.name_of(model.ref)}.{dotted(head.path)}.in_features, {argument(out)})"
     return Report("HC101", site, message, help_, expectation, model.ref.address)
 

@@ -37,8 +37,9 @@ def wrapper_attribute(execution: Execution) -> Iterator[Report]:
                 f"`{event.name}`{where} is not replaced: {layer_name(kind)} holds the model in `module`, "
                 "and never uses what is set on itself"
             )
-            head = next((h for h in model.entry.heads if h.path.split(".")[0] == event.name), model.entry.heads[0])
-            expectation = Expectation("output", classes=head.out_features)
+            heads = model.entry.places
+            head = next((h for h in heads if h.path.split(".")[0] == event.name), next(iter(heads), None))
+            expectation = Expectation("output", classes=head.out_features) if head is not None else Expectation()
             yield Report("HC204", event.site, message, help_, expectation, model.ref.address)
 
 

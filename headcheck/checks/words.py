@@ -52,6 +52,8 @@ def new_head(execution: Execution, model: Model, head: Head, out: Any) -> str:
     """The code that puts the right new head in: ``model.fc = nn.Linear(model.fc.in_features, 10)``."""
     place = f"{execution.name_of(model.ref)}.{dotted(head.path)}"
     kind = layer_name(head.kind)
+    if head in model.entry.open:
+        return f"{place} = nn.Linear({head.in_features}, {argument(out)})"
     if kind.startswith("Conv"):
         return f"{place} = nn.{kind}({place}.in_channels, {argument(out)}, kernel_size=1)"
     return f"{place} = nn.Linear({place}.in_features, {argument(out)})"

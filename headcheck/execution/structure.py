@@ -348,7 +348,7 @@ class Structure(History):
         """The heads that the script put in itself, once each: (the model, where it sits, the event that put it in)."""
         for model in self.models:
             seen: set[Address] = set()
-            for head in model.entry.heads:
+            for head in model.entry.places:
                 event = self.replacement(model, head.path)
                 if event is None or not self.is_new(event.new) or event.new.address in seen:
                     continue

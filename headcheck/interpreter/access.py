@@ -414,8 +414,9 @@ def is_of_transformers(module: Module) -> bool:
 
 
 def is_of_timm(module: Module) -> bool:
-    """Whether a model is one of timm, whose versions have had layers under many names: ``act2`` of EfficientNet."""
-    return module.build is not None and module.build.builder.startswith("timm.")
+    """Whether a model is one of timm, whose versions have had layers under many names (``act2`` of EfficientNet), or of
+    a repository on the hub, whose code may have grown since."""
+    return module.build is not None and module.build.builder.startswith(("timm.", "torch_hub."))
 
 
 def missing(state: State, ref: Ref, name: Any, action: str, site: Operation, error: str = "") -> None:

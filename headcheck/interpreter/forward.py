@@ -289,9 +289,11 @@ def run_library_model(
     if entry.task == "segmentation" or has_auxiliary_output(state, ref, module, entry):
         state.result = symbol("output", "output", ref, given, "several")
         return [state]
-    heads = [head for head in entry.heads if not head.auxiliary]
-    answer = entry.answers.get("forward")
-    if answer is not None and not heads:  # made without a head
+    heads = [head for head in entry.places if not head.auxiliary]
+    answer, place = entry.answers.get("forward"), None
+    if len(heads) == 1:
+        place = next(shapes.edited_places(state, ref, heads[0].path), None)
+    if answer is not None and not entry.heads and place is None:  # made without a head, and left so
         intact = shapes.trunk_is_intact(state, ref, entry, "")
         state.result = (
             Tensor((batch_of(given), *answer), ref.address, ref.address) if intact else unknown_output(ref, given)
@@ -301,7 +303,6 @@ def run_library_model(
         state.result = unknown_output(ref, given)
         return [state]
     head, batch = heads[0], batch_of(given)
-    place = next(shapes.edited_places(state, ref, head.path), None)
     if place is None:
         intact = shapes.trunk_is_intact(state, ref, entry, head.path)
         missing = parts.part_at(state, ref, head.path) is None

@@ -47,7 +47,7 @@ def on_loop(machine: Machine, op: Loop, state: State) -> list[State]:
 
 def worth_unrolling(machine: Machine, op: Loop, items: tuple[Value, ...]) -> bool:
     """Whether each turn makes something of its own: layers, or the items of a short comprehension."""
-    return machine.matters(op) or (len(items) <= 3 and any(type(operation) is Append for operation in op.body))
+    return machine.matters(op) or (len(items) <= 4 and any(type(operation) is Append for operation in op.body))
 
 
 def over_model(items: tuple[Value, ...]) -> bool:

@@ -97,6 +97,20 @@ def of_pretrainedmodels(call: CallSite, name: Value) -> Value | None:
     return through(f"pretrainedmodels.{name}", call) if isinstance(name, str) else None
 
 
+def of_its_own(repository: str) -> Callable[[CallSite, Value], Value | None]:
+    """A repository whose models no library has."""
+
+    def made(call: CallSite, name: Value) -> Value | None:
+        return through(f"torch_hub.{repository}", call._replace(arguments=(name, *call.arguments)))
+
+    return made
+
+
+def of_dino(call: CallSite, name: Value) -> Value | None:
+    """DINO's repository: transformers of its own, and a ResNet of torchvision."""
+    return resnet50("dino_resnet50", headless=True)(call, name) or of_its_own("facebookresearch/dino")(call, name)
+
+
 def through(builder: str, call: CallSite) -> Value | None:
     """What a library's own builder makes of a call."""
     found = registry.find_effect(builder)
@@ -109,7 +123,8 @@ REPOSITORIES: Mapping[str, Callable[[CallSite, Value], Value | None]] = {
     "facebookresearch/semi-supervised-ImageNet1K-models": with_ending("_ssl", "_swsl"),
     "facebookresearch/barlowtwins": resnet50("resnet50"),
     "facebookresearch/swav": resnet50("resnet50"),
-    "facebookresearch/dino": resnet50("dino_resnet50", headless=True),
+    "facebookresearch/dino": of_dino,
+    "facebookresearch/dinov2": of_its_own("facebookresearch/dinov2"),
     "huggingface/pytorch-image-models": of_timm,
     "rwightman/pytorch-image-models": of_timm,
     "lukemelas/EfficientNet-PyTorch": of_efficientnet,

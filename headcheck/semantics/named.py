@@ -10,7 +10,7 @@ from headcheck.catalog.entry import Entry
 from headcheck.interpreter import choosing, shapes
 from headcheck.interpreter.heap import Module
 from headcheck.interpreter.values import Chosen, Ref, Tensor, Value, batch_of, symbol
-from headcheck.semantics.registry import CallSite
+from headcheck.semantics.registry import METHODS, CallSite, Effect
 from headcheck.semantics.torchvision import log_built
 
 if TYPE_CHECKING:
@@ -37,6 +37,16 @@ def builder(name: str, entry: Entry, function: str, make: Make) -> choosing.Buil
     return choosing.Builder(name, heads, attributes, put)
 
 
+def listed(state: State, key: Value) -> list[str] | None:
+    """What a name may be where the script itself lists it, or has settled it; None where it lists nothing, or much."""
+    leaf = choosing.leaf_of(key)
+    known = (state.facts[leaf],) if leaf in state.facts else state.facts.get(("in", leaf), ())
+    if leaf is None or not 0 < len(known) <= choosing.MOST_LISTED:
+        return None
+    texts = [choosing.evaluate(key, leaf, one) for one in known]
+    return choosing.consistent(state, key, [text for text in texts if isinstance(text, str)])
+
+
 def before_pooling(call: CallSite, argument: str) -> Value:
     """A method that answers the map before the pooling: the library's head does not answer, whatever comes after does.
 
@@ -49,3 +59,29 @@ def before_pooling(call: CallSite, argument: str) -> Value:
     if entry is None or shape is None or not shapes.trunk_is_intact(call.state, call.receiver, entry, ""):
         return symbol("features", f"{call.name}(…)", call.receiver, call.name, given)
     return Tensor((batch_of(given), *shape), call.receiver.address, call.receiver.address)
+
+
+#: Methods that the models of several libraries have: what they mean in each.
+BY_LIBRARY: dict[str, dict[str, Effect]] = {}
+
+
+def method_of(library: str, *names: str) -> Callable[[Effect], Effect]:
+    """Register what calling a method means on a model of a library, where others may have a method of that name. What
+    it means on any other model is not known."""
+
+    def register(function: Effect) -> Effect:
+        for name in names:
+            BY_LIBRARY.setdefault(name, {})[library] = function
+            METHODS[Module, name] = of_its_library
+        return function
+
+    return register
+
+
+def of_its_library(call: CallSite) -> Value:
+    known, built = BY_LIBRARY[call.name], call.state.object(call.receiver).build
+    library = built.builder.partition(".")[0] if built is not None else ""
+    if library in known:
+        return known[library](call)
+    call.state.log(events.Called(call.site, call.receiver.address, call.name))
+    return symbol("features", f"{call.name}(…)", call.receiver, call.name, call.argument(0, "x"))

@@ -98,6 +98,7 @@ WAITING = {
         ("pretrainedmodels", "pretrainedmodels"),
         ("segmentation_models_pytorch", "smp"),
         ("timm", "timm"),
+        ("torch_hub", "dino"),
         ("transformers", "transformers"),
     )
 }

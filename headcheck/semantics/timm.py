@@ -25,6 +25,7 @@ from headcheck.interpreter.values import (
     symbol,
 )
 from headcheck.ir import UNKNOWN
+from headcheck.semantics import named
 from headcheck.semantics.python import unknown
 from headcheck.semantics.registry import CallSite, effect, family, method
 from headcheck.semantics.torchvision import UNKNOWN_CLASSES, build_by_choice, log_built, opaque, weights_value
@@ -214,13 +215,11 @@ POPULAR = (
 
 def named_by(state: State, key: Value) -> tuple[list[choosing.Builder], bool]:
     """The models that a name may stand for by what the path has tested of it, and whether there may be others."""
-    leaf = choosing.leaf_of(key)
-    listed = (state.facts[leaf],) if leaf in state.facts else state.facts.get(("in", leaf), ())
-    if leaf is not None and 0 < len(listed) <= choosing.MOST_LISTED:
-        texts = [choosing.evaluate(key, leaf, one) for one in listed]
-        names, others = choosing.consistent(state, key, [text for text in texts if isinstance(text, str)]), False
-    else:
-        names, others = choosing.consistent(state, key, listed or POPULAR), True
+    listed = named.listed(state, key)
+    names, others = listed or [], listed is None
+    if listed is None:
+        many = state.facts.get(("in", choosing.leaf_of(key)), ())
+        names = choosing.consistent(state, key, many or POPULAR)
         names = names or choosing.consistent(state, key, timm.architectures())
     known = {str(name): timm.resolve(str(name)) for name in names[:MOST_NAMED]}
     return [one_builder(name, named) for name, named in known.items() if named is not None], others
@@ -361,7 +360,7 @@ def new_head(call: CallSite, entry: Entry, path: str, classes: Value) -> Value:
     return ref
 
 
-@method(Module, "forward_features", "forward_intermediates", "get_intermediate_layers")
+@named.method_of("timm", "forward_features", "forward_intermediates", "get_intermediate_layers")
 def forward_features(call: CallSite) -> Value:
     """The features before the head: the library's head does not answer, whatever comes after does."""
     call.state.log(events.Called(call.site, call.receiver.address, call.name))

@@ -111,6 +111,12 @@ def _smp(progress: Progress) -> dict[str, Any]:
     return smp_models.trace_all(progress)
 
 
+def _hub(progress: Progress) -> dict[str, Any]:
+    from headcheck.tracing import hub_models
+
+    return hub_models.trace_all(progress)
+
+
 def _version(package: str) -> str:
     # Without what follows "+", the build for one accelerator: it changes nothing here.
     return str(importlib.import_module(package).__version__).partition("+")[0]
@@ -133,6 +139,7 @@ _LIBRARIES: Mapping[str, Callable[[Progress], dict[str, Any]]] = {
     "efficientnet_pytorch": _efficientnet,
     "pretrainedmodels": _pretrainedmodels,
     "segmentation_models_pytorch": _smp,
+    "torch_hub": _hub,
 }
 
 __all__ = ["Progress", "TracingError", "trace_library"]

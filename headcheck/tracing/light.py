@@ -106,13 +106,14 @@ class _watched:
             answer = method(*arguments, **keywords)
             shape = tuple(answer.shape[1:]) if isinstance(answer, Tensor) else None
             before = self._answers.get(name, shape)
-            self._answers[name] = _same(before, shape)
+            self._answers[name] = same_shape(before, shape)
             return answer
 
         return noting
 
 
-def _same(one: Shape | None, other: Shape | None) -> Shape | None:
+def same_shape(one: Shape | None, other: Shape | None) -> Shape | None:
+    """Return what two shapes have in common, with None for the sizes in which they differ."""
     if one is None or other is None or len(one) != len(other):
         return None
     return tuple(a if a == b else None for a, b in zip(one, other, strict=True))

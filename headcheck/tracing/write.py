@@ -209,9 +209,13 @@ def by_name(
     names: Sequence[str],
     entry: Callable[[Table, str], dict[str, Any]],
     progress: Callable[[int, int, str], None],
+    versions: Mapping[str, str] | None = None,
     **more: Any,
 ) -> dict[str, Any]:
-    """Return the parts of the file of a library whose models go by name, each of which `entry` traces."""
+    """Return the parts of the file of a library whose models go by name, each of which `entry` traces.
+
+    `versions` are those of what was traced, if that is not the installed package of the library's name.
+    """
     table, entries = Table(), {}
     for number, name in enumerate(names):
         progress(number, len(names), name)
@@ -219,7 +223,7 @@ def by_name(
     return {
         "format": FORMAT,
         "library": library,
-        "versions": {library: version(library)},
+        "versions": dict(versions or {library: version(library)}),
         "namespaces": {},
         "layers": {},
         **more,

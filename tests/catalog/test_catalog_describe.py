@@ -106,6 +106,10 @@ def test_a_checkpoint_in_words() -> None:
         ("bert-base-uncased", "It was saved without a head"),
         ("pretrainedmodels.senet154", "model.last_linear = nn.Linear(model.last_linear.in_features, num_classes)"),
         ("segmentation_models_pytorch.Unet", 'smp.Unet(encoder_name="resnet34"'),
+        ("dinov2_vitb14", "model.head = nn.Linear(768, num_classes)"),
+        ("dinov2_vitb14", 'forward_features(…)["x_norm_patchtokens"] answers (N, ?, 768).'),
+        ("dinov2_vits14_lc", "model.linear_head = nn.Linear(model.linear_head.in_features, num_classes)"),
+        ("dino_vits16", 'model = nn.Sequential(torch.hub.load("facebookresearch/dino", "dino_vits16"), nn.Linear(384'),
         ("efficientnet-b3", 'EfficientNet.from_pretrained("efficientnet-b3", num_classes=num_classes)'),
     ],
 )

@@ -43,8 +43,10 @@ def test_a_repository_that_is_known(arguments: str, head: str, size: int) -> Non
 @pytest.mark.parametrize(
     "arguments",
     [
-        "'facebookresearch/dino:main', 'dino_vits16'",
-        "'facebookresearch/dinov2', 'dinov2_vits14'",
+        "'facebookresearch/dino:main', 'dino_xcit_small_12_p16'",
+        "'facebookresearch/dinov2', 'dinov2_vits14_ld'",
+        "'facebookresearch/dinov2', 'dino_vits16'",
+        "'facebookresearch/dinov2', 'dinov2_vits14', patch_size=16",
         "'facebookresearch/dino:main', name",
         "'facebookresearch/swav', 'resnet50w2'",
         "'pytorch/vision', 'resnet18', source='local'",

@@ -62,7 +62,7 @@ def test_a_name_that_is_not_known(build):
         'instantiate({"_target_": arch})',
         "models.ResNet(Block, [2, 2, 2, 2])",
         "models.ResNet(models.resnet.BasicBlock, [1, 2, 2, 2])",
-        'torch.hub.load("facebookresearch/dino:main", "dino_vits16")',
+        'torch.hub.load("somebody/something:main", "a_vit")',
     ],
 )
 def test_what_stays_unknown(build):
