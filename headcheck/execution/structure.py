@@ -175,7 +175,7 @@ class Structure(History):
         found = set()
         for event in self.of(events.Called):
             owner = self.owner_of(event.module) if event.method else self.part_of(event.module)
-            if owner is not None:
+            if owner is not None and not self._is_inside_own(event.module):
                 found.add(owner.ref.address)
         sets = self.of(events.ChildSet)
         put_in = {e.new.address for e in sets if type(e.new) is Ref and self.owner_of(e.owner) is not None}
@@ -191,6 +191,15 @@ class Structure(History):
                 if owner is not None:
                     found.add(owner.ref.address)
         return frozenset(found)
+
+    def _is_inside_own(self, address: Address) -> bool:
+        """Whether a layer is in a module of the script's that was put into a library model: that one calls it."""
+        _, holder, _ = self._placed.get(address, (None, None, ""))
+        while holder in self._placed:
+            if self.state.heap[holder].cls is not None:
+                return True
+            _, holder, _ = self._placed[holder]
+        return False
 
     @cached_property
     def _in_use(self) -> set[Address]:
@@ -234,7 +243,7 @@ class Structure(History):
         """The shape that reaches a place, None if the trunk before it was changed in a way that matters."""
         key = model.ref.address, path
         if key not in self._arriving:
-            self._arriving[key] = shapes.arriving(self.state, model.ref, model.entry, path)
+            self._arriving[key] = shapes.arriving(self.state, model.ref, model.entry, path, self._own)
         return self._arriving[key]
 
     @cached_property
@@ -242,8 +251,12 @@ class Structure(History):
         return {}
 
     def flow(self, part: Part, shape: Shape | None, path: str = "") -> Flow:
-        """Follow a shape through a layer or a Sequential."""
-        return shapes.flow(self.state, part, shape, path)
+        """Follow a shape through a layer, a Sequential or a module of the script's."""
+        return shapes.flow(self.state, part, shape, path, own=self._own)
+
+    @cached_property
+    def _own(self) -> shapes.OwnAnswer:
+        return forward.own_answer(self.machine)
 
     def chained(self, stack: Part, path: str) -> Flow:
         """The first Linear of a Sequential that does not take what the one before it gives, whatever reaches them."""

@@ -146,6 +146,22 @@ def is_stack(state: State, part: Part) -> bool:
     return parts.kind_of(state, part) in shapes.SEQUENTIAL
 
 
+def own_answer(machine: Machine) -> shapes.OwnAnswer:
+    """What runs a module of the script's own on a shape, aside: a pooling, a block that was put into a model."""
+
+    def answer(state: State, ref: Ref, shape: Shape) -> Shape | None:
+        if machine.recorder is not None or machine.budget.exhausted or own_forward(state.heap[ref.address]) is None:
+            return None
+        aside = state.fork()
+        after = run(machine, aside, ref, Tensor((None, *shape)), state.heap[ref.address].site)
+        found = {one.result.shape for one in after if type(one.result) is Tensor and not one.ended}
+        alike = len(found) == 1 and all(type(one.result) is Tensor and not one.ended for one in after)
+        shape_found = found.pop() if alike else None
+        return plain_shape(shape_found[1:]) if shape_found is not None else None
+
+    return answer
+
+
 def run_stack(machine: Machine, state: State, part: Part, given: Value, site: Operation) -> list[State]:
     """A Sequential: its children in order."""
     children = parts.children_of(state, part)
@@ -294,7 +310,7 @@ def run_library_model(
     if len(heads) == 1:
         place = next(shapes.edited_places(state, ref, heads[0].path), None)
     if answer is not None and not entry.heads and place is None:  # made without a head, and left so
-        intact = shapes.trunk_is_intact(state, ref, entry, "")
+        intact = shapes.trunk_is_intact(state, ref, entry, "", own=own_answer(machine))
         state.result = (
             Tensor((batch_of(given), *answer), ref.address, ref.address) if intact else unknown_output(ref, given)
         )
@@ -304,13 +320,13 @@ def run_library_model(
         return [state]
     head, batch = heads[0], batch_of(given)
     if place is None:
-        intact = shapes.trunk_is_intact(state, ref, entry, head.path)
+        intact = shapes.trunk_is_intact(state, ref, entry, head.path, own=own_answer(machine))
         missing = parts.part_at(state, ref, head.path) is None
         known = intact and not missing
         out = (batch, head.out_features) if known and head.out_features != UNKNOWN_CLASSES else (batch, None)
         state.result = Tensor(out, ref.address, ref.address) if known else unknown_output(ref, given)
         return [state]
-    shape = shapes.arriving(state, ref, entry, place)
+    shape = shapes.arriving(state, ref, entry, place, own_answer(machine))
     part = parts.part_at(state, ref, place)
     if shape is None or part is None:
         state.result = unknown_output(ref, given)

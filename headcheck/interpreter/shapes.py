@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, TypeAlias
 
 from headcheck.catalog.entry import Entry, Node, Shape
 from headcheck.interpreter import heap
@@ -28,6 +28,15 @@ SEQUENTIAL = frozenset({"torch.nn.Sequential"})
 SIZED = frozenset(layers.WEIGHTS) | {"torch.nn.modules.linear.NonDynamicallyQuantizableLinear"}
 
 
+#: What a module of the script's own answers to a shape, None where that is not known.
+OwnAnswer: TypeAlias = "Callable[[State, Ref, Shape], Shape | None]"
+
+
+def unknown(state: State, ref: Ref, shape: Shape) -> Shape | None:
+    """The answer of one who does not run the script's own modules."""
+    return None
+
+
 class Placed(NamedTuple):
     """A layer where a flow of shapes met it: `path` from the model, and the part before it that fixed the size."""
 
@@ -47,10 +56,20 @@ class Flow(NamedTuple):
     sized: Placed | None = None
 
 
-def flow(state: State, part: Part, shape: Shape | None, path: str = "", sized: Placed | None = None) -> Flow:
-    """Follow a shape through a layer or a Sequential."""
+def flow(
+    state: State,
+    part: Part,
+    shape: Shape | None,
+    path: str = "",
+    sized: Placed | None = None,
+    own: OwnAnswer = unknown,
+) -> Flow:
+    """Follow a shape through a layer, a Sequential or a module of the script's."""
     if shape is None:
         return Flow(None, sized=sized)
+    module = None if isinstance(part, Node) else module_of(state, part)
+    if module is not None and module.cls is not None and not heap.is_sequential(module):
+        return Flow(own(state, part, shape))  # type: ignore[arg-type]
     kind = kind_of(state, part)
     if kind in SEQUENTIAL or is_library_stack(state, part, kind):
         children = children_of(state, part)
@@ -58,7 +77,7 @@ def flow(state: State, part: Part, shape: Shape | None, path: str = "", sized: P
             return Flow(None, sized=sized)
         current = Flow(shape, sized=sized)
         for name, child in children:
-            current = flow(state, child, current.shape, f"{path}.{name}" if path else name, current.sized)
+            current = flow(state, child, current.shape, f"{path}.{name}" if path else name, current.sized, own)
             if current.mismatch is not None or current.shape is None:
                 return current
         return current
@@ -105,15 +124,15 @@ def edited_places(state: State, root: Ref, path: str) -> Iterator[str]:
             yield prefix
 
 
-def arriving(state: State, root: Ref, entry: Entry, path: str) -> Shape | None:
+def arriving(state: State, root: Ref, entry: Entry, path: str, own: OwnAnswer = unknown) -> Shape | None:
     """The shape that reaches a place, None if the trunk before it was changed in a way that matters."""
     shape = entry.inputs.get(path)
-    if shape is None or trunk_is_intact(state, root, entry, path):
+    if shape is None or trunk_is_intact(state, root, entry, path, own=own):
         return shape
-    return pooled_anew(state, root, entry, path)
+    return pooled_anew(state, root, entry, path, own)
 
 
-def pooled_anew(state: State, root: Ref, entry: Entry, path: str) -> Shape | None:
+def pooled_anew(state: State, root: Ref, entry: Entry, path: str, own: OwnAnswer) -> Shape | None:
     """What reaches a place where the library has what its last pooling answers, flattened or as it is, and the script
     has put another pooling there. None if that is not all that was changed, or if it answers a map of unknown size."""
     pooling = before(entry, path)
@@ -121,9 +140,9 @@ def pooled_anew(state: State, root: Ref, entry: Entry, path: str) -> Shape | Non
     if pooled is None or len(pooled) < 2 or entry.inputs[path] not in (pooled, (layers.product(pooled),)):
         return None
     part = part_at(state, root, pooling)
-    if part is None or not trunk_is_intact(state, root, entry, path, pooling):
+    if part is None or not trunk_is_intact(state, root, entry, path, pooling, own):
         return None
-    answered = flow(state, part, entry.inputs.get(pooling), pooling).shape
+    answered = flow(state, part, entry.inputs.get(pooling), pooling, own=own).shape
     if not answered or None in answered:
         return None
     return answered if entry.inputs[path] == pooled else (layers.product(answered),)
@@ -136,19 +155,23 @@ def before(entry: Entry, path: str) -> str:
     return next((n for n in reversed(above) if layers.RULES.get(entry.root.children[n].kind) is not layers.same), "")
 
 
-def trunk_is_intact(state: State, root: Ref, entry: Entry, path: str, changed: str = "") -> bool:
+def trunk_is_intact(
+    state: State, root: Ref, entry: Entry, path: str, changed: str = "", own: OwnAnswer = unknown
+) -> bool:
     """Whether every change outside the heads, and but for the one that is `changed`, leaves the shapes as they were."""
     module = state.heap[root.address]
     heads = {head.path.split(".")[0] for head in entry.heads} | {path.split(".")[0], changed}
     for name, value in module.children.items():
         if name in heads or name not in module.node.children:
             continue
-        if not keeps_shape(state, entry, name, value, node_at(entry.root, name)):
+        if not keeps_shape(state, entry, name, value, node_at(entry.root, name), own):
             return False
     return bool(module.known)
 
 
-def keeps_shape(state: State, entry: Entry, path: str, value: Value, original: Node | None) -> bool:
+def keeps_shape(
+    state: State, entry: Entry, path: str, value: Value, original: Node | None, own: OwnAnswer = unknown
+) -> bool:
     """Whether what now sits at a path answers the same shape as what the library put there."""
     module = module_of(state, value)
     if module is None or original is None:
@@ -157,11 +180,12 @@ def keeps_shape(state: State, entry: Entry, path: str, value: Value, original: N
         if is_as_built(state, value, original):
             return True
         below = original.children
-        return all(keeps_shape(state, entry, f"{path}.{n}", v, below.get(n)) for n, v in module.children.items())
+        parts = module.children.items()
+        return all(keeps_shape(state, entry, f"{path}.{n}", v, below.get(n), own) for n, v in parts)
     if module.node is not None:
         return False
     arrives, leaves = entry.inputs.get(path), entry.outputs.get(path)
-    if arrives is not None and leaves is not None and flow(state, value, arrives, path).shape == leaves:
+    if arrives is not None and leaves is not None and flow(state, value, arrives, path, own=own).shape == leaves:
         return True
     return same_effect(module, original)
 

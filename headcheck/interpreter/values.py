@@ -349,10 +349,15 @@ def size_of(tensor: Value, dimension: int) -> Value:
             return UNKNOWN
         dimension %= len(tensor.shape)
         size = tensor.shape[dimension]
-        return size if size is not None else symbol("size", f"size({dimension})", tensor, dimension)
+        return size if size is not None else symbol("size", f"size({dimension})", unmodified(tensor), dimension)
     if type(tensor) is Tensor and dimension == -1 and tensor.features is not None:
         return tensor.features
     return symbol("size", f"{label(tensor)}.size({dimension})", tensor, dimension)
+
+
+def unmodified(tensor: Tensor) -> Tensor:
+    """The tensor as it was before what leaves its shape as it is: element-wise functions, casts, `detach`."""
+    return tensor._replace(activations=(), dtype="", labels=None, detached=False)
 
 
 def batch_of(value: Value) -> Value:

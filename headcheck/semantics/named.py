@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from headcheck import events
 from headcheck.catalog.entry import Entry
-from headcheck.interpreter import choosing, shapes
+from headcheck.interpreter import choosing, forward, shapes
 from headcheck.interpreter.heap import Module
 from headcheck.interpreter.values import Chosen, Ref, Tensor, Value, batch_of, symbol
 from headcheck.semantics.registry import METHODS, CallSite, Effect
@@ -56,7 +56,11 @@ def before_pooling(call: CallSite, argument: str) -> Value:
     module, given = call.state.object(call.receiver), call.argument(0, argument)
     entry = module.build.entry if type(module) is Module and module.build is not None else None
     shape = entry.answers.get(call.name) if entry is not None else None
-    if entry is None or shape is None or not shapes.trunk_is_intact(call.state, call.receiver, entry, ""):
+    if (
+        entry is None
+        or shape is None
+        or not shapes.trunk_is_intact(call.state, call.receiver, entry, "", own=forward.own_answer(call.machine))
+    ):
         return symbol("features", f"{call.name}(…)", call.receiver, call.name, given)
     return Tensor((batch_of(given), *shape), call.receiver.address, call.receiver.address)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from headcheck import events
 from headcheck.catalog import timm, timm_versions
 from headcheck.catalog.entry import NOTHING, Entry
-from headcheck.interpreter import choosing, heap, parts, shapes
+from headcheck.interpreter import choosing, forward, heap, parts, shapes
 from headcheck.interpreter.heap import DELETED, Build, Dictionary, Module
 from headcheck.interpreter.values import (
     Choice,
@@ -370,7 +370,9 @@ def forward_features(call: CallSite) -> Value:
     if found is None:
         return output
     shape = found[1].answers.get(call.name)
-    if shape is None or not shapes.trunk_is_intact(call.state, call.receiver, found[1], ""):
+    if shape is None or not shapes.trunk_is_intact(
+        call.state, call.receiver, found[1], "", own=forward.own_answer(call.machine)
+    ):
         return output
     return Tensor((batch_of(given), *shape), call.receiver.address, call.receiver.address)
 
@@ -389,7 +391,7 @@ def forward_head(call: CallSite) -> Value:
     trunk = entry.answers.get("forward_features")
     if shape is None or trunk is None or given.shape is None or given.shape[1:] != trunk:
         return output
-    if not shapes.trunk_is_intact(call.state, call.receiver, entry, ""):
+    if not shapes.trunk_is_intact(call.state, call.receiver, entry, "", own=forward.own_answer(call.machine)):
         return output
     return Tensor((given.shape[0], *shape), call.receiver.address, call.receiver.address)
 
