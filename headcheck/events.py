@@ -75,7 +75,7 @@ class FieldSet(NamedTuple):
 
 class Missing(NamedTuple):
     """An attribute or index that the module does not have. `action` is read, index or delete; answer: it is what the
-    module answered that does not have it."""
+    module answered that does not have it; none: what it has is None, of which an attribute is used."""
 
     site: Site
     owner: Address

@@ -15,7 +15,7 @@ from headcheck.checks.wiring import WRAPPERS
 from headcheck.checks.words import built, count_given, dotted, layer_name, model_name, new_head, outputs_of
 from headcheck.execution import SIZED, Execution, Model
 from headcheck.findings import Expectation, Severity
-from headcheck.interpreter.values import UNKNOWN, Ref, is_invented
+from headcheck.interpreter.values import UNKNOWN, Ref, is_invented, is_plain
 
 
 def real_heads(model: Model) -> str:
@@ -173,6 +173,8 @@ def missing_attribute(execution: Execution) -> Iterator[Report]:
             stack = all(name.isdigit() for name, _ in children) and execution.kind(part) not in SIZED
             why = f"it holds {len(children)} layers" if stack else f"it is one {layer_name(execution.kind(part))}"
             message = f"{owner} has no index {event.name}: {why}"
+        elif event.action == "none":
+            message = f"`{event.name}` of {owner} is None"
         else:
             message = f"{owner} has no attribute `{event.name}`"
         help_ = suggestion(execution, event, place)
@@ -183,6 +185,8 @@ def missing_attribute(execution: Execution) -> Iterator[Report]:
 
 
 def suggestion(execution: Execution, event: events.Missing, place: tuple[Model, str] | None) -> str:
+    if event.action == "none":
+        return switched_on(place[0], event.name) if place is not None and not place[1] else ""
     if place is not None and not place[1] and event.action == "read":
         return body_and_head(place[0]) if place[0].entry.heads else "it has no head"
     module = execution.module(Ref(event.owner))
@@ -200,6 +204,18 @@ def suggestion(execution: Execution, event: events.Missing, place: tuple[Model, 
             return new_head(execution, place[0], whole, UNKNOWN)
         heads = [h for h in place[0].entry.heads if h.path.startswith(place[1] + ".")]
         return f"its head is `{dotted(heads[0].path)}`" if heads else ""
+    return ""
+
+
+def switched_on(model: Model, part: str) -> str:
+    """The keyword with which a builder makes a part that it leaves out otherwise."""
+    build = model.built
+    plain = {name: value for name, value in build.keywords.items() if is_plain(value)}
+    if build.builder.startswith("torchvision."):
+        for name in (name for name, value in model.entry.root.values.items() if value is False):
+            entry = catalog.find(build.builder, {**plain, name: True}, build.weights)
+            if entry is not None and part in entry.root.children:
+                return f"{name}=True makes one"
     return ""
 
 

@@ -11,6 +11,7 @@ from headcheck.checks.words import layer_name, maker_words, shape_words
 from headcheck.execution import Execution
 from headcheck.findings import Severity
 from headcheck.interpreter.values import Ref, Symbol, Tensor, Value, last_size
+from headcheck.semantics.datasets import counts
 
 # (loss, the function before it): what the loss makes of it, and how bad that is.
 DOUBLED: dict[tuple[str, str], tuple[str, str, Severity | None]] = {
@@ -67,9 +68,14 @@ def class_count_mismatch(execution: Execution) -> Iterator[Report]:
             continue
         labels = event.target.labels if type(event.target) is Tensor else None
         outputs = class_outputs(event.output)
-        if labels is None or outputs is None:
+        if labels is None:
             continue
         classes, exact = labels
+        if not isinstance(classes, int):
+            yield from fewer_than_found(execution, event, classes)
+            continue
+        if outputs is None:
+            continue
         words = f"the labels speak of {'' if exact else 'at least '}{classes} classes"
         made = maker_words(execution, event.output)
         if outputs < classes:
@@ -78,6 +84,19 @@ def class_count_mismatch(execution: Execution) -> Iterator[Report]:
         elif exact and outputs > classes:
             message = f"{words}, but the output{made} has {outputs}"
             yield Report("HC104", event.site, message, f"give the head {classes} outputs", severity="warning")
+
+
+def fewer_than_found(execution: Execution, event: events.LossTaken, dataset: Ref) -> Iterator[Report]:
+    """A head that was given one output less than the dataset has classes, however many these are."""
+    maker = event.output.maker if type(event.output) is Tensor else None
+    given = execution.field(Ref(maker), "out_features") if maker is not None else None
+    if type(given) is not Symbol or not isinstance(given.key, tuple) or given.key[:2] != ("binary", "Subtract"):
+        return
+    whole, less = given.key[2:]
+    if type(less) is int and less > 0 and counts(whole, dataset):
+        message = f"the output{maker_words(execution, event.output)} has {less} less than the dataset has classes"
+        help_ = "give the head as many outputs as there are classes"
+        yield Report("HC104", event.site, f"{message}: a label beyond them raises an error", help_)
 
 
 def ignores_labels(event: events.LossTaken) -> bool:

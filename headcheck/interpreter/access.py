@@ -344,6 +344,8 @@ def _beyond(machine: Machine, state: State, module: Module, ref: Ref, name: str)
     elif module.cls is None and module.kind in heap.CONTAINERS:  # however many layers it has
         known = name in catalog.layer_attributes(module.kind) or None
     elif module.cls is not None:
+        if name in ("freeze", "unfreeze") and not heap.LIGHTNING.isdisjoint(heap.library_bases(module.cls)):
+            return Method(ref, name)
         return (
             DELETED if lacks(machine, state, ref, name) else symbol("attribute", f"{module.cls.name}.{name}", ref, name)
         )
@@ -417,6 +419,12 @@ def is_of_timm(module: Module) -> bool:
     """Whether a model is one of timm, whose versions have had layers under many names (``act2`` of EfficientNet), or of
     a repository on the hub, whose code may have grown since."""
     return module.build is not None and module.build.builder.startswith(("timm.", "torch_hub."))
+
+
+def is_left_out(state: State, of: Value, name: str) -> bool:
+    """Whether the library itself has None where this model could have a part."""
+    thing = state.object(of)
+    return type(thing) is Module and thing.node is not None and name not in thing.values and name in thing.node.values
 
 
 def missing(state: State, ref: Ref, name: Any, action: str, site: Operation, error: str = "") -> None:

@@ -79,6 +79,18 @@ def get_attribute(machine: Machine, op: GetAttribute, state: State, of: Value) -
         access.log_discarded(state, of, op.name, op)
     value = access.get_attribute(machine, state, of, op.name, op)
     state.env[op.target] = state.resolve(value) if type(value) is Symbol else value
+    if value is None and access.is_left_out(state, of, op.name):
+        state.facts["left out", op.target] = (of, op.name)
+    elif of is None:
+        use_of_none(state, op)
+
+
+def use_of_none(state: State, op: GetAttribute | SetAttribute) -> None:
+    """An attribute of a part that the library left out of a model of its own: ``model.aux1.fc2`` without the part."""
+    left_out = state.facts.get(("left out", op.of))
+    if left_out is not None:
+        of, name = left_out
+        access.missing(state, of, name, "none", op)
 
 
 def on_set_attribute(machine: Machine, op: SetAttribute, state: State) -> list[State] | None:
@@ -94,6 +106,8 @@ def on_set_attribute(machine: Machine, op: SetAttribute, state: State) -> list[S
         flagging.flag_everything(machine, state, of, value, op)
     else:
         writing.set_attribute(machine, state, of, op.name, value, op)
+    if of is None:
+        use_of_none(state, op)
     return None
 
 

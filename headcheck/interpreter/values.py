@@ -204,8 +204,8 @@ class Tensor(NamedTuple):
     the rank is unknown, and `features` is then the last size, if that is known. `maker` is the module that fixed the
     last size, `source` the library model that it came out of; `activations` are the element-wise functions it went
     through since; `dtype` is "", "float" or "long"; `labels` are the class counts that targets speak of: (at least so
-    many classes, whether it is exactly so many). `register` is its number while a forward is recorded. `detached`: no
-    gradient flows back from it.
+    many classes, or the dataset that has them; whether it is exactly so many). `register` is its number while a forward
+    is recorded. `detached`: no gradient flows back from it.
     """
 
     shape: tuple[Value, ...] | None
@@ -213,7 +213,7 @@ class Tensor(NamedTuple):
     source: Address | None = None
     activations: tuple[str, ...] = ()
     dtype: str = ""
-    labels: tuple[int, bool] | None = None
+    labels: tuple[int | Ref, bool] | None = None
     features: int | None = None
     register: int | None = None
     detached: bool = False

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from headcheck.interpreter.iterate import ELEMENTS, items_of
 from headcheck.interpreter.state import State
-from headcheck.interpreter.values import Ref, Tensor, Tuple, Value, symbol
+from headcheck.interpreter.values import Method, Ref, Symbol, Tensor, Tuple, Value, symbol
 from headcheck.interpreter.writing import CHANGED
 from headcheck.ir import Operation
 from headcheck.semantics import transforms
@@ -20,10 +20,11 @@ from headcheck.semantics.transforms import Picture
 
 
 class Dataset(NamedTuple):
-    """A dataset of pictures with class labels. `picture` is what its transform makes of them."""
+    """A dataset of pictures with class labels. `classes` is how many there are, or the dataset that knows it: one that
+    numbers the folders it finds; `picture` is what its transform makes of them."""
 
     name: str
-    classes: int | None
+    classes: int | Ref | None
     picture: Picture
     site: Operation
     labelled: bool = True
@@ -69,6 +70,8 @@ KNOWN: dict[str, tuple[int | None, int | None, int | None, int | None]] = {
     "Caltech256": (None, None, None, None),
 }
 
+# The letters begin with 1: there is a class "N/A" before them.
+EMNIST = {"byclass": 62, "bymerge": 47, "balanced": 47, "letters": 27, "digits": 10, "mnist": 10}
 
 # Where a dataset takes its transform, if that is often given without its name.
 TRANSFORM_PLACES = {"ImageFolder": 1, **dict.fromkeys(("CIFAR10", "CIFAR100", "MNIST", "FashionMNIST"), 2)}
@@ -82,14 +85,24 @@ def dataset(call: CallSite) -> Value:
     if not isinstance(split, str) or "unlabeled" in split:
         classes = None
     place = TRANSFORM_PLACES.get(name, 100)
-    more = len(call.arguments) > place + 1
-    if more or call.keywords.keys() & {"target_transform", "target_type", "**"}:
+    told = len(call.arguments) > place + 1 or call.keywords.keys() & {"target_transform", "target_type", "**"}
+    if told:
         classes = None
+    if name == "EMNIST":
+        split = call.argument(1, "split")
+        classes = EMNIST.get(split) if isinstance(split, str) else None
     if name == "FakeData":
         classes, *picture = fake(call)
     channels, height, width = picture
     shown = transforms.of(call, call.argument(place, "transform"), (channels, height, width))
-    return call.state.allocate(Dataset(name, classes, shown, call.site), call.site)
+    made: Ref = call.state.allocate(Dataset(name, classes, shown, call.site), call.site)
+    if name in FOLDERS and not told:
+        call.state.heap[made.address] = call.state.heap[made.address]._replace(classes=made)
+    return made
+
+
+# What numbers the folders that it finds.
+FOLDERS = frozenset(["ImageFolder", "DatasetFolder"])
 
 
 def fake(call: CallSite) -> tuple[int | None, int | None, int | None, int | None]:
@@ -106,9 +119,11 @@ def dataset_method(call: CallSite) -> Value:
     return unknown(call)
 
 
-def dataset_attribute(ref: Ref, thing: Dataset, name: str) -> Value:
-    """``dataset.classes``: a list whose length is the class count."""
-    return symbol("attribute", f"{thing.name}.{name}", ref, name)
+def counts(value: Value, dataset: Ref) -> bool:
+    """Whether a value is how many classes a dataset found: ``len(dataset.classes)``."""
+    if type(value) is not Symbol or not isinstance(value.key, tuple) or value.key[:2] != ("call", "builtins.len"):
+        return False
+    return value.key[-1] in [Method(dataset, name) for name in ("classes", "class_to_idx")]
 
 
 @effect("torch.utils.data.DataLoader", "torch.utils.data.dataloader.DataLoader")

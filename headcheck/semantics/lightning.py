@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from headcheck.interpreter.heap import Instance
+from headcheck.interpreter.heap import LIGHTNING, Instance, Module, library_bases
 from headcheck.interpreter.values import Library, Value
 from headcheck.semantics.python import unknown
-from headcheck.semantics.registry import CallSite, effect
+from headcheck.semantics.registry import METHODS, CallSite, effect, method
 
 NAMES = ("pytorch_lightning", "lightning", "lightning.pytorch")
 # Of Lightning 1 and 2. What only some versions have counts as there.
@@ -27,6 +27,18 @@ HOOKS = r"_.*|on_.*|configure_.*|use_.*|optimizer_.*|lr_scheduler_.*|.*_(step|en
 def has(name: str) -> bool:
     """Whether every Lightning module may have an attribute."""
     return name in ATTRIBUTES or re.fullmatch(HOOKS, name) is not None
+
+
+@method(Module, "freeze", "unfreeze")
+def freeze(call: CallSite) -> Value:
+    """``LightningModule.freeze()`` freezes all parameters and goes into eval mode; `unfreeze` undoes both."""
+    cls = call.state.heap[call.receiver.address].cls
+    if cls is None or LIGHTNING.isdisjoint(library_bases(cls)):
+        return METHODS[Module, "*"](call)
+    learns = call.name == "unfreeze"
+    for name, given in (("requires_grad_", learns), ("train", learns)):
+        METHODS[Module, name](call._replace(name=name, arguments=(given,), keywords={}))
+    return call.receiver
 
 
 @effect(*(f"{name}.Trainer" for name in NAMES))

@@ -47,6 +47,21 @@ WRONG = {
         "x, y = next(iter(DataLoader(cifar)))\nnn.CrossEntropyLoss()(model_of(4)(x), y)",
         "HC104",
     ),
+    "letters begin with one": (
+        "letters = datasets.EMNIST('data', split='letters', transform=transforms.ToTensor())\n"
+        "loop(letters, model_of(26), nn.CrossEntropyLoss())",
+        "HC104",
+    ),
+    "one output less than there are folders": (
+        "found = datasets.ImageFolder('data', transforms.ToTensor())\nmodel = model_of(len(found.classes) - 1)\n"
+        "loop(found, model, nn.CrossEntropyLoss())",
+        "HC104",
+    ),
+    "the same after a split": (
+        "found = datasets.ImageFolder('data', transforms.ToTensor())\none, other = random_split(found, [90, 10])\n"
+        "loop(one, model_of(len(found.class_to_idx) - 1), nn.CrossEntropyLoss())",
+        "HC104",
+    ),
     "softmax function before the loss": (
         "nn.CrossEntropyLoss()(torch.softmax(model_of(3)(images), dim=1), labels)",
         "HC107",
@@ -102,6 +117,20 @@ WRONG = {
 }
 RIGHT = {
     "as many outputs as classes": "loop(cifar, model_of(10), nn.CrossEntropyLoss())",
+    "as many outputs as folders": (
+        "found = datasets.ImageFolder('data')\nloop(found, model_of(len(found.classes)), nn.CrossEntropyLoss())"
+    ),
+    "the first folder left out": (
+        "found = datasets.ImageFolder('data')\nkept = Subset(found, [1, 2])\n"
+        "loop(kept, model_of(len(found.classes) - 1), nn.CrossEntropyLoss())"
+    ),
+    "the labels of folders moved": (
+        "found = datasets.ImageFolder('data')\nfor x, y in DataLoader(found):\n"
+        "    F.cross_entropy(model_of(len(found.classes) - 1)(x), y - 1)"
+    ),
+    "letters that begin with nought": (
+        "for x, y in DataLoader(datasets.EMNIST('data', 'letters')):\n    F.cross_entropy(model_of(26)(x), y - 1)"
+    ),
     "some classes only": "loop(Subset(cifar, [1, 2]), model_of(4), nn.CrossEntropyLoss())",
     "labels changed": "cifar.targets = [t % 4 for t in cifar.targets]\nloop(cifar, model_of(4), nn.CrossEntropyLoss())",
     "labels mapped": (
@@ -187,8 +216,9 @@ def test_silent(name):
 
 def test_class_counts_are_the_librarys():
     torchvision = pytest.importorskip("torchvision")
-    from headcheck.semantics.datasets import KNOWN
+    from headcheck.semantics.datasets import EMNIST, KNOWN
 
     for name in ("MNIST", "FashionMNIST", "KMNIST"):
         assert len(getattr(torchvision.datasets, name).classes) == KNOWN[name][0]
+    assert {split: len(found) for split, found in torchvision.datasets.EMNIST.classes_split_dict.items()} == EMNIST
     assert all(hasattr(torchvision.datasets, name) for name in KNOWN)
