@@ -236,7 +236,9 @@ def _find(
     item = {"root": root, "heads": heads, "inputs": inputs, "outputs": outputs, "used": used, "method": "autograd"}
     decoder = Decoder(_LIBRARY, {"num_classes": classes})
     entry = decode(decoder, f"{_MODELS}.{architecture}", "classification", {**item, "input": shape})
-    top = _changed(_without_moving_width(entry.root), changes)
+    older = _older(architecture, row)
+    is_new = timm_versions.is_new(older, versions)
+    top = _changed(entry.root if is_new else _without_moving_width(entry.root), changes)
     if classes == 0:
         for head in entry.heads:
             if _has(top, head.path):  # else all of what held it is unknown
@@ -251,7 +253,7 @@ def _find(
         input=_input(tuple(shape), passed),
         answers=known,
     )
-    found = timm_versions.changed(entry, _older(architecture, row), versions)
+    found = timm_versions.changed(entry, older, versions)
     if found is None:
         return None
     others = {name: answer for name, answer in found.answers.items() if name not in ("bare", "map")}

@@ -62,6 +62,11 @@ def changed(entry: Entry, older: list[Any], places: tuple[int, ...]) -> Entry | 
     return entry._replace(root=entry.root.changed(known=NOTHING))
 
 
+def is_new(older: list[Any], places: tuple[int, ...]) -> bool:
+    """Whether of the versions at `places` only the newest has a model."""
+    return all(place == _NOW or (bool(older) and older[place] == ABSENT) for place in places)
+
+
 def classifier(paths: tuple[str, ...], older: list[Any], places: tuple[int, ...]) -> tuple[str, ...]:
     """Return the paths of what `get_classifier` answers in all versions at `places`, none if that is not known."""
     found = {tuple(_at(older, place).get("classifier", paths)) for place in places if _at(older, place) is not None}

@@ -73,6 +73,29 @@ def test_what_never_changed_is_known_in_every_version(requirements: str | None, 
     assert codes(tmp_path, RESNET, requirements) == ["HC101"]
 
 
+#: `num_features` was what reaches the last layer until timm 1.0, and is what reaches the layer before it since.
+WIDTH = """\
+import timm
+from torch import nn
+
+model = timm.create_model("{}", pretrained=True)
+model.classifier = nn.Linear(model.num_features, 10)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "requirements", "found"),
+    [
+        ("mobilenetv4_conv_small", None, ["HC101"]),  # no older version has it
+        ("mobilenetv3_large_100", None, []),
+        ("mobilenetv3_large_100", "timm>=1.0.3\n", ["HC101"]),
+        ("mobilenetv3_large_100", "timm==0.9.16\n", []),
+    ],
+)
+def test_a_width_that_moved(name: str, requirements: str | None, found: list[str], tmp_path: Path) -> None:
+    assert codes(tmp_path, WIDTH.format(name), requirements) == found
+
+
 def test_an_older_head() -> None:
     named = timm.resolve("swin_tiny_patch4_window7_224")
     assert named is not None
