@@ -22,6 +22,7 @@ _LIBRARIES = (
     "pretrainedmodels",
     "segmentation_models_pytorch",
     "torch_hub",
+    "open_clip",
 )
 #: The format this code reads; `headcheck.tracing.write` says what it is.
 FORMAT = 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from headcheck.catalog import efficientnet, hub, pretrainedmodels, smp, snippet, timm, transformers
+from headcheck.catalog import efficientnet, hub, open_clip, pretrainedmodels, smp, snippet, timm, transformers
 from headcheck.catalog.entry import Entry, Shape
 from headcheck.catalog.models import canonical, find, model_builder, normal, registered
 from headcheck.catalog.namespaces import weights, weights_of
@@ -47,6 +47,7 @@ def libraries() -> Iterator[Library]:
     yield Library("pretrainedmodels.", pretrainedmodels.names())
     yield Library("segmentation_models_pytorch.", smp.names())
     yield Library("", hub.names())
+    yield Library("open_clip.", open_clip.names())
 
 
 def sheets(name: str) -> list[Sheet]:
@@ -59,6 +60,7 @@ def sheets(name: str) -> list[Sheet]:
         _pretrainedmodels(name),
         _smp(name),
         _hub(name),
+        _open_clip(name),
     )
     return [sheet for sheet in found if sheet is not None]
 
@@ -275,3 +277,21 @@ def _answered(entry: Entry) -> Iterator[str]:
         item = f'["{key}"]' if key else ""
         if 0 not in shape:
             yield f"{method}(…){item} answers {batch(shape)}."
+
+
+# -- open_clip -------------------------------------------------------------------------------------------------------
+
+
+def _open_clip(name: str) -> Sheet | None:
+    bare = name.removeprefix(f"{open_clip.LIBRARY}.")
+    entry = open_clip.find(bare)
+    if entry is None:
+        return None
+    (width,) = entry.answers[open_clip.ENCODE]
+    words = ("pictures and texts", f"expects {batch(entry.input)}")
+    code = (
+        "import open_clip\nfrom torch import nn\n\n"
+        f'model, _, preprocess = open_clip.create_model_and_transforms("{bare}", pretrained=TAG)\n'
+        f"head = nn.Linear({width}, num_classes)  # takes model.encode_image(images)\n"
+    )
+    return Sheet(entry.builder, words, entry, ("", ()), code, tuple(_answered(entry)))

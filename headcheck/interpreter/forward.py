@@ -419,7 +419,8 @@ def run_library_part(
     if module.kind in layers.RULES and (known or module.node.total == 0):
         state.result = run_layer(state, part, given, site)
         return [state]
-    shape = entry.outputs.get(path) if entry is not None and not parts.is_edited(state, part) else None
+    as_built = not parts.is_edited(state, part) and (module.node.whole or not module.values)
+    shape = entry.outputs.get(path) if entry is not None and as_built else None
     if shape is not None and module.node.total != 0 and fits(entry.inputs.get(path), given):  # type: ignore[union-attr]
         state.result = Tensor((batch_of(given), *as_large(entry, path, shape, given)), root, root)
         return [state]

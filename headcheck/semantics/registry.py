@@ -94,6 +94,7 @@ WAITING = {
         ("efficientnet_pytorch", "efficientnet"),
         ("hydra", "hydra"),
         ("omegaconf", "hydra"),
+        ("open_clip", "open_clip"),
         ("peft", "peft"),
         ("pretrainedmodels", "pretrainedmodels"),
         ("segmentation_models_pytorch", "smp"),

@@ -117,6 +117,12 @@ def _hub(progress: Progress) -> dict[str, Any]:
     return hub_models.trace_all(progress)
 
 
+def _open_clip(progress: Progress) -> dict[str, Any]:
+    from headcheck.tracing import open_clip_models
+
+    return open_clip_models.trace_all(progress)
+
+
 def _version(package: str) -> str:
     # Without what follows "+", the build for one accelerator: it changes nothing here.
     return str(importlib.import_module(package).__version__).partition("+")[0]
@@ -140,6 +146,7 @@ _LIBRARIES: Mapping[str, Callable[[Progress], dict[str, Any]]] = {
     "pretrainedmodels": _pretrainedmodels,
     "segmentation_models_pytorch": _smp,
     "torch_hub": _hub,
+    "open_clip": _open_clip,
 }
 
 __all__ = ["Progress", "TracingError", "trace_library"]

@@ -106,6 +106,8 @@ def test_a_checkpoint_in_words() -> None:
         ("bert-base-uncased", "It was saved without a head"),
         ("pretrainedmodels.senet154", "model.last_linear = nn.Linear(model.last_linear.in_features, num_classes)"),
         ("segmentation_models_pytorch.Unet", 'smp.Unet(encoder_name="resnet34"'),
+        ("ViT-B-32", "encode_image(…) answers (N, 512)."),
+        ("open_clip.RN50", "head = nn.Linear(1024, num_classes)"),
         ("dinov2_vitb14", "model.head = nn.Linear(768, num_classes)"),
         ("dinov2_vitb14", 'forward_features(…)["x_norm_patchtokens"] answers (N, ?, 768).'),
         ("dinov2_vits14_lc", "model.linear_head = nn.Linear(model.linear_head.in_features, num_classes)"),
