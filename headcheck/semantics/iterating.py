@@ -59,7 +59,11 @@ def zip_(call: CallSite) -> Value:
     if any(is_stream(call.state, argument) for argument in call.arguments):
         return call.state.allocate(Together(call.arguments, False), call.site)
     lists = [items_of(call.machine, call.state, argument, call.site) for argument in call.arguments]
-    if any(found is None for found in lists) or any(has_gaps(call, argument) for argument in call.arguments):
+    if (
+        call.is_open()
+        or any(found is None for found in lists)
+        or any(has_gaps(call, argument) for argument in call.arguments)
+    ):
         return make_list(call, None)
     return make_list(
         call, tuple(Tuple(parts) for parts in zip(*[found for found in lists if found is not None], strict=False))

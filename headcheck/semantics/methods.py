@@ -166,7 +166,7 @@ def reverse(call: CallSite) -> Value:
 
 @method(Sequence, "difference", "union", "intersection")
 def set_method(call: CallSite) -> Value:
-    found = sequence(call).items
+    found = None if call.is_open() else sequence(call).items
     for other in call.arguments:
         found = combined(call.state, call.name, found, items(call, other), call.site)
     return make_list(call, found, "set")

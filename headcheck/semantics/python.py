@@ -91,7 +91,7 @@ def collect(call: CallSite) -> Value:
     kind = call.name.rsplit(".", 1)[-1]
     if kind == "iter" and call.arguments and type(call.state.object(call.arguments[0])) in ELEMENTS:
         return call.arguments[0]
-    found = items(call, call.arguments[0]) if call.arguments else ()
+    found = items(call, call.argument(0, "iterable", Tuple(())))
     if kind == "tuple":
         return unknown(call) if found is None else Tuple(found)
     if found is None and call.arguments and type(call.arguments[0]) in (Parameters, Filtered, Lazy):
@@ -116,7 +116,7 @@ def dictionary(call: CallSite) -> Value:
                 if both is None or len(both) != 2:
                     return call.state.allocate(Dictionary(None), call.site)
                 pairs[both[0]] = both[1]
-    if "**" in call.keywords:
+    if call.is_open():
         return call.state.allocate(Dictionary(None), call.site)
     pairs.update(call.keywords)
     return call.state.allocate(Dictionary(tuple(pairs.items())), call.site)
@@ -155,7 +155,7 @@ def sorted_(call: CallSite) -> Value:
 
 @effect("builtins.map")
 def map_(call: CallSite) -> Value:
-    found = items(call, call.arguments[1]) if len(call.arguments) == 2 else None
+    found = items(call, call.arguments[1]) if len(call.arguments) == 2 and not call.is_open() else None
     if found is None:
         return make_list(call, None)
     function = call.arguments[0]
@@ -187,7 +187,7 @@ def chained(call: CallSite, parts: tuple[Value, ...]) -> Value:
         if known is None and type(part) not in (Parameters, Filtered):
             return unknown(call)
         found.extend((element_of(call.state, part),) if known is None else known)
-    return unknown(call) if "**" in call.keywords else make_list(call, tuple(found), "iterator")
+    return unknown(call) if call.is_open() else make_list(call, tuple(found), "iterator")
 
 
 @effect("itertools.islice")

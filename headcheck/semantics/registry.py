@@ -45,6 +45,10 @@ class CallSite(NamedTuple):
             return self.keywords[name]
         return UNKNOWN if "**" in self.keywords else default
 
+    def is_open(self) -> bool:
+        """Whether there may be more arguments than are known: ``*`` or ``**`` of something unknown."""
+        return "**" in self.keywords
+
 
 Effect: TypeAlias = Callable[[CallSite], Value]
 

@@ -127,20 +127,14 @@ def fill_stack(call: CallSite) -> None:
 def stacked(call: CallSite) -> tuple[dict[str, Value], bool]:
     """(the children of a Sequential by name, whether those are all)."""
     children: dict[str, Value] = {}
-    known = "**" not in call.keywords
+    known = not call.is_open()
     if len(call.arguments) == 1 and type(call.state.object(call.arguments[0])) is Dictionary:
         pairs = call.state.object(call.arguments[0]).items
         known = pairs is not None
         children = {str(name): value for name, value in pairs or ()}
     else:
-        known = known and not starred_unknown(call)
         children = {str(index): value for index, value in enumerate(call.arguments)}
     return children, known
-
-
-def starred_unknown(call: CallSite) -> bool:
-    """Whether a starred argument of the call could not be unpacked: its arguments are then not all there are."""
-    return bool("**" in call.keywords)
 
 
 def container(
@@ -157,14 +151,15 @@ def container(
 
 @effect("torch.nn.ModuleList", "torch.nn.modules.container.ModuleList")
 def module_list(call: CallSite) -> Value:
-    found = items_of(call.machine, call.state, call.arguments[0], call.site) if call.arguments else ()
+    found = items_of(call.machine, call.state, call.argument(0, "modules", Tuple(())), call.site)
     children = {str(index): value for index, value in enumerate(found or ())}
     return container(call, "torch.nn.ModuleList", children, found is not None)
 
 
 @effect("torch.nn.ModuleDict", "torch.nn.modules.container.ModuleDict")
 def module_dict(call: CallSite) -> Value:
-    thing = call.state.object(call.arguments[0]) if call.arguments else Dictionary(())
+    given = call.argument(0, "modules", None)
+    thing = Dictionary(()) if given is None else call.state.object(given)
     pairs = thing.items if type(thing) is Dictionary else None
     children = {str(name): value for name, value in pairs or ()}
     return container(call, "torch.nn.ModuleDict", children, pairs is not None)
