@@ -57,6 +57,9 @@ def changed(entry: Entry, older: list[Any], places: tuple[int, ...]) -> Entry | 
     ordered = all(edits.get("order") == there[0].get("order") for edits in there)
     for edits in there:
         entry = _edited(entry, edits if ordered else {**edits, "order": None})
+    if usual:
+        root = entry.root
+        entry = entry._replace(root=root.changed(attributes=root.attributes | _once(older) - root.children.keys()))
     if ordered or usual:
         return entry  # what came since has no parameters, and stands where nothing else does
     return entry._replace(root=entry.root.changed(known=NOTHING))
@@ -71,6 +74,17 @@ def classifier(paths: tuple[str, ...], older: list[Any], places: tuple[int, ...]
     """Return the paths of what `get_classifier` answers in all versions at `places`, none if that is not known."""
     found = {tuple(_at(older, place).get("classifier", paths)) for place in places if _at(older, place) is not None}
     return found.pop() if len(found) == 1 else ()
+
+
+def _once(older: list[Any]) -> frozenset[str]:
+    """What a model had under its own names in any older version, but for its heads: a project that says nothing of its
+    version may be old, and what it reads may have been there."""
+    found: set[str] = set()
+    for edits in older:
+        if isinstance(edits, dict):
+            names = {*(edits.get("order") or ()), *(edits.get("parts", {}).get("") or ())}
+            found |= names - {path.partition(".")[0] for _, path in edits.get("heads", ())}
+    return frozenset(found)
 
 
 def _at(older: list[Any], place: int) -> Any:

@@ -35,6 +35,14 @@ model = timm.create_model("resnet50", pretrained=True)
 model.fc = nn.Linear(512, 10)
 """
 
+#: These it had before 0.9; `fc` it never had.
+PARTS = """\
+import timm
+
+model = timm.create_model("swin_tiny_patch4_window7_224", pretrained=True)
+parts = [model.pos_drop, model.layers, model.avgpool]
+"""
+
 
 def codes(folder: Path, text: str, requirements: str | None) -> list[str]:
     (folder / "train.py").write_text(text, encoding="utf-8")
@@ -133,3 +141,8 @@ def test_versions() -> None:
     assert timm_versions.holding([((0, 5), None)]) == (2, 3, 4, 5)
     assert timm_versions.holding([((0, 6, 12), (0, 6, 12, 0)), ((1, 0), None)]) == (3, 5)
     assert timm_versions.holding([(None, (0, 3))]) == ()
+
+
+@pytest.mark.parametrize(("part", "found"), [("avgpool", []), ("fc", ["HC202"])])
+def test_what_a_model_once_had_is_not_missing_where_the_project_says_no_version(tmp_path, part, found):
+    assert codes(tmp_path, PARTS.replace("avgpool", part), None) == found
