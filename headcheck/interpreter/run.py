@@ -30,11 +30,13 @@ SITE = Operation(None)  # where the calls come from that the script does not mak
 
 
 class Entry(NamedTuple):
-    """A function or method nothing calls, and where it is called from; `varies`: its defaults can make a difference."""
+    """A function or method nothing calls, and where it is called from; `varies`: its defaults can make a difference;
+    `supposed`: the script's constants are unknown in it."""
 
     home: State
     function: Value
     varies: bool
+    supposed: bool
 
 
 def interpret(block: Block, facts: FileFacts, project: Project) -> list[Execution]:
@@ -139,8 +141,8 @@ def going_on(finals: list[State]) -> list[State]:
 def run_entries(machine: Machine, ends: list[State], entries: list[Entry]) -> list[State]:
     """Follow what no path called so far, unless it is quiet; adds to `entries` what it was.
 
-    Calls that were left out come first. Functions are called from the end of the first of the module's paths, methods
-    from the first that made the object.
+    Calls that were left out come first, what the script has calls for last: see `supposing`. Functions are called from
+    the end of the first of the module's paths, methods from the first that made the object.
     """
     base = ends[0]
     quiet, skips = Quiet(machine, base), resuming.waiting(machine)
@@ -148,16 +150,20 @@ def run_entries(machine: Machine, ends: list[State], entries: list[Entry]) -> li
     machine.reached_at_home = frozenset(machine.reached)
     targets = [t for t in uncalled(ends)[:MOST_ENTRIES] if type(t) is Class or t.code not in by_script]
     targets = [target for target in targets if not is_quiet(quiet, target)]
+    named = supposing.named(machine.body) if targets else frozenset()
+    targets.sort(key=lambda target: name_of(machine, target) in named)
     parts = shares([resuming.size_of(machine, skip) for skip in skips] + [size_of(machine, t) for t in targets])
     followed = run_skips(machine, skips, parts)
     for target, part in zip(targets, parts[len(skips) :], strict=True):
         if machine.budget.exhausted:
             break
         machine.budget.share(part)
+        machine.supposing = name_of(machine, target) in named and target.code not in machine.called
         if type(target) is not Function:
             followed.extend(run_class(machine, ends, target, entries, by_script))
         elif target.code not in machine.called:
             followed.extend(run_entry(machine, base, target, entries))
+    machine.supposing = False
     return followed + run_stacks(machine, base)
 
 
@@ -207,9 +213,11 @@ def run_again(machine: Machine, entries: list[Entry]) -> list[State]:
     sizes = [size_of(machine, entry.function) for entry in entries]
     for entry, part in zip(entries, shares(sizes), strict=True):
         machine.budget.share(part)
+        machine.supposing = entry.supposed
         states = call_entry(machine, entry.home, entry.function)
         mark_lost(machine, states)
         followed.extend(states)
+    machine.supposing = False
     return followed
 
 
@@ -276,14 +284,18 @@ def run_class(
             ]
             followed.extend(state for state, _ in after)
             homes = [pair for pair in after if not pair[0].ended][:MOST_HOMES] or homes
+    asked, as_given = supposing.asked_of_itself(machine, target), machine.supposing
+    waiting.sort(key=lambda pair: definition(machine, pair[0]).name in asked)
     for function, owner in waiting + passed_over:
         if (function.code in machine.called and owner is target) or machine.budget.exhausted:
             continue
+        machine.supposing = as_given or definition(machine, function).name in asked
         if there is not None and (function, owner) in passed_over:
             there, homes = None, make_homes(machine, ends, target, followed)
         for home, ref in homes:
             bound = function if function.wrapper == "staticmethod" else Bound(ref, function, owner)
             followed.extend(run_entry(machine, home, bound, entries))
+    machine.supposing = as_given
     return followed
 
 
@@ -338,7 +350,7 @@ def run_entry(machine: Machine, home: State, function: Value, entries: list[Entr
     followed = call_entry(machine, home, function)
     mark_lost(machine, followed)
     has_defaults = any(parameter.has_default for parameter in definition(machine, function).parameters)
-    entries.append(Entry(home, function, machine.asked or has_defaults))
+    entries.append(Entry(home, function, machine.asked or has_defaults, machine.supposing))
     machine.asked = machine.asked or asked
     return followed
 
@@ -363,6 +375,10 @@ def code_of(function: Value) -> int:
     plain = function.function if type(function) is Bound else function
     assert type(plain) is Function
     return plain.code
+
+
+def name_of(machine: Machine, target: Value) -> str:
+    return target.name if type(target) is Class else definition(machine, target).name
 
 
 def definition(machine: Machine, function: Value) -> Define:

@@ -1,8 +1,9 @@
-"""Branches that no path takes because the script calls a function only with values that lead past them.
+"""What no path comes to because the script's own values lead past it.
 
-Such a function is followed once more, with unknown arguments as if nothing called it, and unknowns in the place of the
-script's constants: a user switches to these branches by changing some of them. What is found on the way counts only for
-what stands in them.
+Where these are arguments, the function that leads past a branch is followed once more, with unknown arguments as if
+nothing called it, and unknowns in the place of the script's constants: a user switches to these branches by changing
+some of them. What is found on the way counts only for what stands in them. Functions and classes that the script has
+calls for, none of which a path came to, are followed in the same way: when they are called, the constants are others.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import NamedTuple
 
 from headcheck.interpreter.machine import Machine
 from headcheck.interpreter.values import Class, Function, Value
-from headcheck.ir import Block, Define, DefineClass, If, blocks, walk
+from headcheck.ir import Block, Call, Define, DefineClass, GetAttribute, If, MakeDict, Variable, blocks, walk
 
 
 class Passed(NamedTuple):
@@ -57,3 +58,34 @@ def leading_past(machine: Machine, names: Iterable[Value], sites: Set[int]) -> I
 
 def methods(cls: Class) -> list[Function]:
     return [value for _, value in cls.attributes if type(value) is Function and value.module == cls.module]
+
+
+def named(block: Block) -> frozenset[str]:
+    """The names that a file calls, or keeps in a dict to call them, but for those that only their own code calls."""
+    found: set[str] = set()
+    for operation in block:
+        called = set(_called(walk([operation])))
+        if isinstance(operation, (Define, DefineClass)):
+            called.discard(operation.name)
+        found |= called
+    return frozenset(found)
+
+
+def _called(operations: Iterable[object]) -> Iterator[str]:
+    for operation in operations:
+        if type(operation) is Call and type(operation.function) is Variable:
+            yield operation.function
+        elif type(operation) is MakeDict:
+            yield from (value for _, _, value in operation.items if type(value) is Variable)
+
+
+def asked_of_itself(machine: Machine, cls: Class) -> frozenset[str]:
+    """The methods of a class that others of its methods ask their own object for."""
+    found: set[str] = set()
+    for function in methods(cls):
+        define = machine.definitions[function.code]
+        if isinstance(define, Define) and define.parameters:
+            own = define.parameters[0].name
+            read = {o.name for o in walk(define.body) if type(o) is GetAttribute and o.of == own}
+            found |= read - {define.name}
+    return frozenset(found)

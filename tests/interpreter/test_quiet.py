@@ -40,6 +40,7 @@ built(1)
 def loud_helper():
     return nn.Linear(1, 1)
 
+loud_helper()
 """
 
 
