@@ -142,10 +142,13 @@ class Workspace:
         return self.closure(script).builds or screen.may_matter(text.encode("utf-8", "replace"))
 
     def used_by(self, path: str) -> Around:
-        """What the scripts that lead to a file do."""
+        """What the scripts that lead to a file do. What it is followed through may be for the objects of other scripts
+        that lead there: they set attributes of their own."""
         said = [self._said(script) for script in self.users.get(path, ())]
+        beside = {script for file in self.closure(path).files for script in self.users.get(file, ())}
         return Around(
-            frozenset().union(*(each.used for each in said)), frozenset().union(*(each.assigned for each in said))
+            frozenset().union(*(each.used for each in said)),
+            frozenset().union(*(self._said(script).assigned for script in sorted(beside))),
         )
 
     def _said(self, script: str) -> Around:

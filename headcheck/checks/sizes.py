@@ -145,9 +145,15 @@ def to_vector(gets: tuple[int | None, ...], takes: int | None) -> str:
 
 
 def wrong_picture(execution: Execution, event: events.Mismatched) -> Iterator[Report]:
-    """Pictures whose channels the model's first convolution does not take."""
+    """Pictures whose channels the model's first convolution does not take. Code that is not followed may have put in
+    another one, and so may the script itself, at a place that nobody knows."""
     model = next((m for m in execution.models if m.ref.address == event.model), None)
-    if model is None:
+    if model is None or execution.escaped_before(model.ref.address, event):
+        return
+    if event.module is not None and execution.escaped_before(event.module, event):
+        return
+    earlier = execution.history[: execution.order(event)]
+    if any(type(e) is events.Unresolved and execution.kind(e.new) == event.mismatch.kind for e in earlier):
         return
     site = execution.site_of(Ref(event.module)) if event.module is not None else None
     message = (

@@ -11,12 +11,15 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from headcheck import catalog
+from headcheck.catalog.files import library_of
 from headcheck.interpreter.choosing import KEPT, agrees, evaluate, leaf_of, leaves, mentions
+from headcheck.interpreter.heap import Module
 from headcheck.interpreter.state import State
-from headcheck.interpreter.values import Condition, Not, Symbol, Tuple, Value, is_plain
+from headcheck.interpreter.values import Choice, Condition, Library, Not, Ref, Symbol, Tuple, Value, is_plain
 from headcheck.ir import UNKNOWN
 
 ANOTHER = "\0another"
@@ -26,11 +29,20 @@ CASES = (str, str.lower, str.upper, str.capitalize)
 
 def contradicts(state: State, test: Value, wanted: bool) -> bool:
     """Whether no value of an unknown is left for which a test comes out so, by all that the path knows of it."""
+    if asks_library(state, test):
+        return True
     leaf = leaf_of(test)
     if leaf is None or leaf is test:
-        return False
+        return is_emptied(state, test, wanted)
     about = tuple((fact, known) for fact, known in state.facts.items() if mentions(fact, leaf))
     return bool(about) and is_ruled_out(leaf, about, test, wanted)
+
+
+def is_emptied(state: State, test: Value, wanted: bool) -> bool:
+    """Whether a branch is that of an empty text, for an argument whose default is another: nobody types that."""
+    while type(test) is Not:
+        test, wanted = test.of, not wanted
+    return not wanted and ("filled", test) in state.facts
 
 
 @functools.lru_cache(KEPT)
@@ -51,6 +63,37 @@ def to_try(leaf: Symbol, about: tuple[tuple[Any, Any], ...], test: Value) -> Ite
     yield "".join(texts)
     yield ANOTHER
     yield from catalog.registered()
+
+
+def asks_library(state: State, test: Value) -> bool:
+    """Whether a test looks for words in what a thing of a library, or one of its models, says of itself:
+    ``str(weights)``, ``repr(model)``. What they say is sure, but not known here: no script can choose a branch."""
+    asked = test.of if type(test) is Not else test
+    if type(asked) is not Condition or not any(isinstance(each, str) for each in constants_of(asked)):
+        return False
+    return any(map(partial(is_said_by_library, state), asked[1:]))
+
+
+def is_said_by_library(state: State, value: Value) -> bool:
+    """Whether a text is made of a thing of a library, but for what its functions answer."""
+    kind = type(value)
+    if kind is Library:
+        return library_of(value.name) is not None
+    if kind is Ref:
+        thing = state.object(value)
+        return type(thing) is Module and thing.cls is None
+    if kind is Choice:
+        return True
+    if kind is not Symbol or not isinstance(value.key, tuple):
+        return False
+    made, *made_of = value.key
+    if made not in SAYING:
+        return False
+    return any(is_said_by_library(state, part) for part in made_of[made == "call" and type(made_of[0]) is Library :])
+
+
+# What makes a text of another value: a call, an attribute, a part of it.
+SAYING = frozenset(["attribute", "binary", "call", "format", "item"])
 
 
 def constants(value: Any) -> Iterator[Any]:

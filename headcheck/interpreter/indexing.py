@@ -27,7 +27,7 @@ from headcheck.interpreter.values import (
     size_of,
     symbol,
 )
-from headcheck.interpreter.writing import log_unresolved
+from headcheck.interpreter.writing import blur, log_unresolved
 from headcheck.ir import UNKNOWN, Operation
 
 if TYPE_CHECKING:
@@ -232,6 +232,8 @@ def set_dictionary_item(state: State, of: Ref, thing: Dictionary, index: Value, 
     if thing.view is not None:
         if isinstance(index, str):
             heap.set_child(state, Ref(thing.view), index, value, site, "item")
+        else:
+            blur(state, Ref(thing.view))
         return
     if thing.items is None:
         return

@@ -6,9 +6,9 @@ from typing import Any, TypeAlias
 
 from headcheck.catalog.entry import NOTHING, Node
 from headcheck.interpreter import heap
-from headcheck.interpreter.heap import DELETED, Module
+from headcheck.interpreter.heap import DELETED, Dictionary, Module, Sequence
 from headcheck.interpreter.state import State
-from headcheck.interpreter.values import Ref, Value
+from headcheck.interpreter.values import Address, Ref, Value
 
 Part: TypeAlias = "Ref | Node"
 
@@ -92,3 +92,21 @@ def node_at(node: Node, path: str) -> Node | None:
     for name in path.split("."):
         current = current.children.get(name) if current is not None else None
     return current
+
+
+def made_of(state: State, value: Value) -> set[Address]:
+    """The modules that an unknown was taken from: ``list(model.modules())[index]``, ``getattr(model, name)``."""
+    found: set[Address] = set()
+    pending, seen = [value], set()
+    while pending:
+        part = pending.pop()
+        if type(part) is not Ref:
+            pending.extend(part if isinstance(part, tuple) else ())
+        elif part.address not in seen:
+            seen.add(part.address)
+            thing = state.object(part)
+            if type(thing) is Module:
+                found.add(part.address)
+            elif type(thing) in (Sequence, Dictionary):
+                pending.extend(thing.items or ())
+    return found

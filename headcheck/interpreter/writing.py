@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from headcheck import catalog, events
-from headcheck.interpreter import heap
+from headcheck.interpreter import heap, parts
 from headcheck.interpreter.access import class_attribute, missing
 from headcheck.interpreter.heap import DELETED, Instance, Module, Sequence
 from headcheck.interpreter.state import State
@@ -87,16 +87,26 @@ def remember(state: State, of: Symbol, name: str, value: Value) -> None:
 
 
 def log_unresolved(state: State, of: Value, name: Any, value: Value, site: Operation) -> None:
-    """A new module put into something unknown is a replacement that could not be judged."""
+    """A new module put into something unknown is a replacement that could not be judged: any part of the models that
+    the unknown was taken from may be another one now."""
     thing = state.object(value)
     if type(thing) is not Module or thing.node is not None:
         return
     if type(of) is Symbol or of is UNKNOWN:
         state.log(events.Unresolved(site, name, label(of), value, of))
+        for address in parts.made_of(state, of):
+            state.log(events.Escaped(site, address, label(of)))
     else:
         owner = state.object(of)
         if type(owner) is Module and not owner.known and owner.cls is None:
             state.log(events.Unresolved(site, name, owner.kind.rsplit(".", 1)[-1], value, of))
+
+
+def blur(state: State, target: Value) -> None:
+    """An attribute of unknown name changed: nothing more is sure of this module's children."""
+    thing = state.object(target)
+    if type(thing) is Module:
+        state.heap[target.address] = thing._replace(known=False)
 
 
 def is_layer_class(value: Value) -> bool:

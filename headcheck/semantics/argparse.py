@@ -90,6 +90,8 @@ def parse_args(call: CallSite) -> Value:
             if len(choices) < 2:
                 unknown = options.offer(call.machine, unknown, default)
         attributes[name] = unknown
+        if has_default and isinstance(default, str) and default:
+            call.state.facts["filled", unknown] = True
         if choices:
             call.state.facts["in", unknown] = choices
             truths = {bool(value) for value in choices} | ({bool(default)} if has_default else set())

@@ -27,7 +27,7 @@ from headcheck.interpreter.values import (
     symbol,
 )
 from headcheck.ir import UNKNOWN
-from headcheck.semantics.python import blur, items, make_list, unknown
+from headcheck.semantics.python import items, make_list, unknown
 from headcheck.semantics.registry import CallSite, method
 
 TEXT_METHODS = frozenset(
@@ -232,7 +232,7 @@ def dictionary_change(call: CallSite) -> Value:
             found = heap.get_child(call.state, Ref(thing.view), key, call.site)
             heap.delete_child(call.state, Ref(thing.view), key, call.site)
             return UNKNOWN if found is DELETED else found
-        blur(call, Ref(thing.view))
+        writing.blur(call.state, Ref(thing.view))
         return UNKNOWN
     found = indexing.dictionary_item(call.state, call.receiver, thing, key, call.site)
     if call.name == "pop" and thing.items is not None and is_plain(key):

@@ -62,7 +62,7 @@ def identity(call: CallSite) -> Value:
     return Identity(call.arguments[0]) if len(call.arguments) == 1 else UNKNOWN
 
 
-@effect("builtins.print", "builtins.input", "builtins.repr", "builtins.hash")
+@effect("builtins.print", "builtins.input", "builtins.hash")
 @effect("builtins.display", "IPython.display.display", "torchinfo.summary", "torchsummary.summary")
 def harmless(call: CallSite) -> Value:
     return symbol("call at", f"{call.name.rsplit('.', 1)[-1]}(…)", id(call.site), call.name)
@@ -235,6 +235,8 @@ def convert(call: CallSite) -> Value:
         known = truth(call.state, value) if call.name.endswith("bool") and len(call.arguments) == 1 else None
         if known is not None:
             return known
+        if call.name == "builtins.str" and type(value) is Library and catalog.weights(value.name) is not None:
+            return f"<enum '{value.name.rpartition('.')[2]}'>"
         # A conversion keeps what an unknown is: int(args.classes) is args.classes.
         return value if type(value) is Symbol and len(call.arguments) == 1 else unknown(call)
     functions = {"int": int, "float": float, "str": str, "bool": bool, "abs": abs, "round": round}
@@ -430,7 +432,8 @@ def setattr_(call: CallSite) -> Value:
     if isinstance(name, str):
         writing.set_attribute(call.machine, call.state, target, str(name), value, call.site)
     else:
-        blur(call, target)
+        writing.log_unresolved(call.state, target, name, value, call.site)
+        writing.blur(call.state, target)
     return None
 
 
@@ -440,15 +443,8 @@ def delattr_(call: CallSite) -> Value:
     if isinstance(name, str):
         writing.delete_attribute(call.state, target, str(name), call.site)
     else:
-        blur(call, target)
+        writing.blur(call.state, target)
     return None
-
-
-def blur(call: CallSite, target: Value) -> None:
-    """An attribute of unknown name changed: nothing more is sure of this module's children."""
-    thing = call.state.object(target)
-    if type(thing) is Module:
-        call.state.heap[target.address] = thing._replace(known=False)
 
 
 @effect("builtins.super")
@@ -485,7 +481,7 @@ def vars_(call: CallSite) -> Value:
         return call.state.allocate(Dictionary(tuple(thing.attributes.items())), call.site)
     if type(value) is Own:
         return modules.namespace(call.state, value, call.site)
-    blur(call, value)
+    writing.blur(call.state, value)
     return Namespace(value.name) if type(value) is Library else unknown(call)
 
 

@@ -38,6 +38,7 @@ def harmless(call: CallSite) -> Value:
 
 
 @effect("torch.nn.Module.__init__", "torch.nn.modules.Module.__init__", "torch.nn.modules.module.Module.__init__")
+@effect(*(f"{name}.__init__" for name in heap.LIGHTNING))
 def module_init(call: CallSite) -> Value:
     writing.initialised(call.state, call.argument(0, "self"))
     return None

@@ -1,0 +1,44 @@
+"""A layer that is put in at a place which is not known may be any layer of the model: its stem, too."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.reading import found
+
+PUT_IN = """
+import sys
+model = models.resnet18()
+new = nn.Conv2d(15, 64, 7, 2, 3, bias=False)
+index, name = int(sys.argv[1]), sys.argv[2]
+{put}
+model(torch.zeros(1, 15, 224, 224))
+"""
+
+
+@pytest.mark.parametrize(
+    "put",
+    [
+        "setattr(list(model.modules())[index], 'conv1', new)",
+        "setattr(list(model.modules())[index], name, new)",
+        "list(model.children())[index][0] = new",
+        "list(model.modules())[index]._modules['conv1'] = new",
+        "[part for part in model.modules() if isinstance(part, nn.Module)][index].conv1 = new",
+        "pair = list(model.named_modules())[index]\nsetattr(pair[1], name, new)",
+        "getattr(model, name).conv1 = new",
+        "model.get_submodule(name).conv1 = new",
+        "model._modules[name] = new",
+        "setattr(model, name, new)",
+        "parent = model\nfor part in name.split('.'):\n    parent = getattr(parent, part)\nparent.conv1 = new",
+        "from functools import reduce\nreduce(getattr, name.split('.'), model).conv1 = new",
+        "next(part for part in model.modules() if len(list(part.children())) == index).conv1 = new",
+        "from somewhere import widen\nwiden(model)",
+    ],
+)
+def test_the_stem_may_be_another_one(put):
+    assert found(PUT_IN.format(put=put)) == []
+
+
+@pytest.mark.parametrize("put", ["", "model.fc = nn.Linear(512, 10)", "model.layer1[0].conv2 = nn.Conv2d(64, 64, 3)"])
+def test_the_stem_is_as_it_was(put):
+    assert [code for _, code in found(PUT_IN.format(put=put))] == ["HC108"]
