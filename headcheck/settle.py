@@ -55,10 +55,10 @@ def over_paths(code: str, seen: Seen, executions: list[Execution]) -> tuple[Exec
     others = [e for e in [*telling, *beside(sure, known)] if id(e) not in showing]
     for execution, report in sorted(sure, key=lambda pair: (pair[0].defaults, len(pair[0].conditions))):
         conditions = needed(execution, [e for e, _ in sure], others)
-        doubts = shared_conditions(execution, sure) if execution.cut and not others else conditions
-        if any(invented for _, _, invented in doubts):
+        shared = shared_conditions(execution, sure) if execution.cut else conditions
+        if any(invented for _, _, invented in (conditions if others else shared)):
             continue  # nobody knows if the path that shows it can be taken
-        if len(execution.names_in(conditions)) > 1:
+        if len(execution.names_in(shared)) > 1:
             continue  # the script picks by two names, and nobody knows if they go together so
         if others and execution.defaults and all(not e.defaults for e in others):
             conditions.append(at_defaults(execution))

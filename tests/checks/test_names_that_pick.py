@@ -32,3 +32,15 @@ def build(config):
 )
 def test_what_two_names_pick(first, second, codes):
     assert [code for _, code in found(SCRIPT.format(first=first, second=second))] == codes
+
+
+def test_two_names_where_paths_were_cut():
+    branches = "".join(
+        f"        if flags[{i}]:\n            m.features[{i % 4}].x{i} = nn.Linear({i + 1}, 2)\n" for i in range(40)
+    )
+    script = (
+        f"def f(config, flags):\n    if config.model == 'vgg':\n        m = models.vgg11()\n{branches}"
+        "    else:\n        m = models.resnet18()\n    if {}:\n        print(m.fc.in_features)\nf(unknown, other)"
+    )
+    assert "HC202" not in {code for _, code in found(script.format("config.head == 'fc'"))}
+    assert "HC202" in {code for _, code in found(script.format("True"))}
