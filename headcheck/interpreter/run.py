@@ -24,6 +24,7 @@ from headcheck.semantics import load_effects
 MOST_ENTRIES = 200
 MOST_HOMES = 4  # paths through an `__init__` from whose ends the methods are followed
 STAGES = ("configure_model", "setup")  # what Lightning calls before everything else, in this order
+LOADERS = {f"{stage}_step": f"{short}_dataloader" for stage, short in (("training", "train"), ("validation", "val"))}
 RUNNING = ("forward", "training_step", "configure_optimizers")
 LAYERS = ("torch.nn.Linear", "torch.nn.Conv2d")
 SITE = Operation(None)  # where the calls come from that the script does not make
@@ -363,7 +364,26 @@ def call_entry(machine: Machine, home: State, function: Value) -> list[State]:
     state.result = None
     state.log(events.Entered(SITE, definition(machine, function).name))
     keywords: dict[str, Value] = {} if machine.defaults else unknown_arguments(machine, function)
+    if type(function) is Bound:
+        keywords |= given_batch(machine, state, function)
     return call_value(machine, state, function, (), keywords, SITE)
+
+
+def given_batch(machine: Machine, state: State, step: Bound) -> dict[str, Value]:
+    """What Lightning gives to a step of a module that has a loader of its own: what the loader hands out."""
+    define = definition(machine, step)
+    thing = state.object(step.receiver)
+    cls = thing.cls if type(thing) is Module else None
+    if define.name not in LOADERS or cls is None or library_bases(cls).isdisjoint(LIGHTNING):
+        return {}
+    found = class_attribute(cls, LOADERS[define.name])
+    if found is None or type(found[0]) is not Function or len(define.parameters) < 2:
+        return {}
+    from headcheck.semantics import datasets
+
+    loader = machine.call_quietly(state, Bound(step.receiver, *found), (), {}, SITE)
+    known = type(state.object(loader)) is datasets.Loader
+    return {define.parameters[1].name: datasets.batch(state, loader)} if known else {}
 
 
 def enter(machine: Machine, function: Value) -> None:
