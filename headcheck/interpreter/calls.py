@@ -38,7 +38,6 @@ from headcheck.interpreter.values import (
     symbol,
 )
 from headcheck.ir import UNKNOWN, Define, Operation
-from headcheck.ir.assigned import settled_by
 from headcheck.ir.facts import is_read
 from headcheck.semantics import registry
 from headcheck.semantics.registry import CallSite
@@ -121,7 +120,7 @@ def enter(
     state.env = env
     depth = caller_frame.depth + 1
     state.frame = Frame(
-        function.module, closure, depth, receiver, owner, define.stores_global, site, caller_frame, settled_by(define)
+        function.module, closure, depth, receiver, owner, define.stores_global, site, caller_frame, define.settles
     )
     after = machine.run(define.body, [state])
     for one in after:

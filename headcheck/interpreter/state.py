@@ -17,7 +17,7 @@ class Frame(NamedTuple):
     """Where a function runs: the module whose globals it sees, what it closed over, and for methods `self`.
 
     `call` is the operation that called it, or imported the module whose body it is, `above` the frame of that. `own`
-    are variables of the function that nothing has set while they are missing (see `scopes.settled_by`).
+    are variables of the function that nothing has set while they are missing (see `ir.Define`).
     """
 
     module: str

@@ -366,7 +366,7 @@ class Define(Operation):
     is what `scopes.scope_of` found in its body.
 
     Those in `unsteady` belong to a function around it that sets them more than once, so what they hold when it is
-    called is not what they hold when it is made. `settles` is what `scopes.settled_by` found.
+    called is not what they hold when it is made. `settles` are those that it sets itself (see `Declared`).
     """
 
     __slots__ = (
@@ -403,7 +403,7 @@ class Define(Operation):
         self.generator = False
         self.unsteady: frozenset[str] = frozenset()
         self.scope: Scope | None = None
-        self.settles: frozenset[str] | None = None
+        self.settles: frozenset[str] = frozenset()
 
 
 class DefineClass(Operation):

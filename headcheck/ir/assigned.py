@@ -62,21 +62,6 @@ def assigned(inner: Iterable[Block]) -> set[str]:
     return names
 
 
-def settled_by(define: Define) -> frozenset[str]:
-    """The names that a function sets itself and only where one can see it: not in a loop, of which another turn may
-    have set them, and not in a function inside. Where there is no such variable, reading it raises."""
-    if define.settles is None:
-        inner = walk(define.body)
-        shared = define.stores_global.union(
-            define.stores_outer, *(o.stores_outer for o in inner if isinstance(o, Define))
-        )
-        loops = [o for o in inner if isinstance(o, (Loop, While))]
-        looped = assigned(block for loop in loops for block in blocks(loop))
-        names = assigned([define.body]) - looped - shared
-        define.settles = frozenset(name for name in names if name[0] != "%")
-    return define.settles
-
-
 def mark_unsteady(define: Define, inner: list[Define]) -> None:
     """Tell the functions inside a function which of its names change; forget those that they set themselves."""
     shared = frozenset(name for nested in inner for name in nested.stores_outer)

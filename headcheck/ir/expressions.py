@@ -53,14 +53,27 @@ def dotted(node: cst.BaseExpression | None) -> str:
 
 
 class Declared:
-    """What the statements of a function say of it."""
+    """What the statements of a function, or of a class, say of it.
 
-    __slots__ = ("generator", "globals", "nonlocals")
+    `stored` are the names that it sets itself, `looped` those that it, or what is defined in it, sets in a loop,
+    `shared` those that functions in it set; `loops` is how many loops are around what is being written.
+    """
+
+    __slots__ = ("generator", "globals", "looped", "loops", "nonlocals", "shared", "stored")
 
     def __init__(self) -> None:
         self.generator = False
         self.globals: set[str] = set()
         self.nonlocals: set[str] = set()
+        self.stored: set[str] = set()
+        self.looped: set[str] = set()
+        self.shared: set[str] = set()
+        self.loops = 0
+
+    def settles(self) -> frozenset[str]:
+        """The names that a function sets itself and only where one can see it: not in a loop, of which another turn may
+        have set them, and not in a function inside. Where there is no such variable, reading it raises."""
+        return frozenset(self.stored.difference(self.looped, self.globals, self.nonlocals, self.shared))
 
 
 class Expressions:
@@ -79,12 +92,26 @@ class Expressions:
         self.count += 1
         return Variable(f"%{self.count}")
 
+    def variable(self, name: str) -> Variable:
+        """A variable of the script that is set here."""
+        (self.declared.looped if self.declared.loops else self.declared.stored).add(name)
+        return Variable(name)
+
     def aside(self, write: Callable[..., Any], *arguments: Any) -> tuple[Any, Block]:
         """Run `write`, and keep what it wrote apart: (its result, the block)."""
         outer, self.out = self.out, []
         result = write(*arguments)
         block, self.out = self.out, outer
         return result, block
+
+    def within(self, write: Callable[..., Any], *arguments: Any) -> tuple[Any, Declared]:
+        """Run `write` for the body of a function or class: (its result, what is declared there)."""
+        outer, self.declared = self.declared, Declared()
+        result = write(*arguments)
+        inner, self.declared = self.declared, outer
+        outer.looped |= inner.looped
+        outer.shared |= inner.shared | inner.nonlocals
+        return result, inner
 
     # -- expressions: each answers an operand ------------------------------------------------------------------------
 
@@ -242,11 +269,11 @@ class Expressions:
         inside = len(self.defines)
         outer = self.own
         self.own = {name: own for name, own in outer.items() if all(p.name != name for p in parameters)}
-        result, body = self.aside(self.expression, node.body)
+        (result, body), declared = self.within(self.aside, self.expression, node.body)
         self.own = outer
         body.append(Return(node.body, result))
         target = self.temporary()
-        self.define(Define(node, target, "<lambda>", parameters, body), inside)
+        self.define(Define(node, target, "<lambda>", parameters, body), declared, inside)
         return target
 
     def await_(self, node: cst.Await) -> Operand:
@@ -277,18 +304,20 @@ class Expressions:
         inside = len(self.defines)
         result = self.temporary()
         outer, self.own = self.own, self.own.copy()
-        _, body = self.aside(self.comprehension_loop, node, node.for_in, result, iterable)
+        (_, body), declared = self.within(self.aside, self.comprehension_loop, node, node.for_in, result, iterable)
         self.own = outer
         body.insert(0, MakeSequence(node, result, "list", []))
         body.append(Return(node, result))
         target = self.temporary()
-        self.define(Define(node, target, GENERATOR, parameters, body), inside)
+        self.define(Define(node, target, GENERATOR, parameters, body), declared, inside)
         return target
 
     def comprehension_loop(self, node: Any, clause: cst.CompFor, result: Variable, given: Operand = None) -> None:
         iterable = self.expression(clause.iter) if given is None else given
         element = self.temporary()
+        self.declared.loops += 1
         _, body = self.aside(self.comprehension_body, node, clause, element, result)
+        self.declared.loops -= 1
         self.branch(Loop(node, element, iterable, body, []))
 
     def comprehension_body(self, node: Any, clause: cst.CompFor, element: Variable, result: Variable) -> None:
@@ -336,8 +365,9 @@ class Expressions:
             return Parameter(node.name.value, UNKNOWN, keyword_only=keyword_only)
         return Parameter(node.name.value, self.expression(node.default), "", True, keyword_only)
 
-    def define(self, define: Define, inside: int) -> None:
+    def define(self, define: Define, declared: Declared, inside: int) -> None:
         """Write down a function; those from the number `inside` on are in it."""
+        define.settles = declared.settles()
         if len(self.defines) > inside:
             mark_unsteady(define, self.defines[inside:])
         self.defines.append(define)
@@ -351,7 +381,7 @@ class Expressions:
     def store(self, target: cst.CSTNode, value: Operand, node: cst.CSTNode) -> None:
         if isinstance(target, cst.Name):
             own = None if isinstance(node, cst.NamedExpr) else self.own.get(target.value)
-            self.out.append(Move(node, own or Variable(target.value), value))
+            self.out.append(Move(node, own or self.variable(target.value), value))
         elif isinstance(target, cst.Attribute):
             self.out.append(SetAttribute(node, self.expression(target.value), target.attr.value, value))
         elif isinstance(target, cst.Subscript):

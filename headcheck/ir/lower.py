@@ -33,12 +33,11 @@ from headcheck.ir import (
     Raise,
     Return,
     Try,
-    Variable,
     While,
     With,
 )
 from headcheck.ir.assigned import annotated_fields
-from headcheck.ir.expressions import Declared, Expressions, dotted
+from headcheck.ir.expressions import Expressions, dotted
 
 
 def lower(module: cst.Module) -> Block:
@@ -55,7 +54,11 @@ class _Lowering(Expressions):
         outer, self.out = self.out, []
         statements = body.body if isinstance(body, cst.BaseSuite) else body
         for statement in statements:
-            self.statement(statement)
+            if type(statement) is cst.SimpleStatementLine:
+                for part in statement.body:
+                    self.statement(part)
+            else:
+                self.statement(statement)
         block, self.out = self.out, outer
         return block
 
@@ -64,10 +67,6 @@ class _Lowering(Expressions):
         if handler:
             handler(self, node)
         self.out.append(End(node))
-
-    def line(self, node: cst.SimpleStatementLine) -> None:
-        for part in node.body:
-            self.statement(part)
 
     def value(self, node: cst.BaseExpression) -> Operand:
         """The value that a statement is for: a `yield` there makes the function a generator."""
@@ -105,7 +104,7 @@ class _Lowering(Expressions):
         targets = [e.value for e in node.target.elements] if isinstance(node.target, cst.Tuple) else [node.target]
         for target in targets:
             if isinstance(target, cst.Name):
-                self.out.append(DeleteName(node, target.value))
+                self.out.append(DeleteName(node, self.variable(target.value)))
             elif isinstance(target, cst.Attribute):
                 self.out.append(DeleteAttribute(node, self.expression(target.value), target.attr.value))
             elif isinstance(target, cst.Subscript):
@@ -124,15 +123,19 @@ class _Lowering(Expressions):
     def for_(self, node: cst.For) -> None:
         iterable = self.expression(node.iter)
         element = self.temporary()
+        self.declared.loops += 1
         _, unpacking = self.aside(self.store, node.target, element, node)
         body = unpacking + self.block(node.body)
         orelse = self.block(node.orelse.body) if node.orelse else []
+        self.declared.loops -= 1
         self.branch(Loop(node.iter, element, iterable, body, orelse))
 
     def while_(self, node: cst.While) -> None:
+        self.declared.loops += 1
         test, test_block = self.aside(self.expression, node.test)
         body = self.block(node.body)
         orelse = self.block(node.orelse.body) if node.orelse else []
+        self.declared.loops -= 1
         self.branch(While(node, test_block, test, body, orelse))
 
     def with_(self, node: cst.With) -> None:
@@ -163,7 +166,7 @@ class _Lowering(Expressions):
         names = tuple(dotted(part).rsplit(".", 1)[-1] or "?" for part in parts)
         body = self.block(node.body)
         if node.name is not None and isinstance(node.name.name, cst.Name):
-            body.insert(0, Move(node, Variable(node.name.name.value), UNKNOWN))
+            body.insert(0, Move(node, self.variable(node.name.name.value), UNKNOWN))
         return Handler(names, body)
 
     def match(self, node: cst.Match) -> None:
@@ -186,7 +189,7 @@ class _Lowering(Expressions):
         """The operand that says if a pattern matches: values and alternatives of values, anything else is unknown."""
         if isinstance(pattern, cst.MatchAs) and pattern.pattern is None:
             if pattern.name is not None:
-                self.out.append(Move(pattern, Variable(pattern.name.value), subject))
+                self.out.append(Move(pattern, self.variable(pattern.name.value), subject))
             return True
         values = [pattern] if isinstance(pattern, cst.MatchValue) else []
         if isinstance(pattern, cst.MatchOr):
@@ -205,14 +208,12 @@ class _Lowering(Expressions):
         decorators = [self.expression(decorator.decorator) for decorator in node.decorators]
         parameters = self.parameters(node.params)
         inside = len(self.defines)
-        outer, self.declared = self.declared, Declared()
-        body = self.block(node.body)
-        define = Define(node, Variable(node.name.value), node.name.value, parameters, body, decorators)
-        define.generator = self.declared.generator
-        define.stores_global = frozenset(self.declared.globals)
-        define.stores_outer = frozenset(self.declared.nonlocals)
-        self.declared = outer
-        self.define(define, inside)
+        body, declared = self.within(self.block, node.body)
+        define = Define(node, self.variable(node.name.value), node.name.value, parameters, body, decorators)
+        define.generator = declared.generator
+        define.stores_global = frozenset(declared.globals)
+        define.stores_outer = frozenset(declared.nonlocals)
+        self.define(define, declared, inside)
 
     def global_(self, node: cst.Global) -> None:
         self.declared.globals.update(item.name.value for item in node.names)
@@ -223,12 +224,10 @@ class _Lowering(Expressions):
     def class_(self, node: cst.ClassDef) -> None:
         decorators = [self.expression(decorator.decorator) for decorator in node.decorators]
         bases = [self.expression(base.value) for base in node.bases]
-        outer, self.declared = self.declared, Declared()
-        body = self.block(node.body)
-        self.declared = outer
+        body, _ = self.within(self.block, node.body)
         fields = tuple(annotated_fields(node))
         name = node.name.value
-        self.out.append(DefineClass(node, Variable(name), name, bases, body, decorators, fields))
+        self.out.append(DefineClass(node, self.variable(name), name, bases, body, decorators, fields))
 
     def return_(self, node: cst.Return) -> None:
         self.out.append(Return(node, None if node.value is None else self.value(node.value)))
@@ -253,25 +252,24 @@ class _Lowering(Expressions):
         for alias in node.names:
             name = dotted(alias.name)
             if alias.asname is not None and isinstance(alias.asname.name, cst.Name):
-                self.out.append(Import(node, Variable(alias.asname.name.value), name))
+                self.out.append(Import(node, self.variable(alias.asname.name.value), name))
             else:
                 first = name.split(".")[0]
-                self.out.append(Import(node, Variable(first), first, name))
+                self.out.append(Import(node, self.variable(first), first, name))
 
     def import_from(self, node: cst.ImportFrom) -> None:
         module, level = dotted(node.module), len(node.relative)
         if isinstance(node.names, cst.ImportStar):
-            self.out.append(ImportFrom(node, Variable("*"), module, "*", level))
+            self.out.append(ImportFrom(node, self.variable("*"), module, "*", level))
             return
         for alias in node.names:
             name = dotted(alias.name)
             has_name = alias.asname is not None and isinstance(alias.asname.name, cst.Name)
             target = alias.asname.name.value if has_name else name  # type: ignore[union-attr]
-            self.out.append(ImportFrom(node, Variable(target), module, name, level))
+            self.out.append(ImportFrom(node, self.variable(target), module, name, level))
 
 
 STATEMENTS: dict[type, Callable[[_Lowering, Any], None]] = {
-    cst.SimpleStatementLine: _Lowering.line,
     cst.Expr: _Lowering.expression_statement,
     cst.Assign: _Lowering.assign,
     cst.AnnAssign: _Lowering.annotated,

@@ -207,7 +207,7 @@ def only(kind, script):
 
 def test_every_statement_ends_and_keeps_its_node():
     block = lowered("a = 1\nif a:\n    b = 2\n")
-    assert [type(op) for op in block] == [ir.Move, ir.End, ir.End, ir.If, ir.End]
+    assert [type(op) for op in block] == [ir.Move, ir.End, ir.If, ir.End]
     assert all(isinstance(op.node, cst.CSTNode) for op in ir.walk(block))
 
 
