@@ -29,7 +29,7 @@ from headcheck.ir.scopes import scope_of
 
 def stored_names(target: cst.CSTNode) -> Iterable[str]:
     """The plain names that assigning to a target sets."""
-    if isinstance(target, cst.Name):
+    if type(target) is cst.Name:
         yield target.value
     elif isinstance(target, (cst.Tuple, cst.List)):
         for element in target.elements:
@@ -38,8 +38,8 @@ def stored_names(target: cst.CSTNode) -> Iterable[str]:
 
 def annotated_fields(node: cst.ClassDef) -> Iterable[str]:
     for statement in node.body.body:
-        for part in getattr(statement, "body", ()) if isinstance(statement, cst.SimpleStatementLine) else ():
-            if isinstance(part, cst.AnnAssign) and isinstance(part.target, cst.Name):
+        for part in getattr(statement, "body", ()) if type(statement) is cst.SimpleStatementLine else ():
+            if type(part) is cst.AnnAssign and type(part.target) is cst.Name:
                 yield part.target.value
 
 

@@ -1,4 +1,7 @@
-"""Expressions → IR: one small method per node type, each answers an operand; a node without one is unknown."""
+"""Expressions → IR: one small method per node type, each answers an operand; a node without one is unknown.
+
+Nodes are told by their exact type: libcst's are all abstract base classes, over which `isinstance` takes its time.
+"""
 
 from __future__ import annotations
 
@@ -44,10 +47,10 @@ PLAIN_QUOTES, TRIPLE_QUOTES = ("'", '"'), ("'''", '"""')
 def dotted(node: cst.BaseExpression | None) -> str:
     """``a.b.c`` as text; "" for anything else."""
     names: list[str] = []
-    while isinstance(node, cst.Attribute):
+    while type(node) is cst.Attribute:
         names.append(node.attr.value)
         node = node.value
-    if not isinstance(node, cst.Name):
+    if type(node) is not cst.Name:
         return ""
     return ".".join([node.value, *reversed(names)])
 
@@ -76,12 +79,21 @@ class Declared:
         return frozenset(self.stored.difference(self.looped, self.globals, self.nonlocals, self.shared))
 
 
+class Names(dict[str, Operand]):
+    """What the names of a file stand for as operands: each is one variable, wherever it is written."""
+
+    def __missing__(self, name: str) -> Operand:
+        variable = self[name] = Variable(name)
+        return variable
+
+
 class Expressions:
     """Writes expressions. Holds the block being written and the number of the next temporary."""
 
     def __init__(self) -> None:
         self.out: Block = []
         self.count = 0
+        self.names = Names(CONSTANTS)
         self.own: dict[str, Variable] = {}  # the variables of the comprehensions around, each with a name of its own
         self.defines: list[Define] = []  # the functions so far
         self.declared = Declared()  # of the function around
@@ -95,7 +107,7 @@ class Expressions:
     def variable(self, name: str) -> Variable:
         """A variable of the script that is set here."""
         (self.declared.looped if self.declared.loops else self.declared.stored).add(name)
-        return Variable(name)
+        return self.names[name]  # type: ignore[no-any-return]
 
     def aside(self, write: Callable[..., Any], *arguments: Any) -> tuple[Any, Block]:
         """Run `write`, and keep what it wrote apart: (its result, the block)."""
@@ -120,8 +132,7 @@ class Expressions:
         return handler(self, node) if handler else UNKNOWN
 
     def name(self, node: cst.Name) -> Operand:
-        value = node.value
-        return CONSTANTS[value] if value in CONSTANTS else self.own.get(value) or Variable(value)
+        return self.own.get(node.value) or self.names[node.value]
 
     def integer(self, node: cst.Integer) -> Operand:
         return int(node.value.replace("_", ""), 0)
@@ -139,9 +150,9 @@ class Expressions:
     def formatted(self, node: cst.FormattedString) -> Operand:
         parts: list[Operand] = []
         for part in node.parts:
-            if isinstance(part, cst.FormattedStringText):
+            if type(part) is cst.FormattedStringText:
                 parts.append(part.value.replace("{{", "{").replace("}}", "}"))
-            elif isinstance(part, cst.FormattedStringExpression):
+            elif type(part) is cst.FormattedStringExpression:
                 value = self.expression(part.expression)
                 parts.append(value if part.format_spec is None and part.conversion is None else UNKNOWN)
         target = self.temporary()
@@ -171,7 +182,7 @@ class Expressions:
         return target
 
     def sequence(self, node: cst.List | cst.Tuple | cst.Set) -> Operand:
-        items = [(isinstance(e, cst.StarredElement), self.expression(e.value)) for e in node.elements]
+        items = [(type(e) is cst.StarredElement, self.expression(e.value)) for e in node.elements]
         target = self.temporary()
         self.out.append(MakeSequence(node, target, SEQUENCE_KINDS[type(node)], items))
         return target
@@ -179,7 +190,7 @@ class Expressions:
     def dictionary(self, node: cst.Dict) -> Operand:
         items: list[tuple[bool, Operand, Operand]] = []
         for element in node.elements:
-            if isinstance(element, cst.DictElement):
+            if type(element) is cst.DictElement:
                 items.append((False, self.expression(element.key), self.expression(element.value)))
             else:
                 items.append((True, None, self.expression(element.value)))
@@ -204,8 +215,8 @@ class Expressions:
 
     def one_index(self, element: cst.SubscriptElement) -> Operand:
         index = element.slice
-        if not isinstance(index, cst.Slice):
-            return self.expression(index.value) if isinstance(index, cst.Index) else UNKNOWN
+        if type(index) is not cst.Slice:
+            return self.expression(index.value) if type(index) is cst.Index else UNKNOWN
         start, stop, step = (None if p is None else self.expression(p) for p in (index.lower, index.upper, index.step))
         target = self.temporary()
         self.out.append(MakeSlice(element, target, start, stop, step))
@@ -220,7 +231,7 @@ class Expressions:
 
     def unary(self, node: cst.UnaryOperation) -> Operand:
         operand = self.expression(node.expression)
-        if isinstance(node.operator, cst.Minus) and type(operand) in (int, float):
+        if type(node.operator) is cst.Minus and type(operand) in (int, float):
             return -operand
         target = self.temporary()
         self.out.append(Unary(node, target, type(node.operator).__name__, operand))
@@ -245,7 +256,7 @@ class Expressions:
         right, go_on = self.aside(self.expression, node.right)
         go_on.append(Move(node, target, right))
         stop: Block = [Move(node, target, left)]
-        sides = (go_on, stop) if isinstance(node.operator, cst.And) else (stop, go_on)
+        sides = (go_on, stop) if type(node.operator) is cst.And else (stop, go_on)
         self.out.append(If(node.left, left, *sides, statement=False))
         return target
 
@@ -280,7 +291,7 @@ class Expressions:
         return self.expression(node.expression)
 
     def yield_(self, node: cst.Yield) -> Operand:
-        if isinstance(node.value, cst.From):
+        if type(node.value) is cst.From:
             self.expression(node.value.item)
         elif node.value is not None:
             self.expression(node.value)
@@ -288,10 +299,10 @@ class Expressions:
 
     def comprehension(self, node: cst.ListComp | cst.SetComp | cst.GeneratorExp | cst.DictComp) -> Operand:
         result = self.temporary()
-        if isinstance(node, cst.DictComp):
+        if type(node) is cst.DictComp:
             self.out.append(MakeDict(node, result, []))
         else:
-            self.out.append(MakeSequence(node, result, "set" if isinstance(node, cst.SetComp) else "list", []))
+            self.out.append(MakeSequence(node, result, "set" if type(node) is cst.SetComp else "list", []))
         outer, self.own = self.own, self.own.copy()
         self.comprehension_loop(node, node.for_in, result)
         self.own = outer
@@ -340,7 +351,7 @@ class Expressions:
     def comprehension_element(self, node: Any, clause: cst.CompFor, result: Variable) -> None:
         if clause.inner_for_in is not None:
             self.comprehension_loop(node, clause.inner_for_in, result)
-        elif isinstance(node, cst.DictComp):
+        elif type(node) is cst.DictComp:
             key = self.expression(node.key)
             self.out.append(Append(node, result, self.expression(node.value), key))
         else:
@@ -352,18 +363,18 @@ class Expressions:
         found: list[Parameter] = []
         for parameter in (*node.posonly_params, *node.params):
             found.append(self.parameter(parameter))
-        if isinstance(node.star_arg, cst.Param):
-            found.append(Parameter(node.star_arg.name.value, UNKNOWN, "*"))
+        if type(node.star_arg) is cst.Param:
+            found.append(Parameter(self.names[node.star_arg.name.value], UNKNOWN, "*"))
         for parameter in node.kwonly_params:
             found.append(self.parameter(parameter, keyword_only=True))
         if node.star_kwarg is not None:
-            found.append(Parameter(node.star_kwarg.name.value, UNKNOWN, "**"))
+            found.append(Parameter(self.names[node.star_kwarg.name.value], UNKNOWN, "**"))
         return found
 
     def parameter(self, node: cst.Param, keyword_only: bool = False) -> Parameter:
         if node.default is None:
-            return Parameter(node.name.value, UNKNOWN, keyword_only=keyword_only)
-        return Parameter(node.name.value, self.expression(node.default), "", True, keyword_only)
+            return Parameter(self.names[node.name.value], UNKNOWN, keyword_only=keyword_only)
+        return Parameter(self.names[node.name.value], self.expression(node.default), "", True, keyword_only)
 
     def define(self, define: Define, declared: Declared, inside: int) -> None:
         """Write down a function; those from the number `inside` on are in it."""
@@ -379,23 +390,30 @@ class Expressions:
         self.out.append(operation)
 
     def store(self, target: cst.CSTNode, value: Operand, node: cst.CSTNode) -> None:
-        if isinstance(target, cst.Name):
-            own = None if isinstance(node, cst.NamedExpr) else self.own.get(target.value)
-            self.out.append(Move(node, own or self.variable(target.value), value))
-        elif isinstance(target, cst.Attribute):
-            self.out.append(SetAttribute(node, self.expression(target.value), target.attr.value, value))
-        elif isinstance(target, cst.Subscript):
-            of = self.expression(target.value)
-            self.out.append(SetItem(node, of, self.index(target.slice), value))
-        elif isinstance(target, (cst.Tuple, cst.List)):
-            self.unpack(target.elements, value, node)
+        store = STORES.get(type(target))
+        if store:
+            store(self, target, value, node)
+
+    def store_name(self, target: cst.Name, value: Operand, node: cst.CSTNode) -> None:
+        own = None if type(node) is cst.NamedExpr else self.own.get(target.value)
+        self.out.append(Move(node, own or self.variable(target.value), value))
+
+    def store_attribute(self, target: cst.Attribute, value: Operand, node: cst.CSTNode) -> None:
+        self.out.append(SetAttribute(node, self.expression(target.value), target.attr.value, value))
+
+    def store_item(self, target: cst.Subscript, value: Operand, node: cst.CSTNode) -> None:
+        of = self.expression(target.value)
+        self.out.append(SetItem(node, of, self.index(target.slice), value))
+
+    def store_each(self, target: cst.Tuple | cst.List, value: Operand, node: cst.CSTNode) -> None:
+        self.unpack(target.elements, value, node)
 
     def unpack(self, elements: Sequence[cst.BaseElement], value: Operand, node: cst.CSTNode) -> None:
         if any(value in stored_names(element.value) for element in elements):  # ``outputs, extra = outputs``
             kept = self.temporary()
             self.out.append(Move(node, kept, value))
             value = kept
-        star = next((i for i, e in enumerate(elements) if isinstance(e, cst.StarredElement)), None)
+        star = next((i for i, e in enumerate(elements) if type(e) is cst.StarredElement), None)
         for position, element in enumerate(elements):
             index: Operand = position
             if star is not None and position > star:
@@ -412,6 +430,13 @@ class Expressions:
             self.store(element.value, part, node)
 
 
+STORES: dict[type, Callable[[Expressions, Any, Operand, cst.CSTNode], None]] = {
+    cst.Name: Expressions.store_name,
+    cst.Attribute: Expressions.store_attribute,
+    cst.Subscript: Expressions.store_item,
+    cst.Tuple: Expressions.store_each,
+    cst.List: Expressions.store_each,
+}
 SEQUENCE_KINDS: dict[type, str] = {cst.List: "list", cst.Tuple: "tuple", cst.Set: "set"}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import libcst as cst
@@ -43,17 +43,16 @@ from headcheck.ir.expressions import Expressions, dotted
 def lower(module: cst.Module) -> Block:
     """Lower a parsed file to one block. Nesting is bounded by the guard that ran before parsing."""
     lowering = _Lowering()
-    return lowering.block(module.body)
+    return lowering.block(module)
 
 
 class _Lowering(Expressions):
     """Writes statements, and with them a whole file."""
 
-    def block(self, body: Iterable[cst.CSTNode] | cst.BaseSuite) -> Block:
+    def block(self, body: cst.Module | cst.BaseSuite) -> Block:
         """Lower statements into a block of their own."""
         outer, self.out = self.out, []
-        statements = body.body if isinstance(body, cst.BaseSuite) else body
-        for statement in statements:
+        for statement in body.body:
             if type(statement) is cst.SimpleStatementLine:
                 for part in statement.body:
                     self.statement(part)
@@ -77,14 +76,14 @@ class _Lowering(Expressions):
     def expression_statement(self, node: cst.Expr) -> None:
         self.value(node.value)
         last = self.out[-1] if self.out else None
-        if isinstance(last, Compare) and isinstance(node.value, cst.Comparison):
+        if isinstance(last, Compare) and type(node.value) is cst.Comparison:
             left = node.value.left
-            last.discarded = left.attr.value if isinstance(left, cst.Attribute) else ""
-        elif isinstance(last, GetAttribute) and isinstance(node.value, cst.Attribute):
+            last.discarded = left.attr.value if type(left) is cst.Attribute else ""
+        elif isinstance(last, GetAttribute) and type(node.value) is cst.Attribute:
             last.discarded = True
 
     def assign(self, node: cst.Assign) -> None:
-        value = self.lazy(node.value) if isinstance(node.value, cst.GeneratorExp) else self.value(node.value)
+        value = self.lazy(node.value) if type(node.value) is cst.GeneratorExp else self.value(node.value)
         for target in node.targets:
             self.store(target.target, value, node)
 
@@ -101,20 +100,20 @@ class _Lowering(Expressions):
         self.store(node.target, target, node)
 
     def delete(self, node: cst.Del) -> None:
-        targets = [e.value for e in node.target.elements] if isinstance(node.target, cst.Tuple) else [node.target]
+        targets = [e.value for e in node.target.elements] if type(node.target) is cst.Tuple else [node.target]
         for target in targets:
-            if isinstance(target, cst.Name):
+            if type(target) is cst.Name:
                 self.out.append(DeleteName(node, self.variable(target.value)))
-            elif isinstance(target, cst.Attribute):
+            elif type(target) is cst.Attribute:
                 self.out.append(DeleteAttribute(node, self.expression(target.value), target.attr.value))
-            elif isinstance(target, cst.Subscript):
+            elif type(target) is cst.Subscript:
                 self.out.append(DeleteItem(node, self.expression(target.value), self.index(target.slice)))
 
     def if_(self, node: cst.If) -> None:
         test = self.expression(node.test)
         body = self.block(node.body)
         orelse: Block = []
-        if isinstance(node.orelse, cst.If):
+        if type(node.orelse) is cst.If:
             _, orelse = self.aside(self.if_, node.orelse)
         elif node.orelse is not None:
             orelse = self.block(node.orelse.body)
@@ -162,10 +161,10 @@ class _Lowering(Expressions):
 
     def handler(self, node: cst.ExceptHandler | cst.ExceptStarHandler) -> Handler:
         kinds = node.type
-        parts = [e.value for e in kinds.elements] if isinstance(kinds, cst.Tuple) else [kinds] if kinds else []
+        parts = [e.value for e in kinds.elements] if type(kinds) is cst.Tuple else [kinds] if kinds else []
         names = tuple(dotted(part).rsplit(".", 1)[-1] or "?" for part in parts)
         body = self.block(node.body)
-        if node.name is not None and isinstance(node.name.name, cst.Name):
+        if node.name is not None and type(node.name.name) is cst.Name:
             body.insert(0, Move(node, self.variable(node.name.name.value), UNKNOWN))
         return Handler(names, body)
 
@@ -187,15 +186,15 @@ class _Lowering(Expressions):
 
     def pattern(self, pattern: cst.MatchPattern, subject: Operand) -> Operand:
         """The operand that says if a pattern matches: values and alternatives of values, anything else is unknown."""
-        if isinstance(pattern, cst.MatchAs) and pattern.pattern is None:
+        if type(pattern) is cst.MatchAs and pattern.pattern is None:
             if pattern.name is not None:
                 self.out.append(Move(pattern, self.variable(pattern.name.value), subject))
             return True
-        values = [pattern] if isinstance(pattern, cst.MatchValue) else []
-        if isinstance(pattern, cst.MatchOr):
+        values = [pattern] if type(pattern) is cst.MatchValue else []
+        if type(pattern) is cst.MatchOr:
             alternatives = [element.pattern for element in pattern.patterns]
-            if all(isinstance(alternative, cst.MatchValue) for alternative in alternatives):
-                values = [a for a in alternatives if isinstance(a, cst.MatchValue)]
+            if all(type(alternative) is cst.MatchValue for alternative in alternatives):
+                values = [a for a in alternatives if type(a) is cst.MatchValue]
         if not values:
             return UNKNOWN
         choices = self.temporary()
@@ -233,7 +232,7 @@ class _Lowering(Expressions):
         self.out.append(Return(node, None if node.value is None else self.value(node.value)))
 
     def raise_(self, node: cst.Raise) -> None:
-        exception = node.exc.func if isinstance(node.exc, cst.Call) else node.exc
+        exception = node.exc.func if type(node.exc) is cst.Call else node.exc
         if node.exc is not None:
             self.expression(node.exc)
         self.out.append(Raise(node, dotted(exception).rsplit(".", 1)[-1]))
@@ -251,7 +250,7 @@ class _Lowering(Expressions):
     def import_(self, node: cst.Import) -> None:
         for alias in node.names:
             name = dotted(alias.name)
-            if alias.asname is not None and isinstance(alias.asname.name, cst.Name):
+            if alias.asname is not None and type(alias.asname.name) is cst.Name:
                 self.out.append(Import(node, self.variable(alias.asname.name.value), name))
             else:
                 first = name.split(".")[0]
@@ -264,7 +263,7 @@ class _Lowering(Expressions):
             return
         for alias in node.names:
             name = dotted(alias.name)
-            has_name = alias.asname is not None and isinstance(alias.asname.name, cst.Name)
+            has_name = alias.asname is not None and type(alias.asname.name) is cst.Name
             target = alias.asname.name.value if has_name else name  # type: ignore[union-attr]
             self.out.append(ImportFrom(node, self.variable(target), module, name, level))
 
