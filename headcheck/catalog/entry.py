@@ -6,7 +6,7 @@ whatever the image, a SqueezeNet's ``(512, None, None)``).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 Shape: TypeAlias = tuple[int | None, ...]
@@ -26,13 +26,13 @@ class Node:
     its plain instance attributes (``in_features``, ``kernel_size``, …); `children` its modules in order; `parameters`
     the shapes of those it owns directly, in order; `attributes` every further name an instance has beyond those of
     `torch.nn.Module` itself (with values, children and parameters this is complete); `total` the number of parameters
-    of the whole subtree, None where the catalog does not keep it.
+    of the whole subtree, None where the catalog does not keep it; what works it out when asked may be given for it.
 
     `known` says how much of this the catalog holds: `ALL`; `NAMES`: the names of the children and of the parameters
     (with None for their shapes), but neither values nor further attributes; `NOTHING`: only that there is a module.
     """
 
-    __slots__ = ("attributes", "children", "kind", "known", "parameters", "total", "values")
+    __slots__ = ("_total", "attributes", "children", "kind", "known", "parameters", "values")
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class Node:
         children: Mapping[str, Node],
         parameters: Mapping[str, tuple[int, ...] | None],
         attributes: frozenset[str],
-        total: int | None,
+        total: int | Callable[[], int | None] | None,
         known: str = ALL,
     ) -> None:
         self.kind = kind
@@ -49,12 +49,19 @@ class Node:
         self.children = children
         self.parameters = parameters
         self.attributes = attributes
-        self.total = total
+        self._total = total
         self.known = known
 
     def changed(self, **changes: Any) -> Node:
         """A node that differs from this one in these."""
-        return Node(**{**{name: getattr(self, name) for name in self.__slots__}, **changes})
+        fields = {name.lstrip("_"): getattr(self, name) for name in self.__slots__}
+        return Node(**{**fields, **changes})
+
+    @property
+    def total(self) -> int | None:
+        if callable(self._total):
+            self._total = self._total()
+        return self._total
 
     @property
     def whole(self) -> bool:

@@ -25,7 +25,7 @@ _LIBRARIES = (
     "open_clip",
 )
 #: The format this code reads; `headcheck.tracing.write` says what it is.
-FORMAT = 2
+FORMAT = 3
 
 
 def library_of(name: str) -> str | None:

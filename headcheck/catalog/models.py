@@ -8,8 +8,9 @@ from typing import Any
 
 from headcheck.catalog.entries import decode
 from headcheck.catalog.entry import Entry, Plain, Shape, Signature
-from headcheck.catalog.files import library_of, load, name_list, name_set, shared
-from headcheck.catalog.nodes import CHILDREN, Decoder
+from headcheck.catalog.files import library_of, load, name_set, shared
+from headcheck.catalog.forms import names_below
+from headcheck.catalog.nodes import Decoder
 
 #: Keywords that choose weights or say how to fetch them; what they do to the model comes in as `weights`.
 _WEIGHTS = frozenset({"weights", "weights_backbone", "pretrained", "pretrained_backbone", "progress"})
@@ -38,9 +39,8 @@ def model_builder(name: str) -> str | None:
 @functools.cache
 def part_names(library: str = "torchvision") -> frozenset[str]:
     """Return the names that the models of a library give to their parts: ``fc``, ``features``, ``layer4``."""
-    data = load(library)
-    layouts = [data["layouts"][data["nodes"][entry["root"]][0]] for entry in data["entries"].values()]
-    return frozenset(child for layout in layouts for child in name_list(library, layout[CHILDREN]))
+    roots = (entry["root"] for entry in load(library)["entries"].values())
+    return frozenset(name for root in roots for name in names_below(library, root))
 
 
 def signature(builder: str) -> Signature:

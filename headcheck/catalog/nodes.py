@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import functools
+from collections.abc import Iterable, Iterator, Mapping
 from math import prod
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
+from headcheck.catalog import forms
 from headcheck.catalog.entry import NAMES, Node, Plain
-from headcheck.catalog.files import load, name_list, name_set
+from headcheck.catalog.forms import Form
 
-CHILDREN = 4  # where a layout says which names its children have
+
+class Row(NamedTuple):
+    """A module as the file says it: its form, or the number of that, and the values of the letters there."""
+
+    form: Form | int
+    letters: tuple[Any, ...]
 
 
 class Decoder:
@@ -23,26 +30,18 @@ class Decoder:
         self.library = library
         self._counts = counts
         self._unknown = unknown
-        data = load(library)
-        self._layouts, self._table = data["layouts"], data["nodes"]
-        self._frames, self._outlined = data.get("frames", ()), data.get("outlines", ())
-        self._nodes: dict[int, Node] = {}
-        self._outlines: dict[int, Node] = {}
-        self._totals: dict[int, int | None] = {}
+        self._nodes: dict[Row, Node] = {}
+        self._totals: dict[Row, int | None] = {}
 
-    def node(self, place: int) -> Node:
-        """Return the node at a place of the file's table, always the same one."""
-        return self._node(_Row(self._table[place], place))
+    def node(self, root: str) -> Node:
+        """Return the node that an entry of the file names as its root, always the same one."""
+        return self.below(self._child(forms.child(root), ()))
 
-    def below(self, child: _Child) -> Node:
-        """Return a child of a node, always the same one."""
-        return self._node(child) if isinstance(child, _Row) else self._outline(child)
-
-    def _node(self, row: _Row) -> Node:
-        # What the file says of a node is parsed once only, so it can stand for the node.
-        if id(row.item) not in self._nodes:
-            self._nodes[id(row.item)] = self._decode(row)
-        return self._nodes[id(row.item)]
+    def below(self, row: Row) -> Node:
+        """Return the node of a row, always the same one."""
+        if row not in self._nodes:
+            self._nodes[row] = self._decode(row)
+        return self._nodes[row]
 
     def size(self, item: Any) -> Any:
         """Return a number of the file with the counts put in."""
@@ -58,95 +57,89 @@ class Decoder:
         value: Plain = self.size(item)
         return value
 
-    def _decode(self, row: _Row) -> Node:
-        layout, children, numbers = self._parts(row)
-        kind, attributes, _, _, child_names, _, _, _ = layout
-        values, parameters = self._own(layout, numbers)
-        names = name_set(self.library, attributes)
+    def _form(self, row: Row) -> Form:
+        return forms.form(self.library, row.form) if isinstance(row.form, int) else row.form
+
+    def _layout(self, row: Row) -> forms.Layout:
+        return forms.layout(self.library, self._form(row).layout)
+
+    def _decode(self, row: Row) -> Node:
+        layout = self._layout(row)
+        children = Children(self, dict(self._below(row)))
+        if layout.attributes is None:
+            return Node(
+                kind=layout.kind,
+                values={},
+                children=children,
+                parameters={name: None for name, _ in layout.parameters},
+                attributes=frozenset(),
+                total=None if layout.parameters or children else 0,
+                known=NAMES,
+            )
+        own = self._own(row)
+        values: dict[str, Plain] = {
+            name: next(own) if count is None else tuple(next(own) for _ in range(count))
+            for name, count in layout.numbers
+        }
+        values |= {name: self.plain(value) for name, value in layout.constants.items()}
         hidden = values.keys() & self._unknown
         return Node(
-            kind="".join(name_list(self.library, kind)),
-            values={name: value for name, value in values.items() if name not in hidden},
-            children=Children(self, dict(zip(name_list(self.library, child_names), children, strict=True))),
-            parameters=parameters,
-            attributes=names | hidden if hidden else names,
-            total=self._total(row),
+            kind=layout.kind,
+            values={name: value for name, value in values.items() if name not in hidden} if hidden else values,
+            children=children,
+            parameters={name: tuple(next(own) for _ in range(count or 0)) for name, count in layout.parameters},
+            attributes=layout.attributes | hidden if hidden else layout.attributes,
+            total=functools.partial(self._total, row),
         )
 
-    def _parts(self, row: _Row) -> tuple[list[Any], list[_Child], list[Any]]:
-        """Return the layout of a node, its children, and its numbers."""
-        layout = self._layouts[row.item[0]]
-        if not name_list(self.library, layout[CHILDREN]):
-            return layout, [], row.item[1:]
-        return layout, [self._child(child, row.place) for child in row.item[1]], row.item[2:]
+    def _own(self, row: Row) -> Iterator[Any]:
+        """Yield the values of a module that are numbers, and then the sizes of its parameters."""
+        return (forms.value(term, row.letters, self._counts) for term in self._form(row).own)
 
-    def _child(self, item: Any, place: int) -> _Child:
-        if isinstance(item, int):
-            return _Row(self._table[place - item], place - item) if item > 0 else -1 - item
-        return item if isinstance(item[0], list) else _Row(item, place)
+    def _runs(self, row: Row) -> Iterator[tuple[Row, int]]:
+        """Yield the children of a module, each with how often it stands there in a row."""
+        for child in self._form(row).children:
+            yield self._child(child, row.letters), forms.value(child.times, row.letters, self._counts)
 
-    def _outline(self, item: Any) -> Node:
-        """Return what an outline says: its place in the file, its frame below zero, or itself."""
-        if isinstance(item, list) and isinstance(item[0], list):
-            (item,) = item
-        if not isinstance(item, list):
-            if item not in self._outlines:
-                self._outlines[item] = self._framed(self._outlined[item] if item >= 0 else [-1 - item])
-            return self._outlines[item]
-        if id(item) not in self._nodes:
-            self._nodes[id(item)] = self._framed(item)
-        return self._nodes[id(item)]
+    def _child(self, child: forms.Child, letters: tuple[Any, ...]) -> Row:
+        if isinstance(child.form, Form):
+            used = child.form.letters
+            return Row(child.form, letters if len(used) == len(letters) else _only(letters, used))
+        given = tuple(forms.value(term, letters, self._counts) for term in child.given or ())
+        return Row(child.form, given)
 
-    def _framed(self, item: list[Any]) -> Node:
-        frame, *children = item
-        kind, parameters, child_names = (name_list(self.library, names) for names in self._frames[frame])
-        if len(children) == 1:  # written once for all that are alike
-            children *= len(child_names)
-        return Node(
-            kind="".join(kind),
-            values={},
-            children=Children(self, dict(zip(child_names, children, strict=True))),
-            parameters=dict.fromkeys(parameters),
-            attributes=frozenset(),
-            total=None if parameters or child_names else 0,
-            known=NAMES,
+    def _below(self, row: Row) -> Iterable[tuple[str, Row]]:
+        rows = [child for child, count in self._runs(row) for _ in range(count)]
+        names = self._form(row).names
+        return zip(
+            map(str, range(len(rows))) if names is None else forms.children(self.library, names), rows, strict=True
         )
 
-    def _own(self, layout: list[Any], numbers: list[Any]) -> tuple[dict[str, Plain], dict[str, tuple[int, ...]]]:
-        """Return the values and the shapes of the parameters of a node."""
-        _, _, value_names, shape_names, _, constant_names, constants, shapes = layout
-        given = iter(map(self.plain, numbers))
-        values = dict(zip(name_list(self.library, constant_names), map(self.plain, constants), strict=True))
-        values |= {name: next(given) for name in name_list(self.library, value_names)}
-        parameters: dict[str, Any] = {}
-        for name, shape in zip(name_list(self.library, shape_names), shapes, strict=True):
-            parameters[name] = tuple(
-                next(given) if item is None else values[item] if isinstance(item, str) else self.size(item)
-                for item in shape
-            )
-        return values, parameters
+    def _total(self, row: Row) -> int | None:
+        if row not in self._totals:
+            self._totals[row] = self._counted(row)
+        return self._totals[row]
 
-    def _total(self, child: _Child) -> int | None:
-        if not isinstance(child, _Row):
-            return self._outline(child).total
-        if id(child.item) not in self._totals:
-            layout, children, numbers = self._parts(child)
-            _, parameters = self._own(layout, numbers)
-            below = list(map(self._total, children))
-            own = sum(map(prod, parameters.values()))
-            self._totals[id(child.item)] = None if None in below else own + sum(total or 0 for total in below)
-        return self._totals[id(child.item)]
+    def _counted(self, row: Row) -> int | None:
+        layout = self._layout(row)
+        if layout.attributes is None:
+            return None if layout.parameters or self._form(row).children else 0
+        found = 0
+        for child, count in self._runs(row):
+            below = self._total(child)
+            if below is None:
+                return None
+            found += below * count
+        if layout.parameters:
+            before = sum(count or 1 for _, count in layout.numbers)
+            sizes = iter(list(self._own(row))[before:])
+            found += sum(prod(next(sizes) for _ in range(count or 0)) for _, count in layout.parameters)
+        return found
 
 
-class _Row(NamedTuple):
-    """What the file says of a node, and the place in the table from which the distances in it are counted."""
-
-    item: list[Any]
-    place: int
-
-
-#: A node, or an outline as `Decoder._outline` takes it.
-_Child: TypeAlias = "_Row | Any"
+def _only(letters: tuple[Any, ...], used: tuple[int, ...]) -> tuple[Any, ...]:
+    """Return the letters without those that are not used."""
+    return tuple(letter if place in used else None for place, letter in enumerate(letters))
 
 
 class Children(Mapping[str, Node]):
@@ -154,7 +147,7 @@ class Children(Mapping[str, Node]):
 
     __slots__ = ("_decoder", "_items")
 
-    def __init__(self, decoder: Decoder, items: dict[str, _Child]) -> None:
+    def __init__(self, decoder: Decoder, items: dict[str, Row]) -> None:
         self._decoder = decoder
         self._items = items
 

@@ -1,9 +1,10 @@
 """Looking up transformers' classes with a classification head, and the checkpoints that scripts start from.
 
-A row of the file's ``classes`` is ``[module, width, root, path, inputs, outputs, used]``: where the class is defined,
-how many features reach its head in the default configuration, its top-level modules (those with children of their own
-have no kind: nothing is kept of them), the path of the head, and the shapes that reach and leave it and what holds it.
-In shapes, ``"hidden"`` stands for the number of features, null for what depends on the input.
+A row of the file's ``classes`` is ``[module, width, root, path, inputs, outputs, used]``: where the class is defined
+(``bert`` is ``transformers.models.bert.modeling_bert``), how many features reach its head in the default configuration,
+its top-level modules (those with children of their own have no kind: nothing is kept of them), the path of the head,
+and the shapes that reach and leave it and what holds it. In shapes, ``"hidden"`` stands for the number of features,
+null for what depends on the input.
 """
 
 from __future__ import annotations
@@ -121,9 +122,9 @@ def find(kind: str, labels: int, hidden: int | None) -> Entry | None:
     row = load(_LIBRARY)["classes"].get(kind)
     if row is None:
         return None
-    _, width, index, path, inputs, outputs, used = row
+    module, width, text, path, inputs, outputs, used = row
     decoder = Decoder(_LIBRARY, {_COUNT: labels})
-    root = decoder.node(index)
+    root = decoder.node(text)
     top = path.partition(".")[0]
     children: dict[str, Node] = {name: child if child.kind else _NOTHING for name, child in root.children.items()}
     layer = _node_at(root, path)
@@ -136,7 +137,7 @@ def find(kind: str, labels: int, hidden: int | None) -> Entry | None:
     return Entry(
         builder=f"transformers.{kind}",
         task="transformers",
-        root=root.changed(children=children, total=None, known=NAMES),
+        root=root.changed(kind=f"{_module(module)}.{kind}", children=children, total=None, known=NAMES),
         heads=(Head(path, layer.kind, hidden, labels, taken.get(path, (hidden,)), False, True, True, ("logits",)),),
         inputs=taken,
         outputs=_shapes(decoder, shared(_LIBRARY, outputs), hidden),
@@ -144,6 +145,10 @@ def find(kind: str, labels: int, hidden: int | None) -> Entry | None:
         input=(),
         method="autograd",
     )
+
+
+def _module(name: str) -> str:
+    return name if "." in name else f"{_LIBRARY}.models.{name}.modeling_{name}"
 
 
 def _node_at(node: Node, path: str) -> Node:

@@ -192,7 +192,7 @@ def learn(table: write.Table, name: str, model_type: str) -> list[Any] | None:
         return None
     top = heads[0].partition(".")[0]
     children = tuple((n, child if n == top or not child.children else _NOTHING) for n, child in tree.children)
-    root = Tree(tree.kind, tuple(item for item in tree.values if item[0] == _COUNT), (), frozenset(), children)
+    root = Tree("", tuple(item for item in tree.values if item[0] == _COUNT), (), frozenset(), children)
     observed = seen(made, name, model_type, heads[0])
     if observed is None:
         return None
@@ -202,7 +202,7 @@ def learn(table: write.Table, name: str, model_type: str) -> list[Any] | None:
     layer = dict(lookup(tree, heads[0]).values)
     hidden = layer.get("in_features", layer.get("in_channels"))
     return [
-        type(made).__module__,
+        _module(type(made).__module__),
         hidden,
         table.collect(root),
         heads[0],
@@ -210,6 +210,12 @@ def learn(table: write.Table, name: str, model_type: str) -> list[Any] | None:
         table.share([table.names(outputs), [_shape(shape, hidden) for shape in outputs.values()]]),
         table.names(sorted(observed.read & known)),
     ]
+
+
+def _module(name: str) -> str:
+    """Return the name of a module as the file has it: ``x`` for ``transformers.models.x.modeling_x``."""
+    last = name.rpartition(".modeling_")[2]
+    return last if name == f"transformers.models.{last}.modeling_{last}" else name
 
 
 def _shape(shape: tuple[Any, ...], hidden: object) -> list[Any]:

@@ -6,22 +6,22 @@ The file is a JSON object; its format has a number, which grows when what follow
   of one that is used only there.
 - ``shared``: whatever several builders or entries have in common; other parts refer to it by index, or hold what is
   used only there.
-- ``layouts``: what modules of one form have in common, ``[kind, attributes, values, parameters, children, constants,
-  constant values, shapes]``: six lists of names (that of the kind holds one), the values that are the same in all of
-  them, and for each parameter its dimensions: a number, the name of the value that it equals, or null.
-- ``nodes``: modules, children before parents: ``[layout, children, numbers…]``, the children only where the layout
-  names some: as how many nodes before this one they stand, or as the node itself where that is used only there or is
-  short; the numbers are the values that are no constants, then the dimensions that the layout leaves open. A child
-  below zero is an outline: -1 for the first; one that is used only there is that outline in a list.
-- ``outlines``: modules of which only names are kept, ``[frame, children…]``: an index into ``frames`` and the outlines
-  of the children, or one if they are all alike: the index of an outline, -1 and below the frame of one that has no
-  children, or the outline itself where that is used only there; ``frames``: ``[kind, parameters, children]``, three
-  lists of names (the kind is left empty for classes that are not of torch.nn). Both are left out where there are none.
-- ``entries``: the traced models, ``{root, counts, heads, inputs, outputs, used, input, method}``; heads are
-  ``[path, shape, auxiliary, train, eval, outputs]``; inputs and outputs ``[paths, shapes]``; maps ``[paths, rules]``,
-  left out where there are none.
+- ``layouts``: what modules of one form have in common, ``[kind, parameters, attributes, numbers, constants]``: three
+  lists of names and that of the kind, and the values that are no numbers. Names of numbers and of parameters are
+  followed by ``:`` and how many numbers they stand for, where that is a tuple. Of an outline, of which only names are
+  kept, there are only the first two (the kind is left empty for classes that are not of torch.nn).
+- ``children``: lists of names of children.
+- ``forms``: modules that differ in numbers only, as one text each: ``layout numbers…|names|child|child…``, an index
+  into ``layouts``, the values that are numbers and the sizes of the parameters, an index into ``children`` (nothing
+  where they are numbered from 0), and the children: ``form numbers…``, where the numbers are those that the letters
+  in that form stand for; one that is used only there is that form in brackets, with the letters of this one.
+  ``x`` and a number after a form say how often it stands there in a row.
+- ``entries``: the traced models, ``{root, counts, heads, inputs, outputs, used, input, method}``; the root is as a
+  child of a form; heads are ``[path, shape, auxiliary, train, eval, outputs]``; inputs and outputs ``[paths, shapes]``;
+  maps ``[paths, rules]``, left out where there are none.
 
-A number that follows a count is written ``{"num_classes": [factor, offset]}``.
+A number of a form is one (``64``), a letter (``A``: the first that is given), what follows from letters (``4A``,
+``A/2``, ``A+8``, ``A*B``), or follows a count (``3#num_classes+1``). Elsewhere that is ``{"num_classes": [3, 1]}``.
 """
 
 from __future__ import annotations
@@ -35,49 +35,25 @@ from typing import Any
 from torch import nn
 
 from headcheck.catalog.files import FORMAT
+from headcheck.tracing.forms import Forms, Layout, encode
 from headcheck.tracing.model import Traced
 from headcheck.tracing.names import attributes, signature
 from headcheck.tracing.packing import Link, packed
-from headcheck.tracing.tree import Scaled, Size, Tree
+from headcheck.tracing.tree import Tree
 
 
 class Table:
-    """Trees, name lists and shared items, each kept once. What its methods answer stands for an item of a part."""
+    """Modules, name lists and shared items, each kept once. What its methods answer stands for an item of a part."""
 
     def __init__(self) -> None:
         self._names: dict[tuple[str, ...], int] = {}
-        self._nodes: dict[Tree, int] = {}
-        self._forms: dict[tuple[object, ...], list[Tree]] = {}
         self._shared: dict[str, object] = {}
         self._places: dict[str, int] = {}
-        self._outlined: dict[Tree, Mapping[str, Link]] = {}
-        self._outlines: dict[tuple[int, ...], int] = {}
-        self._frames: dict[tuple[Link, ...], int] = {}
+        self._forms = Forms()
 
     def collect(self, tree: Tree, outlined: frozenset[str] = frozenset()) -> Link:
-        """Add a tree and return its index. Of the children named in `outlined` only the outline is kept."""
-        if tree not in self._nodes:
-            self._outlined[tree] = {name: self.outline(child) for name, child in tree.children if name in outlined}
-            for name, child in tree.children:
-                if name not in outlined:
-                    self.collect(child)
-            self._nodes[tree] = len(self._nodes)
-            self._forms.setdefault(_form(tree), []).append(tree)
-        return Link("nodes", self._nodes[tree])
-
-    def outline(self, tree: Tree) -> Link:
-        """Add the outline of a tree and return its index."""
-        children = [self.outline(child) for _, child in tree.children]
-        frame = (
-            self.names([tree.kind] if tree.kind.startswith("torch.nn.") and tree.kind != _IDENTITY else []),
-            self.names(name for name, _ in tree.parameters),
-            self.names(name for name, _ in tree.children),
-        )
-        key = (
-            self._frames.setdefault(frame, len(self._frames)),
-            *(children[:1] if len(set(children)) == 1 else children),
-        )
-        return Link("outlines", self._outlines.setdefault(key, len(self._outlines)))
+        """Add a model. Of the children named in `outlined` only the outline is kept."""
+        return Link("roots", self._forms.add(tree, outlined))
 
     def names(self, names: Iterable[str]) -> Link:
         """Return the index of a list of names."""
@@ -90,93 +66,28 @@ class Table:
         return Link("shared", self._places.setdefault(key, len(self._places)))
 
     def data(self) -> dict[str, Any]:
-        """Return the parts ``shared``, ``names``, ``layouts``, ``nodes``, ``frames`` and ``outlines`` of the file."""
-        layouts = {form: _Layout(index, trees) for index, (form, trees) in enumerate(self._forms.items())}
-        nodes = [self._node(tree, layouts[_form(tree)]) for tree in self._nodes]
-        outlines = {"frames": list(map(list, self._frames)), "outlines": list(map(list, self._outlines))}
+        """Return the parts ``layouts``, ``children``, ``forms``, ``shared`` and ``names`` of the file, and the
+        ``roots``, of which each is written where it is used."""
+        texts = self._forms.texts()
         return {
-            "layouts": [self._layout(trees[0], layouts[form]) for form, trees in self._forms.items()],
-            "nodes": nodes,
-            **(outlines if self._outlines else {}),
+            "layouts": [self._layout(layout) for layout in texts.layouts],
+            "children": [" ".join(names) for names in texts.children],
+            "forms": texts.forms,
+            "roots": texts.roots,
             "shared": list(self._shared.values()),
             "names": [" ".join(names) for names in self._names],
         }
 
-    def _layout(self, tree: Tree, layout: _Layout) -> list[Any]:
-        return [
-            self.names([tree.kind]),
-            self.names(sorted(tree.attributes)),
-            self.names(name for name, _ in tree.values if name not in layout.constants),
-            self.names(name for name, _ in tree.parameters),
-            self.names(name for name, _ in tree.children),
-            self.names(layout.constants),
-            [_encode(value) for value in layout.constants.values()],
-            [_encode(shape) for shape in layout.shapes],
-        ]
-
-    def _node(self, tree: Tree, layout: _Layout) -> list[Any]:
-        outlined = self._outlined[tree]
-        children = [
-            outlined[name] if name in outlined else Link("nodes", self._nodes[child]) for name, child in tree.children
-        ]
-        numbers = [_encode(value) for name, value in tree.values if name not in layout.constants]
-        for (_, shape), dimensions in zip(tree.parameters, layout.shapes, strict=True):
-            numbers += [_encode(size) for size, known in zip(shape, dimensions, strict=True) if known is None]
-        return [layout.index, *([children] if children else ()), *numbers]
+    def _layout(self, layout: Layout) -> list[Any]:
+        outline = [self.names([layout.kind] if layout.kind else []), self.names(map(_counted, layout.parameters))]
+        if layout.attributes is None:
+            return outline
+        numbers = self.names(map(_counted, layout.numbers))
+        return [*outline, self.names(sorted(layout.attributes)), numbers, json.loads(layout.constants)]
 
 
-#: What stands where a model has nothing to do there; a keyword may put something else in its place.
-_IDENTITY = "torch.nn.Identity"
-
-
-class _Layout:
-    """What trees of one form have in common."""
-
-    def __init__(self, index: int, trees: list[Tree]) -> None:
-        self.index = index
-        self.constants = {
-            name: value
-            for place, (name, value) in enumerate(trees[0].values)
-            if len({tree.values[place][1] for tree in trees}) == 1
-        }
-        self.shapes = [
-            tuple(_dimension(trees, place, axis) for axis in range(len(shape)))
-            for place, (_, shape) in enumerate(trees[0].parameters)
-        ]
-
-
-def _form(tree: Tree) -> tuple[object, ...]:
-    """Return what trees must share to be written with one layout.
-
-    Numbers differ from module to module; what else a value can be (kernel sizes, modes) takes few forms. One is
-    special: layers with one group, or as many as channels, have other shapes than the rest.
-    """
-    values = tuple(
-        (type(value), value if value == 1 or type(value) not in _NUMBERS else None) for _, value in tree.values
-    )
-    shapes = tuple((name, len(shape)) for name, shape in tree.parameters)
-    names = tuple(tuple(name for name, _ in part) for part in (tree.values, tree.children))
-    return (tree.kind, tree.attributes, names, values, shapes)
-
-
-_NUMBERS = (int, float, Scaled)
-
-
-def _dimension(trees: list[Tree], place: int, axis: int) -> Size | str | None:
-    """Return a parameter's size in all `trees`, or the name of the value it equals in all, or None."""
-    sizes = [tree.parameters[place][1][axis] for tree in trees]
-    if len(set(sizes)) == 1:
-        return sizes[0]
-    for index, (name, _) in enumerate(trees[0].values):
-        if all(tree.values[index][1] == size for tree, size in zip(trees, sizes, strict=True)):
-            return name
-    return None
-
-
-def _encode(value: Any) -> Any:
-    if isinstance(value, Scaled):
-        return {value.count: [value.factor, value.offset]}
-    return [_encode(item) for item in value] if isinstance(value, tuple) else value
+def _counted(name: tuple[str, int | None]) -> str:
+    return name[0] if name[1] is None else f"{name[0]}:{name[1]}"
 
 
 def entry(table: Table, traced: Traced, outlined: frozenset[str] = frozenset()) -> dict[str, Any]:
@@ -186,12 +97,12 @@ def entry(table: Table, traced: Traced, outlined: frozenset[str] = frozenset()) 
         "counts": dict(traced.counts),
         "heads": table.share(
             [
-                [head.path, _encode(head.shape), head.auxiliary, head.train, head.eval, list(head.outputs)]
+                [head.path, encode(head.shape), head.auxiliary, head.train, head.eval, list(head.outputs)]
                 for head in traced.heads
             ]
         ),
-        "inputs": table.share([table.names(traced.inputs), _encode(tuple(traced.inputs.values()))]),
-        "outputs": table.share([table.names(traced.outputs), _encode(tuple(traced.outputs.values()))]),
+        "inputs": table.share([table.names(traced.inputs), encode(tuple(traced.inputs.values()))]),
+        "outputs": table.share([table.names(traced.outputs), encode(tuple(traced.outputs.values()))]),
         **({"maps": table.share([table.names(traced.maps), list(traced.maps.values())])} if traced.maps else {}),
         "used": table.names(sorted(traced.used)),
         "input": list(traced.input),
