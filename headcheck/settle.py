@@ -106,13 +106,14 @@ def needed(execution: Execution, showing: list[Execution], others: list[Executio
 def holds_for_all(guess: Guess, execution: Execution, report: Report, sure: Seen, executions: list[Execution]) -> bool:
     """Whether a report does not rest on a guess: each candidate that comes by the place shows it.
 
-    Of a failure, each candidate there is; of candidates that only stand for others, two.
+    Of a failure, each candidate there is, and not where these are only a few of all; of candidates that only stand for
+    others, two.
     """
     if not guess.is_open or report.of_any:
         return True
     shown = {g.name for e, _ in sure for g in e.guesses if g.group == guess.group}
     if execution.state.ended == "raise":
-        return len(shown) == guess.of
+        return guess.kind != "few" and len(shown) == guess.of
     passing = [e for e in executions if not e.doubtful and e.passes(report.site)]
     if any(e.cut for e in passing):  # what shows that it does not hold may be among the paths that were left out
         return guess.kind == "all" and len(shown) == guess.of

@@ -376,7 +376,7 @@ def one_each(
     if not listed and asked:
         builders = [builder for builder in builders if asked in builder.attributes] or builders
     taken, whole = representatives(builders, MOST_LISTED if listed else MOST_LEFT)
-    kind = "listed" if listed else "all" if whole and not others else "some"
+    kind = "listed" if listed else "few" if others else "all" if whole else "some"
     group = next(groups)
     paths: list[State] = []
     for builder in taken:

@@ -34,7 +34,8 @@ class Frame(NamedTuple):
 class Guess(NamedTuple):
     """That a path took one candidate of a choice the script leaves open.
 
-    `kind`: the script lists the candidates (listed), each kind of candidate has a path (all), some have one (some).
+    `kind`: the script lists the candidates (listed), each kind of candidate has a path (all), some have one (some),
+    a few of so many that not each was looked at (few).
     `of` is how many candidates the group has paths for; `condition` says the guess among the path's conditions. The
     path of the candidates that have none has no name.
     """

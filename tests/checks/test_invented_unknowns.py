@@ -90,3 +90,12 @@ def test_a_name_that_is_guessed_does_not_go_with_every_branch(script):
 def test_what_no_model_has_is_missing_whatever_its_name():
     script = "from torchvision import models\ndef f(name):\n    return getattr(models, name)().last_linear\n"
     assert [finding.code for finding in check_text(script, "train.py")] == ["HC202"]
+
+
+@pytest.mark.parametrize(
+    "place, codes",
+    [("head.classifier[-1]", []), ("head.fc", []), ("conv1.weight", [])],  # EfficientViT, ConvNeXt, ResNet
+)
+def test_a_few_models_of_a_library_do_not_stand_for_all(place, codes):
+    script = f"import timm\ndef f(name):\n    return timm.create_model(name).{place}\n"
+    assert [finding.code for finding in check_text(script, "train.py")] == codes
