@@ -159,7 +159,7 @@ def build(call: CallSite, named: timm.Named) -> Value:
 def make(call: CallSite, named: timm.Named) -> Module | None:
     """The module that the arguments give; None for a feature extractor, which is another module."""
     keywords = dict(call.keywords)
-    if keywords.get("features_only", False) not in (False, None):
+    if keywords.pop("features_only", False) not in (False, None):
         return None
     pretrained = call.argument(0, "pretrained", False)
     keywords.pop("pretrained", None)

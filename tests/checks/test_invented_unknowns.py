@@ -99,3 +99,9 @@ def test_what_no_model_has_is_missing_whatever_its_name():
 def test_a_few_models_of_a_library_do_not_stand_for_all(place, codes):
     script = f"import timm\ndef f(name):\n    return timm.create_model(name).{place}\n"
     assert [finding.code for finding in check_text(script, "train.py")] == codes
+
+
+def test_a_keyword_that_asks_for_the_whole_model_changes_nothing():
+    script = "import timm\nfrom torch import nn\nm = timm.create_model('resnet18', features_only=False)\n"
+    (finding,) = check_text(script + "m.fc = nn.Linear(1000, 2)\n", "train.py")
+    assert finding.code == "HC101"
