@@ -80,6 +80,11 @@ def of_timm(call: CallSite, name: Value) -> Value | None:
     return through("timm.create_model", call._replace(arguments=(name, *call.arguments)))
 
 
+def of_deit(call: CallSite, name: Value) -> Value | None:
+    """DeiT's repository registers classes of timm under the names that timm has for them, and others under others."""
+    return of_timm(call, name) if isinstance(name, str) and name.startswith("deit_") else None
+
+
 def of_efficientnet(call: CallSite, name: Value) -> Value | None:
     """The repository of efficientnet_pytorch; ``pretrained=None`` is without weights."""
     if not isinstance(name, str):
@@ -123,6 +128,7 @@ REPOSITORIES: Mapping[str, Callable[[CallSite, Value], Value | None]] = {
     "facebookresearch/semi-supervised-ImageNet1K-models": with_ending("_ssl", "_swsl"),
     "facebookresearch/barlowtwins": resnet50("resnet50"),
     "facebookresearch/swav": resnet50("resnet50"),
+    "facebookresearch/deit": of_deit,
     "facebookresearch/dino": of_dino,
     "facebookresearch/dinov2": of_its_own("facebookresearch/dinov2"),
     "huggingface/pytorch-image-models": of_timm,

@@ -465,10 +465,12 @@ def type_(call: CallSite) -> Value:
 
 @effect("builtins.globals")
 def globals_(call: CallSite) -> Value:
-    """The variables of the module, where a star import filled them with a library's builders."""
+    """The variables of the module, where some of them are builders and all are known."""
     variables = call.state.globals[call.state.frame.module]
     items = tuple((k, v) for k, v in variables.items() if k[0] != "%")
-    if picking.namespace_in(items) is None:
+    from_others = any(k[0] == "*" for k, _ in items)
+    builders = not from_others and any(picking.builds(call.machine, call.state, k, v) for k, v in items)
+    if not builders and picking.namespace_in(items) is None:
         return unknown(call)
     return call.state.allocate(Dictionary(items), call.site)
 

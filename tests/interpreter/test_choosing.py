@@ -260,6 +260,31 @@ def test_the_variables_of_a_module_with_a_star_import():
     assert found(text) == []
 
 
+def test_the_variables_of_a_module_with_builders_of_its_own():
+    text = script("""
+    from torchvision.models import resnet18, vgg16
+    def small():
+        return models.resnet34()
+    m = globals().get(arch)()
+    m.fc = nn.Linear(m.fc.in_features, 2)
+    n = globals()["resnet18"]()
+    n.fc = nn.Linear(513, 2)
+    """)
+    assert builders(text) >= {"resnet18", "resnet34"}
+    assert [code for _, code in found(text)] == ["HC101"]
+
+
+def test_variables_that_another_module_may_have_brought_are_not_known():
+    text = script("""
+    from elsewhere import *
+    from torchvision.models import resnet18
+    if "net" in globals():
+        m = models.resnet18()
+        m.fc = nn.Linear(513, 2)
+    """)
+    assert [code for _, code in found(text)] == ["HC101"]
+
+
 def test_the_hub():
     text = script("""
     m = torch.hub.load("pytorch/vision:v0.10.0", arch, pretrained=True)
