@@ -148,6 +148,8 @@ def missing_attribute(execution: Execution) -> Iterator[Report]:
             made = f"{layer_name(execution.kind(part))} ({execution.where(execution.site_of(part))})"
             yield Report("HC202", event.site, f"what the {made} answers has no `{event.name}`", "")
             continue
+        if event.name in execution.names_elsewhere:
+            continue
         place = execution.was_at(event.owner)
         module = execution.module(part)
         own = module.cls if module is not None else None

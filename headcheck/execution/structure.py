@@ -209,8 +209,17 @@ class Structure(History):
         return held | {event.module for event in self.of(events.Called, events.Escaped)}
 
     def is_asked_for(self, owner: Address, name: str) -> bool:
-        """Whether the path is one on which a module turned out to have an attribute when the script asked."""
-        return self.state.facts.get(Condition("HasAttribute", Ref(owner), name)) is True
+        """Whether a module, or a checkpoint, turned out to have a name when the script asked on the path."""
+        return self.state.facts.get(Condition("HasAttribute", Ref(owner), name)) is True or name in self.names_elsewhere
+
+    @cached_property
+    def names_elsewhere(self) -> frozenset[str]:
+        """The parts of the dotted names that turned out to be in something unknown, such as a checkpoint, when the
+        script asked: on such a path the model is one that has them, whatever it is by default."""
+        facts = self.state.facts.items()
+        asked = [fact for fact, holds in facts if holds is True and type(fact) is Condition and fact.operator == "In"]
+        names = [fact.left for fact in asked if isinstance(fact.left, str)]
+        return frozenset(part for name in names if "." in name for part in name.split("."))
 
     def forward_is_the_librarys(self, model: Model) -> bool:
         """Whether the model's own forward decides what is used: it was not rebound, and nobody calls its parts."""
