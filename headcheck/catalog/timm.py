@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from headcheck.catalog import timm_versions
-from headcheck.catalog.entries import decode
+from headcheck.catalog.entries import decode, open_place
 from headcheck.catalog.entry import NAMES, NOTHING, Entry, Node, Plain, Shape
 from headcheck.catalog.files import load, name_list, name_set, shared
 from headcheck.catalog.nodes import Decoder, Overlaid
@@ -239,6 +239,7 @@ def _find(
     older = _older(architecture, row)
     is_new = timm_versions.is_new(older, versions)
     top = _changed(entry.root if is_new else _without_moving_width(entry.root), changes)
+    usual = entry.heads
     if classes == 0:
         for head in entry.heads:
             if _has(top, head.path):  # else all of what held it is unknown
@@ -260,7 +261,18 @@ def _find(
     answers = _fitting(others, passed, None)
     if classes == 0 and forward in found.answers:
         answers["forward"] = found.answers[forward]
+        if len(usual) == 1:
+            return _with_place(found._replace(answers=answers), usual[0].path)
     return found._replace(answers=answers)
+
+
+def _with_place(entry: Entry, path: str) -> Entry:
+    """Return a model without a head with the place of the one that it has else, if all that is known of it says that
+    the model answers what reaches that place."""
+    shape = entry.answers["forward"]
+    if len(shape) != 1 or None in shape or entry.inputs.get(path) != shape or not _has(entry.root, path):
+        return entry
+    return entry._replace(open=(open_place(entry, path),), outputs={**entry.outputs, path: shape})
 
 
 def _changes(facts: Mapping[str, Any], classes: int, settings: Mapping[str, Any]) -> list[Mapping[str, Any]] | None:

@@ -265,6 +265,31 @@ def auxiliary_head_left(execution: Execution) -> Iterator[Report]:
             yield Report("HC203", event.site, message, help_, expectation, model.ref.address)
 
 
+@check("HC203")
+def one_of_joint_heads_left(execution: Execution) -> Iterator[Report]:
+    """Heads whose answers the model puts together, as distilled models do, of which some answer for the new classes."""
+    for model in execution.models:
+        heads = [h for h in model.entry.heads if not h.auxiliary]
+        alike = len({(h.outputs, h.out_features) for h in heads}) == 1 and model.entry.task == "classification"
+        if len(heads) < 2 or not alike or not execution.forward_is_the_librarys(model):
+            continue
+        kept = [h for h in heads if execution.exists(model, h.path) and not any(execution.edited_places(model, h.path))]
+        new = next((h for h in heads if h not in kept), None)
+        event = execution.replacement(model, new.path) if new is not None and kept else None
+        part = execution.part(model, new.path) if new is not None else None
+        count = outputs_of(execution, part) if event is not None and part is not None else UNKNOWN
+        if new is None or event is None or type(count) is not int or count == kept[0].out_features:
+            continue
+        message = (
+            f"`{dotted(new.path)}` of {built(execution, model)} now has {count} classes, but `{dotted(kept[0].path)}` "
+            f"beside it keeps {kept[0].out_features}, and the model answers with what both make, put together"
+        )
+        help_, classes = new_head(execution, model, kept[0], count), kept[0].out_features
+        # A single class is stretched to the width of the other head.
+        expectation = Expectation("raises") if count != 1 else Expectation("output", classes=classes)
+        yield Report("HC203", event.site, message, help_, expectation, model.ref.address, "error")
+
+
 def counts_of(execution: Execution, event: events.ChildSet, part: Any) -> set[Any]:
     """The number of classes of a new head, and those that it has on other paths: by default it may stay as it was."""
     others = (outputs_of(other, found.new) for other, found in execution.same_elsewhere(event))

@@ -66,6 +66,28 @@ def configured_labels(execution: Execution, model: Model) -> int | None:
     return labels if type(labels) is int else None
 
 
+@check("HC107")
+def single_label(execution: Execution) -> Iterator[Report]:
+    """transformers told to tell classes apart by a single output: the cross entropy that it computes is always 0."""
+    for model in execution.models:
+        if model.entry.task != "transformers" or not computes_loss(execution, model):
+            continue
+        settings = execution.state.object(model.module.values.get("config"))
+        own = settings.attributes if type(settings) is Instance else {}
+        asked = own.get("problem_type", model.built.given.get("problem_type"))
+        labels = execution.field(model.ref, "num_labels")
+        if asked != "single_label_classification" or type(labels) is not int or labels != 1:
+            continue
+        if configured_labels(execution, model) not in (None, 1) or not execution.forward_is_the_librarys(model):
+            continue
+        message = (
+            f"{built(execution, model)} has one label and is to take the cross entropy (`problem_type`), which is "
+            "always 0 over a single logit; transformers refuses that since 5.0"
+        )
+        help_ = 'num_labels=2, or problem_type="multi_label_classification" with labels of one float each'
+        yield Report("HC107", model.built.site, message, help_, Expectation(), model.ref.address)
+
+
 def computes_loss(execution: Execution, model: Model) -> bool:
     """Whether the script has the model compute its loss: it passes labels, or a trainer of the library does."""
     for event in execution.of(events.Called, events.Trained):

@@ -318,6 +318,10 @@ COMPOSITES = frozenset(
         "torchvision.models.detection.ssd.SSDRegressionHead",
         "torchvision.models.detection.ssdlite.SSDLiteClassificationHead",
         "torchvision.models.detection.ssdlite.SSDLiteRegressionHead",
+        "torchvision.models.detection.retinanet.RetinaNetHead",
+        "torchvision.models.detection.fcos.FCOSHead",
+        "torchvision.models.detection.ssd.SSDHead",
+        "torchvision.models.detection.ssdlite.SSDLiteHead",
     ]
 )
 #: Those of them that derive from Sequential.

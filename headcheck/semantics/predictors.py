@@ -279,6 +279,28 @@ def ssdlite(call: CallSite, get: Get, columns: Value) -> Parts:
 
 
 Recipe: TypeAlias = Callable[[CallSite, Get], Parts]
+
+
+def whole(home: str, family: str, *more: str) -> Recipe:
+    """A head that is made of one for classes and one for boxes, which get its arguments: `more` are those beside
+    channels, anchors and classes."""
+
+    def parts(call: CallSite, get: Get) -> Parts:
+        given = {name: get(name) for name in ("in_channels", "num_anchors", *more)}
+        all_of = {**given, "num_classes": get("num_classes")}
+        found: dict[str, Part] = {}
+        for name, part, arguments in (
+            ("classification", "Classification", all_of),
+            ("regression", "Regression", given),
+        ):
+            kind = f"{family}{part}Head"
+            inner = RECIPES[kind](call, arguments.get)
+            found[f"{name}_head"] = Part(f"torchvision.models.detection.{home}.{kind}", arguments, inner)
+        return found
+
+    return parts
+
+
 RECIPES: dict[str, Recipe] = {
     "FCNHead": fcn_head,
     "DeepLabHead": deeplab_head,
@@ -295,5 +317,9 @@ RECIPES: dict[str, Recipe] = {
     "SSDRegressionHead": lambda call, get: ssd(call, get, 4),
     "SSDLiteClassificationHead": lambda call, get: ssdlite(call, get, get("num_classes")),
     "SSDLiteRegressionHead": lambda call, get: ssdlite(call, get, 4),
+    "RetinaNetHead": whole("retinanet", "RetinaNet", "norm_layer"),
+    "FCOSHead": whole("fcos", "FCOS", "num_convs"),
+    "SSDHead": whole("ssd", "SSD"),
+    "SSDLiteHead": whole("ssdlite", "SSDLite", "norm_layer"),
 }
 CANONICAL = {kind.rsplit(".", 1)[-1]: kind for kind in COMPOSITES}

@@ -130,6 +130,21 @@ def test_a_model_of_timm_without_a_head(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TRIED)
+def test_a_new_head_where_a_model_of_timm_was_made_without_one(name: str) -> None:
+    named = timm.resolve(name)
+    assert named is not None
+    entry = timm.find(named, {"num_classes": 0})
+    if entry is None or not entry.open:
+        assert name not in ("resnet18", "efficientnet_b0", "vit_small_patch14_dinov2", "densenet121")
+        pytest.skip("there is no place for one, or it is not known")
+    (place,) = entry.open
+    model = built(name, num_classes=0)
+    assert isinstance(model.get_submodule(place.path), nn.Identity)
+    swap(model, place._replace(kind="torch.nn.Linear"))
+    assert answer(model, entry) == (CLASSES,)
+
+
+@pytest.mark.parametrize("name", TRIED)
 def test_what_get_classifier_answers(name: str) -> None:
     model = built(name, num_classes=10)
     answered = model.get_classifier()

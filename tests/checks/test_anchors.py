@@ -61,6 +61,33 @@ def test_both_heads_are_new() -> None:
     assert found("retinanet_resnet50_fpn", boxes.format(3)) == [(1, "HC113")]
 
 
+WHOLE = """\
+from functools import partial
+from torch import nn
+from torchvision.models import detection
+from torchvision.models.detection.fcos import FCOSHead
+from torchvision.models.detection.retinanet import RetinaNetHead
+from torchvision.models.detection.ssd import SSDHead
+"""
+
+
+@pytest.mark.parametrize(
+    ("builder", "right", "wrong"),
+    [
+        ("retinanet_resnet50_fpn", "RetinaNetHead(256, 9, 5)", "RetinaNetHead(128, 9, 5)"),
+        ("fcos_resnet50_fpn", "FCOSHead(256, 1, 5)", "FCOSHead(64, 1, 5)"),
+        ("ssd300_vgg16", f"SSDHead({MAPS}, [4, 6, 6, 6, 4, 4], 5)", f"SSDHead({LITE}, [4, 6, 6, 6, 4, 4], 5)"),
+    ],
+)
+def test_the_whole_head_is_new(builder: str, right: str, wrong: str) -> None:
+    def all_of(head: str) -> list[tuple[int, str]]:
+        result = analyse(f"{WHOLE}m = detection.{builder}()\nm.head = {head}", "train.py")
+        return sorted({(each.location.row, each.code) for each in result.findings})
+
+    assert all_of(right) == []
+    assert all_of(wrong) == [(8, "HC101")]
+
+
 def test_a_head_of_the_scripts_own() -> None:
     assert found("retinanet_resnet50_fpn", "m.head.classification_head = MyHead(256, 3, 5)") == []
     assert found("fasterrcnn_resnet50_fpn", "m.roi_heads.box_predictor = nn.Linear(3, 4)") == []

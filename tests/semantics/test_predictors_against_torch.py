@@ -36,6 +36,10 @@ CALLS = {
         f"{SSD_LISTS}, 7, partial(nn.BatchNorm2d, eps=0.001)",
     ],
     "SSDLiteRegressionHead": [f"{SSD_LISTS}, nn.BatchNorm2d"],
+    "RetinaNetHead": ["256, 9, 7", "64, 3, 2, norm_layer=partial(nn.GroupNorm, 32)"],
+    "FCOSHead": ["256, 1, 7", "64, num_anchors=2, num_classes=7, num_convs=2"],
+    "SSDHead": [f"{SSD_LISTS}, 7"],
+    "SSDLiteHead": [f"{SSD_LISTS}, 7, nn.BatchNorm2d"],
 }
 HOMES = {kind.rsplit(".", 1)[-1]: kind.rsplit(".", 1)[0] for kind in COMPOSITES}
 CASES = [(name, call) for name in RECIPES for call in CALLS[name]]
