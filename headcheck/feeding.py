@@ -14,6 +14,8 @@ from headcheck.interpreter.values import Address, Ref
 from headcheck.ir import Define
 
 LENGTH = 8  # of a sequence
+#: Layers that take pictures, and where they say of how many channels.
+PICTURED = {"torch.nn.Conv2d": "in_channels", "torch.nn.BatchNorm2d": "num_features"}
 RECURRENT = frozenset({"torch.nn.LSTM", "torch.nn.GRU", "torch.nn.RNN"})
 
 
@@ -36,17 +38,32 @@ def taken_by_layers(
 ) -> dict[int, Any]:
     """The inputs, by their registers, that a layer is the first to take, and what it takes."""
     found: dict[int, Any] = {}
+    same: dict[int, int] = {}  # registers that hold an input with other numbers
     for step in steps:
-        for register in inputs_of(step):
-            if register in found:
+        for register in {same.get(register, register) for register in registers_of(step)}:
+            if register > 0 or register in found:
+                continue
+            if keeps_shape(step):
+                same[step["out"]] = register
                 continue
             layer = address(step["of"].get("ref")) if step["op"] == "module" else None
             found[register] = what(execution, model, picture, layer) if layer is not None else None
     return found
 
 
-def inputs_of(step: dict[str, Any]) -> list[int]:
-    """The registers of inputs that a step is given: they are not above 0."""
+#: Methods that give a tensor of the same shape.
+KEEPING = frozenset("clone contiguous cpu cuda detach double float half requires_grad_ to type".split())
+
+
+def keeps_shape(step: dict[str, Any]) -> bool:
+    """Whether a step gives what it is given, but for the numbers in it."""
+    if step["op"] == "binary":
+        return any(isinstance(step[side], int | float) for side in ("left", "right"))
+    return step["op"] == "unary" or (step["op"] == "method" and step["name"] in KEEPING)
+
+
+def registers_of(step: dict[str, Any]) -> list[int]:
+    """The registers that a step is given; those of inputs are not above 0."""
     values = [
         *step.get("args", ()),
         *step.get("kwargs", {}).values(),
@@ -54,7 +71,7 @@ def inputs_of(step: dict[str, Any]) -> list[int]:
         step.get("left"),
         step.get("right"),
     ]
-    return [value["reg"] for value in values if isinstance(value, dict) and value.get("reg", 1) <= 0]
+    return [value["reg"] for value in values if isinstance(value, dict) and "reg" in value]
 
 
 def what(execution: Execution, model: Model, picture: list[int], layer: Address) -> Any:
@@ -62,7 +79,7 @@ def what(execution: Execution, model: Model, picture: list[int], layer: Address)
     module = execution.module(Ref(layer))
     if module is None:
         return None
-    batch, *_ = picture
+    batch, _, *sides = picture
     if module.build is not None:
         return picture
     if module.kind == "torch.nn.Sequential":
@@ -75,6 +92,9 @@ def what(execution: Execution, model: Model, picture: list[int], layer: Address)
         return [batch, *shape] if shape is not None and all(type(size) is int for size in shape) else None
     if module.kind in ("torch.nn.Embedding", "torch.nn.EmbeddingBag"):
         return {"long": [batch, LENGTH]}
+    if module.kind in PICTURED:
+        channels = execution.field(Ref(layer), PICTURED[module.kind])
+        return [batch, channels, *sides] if type(channels) is int else None
     size = execution.field(Ref(layer), "input_size" if module.kind in RECURRENT else "in_features")
     if type(size) is not int:
         return None

@@ -41,6 +41,7 @@ def test_a_whole_plan():
         "left_out": "",
         "taken": "",
         "shortened": False,
+        "takes_other": False,
         "built": "line 4",
         "probes": {"parameters": ["fc.weight", "fc.bias"]},
         "steps": [

@@ -68,12 +68,25 @@ def shown(execution: Execution) -> Iterator[tuple[Model, Any]]:
         outer = networks(execution, model)
         if outer:
             made = [e for e in execution.of(events.Created) if e.module in outer]
-            if made and any(e.module in outer for e in execution.of(events.Called)):
+            called = any(e.module in outer for e in execution.of(events.Called))
+            if made and (called or execution.runs_after(model, made[-1])):
                 yield model, made[-1].site
             continue
         changes = [event for head, _, event in execution.new_heads() if head is model]
+        if execution.forward_is_the_librarys(model):
+            changes = list(new_parts(execution, model))
         if changes and execution.runs_after(model, changes[-1]):
             yield model, changes[-1].site
+
+
+def new_parts(execution: Execution, model: Model) -> Iterator[events.ChildSet]:
+    """What the script put into a model, and is there at the end."""
+    for event in execution.of(events.ChildSet):
+        place = execution.place(event.owner)
+        if place is not None and place[0] is model and execution.is_new(event.new):
+            path = f"{place[1]}.{event.name}" if place[1] else event.name
+            if execution.part(model, path) == event.new:
+                yield event
 
 
 def what(execution: Execution, model: Model) -> str:

@@ -4,7 +4,7 @@ rule's wording in any of them."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from headcheck import events
 from headcheck.execution.facts import FileFacts as FileFacts
@@ -12,11 +12,12 @@ from headcheck.execution.facts import Model as Model
 from headcheck.execution.facts import Norm as Norm
 from headcheck.execution.facts import OwnHead as OwnHead
 from headcheck.execution.learning import Learning
+from headcheck.interpreter import heap
 from headcheck.interpreter.shapes import SIZED as SIZED
 from headcheck.interpreter.shapes import Flow as Flow
 from headcheck.interpreter.shapes import Placed as Placed
 from headcheck.interpreter.state import State
-from headcheck.interpreter.values import Ref
+from headcheck.interpreter.values import Ref, Tuple, Value
 from headcheck.ir import Define, walk_here
 from headcheck.ir.facts import used_attributes
 from headcheck.ir.scopes import variables
@@ -39,10 +40,26 @@ class Execution(Learning):
         if any(event.module is None for execution in self.family for event in execution.of(events.Overwritten)):
             return False
         holders = self.holders(model.ref.address)
-        if any(event.module in holders for event in self.of(events.Copied, events.Loaded, events.Overwritten)):
+        if any(event.module in holders for event in self.of(events.Loaded, events.Overwritten)):
+            return False
+        if any(event.module in holders and not self.replaces(event) for event in self.of(events.Copied)):
             return False
         modes = [event.training for event in self.of(events.ModeSet) if event.module in holders]
         return not modes or True in modes
+
+    def replaces(self, copy: events.Copied) -> bool:
+        """Whether a copy is there instead of its original: nothing holds or does anything with that one any longer."""
+        original = Ref(copy.original)
+        if self.holders(original.address) != {original.address}:
+            return False
+        if any(e is not copy and e.original == original.address for e in self.of(events.Copied)):
+            return False
+        below = self.parts_of(original)
+        later = self.history[self.order(copy) + 1 :]
+        if any(not below.isdisjoint(concerned(event)) for event in later):
+            return False
+        kept = [self.state.result, *(value for thing in self.state.heap.values() for value in kept_in(thing))]
+        return all(original not in (value.items if type(value) is Tuple else (value,)) for value in kept)
 
     def runs(self, ref: Ref) -> bool:
         """Whether some path of the file calls a part, or what is in it."""
@@ -95,3 +112,20 @@ class Execution(Learning):
             e for e in self.family if e is not self and ref.address in e.state.heap and e.passes(model.built.site)
         )
         return any(execution.optimized(ref) is not False for execution in others)
+
+
+def concerned(event: events.Event) -> Iterator[Any]:
+    """The modules that something happens to."""
+    yield from (getattr(event, "module", None), getattr(event, "owner", None))
+    if type(event) is events.Optimized:
+        yield from (parameter.owner.address for parameter in event.parameters if type(parameter.owner) is Ref)
+
+
+def kept_in(thing: Any) -> Iterator[Value]:
+    """What an object of the script, a list or a dict holds, and a module other than as a part."""
+    if type(thing) in (heap.Instance, heap.Module):
+        yield from (thing.attributes if type(thing) is heap.Instance else thing.values).values()
+    elif type(thing) is heap.Sequence:
+        yield from thing.items or ()
+    elif type(thing) is heap.Dictionary:
+        yield from (value for _, value in thing.items or ())

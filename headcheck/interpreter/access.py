@@ -72,6 +72,10 @@ def get_attribute(machine: Machine, state: State, of: Value, name: str, site: Op
     if kind is Library:
         if of.name.endswith("_Weights") and name.isupper() and not state.guards and is_no_member(of.name, name):
             state.log(events.UnknownName(site, of.name, name))
+        if catalog.is_misspelt(of.name, name) and not state.guards:
+            state.log(events.UnknownName(site, of.name, name))
+            state.end("raise", "AttributeError")
+            return UNKNOWN
         return Namespace(of.name) if name == "__dict__" else Library(member_name(of.name, name))
     if kind is Own:
         return modules.namespace(state, of, site) if name == "__dict__" else modules.member(state, of, name)

@@ -23,7 +23,7 @@ from headcheck.interpreter.values import (
     is_plain,
     symbol,
 )
-from headcheck.ir import Append, Loop, While, walk
+from headcheck.ir import Append, GetItem, Loop, While, walk
 
 if TYPE_CHECKING:
     from headcheck.interpreter.machine import Machine
@@ -36,13 +36,12 @@ def on_loop(machine: Machine, op: Loop, state: State) -> list[State]:
     items = items_of(machine, state, iterable, op)
     if items is None and machine.offers and options.is_optional(machine, iterable):
         machine.asked = machine.asked or worth_unrolling(machine, op, ())
-    if items is None or (
-        items and not over_model(items) and (len(items) > 64 or not worth_unrolling(machine, op, items))
-    ):
+    each = items and (over_model(items) or (len(items) > LONG and by_number(machine, op, state)))
+    if items is None or (items and not each and (len(items) > LONG or not worth_unrolling(machine, op, items))):
         return loop_once(machine, op, state, element_of(state, iterable))
     if machine.budget.skims:
         return rest_at_once(machine, op, [state], element_of(state, iterable))
-    return loop_over(machine, op, state, items, element_of(state, iterable))
+    return loop_over(machine, op, state, items, element_of(state, iterable), bool(each))
 
 
 def worth_unrolling(machine: Machine, op: Loop, items: tuple[Value, ...]) -> bool:
@@ -60,16 +59,30 @@ def over_model(items: tuple[Value, ...]) -> bool:
     return type(first) in (Parameter, Ref, StateKey)
 
 
+def by_number(machine: Machine, op: Loop, state: State) -> bool:
+    """Whether a loop over numbers picks a model's own parameters out of a list by them."""
+    picks = (item for item in walk(op.body) if isinstance(item, GetItem) and item.index in op.assigned)
+    lists = (state.object(machine.read(state, item.of)) for item in picks)
+    items = (found.items for found in lists if type(found) is Sequence)
+    return any(found is not None and found and over_model(found) for found in items)
+
+
+LONG = 64  # more items than that are gone through one by one only where they are a model's parts
 MOST_TURNS_APART = 8
 
 
-def loop_over(machine: Machine, op: Loop, state: State, items: tuple[Value, ...], element: Value) -> list[State]:
-    """A turn for each item; where turns go apart over something unknown, one turn for an `element` that is any."""
+def loop_over(
+    machine: Machine, op: Loop, state: State, items: tuple[Value, ...], element: Value, each: bool = True
+) -> list[State]:
+    """A turn for each item; where turns go apart over something unknown, one turn for an `element` that is any.
+
+    `each`: the items are a model's parts, or their numbers.
+    """
     states: list[State] = [state]
     out: list[State] = []
     broken: list[State] = []
     spare, remembered = None, 0
-    if len(items) > MOST_TURNS_APART and over_model(items):
+    if len(items) > MOST_TURNS_APART and each:
         machine.budget.add_loop(id(op), len(items) * len(walk(op.body)))
         spare, remembered = state.fork(), len(machine.left)
     for item in items:

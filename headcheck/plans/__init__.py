@@ -50,6 +50,7 @@ def only_steps(steps: Iterable[dict[str, Any]]) -> Plan:
         "left_out": "what the script does with the model",
         "taken": "",
         "shortened": False,
+        "takes_other": False,
         "built": "",
         "probes": {"parameters": []},
     }

@@ -30,6 +30,7 @@ class Draft:
         self.fitted: set[Value] = set()  # sizes that are whatever they must be in one place
         self.numbers: dict[Address, int] = {}
         self.given: list[Any] = []  # what the root takes, if it takes several tensors
+        self.may_take_other = False  # it may take something else than the picture that it is given
         self.steps: list[dict[str, Any]] = []
         self.stand_ins: dict[Value, int] = {}
         # A model by a name that was not known at first: it is built where it is.

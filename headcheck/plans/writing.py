@@ -48,6 +48,7 @@ class Writer(Draft):
             "left_out": self.left_out[0] if self.left_out else "",
             "taken": " and ".join(dict.fromkeys(self.taken_for_granted)),
             "shortened": self.shortened,
+            "takes_other": self.may_take_other,
             "built": self.execution.where(self.model.built.site),
             "probes": {"parameters": list(probes)},
         }
@@ -84,7 +85,7 @@ class Writer(Draft):
         if shape is None:
             return
         count = how_many(self.execution, network) if network == self.root else 1
-        program = self.recorded(network, [shape]) if count == 1 else self.with_several(network, count)
+        program = self.with_one(network, shape) if count == 1 else self.with_several(network, count)
         if program.unknown:
             self.left_out.append(program.unknown)
             return
@@ -113,21 +114,40 @@ class Writer(Draft):
                 created(self, event)
         return self.numbers.get(address)
 
+    def with_one(self, network: Address, shape: tuple[int | None, ...]) -> Program:
+        """What a network does with one tensor. Where it is the root, its first layer tells what it takes; if none is
+        the first to take it, this may be anything, and the plan says that."""
+        program = self.recorded(network, [shape])
+        if program.unknown or network != self.root:
+            return program
+        taken = self.taken(program).get(0)
+        self.may_take_other = taken is None
+        if taken is None or taken == list(shape):
+            return program
+        self.given = [taken]
+        return self.recorded(network, self.shapes())
+
+    def taken(self, program: Program) -> dict[int, Any]:
+        """What the inputs of a program have to be, by their registers."""
+        addresses = {number: address for address, number in self.numbers.items()}
+        return taken_by_layers(self.execution, self.model, self.inputs()[0], program.steps, addresses.get)
+
+    def shapes(self) -> list[Any]:
+        return [shape["long"] if isinstance(shape, dict) else shape for shape in self.given]
+
     def with_several(self, network: Address, count: int) -> Program:
         """What a network does with several tensors: those whose first layer is known, if there is one for each."""
         program = self.recorded(network, [None] * count)
         if program.unknown:
             return program
-        addresses = {number: address for address, number in self.numbers.items()}
-        picture = self.inputs()[0]
-        taken = taken_by_layers(self.execution, self.model, picture, program.steps, addresses.get)
+        taken = self.taken(program)
         self.given = [taken.get(-index) for index in range(count)]
         if any(shape is None for shape in self.given):
             self.given = []
             return program._replace(unknown="what its forward is given beside the picture")
-        return self.recorded(network, [shape["long"] if isinstance(shape, dict) else shape for shape in self.given])
+        return self.recorded(network, self.shapes())
 
-    def arriving(self, network: Address) -> tuple[int, ...] | None:
+    def arriving(self, network: Address) -> tuple[int | None, ...] | None:
         """The shape of what reaches a network of the script; None where nobody but the script runs it."""
         if network == self.root:
             return tuple(self.inputs()[0])
@@ -135,7 +155,7 @@ class Writer(Draft):
         if model is None or model.ref.address != self.model.ref.address:
             return None
         shape = self.execution.arriving(model, path)
-        if shape is None or not all(isinstance(size, int) for size in shape):
+        if shape is None:
             self.left_out.append(f"the shape that reaches `{path}`, which is not known")
             return None
-        return (BATCH, *(size for size in shape if isinstance(size, int)))
+        return (BATCH, *(size if isinstance(size, int) else None for size in shape))

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from headcheck import pipeline
 from headcheck.analysis import analyse
 from headcheck.confirm import judge, runner
 from headcheck.confirm.observation import Observation
+from headcheck.settings import Settings
 
 FORWARDS = Path(__file__).parents[2] / "fixtures" / "forwards"
 NAMES = sorted(path.stem for path in FORWARDS.glob("*.py"))
@@ -89,3 +91,32 @@ def test_several_networks_share_a_model() -> None:
 def test_what_is_computed_without_gradients_gets_none(observations: dict[str, Observation]) -> None:
     seen = observations["a_trunk_without_gradients"]
     assert seen.gradient == ("head",)
+
+
+ANYTHING = """
+import torch
+from torch import nn
+from torchvision import models
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.backbone = models.resnet18(weights="DEFAULT")
+        self.backbone.fc = nn.Linear(512, 10)
+    def forward(self, x):
+        return self.backbone({given})
+net = Net()
+for x, y in torch.load("data.pt"):
+    loss = nn.functional.cross_entropy(net(x), y)
+"""
+
+
+@needs_torch
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+@pytest.mark.parametrize("given", ["x.repeat(1, 3, 1, 1)", "x[:, 0]", "torch.cat([x, x, x], dim=1)"])
+def test_what_may_be_given_something_else_does_not_fail(given: str, device: str, tmp_path: Path) -> None:
+    """A picture of one channel, or several of three."""
+    (tmp_path / "net.py").write_text(ANYTHING.format(given=given))
+    settings = Settings(confirm=True, python=sys.executable, device=device)
+    (result,) = pipeline.run([str(tmp_path)], settings, models=True).files
+    assert result.findings == ()
+    assert [m.verdict.status for m in result.models if m.verdict is not None] == ["inconclusive"]

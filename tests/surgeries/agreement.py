@@ -3,27 +3,43 @@
 from __future__ import annotations
 
 import functools
+import sys
+import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
 
 from headcheck import pipeline
 from headcheck.analysis import analyse
-from tests.surgeries.drafts import Script
-from tests.surgeries.judge import Judgement, judge
+from headcheck.findings import Finding
+from headcheck.settings import Settings
+from tests.surgeries.drafts import Script, reach
+from tests.surgeries.judge import RUN, Judgement, judge
 
-#: What headcheck does not say on purpose: the kind of disagreement, a word of the script's name, and the reason.
-KNOWN = (
-    ("wrong row", "head_own_class", "the layer that does not fit is named, not the call that gives its class a size"),
-    ("one finding too many", "build_random", "a frozen trunk of random weights is a fault of its own (HC307)"),
-    ("false alarm", "build_random", "the same, where nothing else is wrong: the judge does not know what was loaded"),
-    ("miss", "head_own_class", "what a class of the script does in a model that is never called only running shows"),
-    ("miss", "freeze_list", "a list of hundreds of parameters, gone through by number, is not unrolled"),
-    ("miss", "build_copy", "a copy that is frozen may be a teacher or a moving average"),
-    ("wrong numbers", "quantization.inception_v3", "torchvision's own note on its weights counts a head that it drops"),
-    ("wrong row", "build_partial", "a wrong name in a `partial` is reported where it is called"),
-    ("wrong row", "build_table", "a wrong name in a table is reported where it is called"),
-    ("miss", "fault_frozen_head", "a head frozen by its name, beside others that learn, is frozen on purpose"),
-    ("miss", "trunk_same", "what is wrapped around a trunk may change what it answers"),
-)
+
+class Reason(NamedTuple):
+    """Why headcheck does not say what PyTorch shows: of what kind of disagreement, where it holds, and the reason.
+
+    It holds of what a script says, and of what PyTorch says of it.
+    """
+
+    kind: str
+    holds: Callable[[Script, Judgement], bool]
+    words: str
+
+
+def frozen_by_its_name(script: Script, seen: Judgement) -> bool:
+    """A line freezes the new head and nothing else, and that is all that is wrong."""
+    path = reach(script.site.head)
+    lines = [line.strip() for line in script.text.split("\n")]
+    only = all("is frozen" in fault or NO_GRADIENT in fault for fault in seen.faults)
+    return only and f"{path}.requires_grad_(False)" in lines
+
+
+NO_GRADIENT = "does not require grad"
+#: What headcheck does not say on purpose.
+REASONS = (Reason("miss", frozen_by_its_name, "a head that a line freezes by its own name is frozen on purpose"),)
 
 
 @dataclass(frozen=True)
@@ -36,7 +52,7 @@ class Disagreement:
     @property
     def known(self) -> bool:
         """Whether headcheck's answer is meant to be what it is."""
-        return any(self.kind == kind and word in self.script.name for kind, word, _ in KNOWN)
+        return any(self.kind == reason.kind and reason.holds(self.script, self.judgement) for reason in REASONS)
 
     def __str__(self) -> str:
         faults = "; ".join(self.judgement.faults) or "nothing wrong"
@@ -44,9 +60,14 @@ class Disagreement:
 
 
 def compare(script: Script) -> Disagreement | None:
-    """Where headcheck and PyTorch do not agree on a script, None where they do."""
+    """Where headcheck and PyTorch do not agree on a script, None where they do.
+
+    What fails in the forward and is not found by reading has to be found by confirming.
+    """
     seen = judge(script)
     found = [f for f in pipeline.check_text(script.text, "x.py") if f.severity != "info"]
+    if not found and RUN in seen.codes:
+        found = confirmed(script)
     words = ", ".join(f"{f.code} at {f.location.row} ({f.message})" for f in found) or "none"
     disagree = functools.partial(Disagreement, script=script, judgement=seen, found=words)
     if not seen.faults:
@@ -56,11 +77,20 @@ def compare(script: Script) -> Disagreement | None:
     fitting = [f for f in found if f.code in seen.codes]
     if not fitting:
         return disagree("wrong code")
-    if seen.rows and len(seen.faults) == 1 and not any(f.location.row in seen.rows for f in fitting):
+    if seen.rows and len(seen.faults) == 1 and not any(f.location.row in seen.rows or f.code == RUN for f in fitting):
         return disagree("wrong row")
     if len(fitting) < len(found) and not seen.stopped:
         return disagree("one finding too many")
     return None
+
+
+def confirmed(script: Script) -> list[Finding]:
+    """What is found where the script's model is run as well, on the meta device."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "x.py")
+        path.write_text(script.text, encoding="utf-8")
+        run = pipeline.run([str(path)], Settings(confirm=True, python=sys.executable, device="meta"))
+    return [f for result in run.files for f in result.findings if f.severity != "info"]
 
 
 def numbers(script: Script, seen: Judgement) -> Disagreement | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import traceback
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from tests.surgeries.drafts import CLASSES, Script
 from tests.surgeries.sites import on_meta
 
 SIZES = frozenset({"HC101", "HC102", "HC105"})
+RUN = "HC601"  # it fails when it is run
 FREEZING = frozenset({"HC301", "HC302", "HC304"})
 RAISED = {
     "AttributeError": {"HC202", "HC205", "HC303"},
@@ -51,8 +53,8 @@ def judge(script: Script) -> Judgement:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     names: dict[str, Any] = {"__name__": "__main__"}
-    seen = Judgement(rows=set() if script.row is None else {script.row})
-    with on_meta(), contextlib.redirect_stdout(None):
+    seen = Judgement(rows=pointed_at(script))
+    with on_meta() as loaded, contextlib.redirect_stdout(None):
         try:
             exec(compile(script.text, "script.py", "exec"), names)
         except Exception as error:
@@ -60,16 +62,18 @@ def judge(script: Script) -> Judgement:
         model = names["model"].train()
         flags = {path: parameter.requires_grad for path, parameter in model.named_parameters()}
         judge_flags(seen, script, names, flags)
+        if not loaded:
+            judge_random_trunk(seen, script, flags)
         try:
             # A ViT's size depends on its weights, so on the script.
             sides = [part.image_size for part in model.modules() if hasattr(part, "image_size")][:1] * 2
             size = (*script.site.input[: len(script.site.input) - len(sides)], *sides)
             outputs = torch_proof.tensors(model(torch.zeros(2, *size)))
         except (RuntimeError, ValueError) as error:
-            seen.add(f"forward: {type(error).__name__}: {error}", *SIZES)
+            seen.add(f"forward: {type(error).__name__}: {error}", *SIZES, RUN)
             return seen
         except (AttributeError, TypeError) as error:
-            seen.add(f"forward: {type(error).__name__}: {error}", "HC202", *SIZES)
+            seen.add(f"forward: {type(error).__name__}: {error}", "HC202", *SIZES, RUN)
             return seen
         judge_outputs(seen, script, outputs)
         try:
@@ -85,6 +89,16 @@ def judge(script: Script) -> Judgement:
     seen.output = tuple(outputs[0].shape)
     seen.trainable, seen.total = sum(size for size, learns in sizes if learns), sum(size for size, _ in sizes)
     return seen
+
+
+def pointed_at(script: Script) -> set[int]:
+    """The line of the fault; where it makes something of a class of the script, also what that class is made of."""
+    tree, row = ast.parse(script.text), script.row
+    classes = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call) and node.lineno == row)
+    made = (classes[c.func.id] for c in calls if isinstance(c.func, ast.Name) and c.func.id in classes)
+    rows = {line for node in made for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)}
+    return rows if row is None else rows | {row}
 
 
 def raised(seen: Judgement, error: Exception, script: Script, model: Any) -> Judgement:
@@ -137,6 +151,20 @@ def judge_flags(seen: Judgement, script: Script, names: dict[str, Any], flags: d
             row = next(n for n, line in enumerate(script.text.split("\n"), start=1) if "optimizer = " in line)
             seen.rows |= {row}
             seen.codes |= {"HC302"}
+
+
+def judge_random_trunk(seen: Judgement, script: Script, flags: dict[str, bool]) -> None:
+    """A trunk that nothing was loaded into, all of which is frozen under a head that learns."""
+    new = {path for head in (script.site.head, *script.site.auxiliary) for path in heads(script, list(flags), head)}
+    trunk = [path for path in flags if path not in new and not path.startswith(stack_of(script))]
+    if trunk and not any(flags[path] for path in trunk) and any(flags[path] for path in flags):
+        seen.add("what the trunk was built with at random is frozen", "HC307")
+        seen.rows = set() if len(seen.faults) == 1 else seen.rows  # by a piece, not by the fault put in
+
+
+def stack_of(script: Script) -> str:
+    """What the parameters of the stack that the head is in start with: all of it may be new."""
+    return f"{script.prefix}{script.site.container or script.site.head}."
 
 
 def judge_outputs(seen: Judgement, script: Script, outputs: list[torch.Tensor]) -> None:

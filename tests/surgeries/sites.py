@@ -53,8 +53,11 @@ HEADS = {
 
 
 @contextlib.contextmanager
-def on_meta() -> Iterator[None]:
-    """Tensors are made on the meta device: shapes without numbers, which is all that is asked for here."""
+def on_meta() -> Iterator[set[int]]:
+    """Tensors are made on the meta device: shapes without numbers, which is all that is asked for here.
+
+    Yields the ids of the parameters that weights would have been loaded into.
+    """
     blocks = torchvision.models.regnet.BlockParams
     real = blocks.from_init_params.__func__
 
@@ -63,13 +66,13 @@ def on_meta() -> Iterator[None]:
             return real(cls, *args, **kwargs)
 
     with (
-        torch_proof.without_weights(),
+        torch_proof.without_weights() as loaded,
         torch.device("meta"),
         mock.patch.object(blocks, "from_init_params", classmethod(with_numbers)),
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore")
-        yield
+        yield loaded
 
 
 def head_of(builder: str) -> str:

@@ -28,10 +28,10 @@ def answer_plan(libraries: Libraries, plan: Any, memory_bytes: int) -> dict[str,
 
 
 def raises_everywhere(libraries: Libraries, plan: Any, memory_bytes: int, answer: dict[str, Any]) -> bool:
-    """Whether a plan that raises does so for inputs of another size, too."""
+    """Whether a plan that raises does so for inputs of another size, too. Not where it may take something else."""
     if answer["at"] == "step":
         return True
-    if not isinstance(plan.get("input"), list) or plan.get("kind") == "detection":
+    if plan.get("takes_other") is True or not isinstance(plan.get("input"), list) or plan.get("kind") == "detection":
         return False
     again = run_plan(libraries, {**filled(plan), "input": larger(plan["input"])}, memory_bytes)
     return bool(told(again) == told(answer))
