@@ -7,7 +7,6 @@ from typing import Any
 
 from headcheck import catalog, events
 from headcheck.answers import is_computed
-from headcheck.catalog import transformers
 from headcheck.catalog.entry import IDENTITY
 from headcheck.checks import Report, check
 from headcheck.checks.sizes import fitting
@@ -26,6 +25,8 @@ def real_heads(model: Model) -> str:
 
 def body_and_head(model: Model) -> str:
     """What the two halves of a model are called, where it calls its body by a name of its own kind: ``distilbert``."""
+    from headcheck.catalog import transformers
+
     tops = {head.path.partition(".")[0] for head in model.entry.heads}
     bodies = sorted((model.entry.root.children.keys() & transformers.own_names()) - tops)
     body = f"its body is `{bodies[0]}`, " if is_whole_by_name(model) and len(bodies) == 1 else ""

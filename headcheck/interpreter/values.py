@@ -1,9 +1,7 @@
 """What a variable can hold. All values are immutable and hashable; what has identity lives on the heap behind a `Ref`.
 
-Plain Python constants (int, float, str, bool, None) stand for themselves.
+Plain Python constants (int, float, str, bool, None) stand for themselves. Annotations are no texts, as in `events`.
 """
-
-from __future__ import annotations
 
 from collections.abc import Hashable
 from typing import Any, NamedTuple, TypeAlias
@@ -11,7 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 from headcheck.ir import UNKNOWN as UNKNOWN
 
 Value: TypeAlias = Any
-Address: TypeAlias = "tuple[int, int]"
+Address: TypeAlias = tuple[int, int]
 PLAIN = (int, float, str, bool, type(None), bytes)
 MAX_DEPTH = 12
 MAX_WEIGHT = 400
@@ -246,7 +244,7 @@ class ParameterName(str):
     __slots__ = ("parameter",)
     parameter: Parameter
 
-    def __new__(cls, name: str, parameter: Parameter) -> ParameterName:
+    def __new__(cls, name: str, parameter: Parameter) -> "ParameterName":
         made = super().__new__(cls, name)
         made.parameter = parameter
         return made

@@ -10,7 +10,7 @@ one nor call a model clean. `built` is where the script builds the model.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headcheck.execution import Execution, Model
 from headcheck.plans.draft import STAND_IN_CLASSES as STAND_IN_CLASSES
@@ -18,7 +18,9 @@ from headcheck.plans.reach import can_be_built as can_be_built
 from headcheck.plans.reach import connected as connected
 from headcheck.plans.reach import networks as networks
 from headcheck.plans.reach import stem_channels as stem_channels
-from headcheck.plans.writing import Plan, Writer
+
+if TYPE_CHECKING:
+    from headcheck.plans.writing import Plan
 
 
 def make_plan(execution: Execution, model: Model, probes: Iterable[str] = (), within: bool = False) -> Plan:
@@ -27,6 +29,8 @@ def make_plan(execution: Execution, model: Model, probes: Iterable[str] = (), wi
     `within`: of the script's own network that holds the model, if there is one. Where its forward cannot be recorded
     whole, the plan is of the model alone, and leaves out that.
     """
+    from headcheck.plans.writing import Writer  # most runs ask only what could be built
+
     left_out = ""
     for network in networks(execution, model) if within else ():
         plan = Writer(execution, model, network).write(probes)

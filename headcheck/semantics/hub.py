@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from headcheck import catalog
-from headcheck.catalog import timm
 from headcheck.interpreter import writing
 from headcheck.interpreter.heap import Module
 from headcheck.interpreter.values import Choice, Symbol, Value
@@ -75,6 +74,8 @@ RESNET50 = "torchvision.models.resnet50"
 
 def of_timm(call: CallSite, name: Value) -> Value | None:
     """timm's own repository: what it registers."""
+    from headcheck.catalog import timm  # as few scripts get its models this way
+
     if type(name) is not Symbol and not (isinstance(name, str) and timm.resolve(str(name)) is not None):
         return None
     return through("timm.create_model", call._replace(arguments=(name, *call.arguments)))
