@@ -9,28 +9,23 @@ from __future__ import annotations
 
 import functools
 import itertools
-import operator
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headcheck import catalog
 from headcheck.interpreter.heap import Module
-from headcheck.interpreter.operators import BINARY, ORDER
 from headcheck.interpreter.state import Guess, State
+from headcheck.interpreter.trying import agreeing, formula, inner, is_same, leaf_of, mentions, text_method
 from headcheck.interpreter.values import (
     Chosen,
-    Condition,
     Library,
-    Not,
     Ref,
-    Slice,
     Symbol,
     Tuple,
     Value,
     is_invented,
     is_plain,
     label,
-    whole,
 )
 from headcheck.ir import UNKNOWN
 
@@ -70,10 +65,11 @@ def fitting(
     key: Symbol, leaf: Symbol | None, about: tuple[tuple[Any, Any], ...], names: tuple[Any, ...]
 ) -> tuple[Any, ...]:
     """Those of some names that all facts about a value leave; the same is asked on path after path."""
-    return tuple(name for name in names if fits(key, leaf, name, about))
+    tests = [] if leaf is None else [agreeing(fact, known, leaf) for fact, known in about]
+    return tuple(name for name in names if fits(key, leaf, name, tests))
 
 
-def fits(key: Symbol, leaf: Symbol | None, name: Any, about: tuple[tuple[Any, Any], ...]) -> bool:
+def fits(key: Symbol, leaf: Symbol | None, name: Any, tests: list[Callable[[Any], bool]]) -> bool:
     found = solve(key, name)
     if found is None:
         return False
@@ -82,87 +78,7 @@ def fits(key: Symbol, leaf: Symbol | None, name: Any, about: tuple[tuple[Any, An
         return True
     # Of a text that an f-string or ``str()`` made, the part may have been a number.
     values = [text, int(text)] if isinstance(text, str) and text.isdigit() and symbol != key else [text]
-    return any(all(agrees(fact, known, leaf, value) for fact, known in about) for value in values)
-
-
-def agrees(fact: Any, known: Any, leaf: Symbol, text: Any) -> bool:
-    """Whether a fact of a path can be true if `leaf` is `text`."""
-    if type(fact) is tuple:
-        if len(fact) != 2:
-            return True
-        kind, of = fact
-        value = evaluate(of, leaf, text)
-        if value is UNKNOWN:
-            return True
-        if kind == "truth":
-            return bool(value) is known
-        return bool((value in known) == (kind == "in")) if kind in ("in", "not") else True
-    value = evaluate(fact, leaf, text)
-    if value is UNKNOWN or type(known) is Symbol:
-        return True
-    return bool(value == known)
-
-
-def mentions(value: Any, leaf: Symbol) -> bool:
-    """Whether a value is made of an unknown."""
-    if is_same(value, leaf):
-        return True
-    kind = type(value)
-    if kind is Symbol:
-        return isinstance(value.key, tuple) and any(mentions(part, leaf) for part in value.key)
-    return kind in (tuple, Condition, Not, Slice) and any(mentions(part, leaf) for part in value)
-
-
-def is_same(value: Value, leaf: Symbol) -> bool:
-    """Whether a value is an unknown, maybe taken as a whole."""
-    return bool(value == leaf) or (type(value) is Symbol and whole(value) == whole(leaf))
-
-
-def leaf_of(key: Value) -> Symbol | None:
-    """The one unknown that a text, or a test of one, is made of: ``arch`` of ``"resnet" + arch.lower()``."""
-    found = {*leaves(key)}
-    return found.pop() if len(found) == 1 else None
-
-
-def leaves(key: Value) -> Iterator[Symbol]:
-    """The unknowns that a text, or a test, is made of."""
-    if type(key) in (Not, Condition):
-        for part in key:
-            yield from leaves(part)
-    if type(key) is not Symbol:
-        return
-    parts = inner(key)
-    if parts is None:
-        yield key
-    else:
-        for part in parts:
-            yield from leaves(part)
-
-
-def inner(key: Symbol) -> tuple[Value, ...] | None:
-    """What a derived text is made of; None if the unknown is not a derived text."""
-    made = key.key
-    if not isinstance(made, tuple):
-        return None
-    if made[0] == "format":
-        return made[1:]
-    if made[0] == "binary" and made[1] == "Add":
-        return made[2:]
-    method = text_method(key)
-    return (method[0],) if method is not None else None
-
-
-def text_method(key: Symbol) -> tuple[Value, str, tuple[Value, ...]] | None:
-    """(text, method, arguments) if an unknown is what a method of a text answered: ``arch.lower()``."""
-    made = key.key
-    if not isinstance(made, tuple) or made[0] != "call" or type(made[1]) is not Symbol:
-        return None
-    function = made[1].key
-    if not isinstance(function, tuple) or function[0] != "attribute" or len(function) != 3:
-        return None
-    from headcheck.semantics.methods import TEXT_METHODS
-
-    return (function[1], function[2], made[2:]) if function[2] in TEXT_METHODS else None
+    return any(all(test(value) for test in tests) for value in values)
 
 
 def solve(key: Value, text: Any) -> tuple[Symbol | None, Any] | None:
@@ -177,7 +93,7 @@ def solve(key: Value, text: Any) -> tuple[Symbol | None, Any] | None:
         return key, text
     if text_method(key) is not None:
         leaf = leaf_of(key)
-        value = evaluate(key, leaf, text) if leaf is not None else UNKNOWN
+        value = formula(key, leaf)(text) if leaf is not None else UNKNOWN
         return (leaf, text) if value == text else (None, text) if value is UNKNOWN else None
     unknowns = [part for part in parts if not is_plain(part)]
     if len(unknowns) != 1:
@@ -188,71 +104,6 @@ def solve(key: Value, text: Any) -> tuple[Symbol | None, Any] | None:
     if not text.startswith(before) or not text.endswith(after) or len(text) < len(before) + len(after):
         return None
     return solve(unknowns[0], text[len(before) : len(text) - len(after)])
-
-
-def evaluate(value: Any, leaf: Symbol, text: Any) -> Any:
-    """A value with an unknown taken for `text`, as plain data; UNKNOWN if something else in it is not known."""
-    if is_same(value, leaf):
-        return text
-    kind = type(value)
-    if is_plain(value) or value is UNKNOWN:
-        return value
-    if kind is Tuple:
-        items = tuple(evaluate(item, leaf, text) for item in value.items)
-        return UNKNOWN if any(item is UNKNOWN for item in items) else items
-    if kind is Slice:
-        ends = [evaluate(end, leaf, text) for end in value]
-        return UNKNOWN if any(end is UNKNOWN for end in ends) else slice(*ends)
-    if kind is Not:
-        inside = evaluate(value.of, leaf, text)
-        return UNKNOWN if inside is UNKNOWN else not inside
-    if kind is Condition:
-        return _compare(value.operator, *(evaluate(side, leaf, text) for side in (value.left, value.right)))
-    if kind is not Symbol or not isinstance(value.key, tuple):
-        return UNKNOWN
-    method = text_method(value)
-    if method is not None:
-        of, name, arguments = method
-        return _call(*(evaluate(part, leaf, text) for part in (of, name, *arguments)))
-    rule = EVALUATED.get(value.key[0])
-    if rule is None:
-        return UNKNOWN
-    parts = [evaluate(part, leaf, text) for part in value.key[1:]]
-    return UNKNOWN if any(part is UNKNOWN for part in parts) else _try(rule, *parts)
-
-
-def _try(function: Callable[..., Any], *arguments: Any) -> Any:
-    """What a function answers; UNKNOWN if it does not take these arguments, as the script's own call would not."""
-    try:
-        return function(*arguments)
-    except (TypeError, ValueError, LookupError, AttributeError, ZeroDivisionError):
-        return UNKNOWN
-
-
-def _call(of: Any, name: str, *arguments: Any) -> Any:
-    if not isinstance(of, str) or any(argument is UNKNOWN for argument in arguments):
-        return UNKNOWN
-    return _try(getattr(of, name), *arguments)
-
-
-def _compare(name: str, left: Any, right: Any) -> Any:
-    if left is UNKNOWN or right is UNKNOWN:
-        return UNKNOWN
-    if name == "Equal":
-        return left == right
-    rule = ORDER.get(name, (lambda one, other: one in other) if name == "In" else None)
-    return UNKNOWN if rule is None else _try(rule, left, right)
-
-
-def _binary(name: str, left: Any, right: Any) -> Any:
-    return BINARY[name](left, right) if isinstance(left, str) and len(left) < 1000 else UNKNOWN
-
-
-EVALUATED: dict[Any, Callable[..., Any]] = {
-    "format": lambda *parts: "".join(map(str, parts)),
-    "binary": _binary,
-    "item": operator.getitem,
-}
 
 
 # -- splitting a path ------------------------------------------------------------------------------------------------
@@ -433,7 +284,8 @@ def disagrees(state: State, test: Value, wanted: bool) -> bool:
     if leaf is None or leaf is test:  # an unknown that nothing is asked of
         return False
     others = chosen_beside(state, leaf)
-    if all(evaluate(test, leaf, name) in (wanted, UNKNOWN) for name in others):
+    answer = formula(test, leaf)
+    if all(answer(name) in (wanted, UNKNOWN) for name in others):
         return False
     return fits_some(test, leaf, wanted)
 
@@ -441,7 +293,8 @@ def disagrees(state: State, test: Value, wanted: bool) -> bool:
 @functools.lru_cache(KEPT)
 def fits_some(test: Value, leaf: Symbol, wanted: bool) -> bool:
     """Whether a test can have come out so for the name of some model."""
-    return any(evaluate(test, leaf, name) is wanted for name in catalog.registered())
+    answer = formula(test, leaf)
+    return any(answer(name) is wanted for name in catalog.registered())
 
 
 def is_chosen(state: State) -> bool:

@@ -16,9 +16,10 @@ from typing import Any
 
 from headcheck import catalog
 from headcheck.catalog.files import library_of
-from headcheck.interpreter.choosing import KEPT, agrees, evaluate, leaf_of, leaves, mentions
+from headcheck.interpreter.choosing import KEPT
 from headcheck.interpreter.heap import Module
 from headcheck.interpreter.state import State
+from headcheck.interpreter.trying import agreeing, formula, leaf_of, leaves, mentions
 from headcheck.interpreter.values import Choice, Condition, Library, Not, Ref, Symbol, Tuple, Value, is_plain
 from headcheck.ir import UNKNOWN
 
@@ -49,8 +50,10 @@ def is_emptied(state: State, test: Value, wanted: bool) -> bool:
 def is_ruled_out(leaf: Symbol, about: tuple[tuple[Any, Any], ...], test: Value, wanted: bool) -> bool:
     allowed = next((known for fact, known in about if fact == ("in", leaf)), None)
     tried = allowed if allowed is not None else tuple(to_try(leaf, about, test))
-    possible = [value for value in tried if all(agrees(fact, known, leaf, value) for fact, known in about)]
-    return bool(possible) and all(evaluate(test, leaf, value) is (not wanted) for value in possible)
+    tests = [agreeing(fact, known, leaf) for fact, known in about]
+    possible = [value for value in tried if all(agrees(value) for agrees in tests)]
+    answer = formula(test, leaf)
+    return bool(possible) and all(answer(value) is (not wanted) for value in possible)
 
 
 def to_try(leaf: Symbol, about: tuple[tuple[Any, Any], ...], test: Value) -> Iterator[Any]:

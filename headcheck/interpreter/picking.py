@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from headcheck import catalog
-from headcheck.interpreter.choosing import MOST_LISTED, consistent, groups, leaf_of, rule_out, take
+from headcheck.interpreter.choosing import MOST_LISTED, consistent, groups, rule_out, take
 from headcheck.interpreter.heap import Dictionary, Module, Sequence
 from headcheck.interpreter.state import Guess, State
+from headcheck.interpreter.trying import leaf_of
 from headcheck.interpreter.values import (
     Bound,
     Choice,

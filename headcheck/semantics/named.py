@@ -9,6 +9,7 @@ from headcheck import events
 from headcheck.catalog.entry import Entry
 from headcheck.interpreter import choosing, forward, shapes
 from headcheck.interpreter.heap import Module
+from headcheck.interpreter.trying import formula, leaf_of
 from headcheck.interpreter.values import Chosen, Ref, Tensor, Value, batch_of, symbol
 from headcheck.semantics.registry import METHODS, CallSite, Effect
 from headcheck.semantics.torchvision import log_built
@@ -39,11 +40,12 @@ def builder(name: str, entry: Entry, function: str, make: Make) -> choosing.Buil
 
 def listed(state: State, key: Value) -> list[str] | None:
     """What a name may be where the script itself lists it, or has settled it; None where it lists nothing, or much."""
-    leaf = choosing.leaf_of(key)
+    leaf = leaf_of(key)
     known = (state.facts[leaf],) if leaf in state.facts else state.facts.get(("in", leaf), ())
     if leaf is None or not 0 < len(known) <= choosing.MOST_LISTED:
         return None
-    texts = [choosing.evaluate(key, leaf, one) for one in known]
+    answer = formula(key, leaf)
+    texts = [answer(one) for one in known]
     return choosing.consistent(state, key, [text for text in texts if isinstance(text, str)])
 
 

@@ -9,6 +9,7 @@ from headcheck.catalog import timm, timm_versions
 from headcheck.catalog.entry import NOTHING, Entry
 from headcheck.interpreter import choosing, forward, heap, parts, shapes
 from headcheck.interpreter.heap import DELETED, Build, Dictionary, Module
+from headcheck.interpreter.trying import leaf_of
 from headcheck.interpreter.values import (
     Choice,
     Chosen,
@@ -218,7 +219,7 @@ def named_by(state: State, key: Value) -> tuple[list[choosing.Builder], bool]:
     listed = named.listed(state, key)
     names, others = listed or [], listed is None
     if listed is None:
-        many = state.facts.get(("in", choosing.leaf_of(key)), ())
+        many = state.facts.get(("in", leaf_of(key)), ())
         names = choosing.consistent(state, key, many or POPULAR)
         names = names or choosing.consistent(state, key, timm.architectures())
     known = {str(name): timm.resolve(str(name)) for name in names[:MOST_NAMED]}
