@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from headcheck import events
-from headcheck.interpreter import access, choosing, heap, options, writing
+from headcheck.interpreter import access, choosing, definitions, heap, options, writing
 from headcheck.interpreter.forward import call_module
 from headcheck.interpreter.heap import Dictionary, Instance, Module, Sequence
 from headcheck.interpreter.naming import NAMED, known_builder
@@ -399,8 +400,12 @@ def call_unknown(
         given.append(function.receiver)
     if type(function) is Symbol and isinstance(function.key, tuple) and function.key[0] == "attribute":
         given += [part for part in function.key[1:2] if is_configuration(state, part)]
-    for module in modules_in(state, given):
+    reached = modules_in(state, given)
+    for module in reached:
         state.log(events.Escaped(site, module, where, own))
+    if reached and definitions.is_of_unread_module(function):
+        for _, part in itertools.chain.from_iterable(heap.subtree(state, Ref(module)) for module in reached):
+            state.facts["handed", part.address] = True
     machine.handed.update(value.code for value in given if type(value) is Class)
     machine.patched = machine.patched or Library("torch") in given  # ``syft.TorchHook(torch)``
     for value in given:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from headcheck import catalog, events
 from headcheck.interpreter import access, modules
@@ -16,6 +16,7 @@ from headcheck.interpreter.values import (
     Library,
     Method,
     Partial,
+    Symbol,
     Value,
     is_unknown,
     symbol,
@@ -46,6 +47,25 @@ PACKAGES = frozenset(
         "typer", "wandb", "yacs", "yaml",
     ]
 )  # fmt: skip
+
+
+#: Packages beside those which leave models as they are, but for their weights, and register none with timm.
+QUIET = frozenset(
+    """
+    absl addict aim albumentations altair attr av avalanche boto3 bs4 captum chardet clearml click cloudpickle
+    colorama comet_ml datasets dateutil decord dill diskcache docx dotenv easydict einops evaluate fairscale faiss
+    fastapi filelock fire flask fsspec ftfy fvcore gdown google gradio h5py huggingface_hub hydra hyperopt imagehash
+    imageio imgaug ipdb IPython ipywidgets jinja2 joblib jsonargparse jsonschema kaggle keras kornia librosa
+    lightgbm lmdb loguru mlflow monai msgpack munch natsort neptune networkx nibabel nltk numba nvidia onnx
+    onnxruntime opencv openpyxl optuna orjson packaging patoolib peewee pickle5 pkg_resources plotly polars
+    prettytable progressbar psutil ptflops py7zr pyarrow pycocotools pydantic pydicom pylab pynvml pytest
+    pytorch_grad_cam pytorchtools pytz rasterio ray regex requests rich safetensors scipy seaborn sentencepiece shap
+    shapely simplejson six skimage sklearn streamlit submitit sympy tabulate telegram tensorboard tensorboardX
+    tensorflow termcolor thop tifffile timeit tokenizers toml torch_ema torch_optimizer torchcam torchinfo torchio
+    torchsummary torchsummaryX torchtoolbox typer typing_extensions ujson umap uvicorn visdom xgboost xlrd yacs yaml
+    zarr
+    """.split()
+)
 
 
 def on_define(machine: Machine, op: Define, state: State) -> None:
@@ -146,3 +166,16 @@ def on_import_from(machine: Machine, op: ImportFrom, state: State) -> list[State
 
 def is_foreign(module: str) -> bool:
     return module.split(".", 1)[0] not in PACKAGES
+
+
+def is_of_unread_module(function: Value) -> bool:
+    """Whether a function is of a module that is not followed, and not of a package that leaves models as they are."""
+    key: Any = function.key if type(function) is Symbol else None
+    while isinstance(key, tuple) and key[0] in WAYS:
+        inner = key[WAYS[key[0]]]
+        key = inner.key if type(inner) is Symbol else None
+    return isinstance(key, tuple) and key[0] == "module" and str(key[1]).partition(".")[0] not in QUIET
+
+
+# Where the unknown stands that another one was got from: an attribute of it, or what it answered.
+WAYS = {"attribute": 1, "call": 1, "call at": 2}

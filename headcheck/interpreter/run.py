@@ -360,6 +360,8 @@ def call_entry(machine: Machine, home: State, function: Value) -> list[State]:
     """Call with no arguments known; with their defaults only in the run that takes defaults."""
     enter(machine, function)
     state = home.fork()
+    # What a network was handed to is what runs it: its forward is followed as it was made.
+    state.facts = {fact: known for fact, known in state.facts.items() if type(fact) is not tuple or fact[0] != "handed"}
     state.end("")
     state.result = None
     state.log(events.Entered(SITE, definition(machine, function).name))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from headcheck import events
 from headcheck.catalog import timm, timm_versions
 from headcheck.catalog.entry import NOTHING, Entry
-from headcheck.interpreter import choosing, forward, heap, parts, shapes
+from headcheck.interpreter import choosing, definitions, forward, heap, parts, shapes
 from headcheck.interpreter.heap import DELETED, Build, Dictionary, Module
 from headcheck.interpreter.trying import leaf_of
 from headcheck.interpreter.values import (
@@ -252,24 +252,6 @@ choosing.SAMPLED["timm"] = named_by
 
 # -- names that others may have registered ---------------------------------------------------------------------------
 
-#: Packages beside those that headcheck knows (`machine.PACKAGES`) which register no models with timm.
-QUIET = frozenset(
-    """
-    absl addict aim albumentations altair attr av avalanche boto3 bs4 captum chardet clearml click cloudpickle
-    colorama comet_ml datasets dateutil decord dill diskcache docx dotenv easydict einops evaluate fairscale faiss
-    fastapi filelock fire flask fsspec ftfy fvcore gdown google gradio h5py huggingface_hub hydra hyperopt imagehash
-    imageio imgaug ipdb IPython ipywidgets jinja2 joblib jsonargparse jsonschema kaggle keras kornia librosa
-    lightgbm lmdb loguru mlflow monai msgpack munch natsort neptune networkx nibabel nltk numba nvidia onnx
-    onnxruntime opencv openpyxl optuna orjson packaging patoolib peewee pickle5 pkg_resources plotly polars
-    prettytable progressbar psutil ptflops py7zr pyarrow pycocotools pydantic pydicom pylab pynvml pytest
-    pytorch_grad_cam pytorchtools pytz rasterio ray regex requests rich safetensors scipy seaborn sentencepiece shap
-    shapely simplejson six skimage sklearn streamlit submitit sympy tabulate telegram tensorboard tensorboardX
-    tensorflow termcolor thop tifffile timeit tokenizers toml torch_ema torch_optimizer torchcam torchinfo torchio
-    torchsummary torchsummaryX torchtoolbox typer typing_extensions ujson umap uvicorn visdom xgboost xlrd yacs yaml
-    zarr
-    """.split()
-)
-
 
 def may_be_registered(call: CallSite) -> bool:
     """Whether code that was not followed may have given timm further models: an import of the project's, or of a
@@ -284,7 +266,7 @@ def registers(call: CallSite, value: Value) -> bool:
     if type(value) is not Symbol or not isinstance(value.key, tuple) or value.key[0] != "module":
         return False
     module = value.key[1]
-    quiet = isinstance(module, str) and module.partition(".")[0] in QUIET
+    quiet = isinstance(module, str) and module.partition(".")[0] in definitions.QUIET
     return not quiet or call.machine.project.is_local(module, 0, call.state.frame.module)
 
 

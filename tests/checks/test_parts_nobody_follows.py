@@ -42,3 +42,29 @@ def test_the_stem_may_be_another_one(put):
 @pytest.mark.parametrize("put", ["", "model.fc = nn.Linear(512, 10)", "model.layer1[0].conv2 = nn.Conv2d(64, 64, 3)"])
 def test_the_stem_is_as_it_was(put):
     assert [code for _, code in found(PUT_IN.format(put=put))] == ["HC108"]
+
+
+HANDED = """
+from somewhere import adapt, Surgeon
+model = models.resnet18()
+{how}
+head = nn.Linear(2048, 10)
+head(model(torch.zeros(2, 3, 224, 224)))
+"""
+
+
+@pytest.mark.parametrize(
+    "how, codes",
+    [
+        ("adapt(model)", []),
+        ("adapt([model])", []),
+        ("Surgeon(model).widen()", []),
+        ("surgeon = Surgeon()\nsurgeon.widen(model)", []),
+        ("adapt(3)", ["HC101"]),
+        ("print(model)", ["HC101"]),
+        ("import wandb\nwandb.watch(model)", ["HC101"]),
+        ("import thop\nthop.profile(model)", ["HC101"]),
+    ],
+)
+def test_what_a_model_answers_after_code_that_nobody_reads(how, codes):
+    assert [code for _, code in found(HANDED.format(how=how))] == codes
