@@ -162,6 +162,8 @@ def missing_attribute(execution: Execution) -> Iterator[Report]:
         if event.action == "read" and execution.on_a_guess and event.name not in catalog.part_names():
             continue  # what no model of the library has is asked of something else
         if own is not None and module is not None and place is None:
+            if execution.is_never_asked(own):
+                continue
             message = f"{own.name} ({execution.where(module.site)}) has no attribute `{event.name}`: nothing sets one"
             close = catalog.nearest(
                 str(event.name), [*module.children, *module.values, *(n for n, _ in own.attributes)]

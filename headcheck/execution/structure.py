@@ -15,9 +15,11 @@ from headcheck.interpreter.heap import Module
 from headcheck.interpreter.parts import Part
 from headcheck.interpreter.shapes import Flow
 from headcheck.interpreter.state import Frame
-from headcheck.interpreter.values import Address, Class, Condition, Ref, Tuple, Value
+from headcheck.interpreter.values import Address, Class, Condition, Function, Ref, Tuple, Value
 from headcheck.ir import UNKNOWN, Call, DefineClass, GetItem, walk
 from headcheck.semantics import layers
+
+CALLED_BY_OTHERS = ("forward", "extra_repr", "reset_parameters")  # what torch calls of a network
 
 
 class Structure(History):
@@ -220,6 +222,14 @@ class Structure(History):
         asked = [fact for fact, holds in facts if holds is True and type(fact) is Condition and fact.operator == "In"]
         names = [fact.left for fact in asked if isinstance(fact.left, str)]
         return frozenset(part for name in names if "." in name for part in name.split("."))
+
+    def is_never_asked(self, cls: Class) -> bool:
+        """Whether the path follows a method of a network that none of the code names, and that no library calls."""
+        entered = [event.name for event in self.of(events.Entered)][-1:]
+        if not entered or entered[0] in (*CALLED_BY_OTHERS, *self.facts.used_attributes) or entered[0][:2] == "__":
+            return False
+        is_method = type(dict(cls.attributes).get(entered[0])) is Function
+        return is_method and heap.library_bases(cls) <= {"torch.nn.Module"}
 
     def forward_is_the_librarys(self, model: Model) -> bool:
         """Whether the model's own forward decides what is used: it was not rebound, and nobody calls its parts."""
