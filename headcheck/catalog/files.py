@@ -23,6 +23,7 @@ _LIBRARIES = (
     "segmentation_models_pytorch",
     "torch_hub",
     "open_clip",
+    "timm_features",
 )
 #: The format this code reads; `headcheck.tracing.write` says what it is.
 FORMAT = 3

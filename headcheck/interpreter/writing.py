@@ -193,6 +193,8 @@ def delete_attribute(state: State, of: Value, name: str, site: Operation) -> Non
             state.heap[of.address] = thing._replace(values={k: v for k, v in thing.values.items() if k != name})
         elif thing.node is not None and thing.node.whole and name not in {*thing.node.attributes, *thing.node.values}:
             missing(state, of, name, "delete", site)
+        elif not thing.known:  # it may have had one
+            heap.delete_child(state, of, name, site)
     elif type(thing) is Instance:
         kept = {k: v for k, v in thing.attributes.items() if k != name}
         state.heap[of.address] = thing._replace(attributes=kept)

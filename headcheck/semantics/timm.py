@@ -26,7 +26,7 @@ from headcheck.interpreter.values import (
     symbol,
 )
 from headcheck.ir import UNKNOWN
-from headcheck.semantics import named
+from headcheck.semantics import named, timm_features
 from headcheck.semantics.python import unknown
 from headcheck.semantics.registry import CallSite, effect, family, method
 from headcheck.semantics.torchvision import UNKNOWN_CLASSES, build_by_choice, log_built, opaque, weights_value
@@ -149,7 +149,7 @@ def build(call: CallSite, named: timm.Named) -> Value:
     """A model whose name is known; one of which the catalog knows no more than that is a module of its own."""
     made = make(call, named)
     if made is None:
-        return opaque(call)
+        return timm_features.extractor(call, named) or opaque(call)
     ref: Ref = call.state.allocate(made, call.site)
     log_built(call, ref, made)
     if call.keywords.get("checkpoint_path"):

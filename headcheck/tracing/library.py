@@ -123,6 +123,12 @@ def _open_clip(progress: Progress) -> dict[str, Any]:
     return open_clip_models.trace_all(progress)
 
 
+def _timm_features(progress: Progress) -> dict[str, Any]:
+    from headcheck.tracing import timm_features
+
+    return timm_features.trace_all(progress)
+
+
 def _version(package: str) -> str:
     # Without what follows "+", the build for one accelerator: it changes nothing here.
     return str(importlib.import_module(package).__version__).partition("+")[0]
@@ -147,6 +153,7 @@ _LIBRARIES: Mapping[str, Callable[[Progress], dict[str, Any]]] = {
     "segmentation_models_pytorch": _smp,
     "torch_hub": _hub,
     "open_clip": _open_clip,
+    "timm_features": _timm_features,
 }
 
 __all__ = ["Progress", "TracingError", "trace_library"]

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from headcheck.catalog import efficientnet, timm, transformers
+from headcheck.catalog import efficientnet, timm, timm_features, transformers
 from headcheck.catalog.entry import NAMES, NOTHING, Entry, Head, Node
 
 torch = pytest.importorskip("torch")
@@ -142,6 +142,23 @@ def test_a_new_head_where_a_model_of_timm_was_made_without_one(name: str) -> Non
     assert isinstance(model.get_submodule(place.path), nn.Identity)
     swap(model, place._replace(kind="torch.nn.Linear"))
     assert answer(model, entry) == (CLASSES,)
+
+
+@pytest.mark.parametrize("name", TRIED)
+def test_the_maps_of_an_extractor_of_timm(name: str) -> None:
+    channels = timm_features.channels(name)
+    if channels is None:
+        assert name not in ("resnet18", "efficientnet_b0", "convnext_tiny", "vgg16")
+        pytest.skip("they are not known, or no plain maps")
+    model = built(name, features_only=True)
+    assert tuple(model.feature_info.channels()) == channels
+    with torch.no_grad():
+        maps = model.eval()(torch.empty(2, *model.default_cfg["input_size"], device="meta"))
+    assert [each.shape[1] for each in maps] == list(channels) and all(each.dim() == 4 for each in maps)
+    last = len(model.feature_info.info) - 1
+    (only,) = built(name, features_only=True, out_indices=(last,)).feature_info.channels()
+    assert timm_features.channels(name, (last,)) == (only,)
+    assert timm_features.channels(name, (last + 1,)) is None
 
 
 @pytest.mark.parametrize("name", TRIED)
