@@ -184,26 +184,31 @@ class Index:
 
     def _look(self, block: Block) -> None:
         pending: list[tuple[Block, Around]] = [(block, NOWHERE)]
+        parents, makers = self.parents, self.makers
         while pending:
             inner, around = pending.pop()
+            above = around.parents
             for operation in inner:
                 kind = type(operation)
                 if kind is End:
                     continue
-                self.parents[id(operation)] = around.parents
+                parents[id(operation)] = above
                 if kind in MAKERS:
-                    self.makers[operation.target].append(operation)  # type: ignore[attr-defined]
+                    makers[operation.target].append(operation)  # type: ignore[attr-defined]
                 note = NOTES.get(kind)
                 if note is not None:
                     note(self, operation, around)
-                if kind in FUNCTIONS:
-                    words: set[str] = set()
-                    self.scopes.append((operation.name, words))  # type: ignore[attr-defined]
-                    below = Around(around.parents, (*around.scopes, words))
-                    pending.append((operation.body, below))  # type: ignore[attr-defined]
-                elif kind in NESTING:
-                    below = Around((*around.parents, operation), around.scopes)
-                    pending.extend([(each, below) for each in blocks(operation) if each])
+                if kind in OPENING:
+                    pending += self._open(operation, around)
+
+    def _open(self, operation: Any, around: Around) -> list[tuple[Block, Around]]:
+        """The blocks in an operation, and what they stand in."""
+        if type(operation) not in FUNCTIONS:
+            below = Around((*around.parents, operation), around.scopes)
+            return [(each, below) for each in blocks(operation) if each]
+        words: set[str] = set()
+        self.scopes.append((operation.name, words))
+        return [(operation.body, Around(around.parents, (*around.scopes, words)))]
 
     def _speak(self, word: str, operation: Operation, around: Around) -> None:
         self.spoken[word].append(operation)
@@ -342,8 +347,8 @@ class Branch:
             operation.builds = self.builds or self.leaves or not names.isdisjoint(self.turns)
 
 
-NESTING = frozenset([If, Loop, While, With, Try])
 FUNCTIONS = frozenset([Define, DefineClass])
+OPENING = FUNCTIONS | {If, Loop, While, With, Try}
 MAKERS = frozenset(
     [
         Move, GetAttribute, GetItem, MakeSlice, Call, MakeSequence, MakeDict, FormatString, Binary, Unary, Compare,

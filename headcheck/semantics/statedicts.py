@@ -279,8 +279,8 @@ def of_symbol(state: State, value: Symbol) -> Content | None:
         if type(event) is events.StateDropped and event.module == ref.address:
             dropped.add(event.key)
     found = of_module(state, ref)
-    if found is None:
-        return None
+    if found is None or not (taken_over or dropped):
+        return found
     return Content({k: s for k, s in {**found.shapes, **taken_over}.items() if k not in dropped}, found.exact)
 
 
