@@ -105,6 +105,23 @@ print(os.environ["HF_HUB_OFFLINE"], os.environ["TORCH_HOME"] == os.environ["HF_H
     assert said.split() == ["True"] * 4 + ["1", "True"]
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the limit is Linux's")
+def test_what_allocates_without_end_is_stopped(tmp_path: Path) -> None:
+    said = in_worker(
+        tmp_path,
+        """
+process.limit_memory(2**27)
+held = []
+try:
+    while len(held) < 64:
+        held.append(bytearray(2**24))
+except MemoryError:
+    print(len(held) <= 8)
+""",
+    )
+    assert said.split() == ["True"]
+
+
 def environment(folder: Path, *paths: str | Path) -> str:
     """The interpreter of a new virtual environment that sees nothing but these folders."""
     venv.EnvBuilder(symlinks=True).create(folder)

@@ -6,6 +6,7 @@ import importlib.util
 import sys
 
 import pytest
+from confirm_plans import layer, plan, step
 
 from headcheck.analysis import analyse
 from headcheck.confirm import runner
@@ -98,3 +99,37 @@ def test_a_builder_that_reads_places_back_is_built_for_real() -> None:
     plan = {**result.plans[0], "id": 0}
     seen = runner.confirm([plan], python=sys.executable, device="meta").observations[0]
     assert (seen.status, seen.error, seen.outputs) == ("ran", "", (("", (2, 1000)),))
+
+
+def test_what_is_made_where_the_parameters_are_is_made_for_real() -> None:
+    """Swin's masks are buffers made by the device of its parameters."""
+    pytest.importorskip("timm")
+    swin = {"op": "build", "out": 1, "builder": "timm.models.swin_tiny_patch4_window7_224", "kwargs": {}, "line": 1}
+    seen = runner.confirm([plan(swin, size=224)], python=sys.executable, device="cpu").observations[0]
+    assert (seen.status, seen.outputs) == ("ran", (("", (2, 1000)),))
+
+
+#: What raises on the CPU, and what it is in: layers one after another, over pictures.
+MISMATCHES = {
+    "channels": (layer(2, "Conv2d", 3, 4, 3), layer(3, "Conv2d", 8, 2, 1)),
+    "channels in groups": (layer(2, "Conv2d", 3, 4, 3), layer(3, "Conv2d", 6, 6, 1, groups=2)),
+    "features": (layer(2, "Flatten"), layer(3, "Linear", 77, 2)),
+    "features of a map": (layer(2, "Conv2d", 3, 4, 3), layer(3, "Linear", 77, 2)),
+    "normalised channels": (layer(2, "Conv2d", 3, 4, 3), layer(3, "BatchNorm2d", 5)),
+    "normalised features": (layer(2, "Flatten"), layer(3, "LayerNorm", 7)),
+    "channels of a volume": (layer(2, "Unflatten", 1, {"tuple": [3, 1]}), layer(3, "Conv3d", 2, 4, 1)),
+}
+
+
+def test_errors_are_worded_as_on_the_cpu() -> None:
+    plans = [
+        {**plan(layer(1, "Sequential"), *parts, *(step("append", of=1, value=n) for n in (2, 3)), size=8), "id": number}
+        for number, parts in enumerate(MISMATCHES.values())
+    ]
+    said = {device: runner.confirm(plans, python=sys.executable, device=device) for device in ("cpu", "meta")}
+    cpu, meta = (
+        {name: said[device].observations[number].error for number, name in enumerate(MISMATCHES)}
+        for device in ("cpu", "meta")
+    )
+    assert all(error.startswith("RuntimeError: ") for error in cpu.values())
+    assert meta == cpu

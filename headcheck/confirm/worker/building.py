@@ -29,6 +29,8 @@ def build(run: Run, make: Callable[[], Any]) -> Any:
     if run.simulates:
         with simulated.real(run.torch):
             built.to("meta")  # its buffers; the parameters are there
+    elif any(buffer.is_meta for buffer in built.buffers()):
+        built = make()  # buffers that are made where the parameters are hold numbers that count
     else:
         give_memory(run.torch, built)
     for parameter in built.parameters():  # those of modules made earlier, that were put into this one, count once

@@ -19,7 +19,8 @@ FREE = frozenset(
     " numel register_hook requires_grad_ size stride".split()
 )
 FACTORIES = frozenset("arange empty full linspace ones rand randint randn tensor zeros".split())
-SAME_DTYPE = frozenset(["conv1d", "conv2d", "conv3d", "linear", "matmul", "mm"])
+CONVOLUTIONS = ("conv1d", "conv2d", "conv3d")
+SAME_DTYPE = frozenset([*CONVOLUTIONS, "linear", "matmul", "mm"])
 
 # What PyTorch's errors call a dtype.
 SCALARS = {
@@ -103,6 +104,8 @@ def devices(torch: Any) -> Iterator[None]:
             given = list(tensors_in(torch, (args, kwargs)))
             if name not in FREE:
                 refuse(name, given)
+            if name in CONVOLUTIONS:
+                refuse_channels(torch, args, kwargs)
             if MIXING[-1] and name in SAME_DTYPE:
                 args = alike(torch, args)
             answer = function(*args, **kwargs)
@@ -154,6 +157,22 @@ def refuse(name: str, given: list[Any]) -> None:
         raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied {shapes}")
 
 
+def refuse_channels(torch: Any, args: Any, kwargs: Any) -> None:
+    """Raise what PyTorch raises on the CPU for a picture of other channels than a convolution takes; on meta it says no
+    sizes."""
+    given, weight = [*args, *(kwargs[name] for name in ("input", "weight") if name in kwargs)][:2]
+    groups = args[6] if len(args) > 6 else kwargs.get("groups", 1)
+    if not isinstance(given, torch.Tensor) or not isinstance(weight, torch.Tensor):
+        return
+    shape = list(given.shape) if given.dim() == weight.dim() else [1, *given.shape]
+    takes = weight.shape[1] * groups
+    if len(shape) == weight.dim() and shape[1] != takes:
+        raise RuntimeError(
+            f"Given groups={groups}, weight of size {list(weight.shape)}, expected input{shape} to have {takes} "
+            f"channels, but got {shape[1]} channels instead"
+        )
+
+
 def alike(torch: Any, arguments: Any) -> Any:
     """Arguments of a call whose floating tensors are all float32."""
     return tuple(
@@ -200,8 +219,20 @@ def _broadcast(found: Any) -> str:
     )
 
 
+def _normalised(found: Any) -> str:
+    sizes, given = found.groups()
+    return f"normalized_shape=[{sizes}], expected input with shape [*, {sizes}], but got input of size[{given}]"
+
+
 #: Errors that meta words otherwise than the CPU does, and the CPU's words.
 WORDINGS = (
+    (
+        re.compile(
+            r"normalized_shape=\[([\d, ]+)\], expected input with shape \[[\d, ]+\], but got input of size "
+            r"torch\.Size\(\[([\d, ]+)\]\)"
+        ),
+        _normalised,
+    ),
     (re.compile(r"a and b must have same reduction dim, but got \[(\d+), (\d+)\] X \[(\d+), (\d+)\]\.?"), _matrices),
     (
         re.compile(
