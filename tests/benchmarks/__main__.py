@@ -2,6 +2,7 @@
 
 The names are `static`, `static-finding`, `irrelevant`, `confirm`, `confirm-ten`, `reading` and `lookup`; without one,
 all are run.
+`--meta` instead measures what the meta device adds to a worker's memory (see `meta`).
 `--corpus FOLDER` instead measures reading on every relevant file of a folder of real code (see `corpus`).
 """
 
@@ -15,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.benchmarks import corpus
+from tests.benchmarks import corpus, meta
 from tests.benchmarks.measure import Comparison, compare, function, process
 
 SCRIPTS = Path(__file__).parent / "scripts"
@@ -146,7 +147,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("names", metavar="NAME", nargs="*", help=", ".join(BENCHMARKS))
     parser.add_argument("--runs", type=int, help="pairs of each, in place of each one's own number")
     parser.add_argument("--corpus", metavar="FOLDER", type=Path, help="read every relevant file of this folder instead")
+    parser.add_argument("--meta", action="store_true", help="measure what the meta device takes instead")
     options = parser.parse_args(arguments)
+    if options.meta:
+        meta.report(options.runs or 5)
+        return
     if options.corpus is not None:
         corpus.report(options.corpus, options.runs or 2)
         return
