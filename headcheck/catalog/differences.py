@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from headcheck.catalog.entries import View, view
+
 #: What a row of the table says where a model is not there.
 _NONE = "–"
 
@@ -48,10 +50,12 @@ def facts(data: Mapping[str, Any]) -> dict[str, dict[str, str]]:
 
 def _of_timm(data: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, str]]]:
     for name, row in data["builders"].items():
-        said = {"classes": str(row[1]), "input": _text(_shared(data, row[2])[0])}
-        if len(row) > 4:
-            said |= {**_heads(_shared(data, row[6])), "get_classifier": ", ".join(_shared(data, row[12])) or _NONE}
-        yield name, said
+        if len(row) > 5:
+            seen = view(data, row[5], {"num_classes": row[1]})
+            more = {"input": _text(seen.input), **_heads(seen), "get_classifier": ", ".join(seen.classifier) or _NONE}
+        else:
+            more = {"input": _text(row[4])}
+        yield name, {"classes": str(row[1]), **more}
 
 
 def _of_transformers(data: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, str]]]:
@@ -64,15 +68,13 @@ def _of_transformers(data: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, s
 def _of_entries(data: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, str]]]:
     for name, entry in data.get("entries", {}).items():
         counts = ", ".join(f"{count} {size}" for count, size in entry["counts"].items())
-        yield name, {"classes": counts, "input": _text(entry["input"]), **_heads(_shared(data, entry["heads"]))}
+        seen = view(data, entry["model"], entry["counts"])
+        yield name, {"classes": counts, "input": _text(seen.input), **_heads(seen)}
 
 
-def _heads(heads: list[Any]) -> dict[str, str]:
-    return {"head": ", ".join(head[0] for head in heads), "reaches it": ", ".join(_text(head[1]) for head in heads)}
-
-
-def _shared(data: Mapping[str, Any], item: Any) -> Any:
-    return data["shared"][item] if isinstance(item, int) else item
+def _heads(seen: View) -> dict[str, str]:
+    heads, shapes = [head[0] for head in seen.heads], [_text(head[1]) for head in seen.heads]
+    return {"head": ", ".join(heads), "reaches it": ", ".join(shapes)}
 
 
 def _text(items: Any) -> str:

@@ -26,7 +26,7 @@ _LIBRARIES = (
     "timm_features",
 )
 #: The format this code reads; `headcheck.tracing.write` says what it is.
-FORMAT = 3
+FORMAT = 4
 
 
 def library_of(name: str) -> str | None:

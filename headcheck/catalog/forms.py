@@ -84,7 +84,7 @@ def children(library: str, index: int) -> tuple[str, ...]:
 
 def names_below(library: str, root: str) -> tuple[str, ...]:
     """Return the names of the children of a model, none where they are numbered."""
-    cells = load(library)["forms"][int(root.partition(" ")[0])].split("|", 2)
+    cells = load(library)["forms"][int(root.partition("|")[0].partition(" ")[0])].split("|", 2)
     return children(library, int(cells[1])) if cells[1:] and cells[1] else ()
 
 

@@ -39,7 +39,7 @@ def model_builder(name: str) -> str | None:
 @functools.cache
 def part_names(library: str = "torchvision") -> frozenset[str]:
     """Return the names that the models of a library give to their parts: ``fc``, ``features``, ``layer4``."""
-    roots = (entry["root"] for entry in load(library)["entries"].values())
+    roots = (entry["model"] for entry in load(library)["entries"].values())
     return frozenset(name for root in roots for name in names_below(library, root))
 
 
@@ -173,7 +173,7 @@ def _at_size(entry: Entry, facts: Mapping[str, Any], weights: bool | str) -> Ent
 def _entry(name: str, variant: str, passed: tuple[tuple[str, int], ...], unknown: frozenset[str]) -> Entry:
     data = load("torchvision")["entries"][variant]
     decoder = Decoder("torchvision", {**data["counts"], **dict(passed)}, unknown)
-    return decode(decoder, name, _facts(name)["task"], data)
+    return decode(decoder, name, _facts(name)["task"], data["model"], data["method"])
 
 
 def _facts(builder: str) -> Mapping[str, Any]:

@@ -18,9 +18,27 @@ def names(namespace: str) -> frozenset[str]:
         return frozenset()
     data = load(library)
     index = data["namespaces"].get(namespace)
-    own = frozenset() if index is None else name_set(library, index)
-    # timm's builders are all in one namespace, and in the file already.
-    return own.union(data["builders"], data["deprecated"]) if namespace == "timm.models" else own
+    return frozenset() if index is None else name_set(library, index) | _implied(library).get(namespace, frozenset())
+
+
+@functools.cache
+def _implied(library: str) -> Mapping[str, frozenset[str]]:
+    return implied(load(library))
+
+
+def implied(data: Mapping[str, Any]) -> dict[str, frozenset[str]]:
+    """Return the names of namespaces that other parts of a file have already, so that ``namespaces`` leaves them out:
+    those of layers, of builders where they are called and where they are defined, and of weights beside both."""
+    if "deprecated" in data:  # timm's builders are all in one namespace
+        return {"timm.models": frozenset(data["builders"]).union(data["deprecated"])}
+    dotted = [*data["layers"], *data.get("weights", ()), *data.get("builders", ())]
+    for name, facts in data.get("builders", {}).items():
+        dotted += [f"{facts['module']}.{each.rpartition('.')[2]}" for each in (name, facts["weights"])]
+    found: dict[str, set[str]] = {}
+    for each in dotted:
+        namespace, _, name = each.rpartition(".")
+        found.setdefault(namespace, set()).add(name)
+    return {namespace: frozenset(names) for namespace, names in found.items()}
 
 
 @functools.cache

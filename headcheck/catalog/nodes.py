@@ -28,7 +28,7 @@ class Decoder:
 
     def __init__(self, library: str, counts: Mapping[str, int], unknown: frozenset[str] = frozenset()) -> None:
         self.library = library
-        self._counts = counts
+        self.counts = counts
         self._unknown = unknown
         self._nodes: dict[Row, Node] = {}
         self._totals: dict[Row, int | None] = {}
@@ -47,7 +47,7 @@ class Decoder:
         """Return a number of the file with the counts put in."""
         if isinstance(item, dict):
             ((count, (factor, offset)),) = item.items()
-            return factor * self._counts[count] + offset
+            return factor * self.counts[count] + offset
         return item
 
     def plain(self, item: Any) -> Plain:
@@ -94,18 +94,18 @@ class Decoder:
 
     def _own(self, row: Row) -> Iterator[Any]:
         """Yield the values of a module that are numbers, and then the sizes of its parameters."""
-        return (forms.value(term, row.letters, self._counts) for term in self._form(row).own)
+        return (forms.value(term, row.letters, self.counts) for term in self._form(row).own)
 
     def _runs(self, row: Row) -> Iterator[tuple[Row, int]]:
         """Yield the children of a module, each with how often it stands there in a row."""
         for child in self._form(row).children:
-            yield self._child(child, row.letters), forms.value(child.times, row.letters, self._counts)
+            yield self._child(child, row.letters), forms.value(child.times, row.letters, self.counts)
 
     def _child(self, child: forms.Child, letters: tuple[Any, ...]) -> Row:
         if isinstance(child.form, Form):
             used = child.form.letters
             return Row(child.form, letters if len(used) == len(letters) else _only(letters, used))
-        given = tuple(forms.value(term, letters, self._counts) for term in child.given or ())
+        given = tuple(forms.value(term, letters, self.counts) for term in child.given or ())
         return Row(child.form, given)
 
     def _below(self, row: Row) -> Iterable[tuple[str, Row]]:

@@ -35,7 +35,8 @@ def find(name: str, classes: int, activation: bool) -> Entry | None:
     data = load(LIBRARY)["entries"].get(name)
     if data is None:
         return None
-    entry = decode(Decoder(LIBRARY, {"num_classes": classes}), f"{LIBRARY}.{name}", "dense", data)
+    decoder = Decoder(LIBRARY, {"num_classes": classes})
+    entry = decode(decoder, f"{LIBRARY}.{name}", "dense", data["model"], data["method"])
     over = {each: _nothing(entry.root.children[each]) for each in _OPEN}
     if activation:
         head = entry.root.children["segmentation_head"]

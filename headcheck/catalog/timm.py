@@ -1,14 +1,14 @@
 """Looking up timm's models: names, tags and what `create_model` gives.
 
 The file's ``builders`` have a row for each architecture: the module that registers it (an index into the list named by
-``modules``), the number of classes by default (0: no head), and shared by models that are alike: how images reach it
-(``[input, mean, deviation]``), and the tags of its weights, each with what it sets otherwise than the default ones.
-Where the model could be traced, there follow the number of its parameters in millions, items of an entry (``root``,
-``heads``, ``inputs``, ``outputs``, ``used``, see `headcheck.tracing.write`) and, shared as well, what keywords change,
-the shapes that methods answer (``bare`` is forward's with ``num_classes=0``, ``map`` with ``global_pool=""`` too), the
-paths of what `get_classifier` answers, and what was otherwise in older versions, see `headcheck.catalog.timm_versions`;
-but for the earliest of them: ``earliest`` holds that, each time with the names of the architectures.
+``modules``), the number of classes by default (0: no head), and shared by models that are alike: what images are
+normalised with (``[mean, deviation]``), and the tags of its weights, each with what it sets otherwise than the default
+ones. Where the model could not be traced, there follows the shape of an image alone; else the number of its parameters
+in millions, the model (see `headcheck.tracing.write`) and, shared as well, what keywords change and what was otherwise
+in older versions, see `headcheck.catalog.timm_versions`; but for the earliest of them: ``earliest`` holds that, each
+time with the names of the architectures.
 
+Of the answers, ``bare`` is forward's with ``num_classes=0``, ``map`` with ``global_pool=""`` too.
 Of the inputs, those that are what the top-level module before answers are left out; null ones are not known.
 """
 
@@ -19,13 +19,14 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from headcheck.catalog import timm_versions
-from headcheck.catalog.entries import decode, open_place
+from headcheck.catalog.entries import View, of_view, open_place, view
 from headcheck.catalog.entry import NAMES, NOTHING, Entry, Node, Plain, Shape
 from headcheck.catalog.files import load, name_list, name_set, shared
 from headcheck.catalog.nodes import Decoder, Overlaid
 
 _LIBRARY = "timm"
 _MODELS = "timm.models"
+_COUNT = "num_classes"
 #: Keywords of `create_model` that leave the structure as it is.
 _WITHOUT_EFFECT = frozenset({"pretrained", "cache_dir", "checkpoint_path", "scriptable", "exportable", "no_jit"})
 #: Keywords that change the size of what is inside the model.
@@ -109,8 +110,8 @@ def _module(architecture: str) -> str:
 
 
 #: Places in a row.
-_MODULE, _CLASSES, _IMAGES, _TAGS, _TOTAL = range(5)
-_CLASSIFIER, _OLDER = -2, -1
+_MODULE, _CLASSES, _NORMAL, _TAGS, _TOTAL, _MODEL, _FACTS, _OLDER = range(8)
+_IMAGE = _TOTAL  # where nothing else is kept
 #: What a tag says of images, which the builder is not told.
 _OF_IMAGES = frozenset({"mean", "std"})
 
@@ -124,6 +125,21 @@ def _shared(item: Any) -> Any:
     return shared(_LIBRARY, item)
 
 
+def _is_traced(row: list[Any]) -> bool:
+    return len(row) > _MODEL
+
+
+@functools.lru_cache(maxsize=512)
+def _view(architecture: str, classes: int) -> View:
+    return view(load(_LIBRARY), _row(architecture)[_MODEL], {_COUNT: classes})
+
+
+def _image(architecture: str) -> list[int]:
+    row = _row(architecture)
+    found: list[int] = _view(architecture, row[_CLASSES]).input if _is_traced(row) else row[_IMAGE]
+    return found
+
+
 class Images(NamedTuple):
     """What a model is called with: the shape of one image, the mean and the deviation that it is normalised with."""
 
@@ -134,7 +150,8 @@ class Images(NamedTuple):
 
 def images(named: Named) -> Images:
     """Return what the images are that the weights of a tag were trained on."""
-    shape, mean, std = _shared(_row(named.architecture)[_IMAGES])
+    shape = _image(named.architecture)
+    mean, std = _shared(_row(named.architecture)[_NORMAL])
     tag = _shared(_row(named.architecture)[_TAGS]).get(named.tag, {})
     size = tag.get("img_size") or shape[1:]
     return Images((tag.get("in_chans", shape[0]), *size), tuple(tag.get("mean", mean)), tuple(tag.get("std", std)))
@@ -143,7 +160,7 @@ def images(named: Named) -> Images:
 def parameters(architecture: str) -> float | None:
     """Return how many millions of parameters a model has, None where that is not kept."""
     row = _row(architecture)
-    return float(row[_TOTAL]) if len(row) > _TOTAL else None
+    return float(row[_TOTAL]) if _is_traced(row) else None
 
 
 def classifier(architecture: str, versions: tuple[int, ...] = timm_versions.USUAL) -> tuple[str, ...]:
@@ -152,9 +169,10 @@ def classifier(architecture: str, versions: tuple[int, ...] = timm_versions.USUA
     `versions` are those that the project may have, see `find`.
     """
     row = _row(architecture)
-    if len(row) <= _TOTAL:
+    if not _is_traced(row):
         return ()
-    return timm_versions.classifier(tuple(_shared(row[_CLASSIFIER])), _older(architecture, row), versions)
+    found = tuple(_view(architecture, row[_CLASSES]).classifier)
+    return timm_versions.classifier(found, _older(architecture, row), versions)
 
 
 def _older(architecture: str, row: list[Any]) -> list[Any]:
@@ -198,7 +216,7 @@ def find(named: Named, keywords: Mapping[str, Plain], versions: tuple[int, ...] 
     unknown as for any other value. (``num_classes`` may not, for 0 takes the head away.)
     """
     row = _row(named.architecture)
-    classes, shape = row[_CLASSES], _shared(row[_IMAGES])[0]
+    classes, shape = row[_CLASSES], _image(named.architecture)
     given = {name: value for name, value in keywords.items() if value is not None and name not in _WITHOUT_EFFECT}
     settings = {**_overrides(named), **given}
     classes = settings.pop("num_classes", classes)
@@ -225,17 +243,16 @@ def _find(
     architecture: str, classes: int, settings: tuple[tuple[str, Any], ...], versions: tuple[int, ...]
 ) -> Entry | None:
     row = _row(architecture)
-    if len(row) <= _TOTAL:
+    if not _is_traced(row):
         return None
-    _, root, heads, inputs, outputs, used, facts, answers, _, _ = row[_TOTAL:]
-    shape = _shared(row[_IMAGES])[0]
+    seen = _view(architecture, classes)
+    shape = seen.input
     passed = dict(settings)
-    changes = _changes(_shared(facts), classes, passed)
+    changes = _changes(_shared(row[_FACTS]), classes, passed)
     if changes is None:
         return None
-    item = {"root": root, "heads": heads, "inputs": inputs, "outputs": outputs, "used": used, "method": "autograd"}
-    decoder = Decoder(_LIBRARY, {"num_classes": classes})
-    entry = decode(decoder, f"{_MODELS}.{architecture}", "classification", {**item, "input": shape})
+    decoder = Decoder(_LIBRARY, {_COUNT: classes})
+    entry = of_view(decoder, f"{_MODELS}.{architecture}", "classification", row[_MODEL], "autograd", seen)
     older = _older(architecture, row)
     is_new = timm_versions.is_new(older, versions)
     top = _changed(entry.root if is_new else _without_moving_width(entry.root), changes)
@@ -244,7 +261,6 @@ def _find(
         for head in entry.heads:
             if _has(top, head.path):  # else all of what held it is unknown
                 top = _put(top, head.path, _IDENTITY)
-    known = {name: tuple(answer) for name, answer in _shared(answers).items()}
     forward = "map" if passed.get("global_pool") == "" else "bare"
     entry = entry._replace(
         root=top,
@@ -252,7 +268,6 @@ def _find(
         inputs=_fitting(_inputs(entry), passed, shape[0]),
         outputs=_fitting(entry.outputs, passed, None),
         input=_input(tuple(shape), passed),
-        answers=known,
     )
     found = timm_versions.changed(entry, older, versions)
     if found is None:

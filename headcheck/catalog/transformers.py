@@ -1,10 +1,11 @@
 """Looking up transformers' classes with a classification head, and the checkpoints that scripts start from.
 
 A row of the file's ``classes`` is ``[module, width, root, path, inputs, outputs, used]``: where the class is defined
-(``bert`` is ``transformers.models.bert.modeling_bert``), how many features reach its head in the default configuration,
-its top-level modules (those with children of their own have no kind: nothing is kept of them), the path of the head,
-and the shapes that reach and leave it and what holds it. In shapes, ``"hidden"`` stands for the number of features,
-null for what depends on the input.
+(nothing where it is in the usual module of its kind of model), how many features reach its head in the default
+configuration, its top-level modules (those with children of their own have no kind: nothing is kept of them), the path
+of the head, and the shapes that reach and leave it and what holds it. In shapes, ``"hidden"`` stands for the number of
+features, null for what depends on the input. ``tasks`` have the class that an Auto class makes for each kind of model:
+of ``BertForSequenceClassification``, where the Auto class ends as that does, ``Bert*``.
 """
 
 from __future__ import annotations
@@ -71,7 +72,34 @@ def answered() -> frozenset[str]:
 def chosen(auto: str, model_type: str) -> str | None:
     """Return the class that an Auto class makes for a kind of model, None where that is not known."""
     found: str | None = load(_LIBRARY)["tasks"].get(auto, {}).get(model_type)
-    return found
+    return None if found is None else _whole(auto, found)
+
+
+_AUTO = "AutoModel"
+
+
+def shortened(auto: str, kind: str) -> str:
+    """Return a class that an Auto class makes as the file has it."""
+    end = auto.removeprefix(_AUTO)
+    return f"{kind.removesuffix(end)}*" if kind.endswith(end) else kind
+
+
+def _whole(auto: str, kind: str) -> str:
+    return kind[:-1] + auto.removeprefix(_AUTO) if kind.endswith("*") else kind
+
+
+def usual_modules(tasks: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    """Return the modules that classes are in if that is called as their kind of model is; `tasks` are whole."""
+    names = {kind: model_type.replace("-", "_") for chosen in tasks.values() for model_type, kind in chosen.items()}
+    return {kind: f"{_LIBRARY}.models.{name}.modeling_{name}" for kind, name in names.items()}
+
+
+@functools.cache
+def _usual() -> dict[str, str]:
+    tasks = load(_LIBRARY)["tasks"]
+    return usual_modules(
+        {auto: {kind: _whole(auto, name) for kind, name in chosen.items()} for auto, chosen in tasks.items()}
+    )
 
 
 def width(family: str) -> int | None:
@@ -93,8 +121,8 @@ def checkpoints() -> tuple[str, ...]:
 
 def classes_of(model_type: str) -> dict[str, str]:
     """Return the class that each Auto class makes for a kind of model, as far as it is catalogued."""
-    chosen = {auto: kinds.get(model_type) for auto, kinds in load(_LIBRARY)["tasks"].items()}
-    return {auto: kind for auto, kind in chosen.items() if kind is not None and is_known(kind)}
+    found = {auto: chosen(auto, model_type) for auto in load(_LIBRARY)["tasks"]}
+    return {auto: kind for auto, kind in found.items() if kind is not None and is_known(kind)}
 
 
 def is_known(kind: str) -> bool:
@@ -137,7 +165,7 @@ def find(kind: str, labels: int, hidden: int | None) -> Entry | None:
     return Entry(
         builder=f"transformers.{kind}",
         task="transformers",
-        root=root.changed(kind=f"{_module(module)}.{kind}", children=children, total=None, known=NAMES),
+        root=root.changed(kind=f"{module or _usual()[kind]}.{kind}", children=children, total=None, known=NAMES),
         heads=(Head(path, layer.kind, hidden, labels, taken.get(path, (hidden,)), False, True, True, ("logits",)),),
         inputs=taken,
         outputs=_shapes(decoder, shared(_LIBRARY, outputs), hidden),
@@ -145,10 +173,6 @@ def find(kind: str, labels: int, hidden: int | None) -> Entry | None:
         input=(),
         method="autograd",
     )
-
-
-def _module(name: str) -> str:
-    return name if "." in name else f"{_LIBRARY}.models.{name}.modeling_{name}"
 
 
 def _node_at(node: Node, path: str) -> Node:

@@ -35,6 +35,5 @@ def _entry(table: write.Table, name: str) -> dict[str, Any]:
     kept = {head.path.partition(".")[0] for head in traced.heads}
     outlined = frozenset(n for n, child in traced.tree.children if n not in kept and child.children)
     return {
-        **write.entry(table, traced, outlined),
-        "answers": {name: list(shape) for name, shape in answers.items()},
+        **write.entry(table, traced, outlined, answers),
     }

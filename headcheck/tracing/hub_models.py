@@ -71,10 +71,9 @@ def _entry(table: write.Table, repository: str, name: str) -> dict[str, Any]:
     kept = {head.path.partition(".")[0] for head in traced.heads}
     outlined = frozenset(each for each, child in traced.tree.children if each not in kept and child.children)
     return {
-        **write.entry(table, traced, outlined),
+        **write.entry(table, traced, outlined, {} if traced.heads else _answers(model)),
         "repository": repository,
         "open": [] if traced.heads else passes,
-        "answers": {} if traced.heads else _answers(model),
     }
 
 

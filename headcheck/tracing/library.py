@@ -62,8 +62,8 @@ def _torch(progress: Progress) -> dict[str, Any]:
     table = write.Table()
     modules = [importlib.import_module(namespace) for namespace in _TORCH_NAMESPACES]
     found = names.layers([torch.nn])
-    namespaces = {module.__name__: table.names(names.public(module)) for module in modules}
     layers = {kind: write.layer(table, item) for kind, item in found.items()}
+    namespaces = {module: table.names(rest) for module, rest in names.rest(modules, {"layers": layers}).items()}
     return {
         "format": FORMAT,
         "library": "torch",

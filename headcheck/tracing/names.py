@@ -9,7 +9,7 @@ import importlib
 import inspect
 import pkgutil
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from headcheck.catalog.entry import REQUIRED
+from headcheck.catalog.namespaces import implied
 from headcheck.tracing.build import TracingError
 from headcheck.tracing.kinds import public_name
 from headcheck.tracing.tree import MODULE_ATTRIBUTES, is_plain
@@ -35,6 +36,21 @@ def public(module: ModuleType) -> list[str]:
     """Return the public names of a module in alphabetical order, its submodules whether or not they are imported."""
     parts = {info.name for info in pkgutil.iter_modules(getattr(module, "__path__", []))}
     return sorted(name for name in parts.union(dir(module)) if not name.startswith("_"))
+
+
+def rest(modules: Iterable[ModuleType], data: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the public names of modules, by module, without those that other parts of a file imply.
+
+    Raises TracingError where those imply a name that is not there.
+    """
+    found = {}
+    known = implied(data)
+    for module in modules:
+        names, left_out = public(module), known.get(module.__name__, frozenset())
+        if not left_out.issubset(names):
+            raise TracingError(f"{module.__name__} has no {', '.join(sorted(left_out.difference(names)))}")
+        found[module.__name__] = [name for name in names if name not in left_out]
+    return found
 
 
 def layers(modules: list[ModuleType]) -> dict[str, type[nn.Module]]:

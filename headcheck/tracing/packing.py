@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 #: The parts whose items others refer to.
-_PARTS = ("names", "shared", "roots")
-#: The one of them whose items stand only where they are used.
-_INNER = "roots"
+_PARTS = ("names", "shared", "roots", "models")
+#: Those of them whose items stand only where they are used.
+_INNER = ("roots", "models")
 
 
 class Link(int):
@@ -26,7 +26,7 @@ class Link(int):
 def packed(data: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parts of a file with what its links stand for where that is used only once, with new indexes else."""
     packing = _Packing(data)
-    return {key: packing.part(key, part) for key, part in data.items() if key != _INNER}
+    return {key: packing.part(key, part) for key, part in data.items() if key not in _INNER}
 
 
 class _Packing:
@@ -35,7 +35,7 @@ class _Packing:
         uses = Counter((link.part, int(link)) for part in data.values() for link in _links(part))
         self._places: dict[str, dict[int, int]] = {}
         for part, items in self._parts.items():
-            kept = [i for i in range(len(items)) if part != _INNER and uses[part, i] != 1]
+            kept = [i for i in range(len(items)) if part not in _INNER and uses[part, i] != 1]
             self._places[part] = {index: place for place, index in enumerate(kept)}
 
     def part(self, key: str, part: Any) -> Any:

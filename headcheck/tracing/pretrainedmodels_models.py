@@ -51,8 +51,7 @@ def _entry(table: write.Table, name: str) -> dict[str, Any]:
     outlined = frozenset(n for n, child in tree.children if n not in kept and child.children)
     answer = None if "features" in dict(tree.children) else _features(build, tuple(size))
     return {
-        **write.entry(table, replace(traced, tree=tree), outlined),
-        "answers": {} if answer is None else {"features": list(answer)},
+        **write.entry(table, replace(traced, tree=tree), outlined, {} if answer is None else {"features": answer}),
         "module": builder.__module__,
         "weights": table.share({each: settings["num_classes"] for each, settings in weights.items()}),
         "usual": [default[_COUNT].default, default["pretrained"].default],

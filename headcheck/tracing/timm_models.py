@@ -235,10 +235,9 @@ _VALUES = frozenset(
 def row(table: write.Table, name: str, learned: Learned) -> list[Any]:
     """Return the row of one architecture, see `headcheck.catalog.timm`."""
     module = sorted(timm.list_modules()).index(_registry._model_to_module[name])
-    images = [list(learned.input), *learned.normal]
-    known = [module, learned.classes, table.share(images), table.share(learned.tags)]
+    known = [module, learned.classes, table.share(list(learned.normal)), table.share(learned.tags)]
     if learned.traced is None:
-        return known
+        return [*known, list(learned.input)]
     tree = learned.traced.tree
     gone = {value for value, _ in tree.values} - _VALUES
     slim = replace(
@@ -247,19 +246,21 @@ def row(table: write.Table, name: str, learned: Learned) -> list[Any]:
         attributes=tree.attributes | gone,
     )
     traced = replace(learned.traced, tree=slim, inputs=_inputs(learned.traced), outputs=learned.traced.outputs)
-    entry = write.entry(table, traced, learned.outlined)
-    shared = (learned.facts, learned.answers, learned.classifier, learned.older[1:])
+    view = write.view(table, replace(traced, input=learned.input), learned.answers, learned.classifier)
+    model = table.model(table.collect(slim, learned.outlined), view)
     return [
         *known,
         _millions(learned.total),
-        *(entry[key] for key in ("root", "heads", "inputs", "outputs", "used")),
-        *map(table.share, shared),
+        model,
+        table.share(learned.facts),
+        table.share(learned.older[1:]),
     ]
 
 
 def _millions(total: int) -> float:
     """Return a number of parameters in millions, with three figures."""
-    return float(f"{total / 1e6:.3g}")
+    found = float(f"{total / 1e6:.3g}")
+    return int(found) if found.is_integer() else found
 
 
 def _inputs(traced: Traced) -> dict[str, Any]:

@@ -90,14 +90,16 @@ def trace_all(progress: Callable[[int, int, str], None]) -> dict[str, Any]:
         entries.update({key: write.entry(table, traced) for key, (_, traced) in variants.items()})
     modules = [*names.submodules("torchvision.models"), *map(importlib.import_module, _NAMESPACES)]
     found = names.layers([module for module in modules if module.__name__.startswith(_WITH_LAYERS)])
+    layers = {kind: write.layer(table, item) for kind, item in found.items()}
+    rest = names.rest(modules, {"builders": builders, "weights": weights, "layers": layers})
     return {
         "format": FORMAT,
         "library": "torchvision",
         "versions": {"torchvision": torchvision.__version__.partition("+")[0]},
         "builders": builders,
         "weights": weights,
-        "layers": {kind: write.layer(table, item) for kind, item in found.items()},
-        "namespaces": {module.__name__: table.names(names.public(module)) for module in modules},
+        "layers": layers,
+        "namespaces": {module: table.names(found) for module, found in rest.items()},
         "entries": entries,
         **table.data(),
     }

@@ -24,6 +24,7 @@ import torch
 from torch import nn
 
 from headcheck.catalog.files import FORMAT
+from headcheck.catalog.transformers import shortened, usual_modules
 from headcheck.tracing import compare, write
 from headcheck.tracing.build import TracingError, on_meta
 from headcheck.tracing.light import CLASSES
@@ -104,13 +105,17 @@ def data(
     table: write.Table, tasks: dict[str, dict[str, str]], kinds: dict[str, str], rows: dict[str, Any]
 ) -> dict[str, Any]:
     """Return the parts of the catalog file."""
+    usual = usual_modules(tasks)
+    rows = {name: ["" if row[0] == usual.get(name) else row[0], *row[1:]] for name, row in rows.items()}
     return {
         "format": FORMAT,
         "library": "transformers",
         "versions": {"transformers": str(transformers.__version__)},
         "namespaces": {},
         "layers": {},
-        "tasks": tasks,
+        "tasks": {
+            auto: {kind: shortened(auto, name) for kind, name in chosen.items()} for auto, chosen in tasks.items()
+        },
         "classes": rows,
         "unproven": table.names(sorted(kinds.keys() - rows.keys())),
         "checkpoints": (checkpoints := _checkpoints(kinds)),
@@ -202,7 +207,7 @@ def learn(table: write.Table, name: str, model_type: str) -> list[Any] | None:
     layer = dict(lookup(tree, heads[0]).values)
     hidden = layer.get("in_features", layer.get("in_channels"))
     return [
-        _module(type(made).__module__),
+        type(made).__module__,
         hidden,
         table.collect(root),
         heads[0],
@@ -210,12 +215,6 @@ def learn(table: write.Table, name: str, model_type: str) -> list[Any] | None:
         table.share([table.names(outputs), [_shape(shape, hidden) for shape in outputs.values()]]),
         table.names(sorted(observed.read & known)),
     ]
-
-
-def _module(name: str) -> str:
-    """Return the name of a module as the file has it: ``x`` for ``transformers.models.x.modeling_x``."""
-    last = name.rpartition(".modeling_")[2]
-    return last if name == f"transformers.models.{last}.modeling_{last}" else name
 
 
 def _shape(shape: tuple[Any, ...], hidden: object) -> list[Any]:

@@ -16,12 +16,15 @@ The file is a JSON object; its format has a number, which grows when what follow
   where they are numbered from 0), and the children: ``form numbers…``, where the numbers are those that the letters
   in that form stand for; one that is used only there is that form in brackets, with the letters of this one.
   ``x`` and a number after a form say how often it stands there in a row.
-- ``entries``: the traced models, ``{root, counts, heads, inputs, outputs, used, input, method}``; the root is as a
-  child of a form; heads are ``[path, shape, auxiliary, train, eval, outputs]``; inputs and outputs ``[paths, shapes]``;
-  maps ``[paths, rules]``, left out where there are none.
+- ``views``: what models that differ in numbers only have in common beside their modules, ``[input, heads, inputs,
+  outputs, used, maps, answers, classifier]``; heads are ``[path, shape, auxiliary, train, eval, outputs]``; inputs and
+  outputs ``[paths, shapes]``; maps ``[paths, rules]``, answers an object of shapes; the last is kept of timm alone.
+- ``entries``: the traced models, ``{model, counts, method}``; the model is ``form numbers…|view numbers…``, the first
+  part as a child of a form; in the second, letters are those numbers of the first.
 
-A number of a form is one (``64``), a letter (``A``: the first that is given), what follows from letters (``4A``,
-``A/2``, ``A+8``, ``A*B``), or follows a count (``3#num_classes+1``). Elsewhere that is ``{"num_classes": [3, 1]}``.
+A number of a form or a view is one (``64``), a letter (``A``: the first that is given), what follows from letters
+(``4A``, ``A/2``, ``A+8``, ``A*B``), or follows a count (``3#num_classes+1``), which is ``{"num_classes": [3, 1]}``
+elsewhere.
 """
 
 from __future__ import annotations
@@ -35,11 +38,12 @@ from typing import Any
 from torch import nn
 
 from headcheck.catalog.files import FORMAT
-from headcheck.tracing.forms import Forms, Layout, encode
+from headcheck.tracing.forms import Forms, Layout
 from headcheck.tracing.model import Traced
 from headcheck.tracing.names import attributes, signature
 from headcheck.tracing.packing import Link, packed
 from headcheck.tracing.tree import Tree
+from headcheck.tracing.views import Views
 
 
 class Table:
@@ -50,10 +54,15 @@ class Table:
         self._shared: dict[str, object] = {}
         self._places: dict[str, int] = {}
         self._forms = Forms()
+        self._views = Views()
 
     def collect(self, tree: Tree, outlined: frozenset[str] = frozenset()) -> Link:
         """Add a model. Of the children named in `outlined` only the outline is kept."""
         return Link("roots", self._forms.add(tree, outlined))
+
+    def model(self, root: Link, view: Sequence[Any]) -> Link:
+        """Return what stands for a model that was collected, with what else is kept of it."""
+        return Link("models", self._views.add(int(root), view))
 
     def names(self, names: Iterable[str]) -> Link:
         """Return the index of a list of names."""
@@ -66,14 +75,17 @@ class Table:
         return Link("shared", self._places.setdefault(key, len(self._places)))
 
     def data(self) -> dict[str, Any]:
-        """Return the parts ``layouts``, ``children``, ``forms``, ``shared`` and ``names`` of the file, and the
-        ``roots``, of which each is written where it is used."""
+        """Return the parts ``layouts``, ``children``, ``forms``, ``views``, ``shared`` and ``names`` of the file, and
+        the ``roots`` and ``models``, of which each is written where it is used."""
         texts = self._forms.texts()
+        views, models = self._views.texts(texts.roots)
         return {
             "layouts": [self._layout(layout) for layout in texts.layouts],
             "children": [" ".join(names) for names in texts.children],
             "forms": texts.forms,
             "roots": texts.roots,
+            "views": views,
+            "models": models,
             "shared": list(self._shared.values()),
             "names": [" ".join(names) for names in self._names],
         }
@@ -90,24 +102,36 @@ def _counted(name: tuple[str, int | None]) -> str:
     return name[0] if name[1] is None else f"{name[0]}:{name[1]}"
 
 
-def entry(table: Table, traced: Traced, outlined: frozenset[str] = frozenset()) -> dict[str, Any]:
+def entry(
+    table: Table,
+    traced: Traced,
+    outlined: frozenset[str] = frozenset(),
+    answers: Mapping[str, Sequence[int | None]] | None = None,
+) -> dict[str, Any]:
     """Return one traced model as an item of ``entries``; of the children named in `outlined` only names are kept."""
+    root = table.collect(traced.tree, outlined)
     return {
-        "root": table.collect(traced.tree, outlined),
+        "model": table.model(root, view(table, traced, answers or {})),
         "counts": dict(traced.counts),
-        "heads": table.share(
-            [
-                [head.path, encode(head.shape), head.auxiliary, head.train, head.eval, list(head.outputs)]
-                for head in traced.heads
-            ]
-        ),
-        "inputs": table.share([table.names(traced.inputs), encode(tuple(traced.inputs.values()))]),
-        "outputs": table.share([table.names(traced.outputs), encode(tuple(traced.outputs.values()))]),
-        **({"maps": table.share([table.names(traced.maps), list(traced.maps.values())])} if traced.maps else {}),
-        "used": table.names(sorted(traced.used)),
-        "input": list(traced.input),
         "method": traced.method,
     }
+
+
+def view(table: Table, traced: Traced, answers: Mapping[str, Sequence[int | None]], *more: Any) -> list[Any]:
+    """Return what is kept of a model beside its modules, as an item of ``views`` with all its numbers."""
+    return [
+        list(traced.input),
+        [
+            [head.path, list(head.shape), head.auxiliary, head.train, head.eval, list(head.outputs)]
+            for head in traced.heads
+        ],
+        [table.names(traced.inputs), list(traced.inputs.values())],
+        [table.names(traced.outputs), list(traced.outputs.values())],
+        table.names(sorted(traced.used)),
+        [table.names(traced.maps), list(traced.maps.values())] if traced.maps else [],
+        {name: list(shape) for name, shape in answers.items()},
+        *more,
+    ]
 
 
 def layer(table: Table, kind: type[nn.Module]) -> list[Any]:

@@ -12,20 +12,23 @@ from headcheck.catalog import differences
 from headcheck.catalog.files import parts
 
 DATA = Path(catalog.__file__).parent / "data"
+HEADS = ("fc", "head", "head.fc")
 
 
 def test_a_table_of_what_changed() -> None:
     def data(version: str, rows: dict[str, list[object]]) -> dict[str, object]:
-        return {"library": "timm", "versions": {"timm": version}, "builders": rows, "shared": [["fc"]]}
+        return {"library": "timm", "versions": {"timm": version}, "builders": rows, "views": list(map(view, HEADS))}
 
-    images = [[3, 224, 224], [0.5], [0.5]]
+    def view(head: str) -> list[object]:
+        heads = [[head, ["B"], False, True, True, [""]]]
+        return [[3, "A", "A"], heads, ["", []], ["", []], "", [], {}, [head]]
 
-    def row(head: str, classifier: object) -> list[object]:
-        heads = [[head, [512], False, True, True, [""]]]
-        return [0, 1000, images, {}, 25.6, 0, heads, [], [], 0, {}, {}, classifier, []]
+    def row(head: str) -> list[object]:
+        return [0, 1000, [[0.5], [0.5]], {}, 25.6, f"0 512|{HEADS.index(head)} 224 A", {}, []]
 
-    old = data("0.6.13", {"gone": [0, 1000, images, {}], "moved": row("head", ["head"]), "same": row("fc", 0)})
-    new = data("1.0.31", {"moved": row("head.fc", ["head.fc"]), "new": row("fc", 0), "same": row("fc", 0)})
+    gone = [0, 1000, [[0.5], [0.5]], {}, [3, 224, 224]]
+    old = data("0.6.13", {"gone": gone, "moved": row("head"), "same": row("fc")})
+    new = data("1.0.31", {"moved": row("head.fc"), "new": row("fc"), "same": row("fc")})
     assert differences.table(old, new) == [
         "model  what            timm 0.6.13  timm 1.0.31",
         "gone   model           there        –",

@@ -14,10 +14,12 @@ pytest.importorskip("torch")
 from torch import nn
 
 from headcheck.catalog import files, forms, nodes
+from headcheck.catalog.entries import view
 from headcheck.catalog.entry import NAMES, Node
 from headcheck.tracing import write
 from headcheck.tracing.forms import letter, word, worked_out
 from headcheck.tracing.tree import Scaled, Tree, describe
+from headcheck.tracing.views import Views
 
 #: More letters than the alphabet has, numbers that follow from one and from two, and such that are no whole ones.
 VECTORS = (
@@ -91,6 +93,29 @@ def test_modules_are_read_as_they_were_written(tmp_path: Path, monkeypatch: pyte
     finally:
         for cached in caches:
             cached.cache_clear()
+
+
+def test_what_is_kept_beside_modules_is_read_as_it_was_written() -> None:
+    classes = Scaled("num_classes", 1, 0)
+
+    def item(side: int, width: int) -> list[Any]:
+        heads = [["fc", [width], False, True, True, [""]]]
+        inputs = ["stem fc", [[3, side, side], [width]]]
+        outputs = ["stem fc", [[width, side // 4, None], [classes]]]
+        return [[3, side, side], heads, inputs, outputs, "stem fc", [], {"features": [width, None]}, ["fc"]]
+
+    sizes = [(224, 512), (384, 1024), (32, 8)]
+    views = Views()
+    for number, (side, width) in enumerate(sizes):
+        views.add(number, item(side, width))
+    kept, models = views.texts([f"5 {width} 9" for _, width in sizes])
+    assert (len(kept), models) == (1, ["5 512 9|0 224 A", "5 1024 9|0 384 A", "5 8 9|0 32 8"])
+    for (side, width), model in zip(sizes, models, strict=True):
+        found = view({"views": json.loads(json.dumps(kept))}, model, {"num_classes": 7})
+        assert found.input == [3, side, side]
+        assert found.heads == [["fc", [width], False, True, True, [""]]]
+        assert found.outputs == ["stem fc", [[width, side // 4, None], [7]]]
+        assert (found.answers, found.classifier) == ({"features": [width, None]}, ["fc"])
 
 
 def _sizes(tree: Tree) -> list[int]:

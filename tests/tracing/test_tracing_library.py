@@ -17,14 +17,15 @@ from headcheck import catalog
 pytest.importorskip("torch")
 pytest.importorskip("torchvision")
 
+from headcheck.tracing import library
 from headcheck.tracing.library import trace_library
 
 DATA = Path(catalog.__file__).parent / "data"
 
 
-@pytest.mark.parametrize("library", ["torch", "torchvision"])
-def test_tracing_again_changes_nothing(library: str, tmp_path: Path) -> None:
-    kept = (DATA / f"{library}.json").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", ["torch", "torchvision"])
+def test_tracing_again_changes_nothing(name: str, tmp_path: Path) -> None:
+    kept = (DATA / f"{name}.json").read_text(encoding="utf-8")
     versions = json.loads(kept)["versions"]
     for package, version in versions.items():
         installed = str(importlib.import_module(package).__version__).partition("+")[0]
@@ -37,7 +38,7 @@ def test_tracing_again_changes_nothing(library: str, tmp_path: Path) -> None:
         "headcheck",
         "trace",
         "--library",
-        library,
+        name,
         "--output",
         str(tmp_path / "again.json"),
     ]
@@ -49,6 +50,26 @@ def test_tracing_again_changes_nothing(library: str, tmp_path: Path) -> None:
     # By line: pytest takes minutes to compare two long texts.
     lines = zip_longest(kept.split("\n"), again.split("\n"), fillvalue="")
     assert [(old[:200], new[:200]) for old, new in lines if old != new] == []
+
+
+def test_all_libraries_are_traced_into_a_folder_and_what_changed_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, model = "efficientnet_pytorch", "efficientnet-b0"
+    pytest.importorskip(name)
+    kept = (DATA / f"{name}.json").read_text(encoding="utf-8")
+    lines = kept.split("\n")
+    (tmp_path / f"{name}.json").write_text(
+        "\n".join(line for line in lines if not line.startswith(f'"{model}"')), encoding="utf-8"
+    )
+    monkeypatch.setattr(library, "_LIBRARIES", {name: library._LIBRARIES[name]})
+    table = trace_library("all", tmp_path, lambda *_: None)
+    assert (tmp_path / f"{name}.json").read_text(encoding="utf-8") == kept
+    assert table[0] == str(tmp_path / f"{name}.json")
+    assert [line.split() for line in table[1:]] == [
+        ["model", "what", name, "0.7.1", name, "0.7.1"],
+        [model, "model", "–", "there"],
+    ]
 
 
 def test_a_library_that_nobody_knows(tmp_path: Path) -> None:
