@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from headcheck.catalog import forms
-from headcheck.catalog.entry import IDENTITY, Entry, Head, Node, Shape
+from headcheck.catalog.entry import IDENTITY, Entry, Head, MapRule, Node, Shape
 from headcheck.catalog.files import load, name_list, name_set
 from headcheck.catalog.nodes import Decoder
 
@@ -69,7 +69,7 @@ def of_view(decoder: Decoder, builder: str, task: str, model: str, method: str, 
         input=tuple(seen.input),
         method=method,
         answers={name: tuple(shape) for name, shape in seen.answers.items()},
-        maps=dict(zip(name_list(library, seen.maps[0]), seen.maps[1], strict=True)) if seen.maps else {},
+        maps=_maps(library, *seen.maps) if seen.maps else {},
     )
 
 
@@ -88,6 +88,10 @@ def by_name(library: str, name: str, classes: int) -> Entry | None:
     decoder = Decoder(library, {"num_classes": classes})
     entry = decode(decoder, f"{library}.{name}", "classification", data["model"], data["method"])
     return entry._replace(open=tuple(open_place(entry, path) for path in data.get("open", ())))
+
+
+def _maps(library: str, paths: int | str, rules: list[int]) -> dict[str, MapRule]:
+    return dict(zip(name_list(library, paths), zip(rules[::2], rules[1::2], strict=True), strict=True))
 
 
 def _head(

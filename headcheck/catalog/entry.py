@@ -86,6 +86,10 @@ class Head(NamedTuple):
     outputs: tuple[str, ...]
 
 
+#: What is added to the size of a map, and by what that is then divided (see `map_size`).
+MapRule: TypeAlias = tuple[int, int]
+
+
 class Entry(NamedTuple):
     """What calling one builder gives.
 
@@ -111,7 +115,7 @@ class Entry(NamedTuple):
     input: tuple[int, ...]
     method: str
     answers: Mapping[str, Shape] = {}  # never written to
-    maps: Mapping[str, int] = {}
+    maps: Mapping[str, MapRule] = {}
     open: tuple[Head, ...] = ()
 
     @property
@@ -120,12 +124,13 @@ class Entry(NamedTuple):
         return self.heads + self.open
 
 
-def map_size(rule: int, size: int) -> int:
-    """How high, or wide, the map is that comes of one of `size`: it is divided, and rounded up.
+def map_size(rule: MapRule, size: int) -> int | None:
+    """How high, or wide, the map is that comes of one of `size`; None where nothing is left of it.
 
-    A `rule` below zero is what it is divided by and rounded down.
+    Every chain of convolutions and poolings adds a number, divides by the product of its strides and rounds down.
     """
-    return -(-size // rule) if rule > 0 else size // -rule
+    added, stride = rule
+    return (size + added) // stride if size + added >= stride else None
 
 
 class Signature(NamedTuple):

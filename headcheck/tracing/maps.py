@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from headcheck.catalog.entry import Shape, map_size
+from headcheck.catalog.entry import MapRule, Shape
 from headcheck.tracing.observe import Observation
 
 #: Beside the sizes of small pictures, so many from the one that a model expects on: all remainders of what divides it.
@@ -22,7 +22,7 @@ class _Pair:
     given: int
 
 
-def rules(seen: Iterable[Observation], paths: Iterable[str]) -> dict[str, int]:
+def rules(seen: Iterable[Observation], paths: Iterable[str]) -> dict[str, MapRule]:
     """Return for each part that makes a square map of a square map its rule (see `catalog.entry.map_size`).
 
     `seen` are passes over pictures of several sizes. A part is left out that follows no rule, or was seen too seldom.
@@ -42,11 +42,16 @@ def _side(shape: Shape | None) -> int | None:
     return shape[1] if shape is not None and len(shape) == 3 and shape[1] == shape[2] else None
 
 
-def _rule(pairs: list[_Pair]) -> int | None:
-    if len({pair.taken for pair in pairs}) < _FEWEST:
+def _rule(pairs: list[_Pair]) -> MapRule | None:
+    """The smallest stride by which all pairs can be had, with the one number that goes with it."""
+    if len({pair.taken for pair in pairs}) < _FEWEST or len({pair.given for pair in pairs}) == 1:
         return None
-    each = (sign * stride for stride in _STRIDES for sign in (1, -1))
-    return next((rule for rule in each if all(map_size(rule, p.taken) == p.given for p in pairs)), None)
+    for stride in _STRIDES:
+        least = max(pair.given * stride - pair.taken for pair in pairs)
+        most = min(pair.given * stride - pair.taken for pair in pairs) + stride - 1
+        if least == most:
+            return least, stride
+    return None
 
 
 def sizes(expected: int) -> list[int]:

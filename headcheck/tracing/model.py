@@ -11,7 +11,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
-from headcheck.catalog.entry import Shape
+from headcheck.catalog.entry import MapRule, Shape
 from headcheck.tracing import autograd, compare, detection, fx, maps
 from headcheck.tracing.build import TracingError, on_meta
 from headcheck.tracing.observe import Observation, merge, observe
@@ -58,7 +58,7 @@ class Traced:
     used: frozenset[str]
     input: tuple[int, ...]
     method: str
-    maps: Mapping[str, int] = field(default_factory=dict)
+    maps: Mapping[str, MapRule] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -206,7 +206,7 @@ def arguments_for(model: nn.Module, shapes: Sequence[tuple[int, ...]], scale: in
     return tuple(torch.zeros(batch, device=device, requires_grad=True).clone() for batch in batches)
 
 
-def _maps(model: nn.Module, expected: Sequence[tuple[int, ...]], outputs: Iterable[str]) -> dict[str, int]:
+def _maps(model: nn.Module, expected: Sequence[tuple[int, ...]], outputs: Iterable[str]) -> dict[str, MapRule]:
     """Run the model on pictures of several sizes, as far as it takes them."""
     if not maps.is_picture(expected):
         return {}

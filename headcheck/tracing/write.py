@@ -18,7 +18,8 @@ The file is a JSON object; its format has a number, which grows when what follow
   ``x`` and a number after a form say how often it stands there in a row.
 - ``views``: what models that differ in numbers only have in common beside their modules, ``[input, heads, inputs,
   outputs, used, maps, answers, classifier]``; heads are ``[path, shape, auxiliary, train, eval, outputs]``; inputs and
-  outputs ``[paths, shapes]``; maps ``[paths, rules]``, answers an object of shapes; the last is kept of timm alone.
+  outputs ``[paths, shapes]``; maps ``[paths, rules]``, two numbers a rule; answers an object of shapes; the last is
+  kept of timm alone.
 - ``entries``: the traced models, ``{model, counts, method}``; the model is ``form numbers…|view numbers…``, the first
   part as a child of a form; in the second, letters are those numbers of the first.
 
@@ -32,6 +33,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +130,7 @@ def view(table: Table, traced: Traced, answers: Mapping[str, Sequence[int | None
         [table.names(traced.inputs), list(traced.inputs.values())],
         [table.names(traced.outputs), list(traced.outputs.values())],
         table.names(sorted(traced.used)),
-        [table.names(traced.maps), list(traced.maps.values())] if traced.maps else [],
+        [table.names(traced.maps), list(chain(*traced.maps.values()))] if traced.maps else [],
         {name: list(shape) for name, shape in answers.items()},
         *more,
     ]

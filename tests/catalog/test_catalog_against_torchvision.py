@@ -147,6 +147,8 @@ def test_maps_are_as_large_as_the_rules_say(builder: str) -> None:
 
 
 def test_most_models_have_rules_for_their_maps() -> None:
-    assert entry_of("torchvision.models.resnet18").maps["layer4"] == 2
-    assert entry_of("torchvision.models.vgg16").maps == {"features": -32}
-    assert sum(bool(entry_of(builder).maps) for builder in with_a_head()) > 50
+    assert entry_of("torchvision.models.resnet18").maps["layer4"] == (1, 2)
+    assert entry_of("torchvision.models.vgg16").maps == {"features": (0, 32)}
+    assert entry_of("torchvision.models.densenet121").maps == {"features": (3, 32)}  # rounded up twice, down thrice
+    assert entry_of("torchvision.models.alexnet").maps == {"features": (-31, 32)}
+    assert sum(bool(entry_of(builder).maps) for builder in with_a_head()) > 60
