@@ -214,7 +214,7 @@ _OTHERS = 7
 
 
 def _proven(made: nn.Module, traced: Traced, model: _Model) -> bool:
-    """Whether a model answers as many classes as the layers have that are put where its heads were found."""
+    """Whether a model answers as many classes as the layers have that are put where its heads were found, if any."""
     for head in traced.heads:
         old: Any = made.get_submodule(head.path)
         parent, _, name = head.path.rpartition(".")
@@ -223,7 +223,7 @@ def _proven(made: nn.Module, traced: Traced, model: _Model) -> bool:
         else:
             new = nn.Conv2d(old.in_channels, _OTHERS, old.kernel_size, device="meta")
         setattr(made.get_submodule(parent), name, new)
-    return _answer(made, model.shape, 1) == (_OTHERS,)
+    return not traced.heads or _answer(made, model.shape, 1) == (_OTHERS,)
 
 
 #: Values of a model itself that are kept; of the others only that they are there.
