@@ -62,6 +62,8 @@ def test_a_model_of_timm_in_words() -> None:
         "  import timm\n"
         "\n"
         '  model = timm.create_model("swin_base_patch4_window7_224", pretrained=True, num_classes=num_classes)\n'
+        "\n"
+        "There is another one: headcheck model open_clip.swin_base_patch4_window7_224\n"
     )
 
 
