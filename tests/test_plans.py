@@ -381,3 +381,22 @@ def test_a_call_that_is_not_followed_is_left_out_where_it_changes_the_model(body
     plan = plan_of(METER + other + DEEP.format(body=body, between=BETWEEN))
     said = re.fullmatch(r"a call of `f\d`, for there is too much to follow \(line \d+\)", plan["left_out"])
     assert said if left_out else plan["left_out"] == ""
+
+
+def test_what_holds_a_model_freezes_it_as_well():
+    script = """
+        import pytorch_lightning as pl
+        class Fruit(pl.LightningModule):
+            def __init__(self):
+                super().__init__()
+                self.backbone = models.resnet18()
+                self.backbone.fc = nn.Linear(512, 3)
+                {freeze}
+            def configure_optimizers(self):
+                return torch.optim.Adam(self.parameters(), lr=1e-3)
+        model = Fruit()
+        model.configure_optimizers()
+        """
+    whole = plan_of(script.format(freeze="self.freeze()"))
+    assert [s["parameters"] for s in whole["steps"] if s["op"] == "requires_grad"] == ["all"]
+    assert whole["left_out"] == ""

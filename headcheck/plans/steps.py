@@ -176,7 +176,15 @@ def field_set(draft: Draft, event: events.FieldSet) -> None:
 
 
 def flagged(draft: Draft, event: events.Flagged) -> None:
-    if draft.knows(event.module):
+    """What holds the model freezes it as well, whole; of some of its parameters nobody looks whose they are."""
+    if not draft.knows(event.module) and draft.knows(draft.root):
+        if event.module in draft.execution.holders(draft.root):
+            if event.paths is not None:
+                draft.leave_out(event, "which parameters of what holds it are frozen")
+            else:
+                of = draft.number(draft.root)
+                draft.step(event, "requires_grad", of=of, parameters="all", value=event.value)
+    elif draft.knows(event.module):
         paths = "all" if event.paths is None else list(event.paths)
         last = draft.steps[-1] if draft.steps else {}
         number = draft.number(event.module)
