@@ -93,7 +93,8 @@ def refused(execution: Execution) -> Iterator[Report]:
             continue
         part = Ref(event.module) if event.module is not None else None
         model = execution.owner_of(event.module) if event.module is not None else None
-        if model is not None and execution.is_placed(event.module) and execution.forward_is_the_librarys(model):
+        placed = model is not None and execution.is_placed(event.module) and not execution.is_inside_own(event.module)
+        if model is not None and placed and execution.forward_is_the_librarys(model):
             continue  # `broken_head` follows what the library's forward does
         yield from met(execution, event, execution.site_of(part) or event.site)
 

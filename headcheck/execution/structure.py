@@ -177,7 +177,7 @@ class Structure(History):
         found = set()
         for event in self.of(events.Called):
             owner = self.owner_of(event.module) if event.method else self.part_of(event.module)
-            if owner is not None and not self._is_inside_own(event.module):
+            if owner is not None and not self.is_inside_own(event.module):
                 found.add(owner.ref.address)
         sets = self.of(events.ChildSet)
         put_in = {e.new.address for e in sets if type(e.new) is Ref and self.owner_of(e.owner) is not None}
@@ -194,7 +194,7 @@ class Structure(History):
                     found.add(owner.ref.address)
         return frozenset(found)
 
-    def _is_inside_own(self, address: Address) -> bool:
+    def is_inside_own(self, address: Address) -> bool:
         """Whether a layer is in a module of the script's that was put into a library model: that one calls it."""
         _, holder, _ = self._placed.get(address, (None, None, ""))
         while holder in self._placed:

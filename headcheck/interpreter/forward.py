@@ -152,8 +152,8 @@ def own_answer(machine: Machine) -> shapes.OwnAnswer:
     def answer(state: State, ref: Ref, shape: Shape) -> Shape | None:
         if machine.recorder is not None or machine.budget.exhausted or own_forward(state.heap[ref.address]) is None:
             return None
-        aside = state.fork()
-        after = run(machine, aside, ref, Tensor((None, *shape)), state.heap[ref.address].site)
+        with machine.aside():
+            after = run(machine, state.fork(), ref, Tensor((None, *shape)), state.heap[ref.address].site)
         found = {one.result.shape for one in after if type(one.result) is Tensor and not one.ended}
         alike = len(found) == 1 and all(type(one.result) is Tensor and not one.ended for one in after)
         shape_found = found.pop() if alike else None

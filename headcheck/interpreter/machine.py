@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
@@ -124,6 +125,16 @@ class Machine:
         self.speaking: dict[int, bool] = {}  # whether the body of a function speaks of models
         self.reached: set[int] = set()  # the operations that put something somewhere, as far as paths came by them
         self.reached_at_home: frozenset[int] | None = None  # the same when the module's body had run
+
+    @contextlib.contextmanager
+    def aside(self) -> Iterator[None]:
+        """What is tried in here does not count as run: it is followed in its own time, where its findings are kept."""
+        kept = self.called, self.reached, self.skips, self.lost, self.asked
+        self.called, self.reached, self.skips = set(self.called), set(self.reached), dict(self.skips)
+        try:
+            yield
+        finally:
+            self.called, self.reached, self.skips, self.lost, self.asked = kept
 
     def read_code(self, module: str, block: Block) -> None:
         """The run comes to the code of a module."""
