@@ -9,7 +9,7 @@ from headcheck.checks import Report, check
 from headcheck.checks.words import argument, built, dotted, layer_name, maker_words, new_head, outputs_of, shape_words
 from headcheck.execution import Execution, Flow, Model
 from headcheck.findings import Expectation
-from headcheck.interpreter.values import UNKNOWN, Ref
+from headcheck.interpreter.values import UNKNOWN, Ref, Tuple, Value
 from headcheck.semantics.tensors import JOINED
 
 
@@ -75,10 +75,11 @@ def describe(execution: Execution, model: Model, flow: Flow, place: str) -> Repo
         before = layer_name(execution.kind(flow.sized.part))
         where = execution.where(execution.site_of(flow.sized.part))
         message = f"{layer} takes {mismatch.takes} {unit}, but the {before} before it ({where}) gives {got}"
-        return Report("HC105", site, message, fitting(layer, got, out), expectation, model.ref.address)
+        help_ = fitting(layer, got, out, execution.field(flow.at.part, "kernel_size"))
+        return Report("HC105", site, message, help_, expectation, model.ref.address)
     feeds = f"{built(execution, model)} feeds {got} into `{dotted(flow.at.path)}`"
     message = f"{layer} takes {mismatch.takes} {unit}, but {feeds}"
-    help_ = fitting(layer, got, out)
+    help_ = fitting(layer, got, out, execution.field(flow.at.part, "kernel_size"))
     if head in model.entry.heads and head.path == flow.at.path and layer == "Linear" and head.in_features == got:
         help_ = f"nn.Linear({execution.name_of(model.ref)}.{dotted(head.path)}.in_features, {argument(out)})"
     return Report("HC101", site, message, help_, expectation, model.ref.address)
@@ -128,13 +129,14 @@ def met(execution: Execution, event: events.Mismatched, site: object) -> Iterato
     code = "HC105" if own else "HC101"
     if got is None:
         message = f"{layer} takes {mismatch.takes} {unit}, but {by} feeds a map of {mismatch.factor} channels into it"
-        help_ = f"{fitting(layer, mismatch.factor, out)} behind a pooling to 1 × 1"
+        help_ = f"{fitting(layer, mismatch.factor, out)} behind a pooling to 1 × 1"  # only a Linear gets such a vector
         yield Report(code, site, f"{message}, flattened{here}", help_, expectation, within=within)
         return
     message = f"{layer} takes {mismatch.takes} {unit}, but {by} feeds {got} into it{here}"
     if joined:
         message = f"{layer} takes {mismatch.takes} {unit}, but what is joined before it, {by} among it, has {got}{here}"
-    yield Report(code, site, message, fitting(layer, got, out), expectation, within=within)
+    kernel = execution.field(Ref(event.module), "kernel_size") if event.module is not None else UNKNOWN
+    yield Report(code, site, message, fitting(layer, got, out, kernel), expectation, within=within)
 
 
 def to_vector(gets: tuple[int | None, ...], takes: int | None) -> str:
@@ -195,9 +197,14 @@ def stem_does_not_fit(execution: Execution) -> Iterator[Report]:
             yield Report("HC108", site, message, f"out_channels={was}", Expectation("raises"), model.ref.address)
 
 
-def fitting(layer: str, size: int | None, out: object) -> str:
-    if layer == "Linear" or layer.startswith("Conv"):
-        return f"nn.{layer}({size}, {argument(out)}{', kernel_size=1' if layer != 'Linear' else ''})"
+def fitting(layer: str, size: int | None, out: object, kernel: Value = 1) -> str:
+    """The layer as it takes what reaches it. Of a convolution with a larger `kernel` only the argument that changes,
+    as it may have more."""
+    if layer.startswith("Conv"):
+        pointwise = kernel == 1 or (type(kernel) is Tuple and set(kernel.items) == {1})
+        return f"nn.{layer}({size}, {argument(out)}, kernel_size=1)" if pointwise else f"in_channels={size}"
+    if layer == "Linear":
+        return f"nn.{layer}({size}, {argument(out)})"
     if layer.endswith(("RCNN", "RetinaNet", "FCOS")):
         return f"backbone.out_channels = {size}"
     if layer.endswith(("Predictor", "Head")):

@@ -47,6 +47,12 @@ CASES = [
         "nn.Conv2d(512, 10, kernel_size=1)",
     ),
     (
+        "s = models.squeezenet1_1()\ns.classifier[1] = nn.Conv2d(1280, 10, 3, padding=1)",
+        "HC101",
+        "Conv2d takes 1280 channels, but squeezenet1_1 (line 4) feeds 512 into `classifier[1]`",
+        "in_channels=512",
+    ),
+    (
         "s = models.squeezenet1_1()\ns.classifier[1] = nn.Linear(512, 10)",
         "HC102",
         "Linear takes a vector, but squeezenet1_1 (line 4) feeds a feature map",
