@@ -303,7 +303,8 @@ def _facts(
 def _form(model: _Model, traced: Traced, outlined: frozenset[str]) -> tuple[object, ...]:
     """Return what siblings have in common: the class and the top of the model, and how its input is configured."""
     tops = tuple((name, child.kind) for name, child in traced.plain.children)
-    return traced.kind, tops, outlined, model.config.fixed_input_size
+    own = tuple(name for name, _ in traced.plain.parameters)
+    return traced.kind, tops, own, outlined, model.config.fixed_input_size
 
 
 def _tries(model: _Model, pool: str | None) -> list[tuple[str, object]]:

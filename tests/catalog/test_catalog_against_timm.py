@@ -251,3 +251,13 @@ def test_what_a_model_of_transformers_without_a_head_answers(kind: str) -> None:
         assert len(shape) == answer[name].dim()
         assert all(size in (None, real) for size, real in zip(shape, answer[name].shape, strict=True))
         assert config.hidden_size in shape
+
+
+@pytest.mark.parametrize("name", ["hiera_small_abswin_256", "vit_small_patch16_rope_mixed_224", "vitamin_xlarge_256"])
+def test_a_model_for_pictures_of_another_size(name: str) -> None:
+    """Each has a sibling with other parameters of its own, of which another size makes others."""
+    model, entry = built(name, num_classes=4, img_size=128), found(name, num_classes=4, img_size=128)
+    (head,) = entry.heads
+    swap(model, head)
+    with torch.no_grad():
+        assert model.eval()(torch.empty(2, 3, 128, 128, device="meta")).shape == (2, CLASSES)
