@@ -37,18 +37,6 @@ def whole_calls(execution: Execution, address: Address) -> list[events.Called]:
     return [e for e in called if e.module == address and not e.method and isinstance(e.site, Call)]
 
 
-def losses_over(execution: Execution, event: events.Called) -> list[events.LossTaken]:
-    """The losses, in the same function, that get what a call answers."""
-    names = {event.site.target}
-    reading: set[int] = set()
-    for operation in walk(body_of(execution, event.site)):
-        if isinstance(operation, Move) and operation.value in names:
-            names.add(operation.target)
-        elif isinstance(operation, Call) and not names.isdisjoint(variables(operation)):
-            reading.add(id(operation))
-    return [loss for loss in execution.of(events.LossTaken) if id(loss.site) in reading]
-
-
 def is_held(execution: Execution, model: Model) -> bool:
     """Whether a module of the script's own classes holds a model."""
     modules = (execution.module(Ref(address)) for address in execution.holders(model.ref.address))

@@ -8,9 +8,10 @@ from typing import Any
 from headcheck import events
 from headcheck.checks import Report, check
 from headcheck.checks.words import layer_name, maker_words, shape_words
-from headcheck.execution import Execution
-from headcheck.findings import Severity
+from headcheck.execution import Execution, Model
+from headcheck.findings import Expectation, Severity
 from headcheck.interpreter.values import Ref, Symbol, Tensor, Value, last_size
+from headcheck.losing import loss_of
 from headcheck.semantics.datasets import counts
 
 # (loss, the function before it): what the loss makes of it, and how bad that is.
@@ -222,4 +223,12 @@ def auxiliary_output_into_loss(execution: Execution) -> Iterator[Report]:
             f"{name} ({execution.where(model.built.site)}) answers {what} in train mode, "
             f"and {event.kind} takes one tensor"
         )
-        yield Report("HC207", event.site, message, help_)
+        yield Report("HC207", event.site, message, help_, shown_by_a_run(execution, model, event), model.ref.address)
+
+
+def shown_by_a_run(execution: Execution, model: Model, event: events.LossTaken) -> Expectation:
+    """What running a model shows of one of its losses: the plan has the last of them, in the mode that comes last."""
+    loss = loss_of(execution, model.ref.address)
+    later = any(execution.order(mode) > execution.order(event) for mode in execution.of(events.ModeSet))
+    is_last = loss is not None and loss.get("several") and loss["line"] == execution.line(event.site)
+    return Expectation("raises") if is_last and not later else Expectation()

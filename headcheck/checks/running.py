@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from headcheck import events
-from headcheck.answers import as_it_is, losses_over, whole_calls
+from headcheck.answers import as_it_is, whole_calls
 from headcheck.checks import Report, check
 from headcheck.checks.losses import LABELLED
 from headcheck.checks.words import built
@@ -14,6 +14,7 @@ from headcheck.execution import Execution, Model
 from headcheck.findings import Expectation
 from headcheck.interpreter import heap
 from headcheck.interpreter.values import Address, Ref, Tensor, Value
+from headcheck.losing import losses_over
 from headcheck.plans import can_be_built, networks
 
 
@@ -99,7 +100,7 @@ def what(execution: Execution, model: Model) -> str:
 def goes_into_labelled_loss(execution: Execution, root: Address) -> bool:
     """Whether what a module answers goes into a loss over class labels, and nothing is done to it before."""
     calls = whole_calls(execution, root)
-    losses = [loss for call in calls for loss in losses_over(execution, call)]
+    losses = [loss for call in calls for loss, path in losses_over(execution, call) if not path]
     return as_it_is(execution, calls) and any(e.kind in LABELLED and is_by_class(e.target) for e in losses)
 
 

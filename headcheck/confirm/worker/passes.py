@@ -6,22 +6,20 @@ import contextlib
 import math
 from typing import Any
 
-from . import simulated
+from . import detecting, simulated
 from .allowed import layer_class
-from .reading import keywords_of, plain
+from .reading import field, keywords_of, plain
 from .state import MAX_DEPTH, MAX_INPUT_ELEMENTS, MAX_INT, Refused, Run
 
 DEFAULT_INPUTS = {
     "classification": [[2, 3, 224, 224]],
     "segmentation": [[2, 3, 224, 224]],
-    "detection": [[2, 3, 128, 128]],
+    "detection": detecting.SHAPES,
     "video": [[2, 3, 16, 112, 112]],
     "optical_flow": [[2, 3, 128, 128], [2, 3, 128, 128]],
 }
 INPUT_PICTURES = (2,)  # of the plans
 WORDS = 8
-DETECTION_SIZE = 128
-DETECTION_SAMPLES = 16
 
 
 def dummy_inputs(run: Run, plan: Any, root: Any) -> tuple[list[Any], Any]:
@@ -75,45 +73,7 @@ def dummy_input(run: Run, shape: Any, dtype: Any, device: str) -> Any:
 def arguments_of(run: Run, plan: Any, root: Any) -> list[Any]:
     """What the root is called with: tensors, or for detection a list of images and, in train mode, their targets."""
     tensors, device = dummy_inputs(run, plan, root)
-    if plan.get("kind") != "detection":
-        return tensors
-    images = list(tensors[0])
-    make_detection_cheap(root)
-    return [images, [target(run, root, device) for _ in images]] if root.training else [images]
-
-
-def make_detection_cheap(root: Any) -> None:
-    """Keep a detection model from enlarging the dummy images to 800 pixels and from judging 512 boxes on each.
-
-    No size in the model depends on either, and they take ten times as long as all the rest.
-    """
-    transform: Any = getattr(root, "transform", None)
-    if getattr(transform, "fixed_size", None) is None and hasattr(transform, "min_size"):
-        transform.min_size = (DETECTION_SIZE,)
-        transform.max_size = DETECTION_SIZE
-    sampler: Any = getattr(getattr(root, "roi_heads", None), "fg_bg_sampler", None)
-    if hasattr(sampler, "batch_size_per_image"):
-        sampler.batch_size_per_image = DETECTION_SAMPLES
-
-
-def target(run: Run, root: Any, device: Any) -> dict[str, Any]:
-    """One box of class 1 with its mask and keypoints.
-
-    RetinaNet and FCOS count classes from 0, the others keep 0 for the background; a model with a single class must not
-    be asked for a second one.
-    """
-    torch, size = run.torch, DETECTION_SIZE
-    from_zero = type(root).__name__ in ("RetinaNet", "FCOS")
-    mask = torch.zeros((1, size, size), dtype=torch.uint8, device=device)
-    mask[:, 16:96, 16:96] = 1
-    predictor = getattr(getattr(root, "roi_heads", None), "keypoint_predictor", None)
-    points = getattr(getattr(predictor, "kps_score_lowres", None), "out_channels", 17)
-    return {
-        "boxes": torch.tensor([[16.0, 16.0, 96.0, 96.0]], device=device),
-        "labels": torch.tensor([0 if from_zero else 1], dtype=torch.int64, device=device),
-        "masks": mask,
-        "keypoints": torch.tensor([[50.0, 50.0, 1.0]], device=device).expand(1, points, 3).clone(),
-    }
+    return detecting.arguments(run, root, tensors[0], device) if plan.get("kind") == "detection" else tensors
 
 
 def tensors_in(torch: Any, output: Any, key: str = "", depth: int = 0) -> list[tuple[str, Any]]:
@@ -141,35 +101,71 @@ CLASS_LOSSES = ("torch.nn.CrossEntropyLoss", "torch.nn.NLLLoss")
 NUMBER_LOSSES = tuple(f"torch.nn.{name}Loss" for name in ("BCE", "BCEWithLogits", "MSE", "L1", "SmoothL1", "Huber"))
 
 
-def own_loss(run: Run, plan: Any, output: Any) -> Any:
-    """The script's own loss over the output, if the plan has one and the output is a tensor; else None.
+def own_losses(run: Run, plan: Any, output: Any) -> list[tuple[str, Any]]:
+    """The script's own losses over the output or parts of it, each with its name; none where the plan has none."""
+    first = plan.get("loss")
+    if not isinstance(first, dict):
+        return []
+    found = ((loss, own_loss(run, loss, output)) for loss in [first, *field(first, "beside", list, [])])
+    return [(loss["class"].rpartition(".")[2], value) for loss, value in found if value is not None]
+
+
+def own_loss(run: Run, loss: Any, output: Any) -> Any:
+    """A loss of the script over the output; None where the output is not what it is over.
 
     The target is one that fits: class labels, or numbers in the output's shape. Only where it is known to be one label
     for each picture is it that whatever comes out.
     """
-    torch, loss = run.torch, plan.get("loss")
-    if not isinstance(loss, dict) or not isinstance(output, torch.Tensor) or not output.is_floating_point():
-        return None
-    name = loss.get("class")
-    if name not in CLASS_LOSSES + NUMBER_LOSSES or output.dim() < (2 if name in CLASS_LOSSES else 1):
+    torch, name = run.torch, field(loss, "class", str)
+    if name not in CLASS_LOSSES + NUMBER_LOSSES:
         return None
     criterion = layer_class(run, name)(**{key: plain(value) for key, value in keywords_of(loss).items()})
+    part = part_of(torch, output, field(loss, "of", list, []))
+    if loss.get("several") is True and not isinstance(part, torch.Tensor):
+        run.line = loss.get("line")
+        return criterion(part, torch.zeros(INPUT_PICTURES, dtype=torch.long))
+    lowest = 2 if name in CLASS_LOSSES else 1
+    if not isinstance(part, torch.Tensor) or not part.is_floating_point() or part.dim() < lowest:
+        return None
     run.line = loss.get("line")
-    if name in NUMBER_LOSSES:
-        target = torch.full_like(output.detach(), 0.5)
-    else:
-        shape = INPUT_PICTURES if loss.get("by_picture") else (output.shape[0], *output.shape[2:])
-        target = torch.zeros(shape, dtype=torch.long, device=output.device)
-    if run.simulates:
-        simulated.put(target, simulated.place(output))
+    target = target_of(run, loss, part)
     try:
-        value = criterion(output, target).mean()
+        value = criterion(part, target).mean()
     except NotImplementedError:  # older ones have no such loss on meta
         if not run.simulates:
             raise
         value = None
     run.line = None
     return value
+
+
+def part_of(torch: Any, output: Any, way: list[Any]) -> Any:
+    """The part of an output that a script takes; None where there is none by that name."""
+    for step in way:
+        if isinstance(output, torch.Tensor):
+            return None
+        if isinstance(step, int) and isinstance(output, (list, tuple)) and -len(output) <= step < len(output):
+            output = output[step]
+        elif isinstance(step, str) and isinstance(output, dict):
+            output = output.get(step)
+        elif isinstance(step, str) and step in getattr(output, "_fields", ()):
+            output = getattr(output, step)
+        else:
+            return None
+    return output
+
+
+def target_of(run: Run, loss: Any, output: Any) -> Any:
+    """A target for a loss over an output: one label for each picture, one for each place, or numbers."""
+    torch = run.torch
+    if loss["class"] in NUMBER_LOSSES:
+        target = torch.full_like(output.detach(), 0.5)
+    else:
+        shape = INPUT_PICTURES if loss.get("by_picture") else (output.shape[0], *output.shape[2:])
+        target = torch.zeros(shape, dtype=torch.long, device=output.device)
+    if run.simulates:
+        simulated.put(target, simulated.place(output))
+    return target
 
 
 def casting(run: Run, plan: Any, root: Any) -> Any:
@@ -184,30 +180,37 @@ def casting(run: Run, plan: Any, root: Any) -> Any:
     return torch.autocast(kind) if mixed or kind != "cpu" else contextlib.nullcontext()
 
 
-def backward(torch: Any, output: Any, loss: Any = None) -> None:
-    """Send a gradient back from the loss, or from every floating tensor of the output."""
-    if loss is not None:
-        loss.backward()
-        return
+def backward(torch: Any, plan: Any, output: Any, losses: list[Any]) -> None:
+    """Send a gradient back from the losses; unless one is over the whole output, from every floating tensor of it too,
+    for what else the script does with the other parts is not known."""
+    whole = losses and not plan["loss"].get("of")
     tensors = [tensor for _, tensor in tensors_in(torch, output) if tensor.is_floating_point()]
-    if not tensors:
+    if not tensors and not losses:
         raise Refused("the output holds no tensor that a gradient could come from")
-    sum(tensor.float().square().mean() for tensor in tensors).backward()
+    sum([*losses, *([] if whole else (tensor.float().square().mean() for tensor in tensors))]).backward()
 
 
 def changed_by_a_step(run: Run, root: Any) -> list[str] | None:
     """The top-level names of the parameters that one step of the optimizers changes.
 
-    None without an optimizer, without numbers, or where there is no memory to compare with. Matrices look at one block
-    of numbers until here (see `building`): what a step may write gets memory of its own.
+    None without an optimizer, or where there is no memory to compare with. Where there are no numbers, a step would
+    change what has a gradient. Matrices look at one block of numbers until here (see `building`): what a step may write
+    gets memory of its own.
     """
-    torch = run.torch
-    groups = [group["params"] for optimizer in run.optimizers for group in optimizer.param_groups]
-    learning = list({id(p): p for group in groups for p in group if p.grad is not None}.values())
-    room = 2 * run.parameter_bytes + 3 * sum(p.numel() * p.element_size() for p in learning)
-    if not run.optimizers or run.simulates or room > run.memory_bytes:
+    groups = [group for optimizer in run.optimizers for group in optimizer.param_groups]
+    learning = {id(p): p for group in groups for p in group["params"] if p.grad is not None and group.get("lr") != 0}
+    room = 2 * run.parameter_bytes + 3 * sum(p.numel() * p.element_size() for p in learning.values())
+    if not run.optimizers or (room > run.memory_bytes and not run.simulates):
         return None
-    before = {}
+    changed = set(learning) if run.simulates else stepped(run, list(learning.values()))
+    if changed is None:
+        return None
+    return list(dict.fromkeys(name.split(".")[0] for name, p in root.named_parameters() if id(p) in changed))
+
+
+def stepped(run: Run, learning: list[Any]) -> set[int] | None:
+    """Which of some parameters a step of the optimizers changes; None if one wants more than a step."""
+    torch, before = run.torch, {}
     with torch.no_grad():
         for parameter in learning:
             before[id(parameter)] = parameter.detach().clone()
@@ -216,5 +219,4 @@ def changed_by_a_step(run: Run, root: Any) -> list[str] | None:
         if isinstance(optimizer, torch.optim.LBFGS):  # its step wants the forward again
             return None
         optimizer.step()
-    changed = (name for name, p in root.named_parameters() if id(p) in before and not torch.equal(before[id(p)], p))
-    return list(dict.fromkeys(name.split(".")[0] for name in changed))
+    return {id(p) for p in learning if not torch.equal(before[id(p)], p)}

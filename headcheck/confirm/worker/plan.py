@@ -6,9 +6,9 @@ import contextlib
 import time
 from typing import Any
 
-from . import simulated
+from . import detecting, simulated
 from .numbers import filled, has_open, larger, told
-from .passes import arguments_of, backward, casting, changed_by_a_step, own_loss, shapes_in
+from .passes import arguments_of, backward, casting, changed_by_a_step, own_losses, shapes_in
 from .reading import module, named_parameter
 from .state import MAX_ERROR, MAX_STEPS, NOT_THE_SCRIPT, Libraries, Refused, Run
 from .steps import perform
@@ -74,14 +74,15 @@ def run_passes(run: Run, plan: Any, root: Any, answer: dict[str, Any]) -> None:
         root.to(run.device)
     arguments = arguments_of(run, plan, root)
     started = time.perf_counter()
-    with casting(run, plan, root):
+    made_up = run.simulates and plan.get("kind") == "detection"
+    with casting(run, plan, root), detecting.made_up(run, root) if made_up else contextlib.nullcontext():
         output = root(*arguments)
         answer["outputs"] = shapes_in(run.torch, output)
         answer["at"] = "loss"
-        loss = own_loss(run, plan, output)
-    answer["loss"] = "" if loss is None else plan["loss"]["class"].rpartition(".")[2]
+        losses = own_losses(run, plan, output)
+    answer["loss"] = " and ".join(dict.fromkeys(name for name, _ in losses))
     answer["at"] = "backward"
-    backward(run.torch, output, loss)
+    backward(run.torch, plan, output, [value for _, value in losses])
     if run.device.startswith("cuda"):
         run.torch.cuda.synchronize()  # an error on the device shows up only here
     answer["at"] = None

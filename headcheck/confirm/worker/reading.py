@@ -9,9 +9,9 @@ from .allowed import layer_class
 from .state import MAX_DEPTH, MAX_INT, MAX_ITEMS, MAX_TEXT, Refused, Run
 
 
-def field(step: Any, name: str, kind: Any) -> Any:
-    """`step[name]`, which must be of `kind`; `bool` is not taken for a number."""
-    value = step.get(name) if isinstance(step, dict) else None
+def field(step: Any, name: str, kind: Any, missing: Any = None) -> Any:
+    """`step[name]`, or `missing`, which must be of `kind`; `bool` is not taken for a number."""
+    value = step.get(name, missing) if isinstance(step, dict) else None
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is int):
         raise Refused(f"{name} {value!r:.60} in step {step!r:.60}")
     return value

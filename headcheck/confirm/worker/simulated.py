@@ -20,7 +20,8 @@ FREE = frozenset(
 )
 FACTORIES = frozenset("arange empty full linspace ones rand randint randn tensor zeros".split())
 CONVOLUTIONS = ("conv1d", "conv2d", "conv3d")
-SAME_DTYPE = frozenset([*CONVOLUTIONS, "linear", "matmul", "mm"])
+TRANSPOSED = ("conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
+SAME_DTYPE = frozenset([*CONVOLUTIONS, *TRANSPOSED, "linear", "matmul", "mm"])
 
 # What PyTorch's errors call a dtype.
 SCALARS = {
@@ -68,6 +69,20 @@ def real(torch: Any) -> Iterator[None]:
         BUILDING.pop()
 
 
+READING = [False]  # whether numbers may be made beside what is on meta
+
+
+@contextlib.contextmanager
+def reading(torch: Any) -> Iterator[None]:
+    """Within this, tensors are made for real unless they are asked for on meta, and may be given beside those."""
+    READING.append(True)
+    try:
+        with torch.device("cpu"):
+            yield
+    finally:
+        READING.pop()
+
+
 MIXING = [False]  # whether autocast brings numbers of several dtypes together
 
 
@@ -94,6 +109,8 @@ def devices(torch: Any) -> Iterator[None]:
             if BUILDING[-1]:
                 return function(*args, **kwargs)
             name = getattr(function, "__name__", "")
+            if READING[-1]:
+                return beside_numbers(torch, function, name, args, kwargs)
             if function in (torch.Tensor.to, torch.Tensor.cuda, torch.Tensor.cpu):
                 return moved(torch, name, args[0], args[1:], kwargs)
             if function == device_of and isinstance(args[0], torch.Tensor):
@@ -101,21 +118,33 @@ def devices(torch: Any) -> Iterator[None]:
             if name in FACTORIES or kwargs.get("device") is not None:
                 wanted = kwargs.pop("device", None)
                 return stamped(torch, function(*args, **kwargs, device="meta"), named(torch, wanted), ())
-            given = list(tensors_in(torch, (args, kwargs)))
-            if name not in FREE:
-                refuse(name, given)
-            if name in CONVOLUTIONS:
-                refuse_channels(torch, args, kwargs)
-            if MIXING[-1] and name in SAME_DTYPE:
-                args = alike(torch, args)
-            answer = function(*args, **kwargs)
-            if given and name not in ("__get__", "__set__"):
-                first = next((tensor for tensor in given if tensor.dim() > 0), given[0])
-                stamped(torch, answer, place(first), given)
-            return answer
+            return computed(torch, function, name, args, kwargs, list(tensors_in(torch, (args, kwargs))))
 
     with torch.device("meta"), Places():
         yield
+
+
+def computed(torch: Any, function: Any, name: str, args: Any, kwargs: Any, given: list[Any]) -> Any:
+    """What a call of torch answers to the tensors that it is given, unless PyTorch would refuse them."""
+    if name not in FREE:
+        refuse(name, given)
+    if name in CONVOLUTIONS or name in TRANSPOSED:
+        refuse_channels(torch, name in TRANSPOSED, args, kwargs)
+    if MIXING[-1] and name in SAME_DTYPE:
+        args = alike(torch, args)
+    answer = function(*args, **kwargs)
+    if given and name not in ("__get__", "__set__"):
+        first = next((tensor for tensor in given if tensor.dim() > 0), given[0])
+        stamped(torch, answer, place(first), given)
+    return answer
+
+
+def beside_numbers(torch: Any, function: Any, name: str, args: Any, kwargs: Any) -> Any:
+    """What a call answers where there are numbers, too: only tensors on meta have a place that is simulated."""
+    given = [tensor for tensor in tensors_in(torch, (args, kwargs)) if torch.Tensor.is_meta.__get__(tensor)]
+    if not given or name in FREE or name in FACTORIES:
+        return function(*args, **kwargs)
+    return computed(torch, function, name, args, kwargs, given)
 
 
 def named(torch: Any, device: Any) -> str:
@@ -157,18 +186,19 @@ def refuse(name: str, given: list[Any]) -> None:
         raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied {shapes}")
 
 
-def refuse_channels(torch: Any, args: Any, kwargs: Any) -> None:
+def refuse_channels(torch: Any, transposed: bool, args: Any, kwargs: Any) -> None:
     """Raise what PyTorch raises on the CPU for a picture of other channels than a convolution takes; on meta it says no
-    sizes."""
+    sizes, and nothing where the convolution is transposed."""
     given, weight = [*args, *(kwargs[name] for name in ("input", "weight") if name in kwargs)][:2]
     groups = args[6] if len(args) > 6 else kwargs.get("groups", 1)
     if not isinstance(given, torch.Tensor) or not isinstance(weight, torch.Tensor):
         return
     shape = list(given.shape) if given.dim() == weight.dim() else [1, *given.shape]
-    takes = weight.shape[1] * groups
+    takes = weight.shape[0] if transposed else weight.shape[1] * groups
+    how = f"transposed={groups}" if transposed else f"groups={groups}"
     if len(shape) == weight.dim() and shape[1] != takes:
         raise RuntimeError(
-            f"Given groups={groups}, weight of size {list(weight.shape)}, expected input{shape} to have {takes} "
+            f"Given {how}, weight of size {list(weight.shape)}, expected input{shape} to have {takes} "
             f"channels, but got {shape[1]} channels instead"
         )
 
