@@ -112,9 +112,18 @@ LIGHTNING = frozenset(f"{name}.LightningModule" for name in ("pytorch_lightning"
 
 
 class Parser(NamedTuple):
-    """An `argparse.ArgumentParser`: (destination, default, choices, has a default) of each argument."""
+    """An `argparse.ArgumentParser`: (destination, default, choices, has a default) of each argument. `command` is where
+    the name of one of its sub-parsers goes, `commands` are those."""
 
     arguments: tuple[tuple[str, Value, tuple[Value, ...], bool], ...]
+    command: str = ""
+    commands: tuple[tuple[Value, Ref], ...] = ()
+
+
+class Commands(NamedTuple):
+    """What `add_subparsers` of a parser answers."""
+
+    parser: Address
 
 
 def is_state_dict(state: State, of: Value) -> bool:

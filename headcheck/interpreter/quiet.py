@@ -12,7 +12,7 @@ from functools import cache
 
 from headcheck.interpreter.calls import all_bases, is_module_class
 from headcheck.interpreter.definitions import is_foreign
-from headcheck.interpreter.heap import Dictionary, Instance, Parser, Sequence
+from headcheck.interpreter.heap import Commands, Dictionary, Instance, Parser, Sequence
 from headcheck.interpreter.machine import Machine
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import (
@@ -120,7 +120,7 @@ class Quiet:
             return all(self.value(item, spoken) for item in thing.items or ())
         if type(thing) is Dictionary:
             return thing.view is None and all(self.value(item, spoken) for _, item in thing.items or ())
-        return type(thing) is Parser
+        return type(thing) in (Commands, Parser)
 
     def _module(self, module: Own, spoken: frozenset[str]) -> bool:
         variables = self.base.globals.get(module.key, {})

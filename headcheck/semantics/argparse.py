@@ -7,18 +7,44 @@ at their defaults, such as the number of classes.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 from headcheck.interpreter import choosing, options
-from headcheck.interpreter.heap import Instance, Parser
+from headcheck.interpreter.heap import Commands, Instance, Parser
 from headcheck.interpreter.iterate import items_of
+from headcheck.interpreter.state import State
 from headcheck.interpreter.values import Library, Ref, Tuple, Value, is_plain, symbol
 from headcheck.ir import UNKNOWN
 from headcheck.semantics.registry import CallSite, effect, method
 
+Argument: TypeAlias = tuple[str, Value, tuple[Value, ...], bool]
+
 
 @effect("argparse.ArgumentParser")
 def parser(call: CallSite) -> Value:
-    return call.state.allocate(Parser(()), call.site)
+    """A parser, with the arguments of its `parents` as they are by then."""
+    parents = items_of(call.machine, call.state, call.keywords.get("parents", Tuple(())), call.site) or ()
+    things = (call.state.object(parent) for parent in parents)
+    inherited = [argument for thing in things if type(thing) is Parser for argument in thing.arguments]
+    return call.state.allocate(Parser(tuple(inherited)), call.site)
+
+
+@method(Parser, "add_subparsers")
+def add_subparsers(call: CallSite) -> Value:
+    dest = call.keywords.get("dest")
+    thing = call.state.heap[call.receiver.address]
+    call.state.heap[call.receiver.address] = thing._replace(command=dest if isinstance(dest, str) else "")
+    return call.state.allocate(Commands(call.receiver.address), call.site)
+
+
+@method(Commands, "add_parser")
+def add_parser(call: CallSite) -> Value:
+    made = parser(call)
+    above = call.state.object(call.receiver).parser
+    thing = call.state.heap[above]
+    commands = (*thing.commands, (call.argument(0, "name"), made))
+    call.state.heap[above] = thing._replace(commands=commands)
+    return made
 
 
 @method(Parser, "add_argument")
@@ -78,9 +104,8 @@ def error(call: CallSite) -> Value:
 
 @method(Parser, "parse_args", "parse_known_args")
 def parse_args(call: CallSite) -> Value:
-    thing = call.state.heap[call.receiver.address]
     attributes: dict[str, Value] = {}
-    for name, default, choices, has_default in thing.arguments:
+    for name, default, choices, has_default in arguments_of(call.state, call.receiver):
         unknown = symbol("argument", f"args.{name}", name, id(call.site))
         if has_default and is_plain(default):
             if call.machine.defaults and len(choices) < 2:
@@ -99,6 +124,23 @@ def parse_args(call: CallSite) -> Value:
                 call.state.facts["truth", unknown] = truths.pop()
     args: Ref = call.state.allocate(Instance(None, attributes, call.site), call.site)
     return Tuple((args, UNKNOWN)) if call.name == "parse_known_args" else args
+
+
+def arguments_of(state: State, parser: Ref) -> list[Argument]:
+    """The arguments of a parser and of its sub-parsers, whichever of these is chosen: one under a name that two of them
+    have in two ways has no default."""
+    thing: Parser = state.heap[parser.address]
+    found: dict[str, Argument] = {argument[0]: argument for argument in thing.arguments}
+    below: dict[str, set[Argument]] = {}
+    for _, command in thing.commands:
+        for argument in arguments_of(state, command):
+            below.setdefault(argument[0], set()).add(argument)
+    for name, ways in below.items():
+        found[name] = ways.pop() if len(ways) == 1 and name not in found else (name, UNKNOWN, (), False)
+    if thing.command:
+        names = tuple(name for name, _ in thing.commands)
+        found[thing.command] = (thing.command, None, names if all(map(is_plain, names)) else (), False)
+    return list(found.values())
 
 
 @method(Parser, "*")

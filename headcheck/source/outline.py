@@ -49,6 +49,9 @@ LIBRARIES = (
     "segmentation_models_pytorch.", "pytorch_pretrained_vit.",
 )  # fmt: skip
 
+# What reads the command line: whoever calls it is told which model is meant, and with how many classes.
+ARGUMENTS = frozenset([".add_argument", ".parse_args", ".parse_known_args"])
+
 
 def outline(tree: ast.Module, filename: str, seeds: frozenset[str]) -> Outline:
     """The outline of a file (absolute name); `seeds` are names that only speak of models, most of them attributes."""
@@ -79,7 +82,7 @@ def outline(tree: ast.Module, filename: str, seeds: frozenset[str]) -> Outline:
                 said.add(node.id)
             elif isinstance(node, ast.Assign):
                 replaces = replaces or _puts_a_head(node)
-    wanted = {"." + seed for seed in seeds} | {seed for seed in seeds if not seed.islower() or "_" in seed}
+    wanted = ARGUMENTS | {"." + seed for seed in seeds} | {seed for seed in seeds if not seed.islower() or "_" in seed}
     makers = {name for name, found in bindings.items() if any(map(_is_library, found))}
     building = frozenset(
         name for name, said in words.items() if any(_makes_models(word, makers, bindings) for word in said)

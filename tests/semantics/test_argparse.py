@@ -1,0 +1,58 @@
+"""What a script knows of its command line: defaults, choices, parents and sub-parsers."""
+
+from __future__ import annotations
+
+import textwrap
+
+import pytest
+
+from headcheck import pipeline
+
+START = """
+    import argparse
+    from torch import nn
+    from torchvision import models
+    parser = argparse.ArgumentParser()
+    """
+END = """
+    model = models.get_model(args.arch)
+    model.fc = nn.Linear(512, 10)
+    """
+
+
+def found(lines: str) -> list[str]:
+    script = textwrap.dedent(START) + textwrap.dedent(lines) + textwrap.dedent(END)
+    return [finding.code for finding in pipeline.check_text(script, "train.py")]
+
+
+@pytest.mark.parametrize(
+    ("lines", "codes"),
+    [
+        ("parser.add_argument('--arch', default='resnet50')", ["HC101"]),
+        ("parser.add_argument('--arch', default='resnet18')", []),
+        ("parser.add_subparsers().add_parser('train').add_argument('--arch', default='resnet50')", ["HC101"]),
+        ("parser.add_subparsers().add_parser('train').add_argument('--arch', default='resnet18')", []),
+        ("below = parser.add_subparsers()\nbelow.add_parser('a').add_argument('--arch', default='resnet50')\n"
+         "below.add_parser('b').add_argument('--arch', default='resnet50')", ["HC101"]),
+    ],
+)  # fmt: skip
+def test_a_default(lines: str, codes: list[str]) -> None:
+    assert found(f"{lines}\nargs = parser.parse_args()") == codes
+
+
+def test_two_commands_that_have_an_argument_each_in_its_own_way() -> None:
+    lines = """
+        below = parser.add_subparsers(dest='command')
+        below.add_parser('train').add_argument('--arch', default='resnet50')
+        below.add_parser('serve').add_argument('--arch', default='resnet18')
+        args = parser.parse_args()
+        """
+    assert found(lines) == []
+
+
+def test_arguments_of_a_parent() -> None:
+    lines = """
+        parser.add_argument('--arch', default='resnet50')
+        args = argparse.ArgumentParser(parents=[parser]).parse_args()
+        """
+    assert found(lines) == ["HC101"]
