@@ -157,7 +157,11 @@ class ModeSet(NamedTuple):
 
 
 class Optimized(NamedTuple):
-    """An optimizer was made over `parameters`; `complete` says if those are all it got."""
+    """An optimizer was made over `parameters`; `complete` says if those are all it got.
+
+    `groups` are how many of them are in each, and its options. `wholes` are the groups where each is all parameters of
+    some modules, whether or not those are known; () if one is not.
+    """
 
     site: Site
     optimizer: Address
@@ -166,6 +170,18 @@ class Optimized(NamedTuple):
     complete: bool
     groups: tuple[tuple[int, Mapping[str, Any]], ...] = ()
     keywords: Mapping[str, Any] = {}
+    wholes: tuple[tuple[tuple[Address, ...], Mapping[str, Any]], ...] = ()
+
+
+class GroupAdded(NamedTuple):
+    """An optimizer got a further group of parameters (see `Optimized`)."""
+
+    site: Site
+    optimizer: Address
+    parameters: tuple[Any, ...]
+    complete: bool
+    options: Mapping[str, Any]
+    wholes: tuple[tuple[tuple[Address, ...], Mapping[str, Any]], ...] = ()
 
 
 class Loaded(NamedTuple):
@@ -363,7 +379,7 @@ class UnknownName(NamedTuple):
 Event: TypeAlias = (
     "Built | Created | Taken | Copied | ChildSet | ChildDeleted | FieldSet | Missing | Flagged | FlagMissed"
     " | Mismatched | LossTaken | Backward | TopTaken | StateTaken | StateChanged | StateUpdated"
-    " | StateDropped | KeyMissing | Saved"
+    " | StateDropped | KeyMissing | Saved | GroupAdded"
     " | Uncalled | Adapted | Trained | Computed | NameTested | Moved | Ambient | Entered | Returned | Skipped"
     " | ModeSet | Optimized | Loaded | Overwritten | Called | OutputRead | Unresolved | Escaped | UnknownName"
 )

@@ -11,9 +11,10 @@ from typing import Any
 from headcheck.execution import Execution, Model
 from headcheck.interpreter.forward import own_forward
 from headcheck.interpreter.values import Address, Ref
-from headcheck.ir import Define
+from headcheck.ir import Call, Define, GetAttribute, GetItem, walk_here
 
 LENGTH = 8  # of a sequence
+FRAMES = 4  # of a clip
 #: Layers that take pictures, and where they say of how many channels.
 PICTURED = {"torch.nn.Conv2d": "in_channels", "torch.nn.BatchNorm2d": "num_features"}
 RECURRENT = frozenset({"torch.nn.LSTM", "torch.nn.GRU", "torch.nn.RNN"})
@@ -21,12 +22,50 @@ RECURRENT = frozenset({"torch.nn.LSTM", "torch.nn.GRU", "torch.nn.RNN"})
 
 def how_many(execution: Execution, network: Address) -> int:
     """How many tensors a network's forward has to be given."""
+    return max(1, len(required(execution, network)))
+
+
+def required(execution: Execution, network: Address) -> list[str]:
+    """What a network's forward has to be given, by its parameters."""
+    define = definition(execution, network)
+    parameters = define.parameters[1:] if define is not None else []
+    return [p.name for p in parameters if not p.kind and not p.has_default and not p.keyword_only]
+
+
+def definition(execution: Execution, network: Address) -> Define | None:
     module = execution.module(Ref(network))
     forward = own_forward(module) if module is not None else None
     define = execution.machine.definitions.get(forward[0].code) if forward is not None else None
-    if not isinstance(define, Define):
-        return 1
-    return max(1, sum(not p.kind and not p.has_default and not p.keyword_only for p in define.parameters[1:]))
+    return define if isinstance(define, Define) else None
+
+
+def as_clips(execution: Execution, network: Address, shapes: list[Any]) -> list[Any]:
+    """What a network is given, with a clip in the place of a picture whose fifth size its forward asks for."""
+    define, names = definition(execution, network), required(execution, network)
+    if define is None or len(names) != len(shapes):
+        return shapes
+    return [
+        [shape[0], FRAMES, *shape[1:]] if len(shape) == 4 and sizes_asked(define, name) == 5 else shape
+        for shape, name in zip(shapes, names, strict=True)
+    ]
+
+
+def sizes_asked(define: Define, name: str) -> int:
+    """How many sizes of a parameter a function asks for, before it gives its name to anything else."""
+    asked = 0
+    read: dict[Any, str] = {}  # what was read off the parameter
+    for op in walk_here(define.body):
+        if isinstance(op, GetAttribute) and op.of == name:
+            read[op.target] = op.name
+        elif isinstance(op, Call) and read.get(op.function) == "size":
+            place = op.arguments[0][1] if op.arguments else None
+            asked = max(asked, place + 1 if isinstance(place, int) else 0)
+            read[op.target] = "shape" if place is None else ""
+        elif isinstance(op, GetItem) and read.get(op.of) == "shape" and isinstance(op.index, int):
+            asked = max(asked, op.index + 1)
+        elif getattr(op, "target", "") == name:
+            break
+    return asked
 
 
 def taken_by_layers(
@@ -38,17 +77,31 @@ def taken_by_layers(
 ) -> dict[int, Any]:
     """The inputs, by their registers, that a layer is the first to take, and what it takes."""
     found: dict[int, Any] = {}
-    same: dict[int, int] = {}  # registers that hold an input with other numbers
+    same: dict[int, int] = {}  # registers that hold an input with other numbers, or a picture out of it
+    frames: set[int] = set()  # inputs that are clips
     for step in steps:
         for register in {same.get(register, register) for register in registers_of(step)}:
             if register > 0 or register in found:
                 continue
-            if keeps_shape(step):
+            if keeps_shape(step) or takes_a_frame(step):
                 same[step["out"]] = register
+                if takes_a_frame(step):
+                    frames.add(register)
                 continue
             layer = address(step["of"].get("ref")) if step["op"] == "module" else None
             found[register] = what(execution, model, picture, layer) if layer is not None else None
+            if register in frames and isinstance(found[register], list):
+                found[register] = [*found[register][:1], FRAMES, *found[register][1:]]
     return found
+
+
+def takes_a_frame(step: dict[str, Any]) -> bool:
+    """Whether a step takes one of the pictures of a clip: ``clip[:, 0]``."""
+    index: Any = step.get("index") if step["op"] == "item" else None
+    places = index.get("tuple", []) if isinstance(index, dict) else []
+    if len(places) < 2 or type(places[1]) is not int:
+        return False
+    return all(place == {"slice": [None, None, None]} for place in (places[0], *places[2:]))
 
 
 #: Methods that give a tensor of the same shape.

@@ -293,6 +293,39 @@ def test_the_groups_of_an_optimizer_are_kept():
     ]
 
 
+def test_a_group_that_is_added_is_a_step() -> None:
+    script = """
+        m = models.resnet18()
+        opt = torch.optim.SGD(m.fc.parameters(), 0.01)
+        opt.add_param_group({"params": m.conv1.parameters(), "lr": 0.1})
+        """
+    *_, first, _, added = plan_of(script)["steps"]
+    conv = next(step["out"] for step in plan_of(script)["steps"] if step["op"] == "get" and step["path"] == "conv1")
+    assert (added["op"], added["of"]) == ("add_group", first["out"])
+    assert added["group"] == {"parameters": [[conv, "weight"]], "lr": 0.1}
+
+
+def test_an_optimizer_of_layers_whose_parameters_are_not_known_has_them_all() -> None:
+    script = """
+        m = models.resnet18()
+        m.fc = nn.Sequential(nn.Linear(512, 64), nn.MultiheadAttention(64, 4))
+        opt = torch.optim.SGD([{"params": m.fc.parameters(), "lr": 0.1}, {"params": m.layer4.parameters()}], 0.01)
+        """
+    head = next(step["value"] for step in plan_of(script)["steps"] if step["op"] == "set")
+    step = plan_of(script)["steps"][-1]
+    assert step["groups"][0] == {"modules": [head], "lr": 0.1}
+    assert list(step["groups"][1]) == ["modules"]
+
+
+def test_an_optimizer_that_gets_what_is_not_known_is_none() -> None:
+    script = """
+        m = models.resnet18()
+        opt = torch.optim.SGD(m.fc.parameters(), 0.01)
+        opt.add_param_group({"params": unknown})
+        """
+    assert "optimizer" not in [step["op"] for step in plan_of(script)["steps"]]
+
+
 LOOP = """
 m = models.resnet18()
 m.fc = nn.Linear(512, 2)

@@ -20,6 +20,7 @@ from headcheck.interpreter.budget import Budget
 from headcheck.interpreter.calls import call_object
 from headcheck.interpreter.forward import is_stack, own_forward
 from headcheck.interpreter.heap import Dictionary, Module, Sequence, child_names, get_child, is_sequential
+from headcheck.interpreter.iterate import items_of
 from headcheck.interpreter.parts import children_of, module_of
 from headcheck.interpreter.state import Cell, State, since
 from headcheck.interpreter.values import (
@@ -179,10 +180,14 @@ class Recorder:
         return [one]
 
     def on_loop(self, machine: Machine, op: Loop, state: State) -> list[State]:
-        """A loop over a stack that has nobody knows how many layers goes through those that are known."""
+        """A loop over a stack that has nobody knows how many layers goes through those that are known; one over a few
+        things is gone through one by one, whatever it makes of them."""
         iterable = machine.read(state, op.iterable)
         module = module_of(state, iterable)
         if module is None or module.known or not is_sequential(module) or not module.children:
+            items = items_of(machine, state, iterable, op)
+            if items and len(items) <= loops.LONG:
+                return [only(loops.loop_over(machine, op, state, items, UNKNOWN), op)]
             return [only(loops.on_loop(machine, op, state), op)]
         layers = tuple(get_child(state, iterable, name, op) for name in child_names(module))
         return [only(loops.loop_over(machine, op, state, layers, UNKNOWN), op)]

@@ -254,16 +254,45 @@ def skipped(draft: Draft, event: events.Skipped) -> None:
 
 
 def optimized(draft: Draft, event: events.Optimized) -> None:
-    held = [as_it_was(draft, p.owner.address, p.path) for p in event.parameters if type(p.owner) is Ref]
+    groups = groups_of(draft, event.parameters, event.complete, event.groups, event.wholes)
+    if groups is not None:
+        number, kwargs = draft.number(event.optimizer), numbers_in(event.keywords)
+        draft.step(event, "optimizer", out=number, **{"class": event.kind}, groups=groups, kwargs=kwargs)
+
+
+def group_added(draft: Draft, event: events.GroupAdded) -> None:
+    if not draft.knows(event.optimizer):
+        return
+    counted = ((len(event.parameters), event.options),)
+    groups = groups_of(draft, event.parameters, event.complete, counted, event.wholes)
+    if groups:
+        draft.step(event, "add_group", of=draft.number(event.optimizer), group=groups[0])
+        return
+    number = draft.number(event.optimizer)  # one of whose parameters some are not known shows nothing
+    draft.steps = [step for step in draft.steps if step.get("out") != number and step.get("of") != number]
+
+
+def groups_of(
+    draft: Draft, parameters: tuple[Any, ...], complete: bool, groups: tuple[Any, ...], wholes: tuple[Any, ...]
+) -> list[dict[str, Any]] | None:
+    """The groups of an optimizer as data, each with its parameters or the modules whose it has, and its options.
+
+    None if some are not known, or are of no module of the plan.
+    """
+    if wholes and not complete:
+        known = all(draft.knows(*owners) for owners, _ in wholes)
+        return (
+            [{"modules": [draft.number(a) for a in owners], **numbers_in(o)} for owners, o in wholes] if known else None
+        )
+    held = [as_it_was(draft, p.owner.address, p.path) for p in parameters if type(p.owner) is Ref]
     mine = [[draft.number(a), path] for a, path in held if draft.knows(a)]
-    if event.complete and len(mine) == len(held) and (held or not event.groups):
-        groups, start = [], 0
-        for count, options in event.groups or ([(len(mine), {})] if mine else []):
-            groups.append({"parameters": mine[start : start + count], **numbers_in(options)})
-            start += count
-        if start == len(mine):
-            number, kwargs = draft.number(event.optimizer), numbers_in(event.keywords)
-            draft.step(event, "optimizer", out=number, **{"class": event.kind}, groups=groups, kwargs=kwargs)
+    if not complete or len(mine) != len(held) or not (held or not groups):
+        return None
+    found, start = [], 0
+    for count, options in groups or ([(len(mine), {})] if mine else []):
+        found.append({"parameters": mine[start : start + count], **numbers_in(options)})
+        start += count
+    return found if start == len(mine) else None
 
 
 def as_it_was(draft: Draft, owner: Address, path: str) -> tuple[Address, str]:
@@ -304,5 +333,6 @@ STEPS: Mapping[type, Callable[[Draft, Any], None]] = {
     events.Moved: moved,
     events.Loaded: loaded,
     events.Optimized: optimized,
+    events.GroupAdded: group_added,
     events.Skipped: skipped,
 }

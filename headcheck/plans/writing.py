@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from headcheck import events
-from headcheck.feeding import how_many, taken_by_layers
+from headcheck.feeding import as_clips, how_many, taken_by_layers
 from headcheck.interpreter import heap
 from headcheck.interpreter.values import Address, Ref
 from headcheck.losing import loss_of
@@ -117,6 +117,11 @@ class Writer(Draft):
     def with_one(self, network: Address, shape: tuple[int | None, ...]) -> Program:
         """What a network does with one tensor. Where it is the root, its first layer tells what it takes; if none is
         the first to take it, this may be anything, and the plan says that."""
+        if network == self.root:
+            (clip,) = as_clips(self.execution, network, [list(shape)])
+            if clip != list(shape):
+                self.given, self.may_take_other = [clip], True
+                return self.recorded(network, [clip])
         program = self.recorded(network, [shape])
         if program.unknown or network != self.root:
             return program

@@ -21,6 +21,7 @@ def load_effects() -> None:
         lookups,
         losses,
         methods,
+        optimizers,
         python,
         recurrent,
         regex,

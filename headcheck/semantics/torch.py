@@ -1,4 +1,4 @@
-"""`torch`: layers, modules and their methods, optimizers."""
+"""`torch`: layers, modules and their methods."""
 
 from __future__ import annotations
 
@@ -7,13 +7,10 @@ from collections.abc import Mapping
 from headcheck import catalog, events
 from headcheck.catalog.entry import REQUIRED, Signature
 from headcheck.interpreter import access, heap, indexing, writing
-from headcheck.interpreter.heap import DELETED, Dictionary, Module, Optimizer, Sequence
+from headcheck.interpreter.heap import DELETED, Dictionary, Module, Sequence
 from headcheck.interpreter.iterate import items_of
 from headcheck.interpreter.operators import public_name
 from headcheck.interpreter.values import (
-    Filtered,
-    Lazy,
-    Method,
     Modules,
     Parameter,
     Parameters,
@@ -387,84 +384,3 @@ def unbound(call: CallSite) -> Value:
         return unknown(call)
     effect_ = METHODS.get((Module, name)) or METHODS[Module, "*"]
     return effect_(call._replace(name=name, receiver=receiver, arguments=call.arguments[1:]))
-
-
-# -- optimizers ------------------------------------------------------------------------------------------------------
-
-
-@family("torch.optim.")
-def optimizer(call: CallSite) -> Value:
-    kind = call.name.rsplit(".", 1)[-1]
-    if call.name.startswith("torch.optim.lr_scheduler") or not kind[:1].isupper():
-        return unknown(call)
-    groups: list[tuple[int, dict[str, Value]]] = []
-    found, complete = gather(call, call.argument(0, "params"), groups)
-    made: Ref = call.state.allocate(Optimizer(kind, found, complete, call.site), call.site)
-    keywords = {k: v for k, v in call.keywords.items() if k != "params"}
-    if len(call.arguments) > 1:
-        keywords["lr"] = call.arguments[1]
-    call.state.log(
-        events.Optimized(call.site, made.address, f"torch.optim.{kind}", found, complete, tuple(groups), keywords)
-    )
-    return made
-
-
-def gather(
-    call: CallSite, value: Value, groups: list[tuple[int, dict[str, Value]]]
-) -> tuple[tuple[Parameter, ...], bool]:
-    """(the parameters an optimizer gets from a value, whether those are all)."""
-    if type(value) is Parameters:
-        return gather_module(call, value)
-    if type(value) is Parameter:
-        return ((value,), True) if value.path != "*" else ((), False)
-    if type(value) is Method and value.name in ("parameters", "named_parameters"):
-        if type(call.state.object(value.receiver)) is Module:
-            call.state.log(events.Uncalled(call.site, value.name, "method"))
-        return (), False
-    thing = call.state.object(value)
-    if type(thing) is Dictionary and thing.view is None:
-        pairs = dict(thing.items or ())
-        found, complete = gather(call, pairs.get("params", UNKNOWN), [])
-        groups.append((len(found), {k: v for k, v in pairs.items() if k != "params"}))
-        return found, complete and thing.items is not None
-    found_items = items_of(call.machine, call.state, value, call.site) if type(value) in GATHERED else None
-    if found_items is None:
-        return (), False
-    parts = [gather(call, named_parameter(item), groups) for item in found_items]
-    return tuple(p for found, _ in parts for p in found), all(complete for _, complete in parts)
-
-
-GATHERED = frozenset({Tuple, Ref, Filtered, Lazy})
-
-
-def named_parameter(item: Value) -> Value:
-    """Optimizers also take (name, parameter) pairs."""
-    is_pair = type(item) is Tuple and len(item.items) == 2 and type(item.items[1]) is Parameter
-    return item.items[1] if is_pair else item
-
-
-def gather_module(call: CallSite, value: Parameters) -> tuple[tuple[Parameter, ...], bool]:
-    if type(call.state.object(value.owner)) is not Module:
-        return (), False
-    listing = heap.list_parameters(call.state, value.owner, value.own)
-    return tuple(parameter for _, parameter in listing.items), listing.complete
-
-
-@method(Optimizer, "add_param_group")
-def add_param_group(call: CallSite) -> Value:
-    found, complete = gather(call, call.argument(0, "param_group"), [])
-    thing = call.state.heap[call.receiver.address]
-    call.state.heap[call.receiver.address] = thing._replace(
-        parameters=thing.parameters + found, complete=thing.complete and complete
-    )
-    return None
-
-
-@method(Optimizer, "step", "zero_grad")
-def step(call: CallSite) -> Value:
-    return None
-
-
-@method(Optimizer, "*")
-def other_optimizer_method(call: CallSite) -> Value:
-    return unknown(call)

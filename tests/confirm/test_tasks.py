@@ -41,6 +41,14 @@ for x, y in loader:
     loss.backward()
     optimizer.step()
 """
+PAIRS = """
+criterion = nn.BCEWithLogitsLoss()
+optimizer = torch.optim.SGD({learning}, lr=0.01)
+for one, other, y in loader:
+    loss = criterion(model(one, other), y)
+    loss.backward()
+    optimizer.step()
+"""
 LABELS = """
 criterion = nn.CrossEntropyLoss()
 optimizer = torch.optim.SGD({learning}, lr=0.01)
@@ -125,6 +133,83 @@ TASKS = {
         ("fc",),
         loss="CrossEntropyLoss",
         learning="model.fc.parameters()",
+    ),
+}
+
+
+NETWORK = """
+class Net(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.trunk = models.resnet18(weights="DEFAULT")
+        self.trunk.fc = nn.Identity()
+        {layers}
+    def forward(self, {given}):
+        {body}
+model = Net(4)
+"""
+
+
+def network(layers: str, given: str, body: str) -> str:
+    return NETWORK.format(layers=layers.replace("\n", "\n        "), given=given, body=body.replace("\n", "\n        "))
+
+
+RECURRENT = "self.memory = nn.LSTM(512, 64, batch_first=True)\nself.head = nn.Linear(64, classes)"
+TASKS |= {
+    "clips, picture by picture": Task(
+        network(
+            RECURRENT,
+            "clip",
+            "b, t, c, h, w = clip.shape\n"
+            "told, _ = self.memory(self.trunk(clip.view(b * t, c, h, w)).view(b, t, -1))\n"
+            "return self.head(told[:, -1])",
+        ),
+        LABELS,
+        ("nn.Linear(64", "nn.Linear(128"),
+        "mat1 and mat2 shapes cannot be multiplied (2x64 and 128x4)",
+        ("trunk", "memory", "head"),
+        loss="CrossEntropyLoss",
+    ),
+    "clips, one after another": Task(
+        network(
+            RECURRENT,
+            "clip",
+            "seen = []\nfor place in range(clip.size(1)):\n    seen.append(self.trunk(clip[:, place]))\n"
+            "told, _ = self.memory(torch.stack(seen, dim=1))\nreturn self.head(told[:, -1])",
+        ),
+        LABELS,
+        ("nn.LSTM(512", "nn.LSTM(1000"),
+        "Expected 1000, got 512",
+        ("memory", "head"),
+        loss="CrossEntropyLoss",
+        learning="[{'params': model.memory.parameters()}, {'params': model.head.parameters(), 'lr': 0.1}]",
+    ),
+    "pairs": Task(
+        network(
+            "self.head = nn.Linear(1024, 1)",
+            "one, other",
+            "return self.head(torch.cat([self.trunk(one), self.trunk(other)], dim=1))",
+        ),
+        PAIRS,
+        ("nn.Linear(1024", "nn.Linear(512"),
+        "mat1 and mat2 shapes cannot be multiplied (2x1024 and 512x1)",
+        ("head",),
+        loss="BCEWithLogitsLoss",
+        learning="model.head.parameters()",
+    ),
+    "a picture with words": Task(
+        network(
+            "self.words = nn.Embedding(1000, 32)\nself.memory = nn.GRU(32, 16, batch_first=True)\n"
+            "self.head = nn.Linear(512 + 16, classes)",
+            "picture, words",
+            "_, told = self.memory(self.words(words))\n"
+            "return self.head(torch.cat([self.trunk(picture), told[-1]], dim=1))",
+        ),
+        LABELS.replace("x, y in", "x, words, y in").replace("model(x)", "model(x, words)"),
+        ("nn.Linear(512 + 16", "nn.Linear(512 + 32"),
+        "mat1 and mat2 shapes cannot be multiplied (2x528 and 544x4)",
+        ("trunk", "words", "memory", "head"),
+        loss="CrossEntropyLoss",
     ),
 }
 

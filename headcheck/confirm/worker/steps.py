@@ -189,11 +189,7 @@ def op_load(run: Run, step: Any) -> None:
 
 def op_optimizer(run: Run, step: Any) -> None:
     found = optimizer_class(run, step.get("class"))
-    groups = []
-    for group in field(step, "groups", list):
-        members = [named_parameter(module(run, pair[0]), pair[1]) for pair in field(group, "parameters", list)]
-        options = {key: plain(value) for key, value in group.items() if key != "parameters"}
-        groups.append({"params": members, **options})
+    groups = [parameter_group(run, group) for group in field(step, "groups", list)]
     keywords = {key: plain(value) for key, value in keywords_of(step).items()}
     if "lr" in parameters_of(found):  # older ones want it; how far a step goes does not matter
         keywords.setdefault("lr", 1e-3)
@@ -202,6 +198,21 @@ def op_optimizer(run: Run, step: Any) -> None:
     optimizer = found(groups[0]["params"] if single else groups, **keywords)
     run.optimizers.append(optimizer)
     keep(run, step, optimizer)
+
+
+def parameter_group(run: Run, group: Any) -> dict[str, Any]:
+    """A group of an optimizer: parameters by name, or all of some modules, and options."""
+    members = [p for one in field(group, "modules", list, []) for p in module(run, one).parameters()]
+    members += [named_parameter(module(run, pair[0]), pair[1]) for pair in field(group, "parameters", list, [])]
+    options = {key: plain(value) for key, value in group.items() if key not in ("modules", "parameters")}
+    return {"params": members, **options}
+
+
+def op_add_group(run: Run, step: Any) -> None:
+    optimizer = run.objects.get(step.get("of"))
+    if not isinstance(optimizer, run.torch.optim.Optimizer):
+        raise Refused(f"object {step.get('of')!r:.60} is not an optimizer that an earlier step made")
+    optimizer.add_param_group(parameter_group(run, field(step, "group", dict)))
 
 
 def op_network(run: Run, step: Any) -> None:
@@ -244,6 +255,7 @@ OPERATIONS: dict[str, Callable[[Run, Any], None]] = {
     "move": op_move,
     "load": op_load,
     "optimizer": op_optimizer,
+    "add_group": op_add_group,
     "network": op_network,
     "forward": op_forward,
     "raise_check": op_raise_check,
