@@ -49,22 +49,27 @@ def is_emptied(state: State, test: Value, wanted: bool) -> bool:
 @functools.lru_cache(KEPT)
 def is_ruled_out(leaf: Symbol, about: tuple[tuple[Any, Any], ...], test: Value, wanted: bool) -> bool:
     allowed = next((known for fact, known in about if fact == ("in", leaf)), None)
-    tried = allowed if allowed is not None else tuple(to_try(leaf, about, test))
     tests = [agreeing(fact, known, leaf) for fact, known in about]
-    possible = [value for value in tried if all(agrees(value) for agrees in tests)]
     answer = formula(test, leaf)
-    return bool(possible) and all(answer(value) is (not wanted) for value in possible)
+    possible = False
+    for value in allowed if allowed is not None else to_try(leaf, about, test):
+        if all(agrees(value) for agrees in tests):
+            if answer(value) is not (not wanted):
+                return False
+            possible = True
+    return possible
 
 
 def to_try(leaf: Symbol, about: tuple[tuple[Any, Any], ...], test: Value) -> Iterator[Any]:
-    """Values that an unknown may be: what it is compared with, alone and put together, and what it is not."""
+    """Values that an unknown may be, those first that are soon found to be possible: what it is not compared with, what
+    it is, alone and put together, and the names of models."""
     found = dict.fromkeys(constants((test, *(part for pair in about for part in pair))))
     texts = [text for text in found if isinstance(text, str)][:MOST_TRIED]
+    yield ANOTHER
     yield from found
     yield from {case(text) for text in texts for case in CASES}
     yield from ("".join(pair) for pair in itertools.permutations(texts, 2))
     yield "".join(texts)
-    yield ANOTHER
     yield from catalog.registered()
 
 

@@ -15,6 +15,8 @@ from headcheck.interpreter.operators import BINARY, ORDER
 from headcheck.interpreter.values import Condition, Not, Slice, Symbol, Tuple, Value, is_plain, whole
 from headcheck.ir import UNKNOWN
 
+MOST_KEPT = 4_000  # facts
+
 
 def agreeing(fact: Any, known: Any, leaf: Symbol) -> Callable[[Any], bool]:
     """A test of whether a fact of a path can be true if `leaf` is what is tested."""
@@ -44,12 +46,27 @@ FACTS: dict[str, Callable[[Any, Any], bool]] = {
 
 def mentions(value: Any, leaf: Symbol) -> bool:
     """Whether a value is made of an unknown."""
-    if is_same(value, leaf):
-        return True
-    kind = type(value)
-    if kind is Symbol:
-        return isinstance(value.key, tuple) and any(mentions(part, leaf) for part in value.key)
-    return kind in (tuple, Condition, Not, Slice) and any(mentions(part, leaf) for part in value)
+    return whole(leaf) in unknowns_in(value)
+
+
+@functools.lru_cache(MOST_KEPT)
+def unknowns_in(value: Any) -> frozenset[Value]:
+    """The unknowns that a value is made of, each taken as a whole. Facts are asked for the same on path after path."""
+    found: set[Value] = set()
+    todo = [value]
+    while todo:
+        part = todo.pop()
+        kind = type(part)
+        if kind is Symbol:
+            found.add(whole(part))
+            if isinstance(part.key, tuple):
+                todo.extend(part.key)
+        elif kind in PARTED:
+            todo.extend(part)
+    return frozenset(found)
+
+
+PARTED = frozenset([tuple, Condition, Not, Slice])
 
 
 def is_same(value: Value, leaf: Symbol) -> bool:
