@@ -12,6 +12,7 @@ from headcheck import checks, settle
 from headcheck.blindspots import Replacement, survey
 from headcheck.checks import Report
 from headcheck.execution import Execution, FileFacts, Model
+from headcheck.execution.history import Sites
 from headcheck.findings import (
     BlindSpot,
     Cell,
@@ -142,7 +143,7 @@ def passed(executions: Iterable[Execution], places: Places) -> dict[str, frozens
     units = places.units[1:]
     if not units:
         return {}
-    sites = frozenset().union(*(execution.sites for execution in executions if not execution.doubtful))
+    sites = Sites(execution.state for execution in executions if not execution.doubtful).found
     return {unit.filename: numbers_of(unit, sites) for unit in units}
 
 

@@ -10,11 +10,12 @@ A replacement is resolved when on some execution the structure of the model it i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from headcheck import events
 from headcheck.execution import Execution
+from headcheck.execution.history import Sites
 from headcheck.interpreter.heap import Dictionary, Instance, Module
 from headcheck.interpreter.modules import ROOT
 from headcheck.interpreter.shapes import SIZED
@@ -57,15 +58,18 @@ class Replacement(NamedTuple):
 def survey(executions: Sequence[Execution]) -> list[Replacement]:
     """Every head replacement of a file once, in no order: resolved if some execution resolves it."""
     found: dict[int, Replacement] = {}
-    elsewhere: set[int] = set()
+    known: set[int] = set()
     for execution in executions:
-        for replacement in replacements(execution):
-            known = found.get(id(replacement.site))
-            if known is None or (known.reason is not None and replacement.reason is None):
+        for replacement in replacements(execution, known):
+            if replacement.reason is None or id(replacement.site) not in found:
                 found[id(replacement.site)] = replacement
-        elsewhere.update(id(event.site) for event in execution.of(events.ChildSet) if is_known(execution, event))
-    for site in elsewhere & found.keys():
-        found[site] = found[site]._replace(reason=None)
+            if replacement.reason is None:
+                known.add(id(replacement.site))
+    if len(known) < len(found):
+        placed = ((execution, event) for execution in executions for event in execution.of(events.ChildSet))
+        elsewhere = {id(e.site) for execution, e in placed if id(e.site) in found and is_known(execution, e)}
+        for site in elsewhere:
+            found[site] = found[site]._replace(reason=None)
     for replacement in unreached(executions):
         found.setdefault(id(replacement.site), replacement)
     return list(found.values())
@@ -77,9 +81,15 @@ def is_known(execution: Execution, event: events.ChildSet) -> bool:
     return owner is not None and owner.known and type(event.old) is Ref
 
 
-def replacements(execution: Execution) -> Iterator[Replacement]:
-    """The new heads of one execution, those that were overwritten since among them."""
+PLACING = frozenset([events.ChildSet, events.Unresolved])
+
+
+def replacements(execution: Execution, known: Container[int] = ()) -> Iterator[Replacement]:
+    """The new heads of one execution, those that were overwritten since among them; of an operation that is `known`
+    (by id) there is no more to say."""
     for event in execution.history:
+        if type(event) not in PLACING or id(event.site) in known:
+            continue
         if (
             type(event) is events.Unresolved
             and not is_entry(execution, event)
@@ -102,13 +112,15 @@ def is_entry(execution: Execution, event: events.Unresolved) -> bool:
 
 def put_in(execution: Execution, event: events.ChildSet) -> Iterator[Replacement]:
     """A new head that was put into a module: of a library model, of a network of the script, or of what is neither."""
-    if not execution.is_new(event.new) or not is_head(execution, event.name, event.new):
-        return
     model = execution.owner_of(event.owner)
     owner = execution.module(Ref(event.owner))
+    if model is None and owner is not None and owner.cls is not None and type(event.old) is not Ref:
+        return
+    if not execution.is_new(event.new) or not is_head(execution, event.name, event.new):
+        return
     if model is not None:
         yield Replacement(event.site, model.entry.builder, event.name, None)
-    elif owner is not None and owner.cls is not None and type(event.old) is Ref:
+    elif owner is not None and owner.cls is not None:
         if execution.inside(owner.cls, event.site):
             return
         reason = None if owner.known else Reason("builder", f"{owner.cls.name} is more than what stands here")
@@ -137,11 +149,15 @@ def unreached(executions: Sequence[Execution]) -> Iterator[Replacement]:
     """What looks like a new head and is on no path that was followed, unless a path failed on the way to it."""
     if not executions or any(execution.state.ended == "raise" and stopped(execution) for execution in executions):
         return
-    reached = frozenset().union(*(execution.machine.reached for execution in executions))
-    cut = any(execution.cut for execution in executions)
-    kept = frozenset().union(*(execution.sites for execution in executions)) if cut else reached
-    for operation, name in executions[0].facts.head_sites:
-        if id(operation) not in reached & kept:
+    machines = {id(execution.machine): execution.machine for execution in executions}.values()
+    reached = frozenset().union(*(machine.reached for machine in machines))
+    told = frozenset().union(*(machine.told for machine in machines))
+    cut = any(execution.state.cut for execution in executions)
+    kept = Sites(execution.state for execution in executions).found if cut else told
+    facts = executions[0].facts
+    for operation, name in facts.head_sites:
+        came_by = id(operation) in reached and (id(operation) in kept or id(operation) not in told)
+        if not came_by and id(operation) not in facts.text_keys:
             words = "reading stopped before" if cut else "no path that headcheck followed comes here"
             yield Replacement(operation, "", name, Reason("limit" if cut else "unreached", words))
 

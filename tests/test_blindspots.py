@@ -146,6 +146,27 @@ def test_a_path_that_was_left_out(monkeypatch):
     assert sorted(map(str, reasons(script))) == ["('fc', 'limit')", "('fc', None)"]
 
 
+def test_entries_of_a_dict_are_no_heads_where_paths_were_left_out(monkeypatch):
+    monkeypatch.setattr(Budget, "most_paths", lambda budget: 1)
+    script = """
+    import sys
+    from collections import OrderedDict
+    m = models.resnet18()
+    layers = OrderedDict()
+    layers["fc1"] = nn.Linear(512, 64)
+    for i in range(2):
+        layers["fc" + str(i)] = nn.Linear(64, 64)
+    if len(sys.argv) > 1:
+        m.fc = nn.Sequential(layers)
+    else:
+        m.fc = nn.Linear(512, 5)
+    sys.exit()
+    layers["out"] = nn.Linear(64, 2)
+    m._modules["fc"] = nn.Linear(64, 2)
+    """
+    assert sorted(map(str, reasons(script))) == ["('fc', 'limit')", "('fc', None)", "('fc', None)"]
+
+
 def test_stems_and_norms_are_no_heads():
     assert reasons("def put(m):\n    m.conv1 = nn.Conv2d(1, 64, 7)\n    m.bn1 = nn.BatchNorm2d(64)") == []
     assert reasons("def put(m):\n    m.classifier = nn.Conv2d(512, 4, 1)") == [("classifier", "argument")]

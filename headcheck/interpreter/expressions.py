@@ -95,9 +95,11 @@ def use_of_none(state: State, op: GetAttribute | SetAttribute) -> None:
 
 def on_set_attribute(machine: Machine, op: SetAttribute, state: State) -> list[State] | None:
     machine.reached.add(id(op))
+    before = state.events
     of, value = machine.read(state, op.of), machine.read(state, op.value)
     options.goes_into(machine, state, of, op.name, value)
     if type(of) is Ref and (value is None or type(value) is Ref) and choosing.is_open(state, of):
+        machine.told.add(id(op))
         paths = choosing.settle(machine, state, of, op.name)
         for path in paths:
             writing.set_attribute(machine, path, of, op.name, value, op)
@@ -108,6 +110,8 @@ def on_set_attribute(machine: Machine, op: SetAttribute, state: State) -> list[S
         writing.set_attribute(machine, state, of, op.name, value, op)
     if of is None:
         use_of_none(state, op)
+    if state.events is not before:
+        machine.told.add(id(op))
     return None
 
 
@@ -154,7 +158,10 @@ def on_set_item(machine: Machine, op: SetItem, state: State) -> list[State]:
     options.decides(machine, index)
     paths = settled(machine, state, of, index)
     for path in paths:
+        before = path.events
         indexing.set_item(path, of, index, value, op)
+        if path.events is not before:
+            machine.told.add(id(op))
     return paths
 
 

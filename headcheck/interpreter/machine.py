@@ -125,16 +125,18 @@ class Machine:
         self.speaking: dict[int, bool] = {}  # whether the body of a function speaks of models
         self.reached: set[int] = set()  # the operations that put something somewhere, as far as paths came by them
         self.reached_at_home: frozenset[int] | None = None  # the same when the module's body had run
+        self.told: set[int] = set()  # those of `reached` that said something of a model, or of what may be one
 
     @contextlib.contextmanager
     def aside(self) -> Iterator[None]:
         """What is tried in here does not count as run: it is followed in its own time, where its findings are kept."""
-        kept = self.called, self.reached, self.skips, self.lost, self.asked
-        self.called, self.reached, self.skips = set(self.called), set(self.reached), dict(self.skips)
+        kept = self.called, self.reached, self.told, self.skips, self.lost, self.asked
+        self.called, self.reached, self.told = set(self.called), set(self.reached), set(self.told)
+        self.skips = dict(self.skips)
         try:
             yield
         finally:
-            self.called, self.reached, self.skips, self.lost, self.asked = kept
+            self.called, self.reached, self.told, self.skips, self.lost, self.asked = kept
 
     def read_code(self, module: str, block: Block) -> None:
         """The run comes to the code of a module."""

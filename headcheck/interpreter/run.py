@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from headcheck import events
 from headcheck.execution import Execution, FileFacts
+from headcheck.execution.history import Sites
 from headcheck.interpreter import resuming, supposing
 from headcheck.interpreter.access import class_attribute
 from headcheck.interpreter.calls import call_value
@@ -74,14 +75,9 @@ def left_out(executions: list[Execution], machine: Machine, facts: FileFacts) ->
     """Of the paths that were left out on the way, those that came by something that no other path did."""
     if not machine.left:
         return []
-    seen = frozenset().union(*(execution.sites for execution in executions))
-    found = []
-    for state in machine.left:
-        execution = Execution(state, facts, machine, machine.defaults)
-        if not execution.sites <= seen:
-            seen |= execution.sites
-            found.append(execution)
-    return found
+    seen = Sites(execution.state for execution in executions)
+    new = [state for state in machine.left if seen.add(state)]
+    return [Execution(state, facts, machine, machine.defaults) for state in new]
 
 
 def run_supposed(
@@ -90,7 +86,7 @@ def run_supposed(
     """Follow functions with unknown arguments that the script calls only with values which lead past a new head; the
     script's constants are unknown then, too."""
     missed = {id(operation) for operation, _ in facts.head_sites} - machine.reached
-    reached = machine.reached.union(*(execution.sites for execution in executions)) if missed else set()
+    reached = machine.reached | Sites(execution.state for execution in executions).found if missed else set()
     dead = supposing.dead(machine.body, missed, reached) if missed else frozenset()
     if not dead:
         return []

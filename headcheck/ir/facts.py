@@ -140,14 +140,20 @@ def head_sites(block: Block) -> list[tuple[Operation, str]]:
 
 
 def text_keys(block: Block) -> frozenset[int]:
-    """The ids of the operations that set an item under a text that is made there: ``layers[str(i)] = …``."""
+    """The ids of the operations that set an item under a text, not in ``_modules``: ``layers["fc"] = …``, or under one
+    that is made there: ``layers[str(i)] = …``."""
     texts: set[str] = set()
+    modules: set[str] = set()
     found: set[int] = set()
     for operation in walk(block):
         if isinstance(operation, FormatString) or (isinstance(operation, Call) and operation.function == "str"):
             texts.add(operation.target)
-        elif isinstance(operation, SetItem) and isinstance(operation.index, Variable) and operation.index in texts:
-            found.add(id(operation))
+        elif isinstance(operation, GetAttribute) and operation.name == "_modules":
+            modules.add(operation.target)
+        elif isinstance(operation, SetItem) and operation.of not in modules:
+            index = operation.index
+            if index in texts if isinstance(index, Variable) else isinstance(index, str):
+                found.add(id(operation))
     return frozenset(found)
 
 
