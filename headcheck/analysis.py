@@ -159,6 +159,7 @@ def gather(places: Places, around: Callable[[], Around] = Around) -> FileFacts:
         any(cell.number is not None for cell in places.root.cells),
         lambda: facts.text_keys(places.root.block),
         is_test(places.root.filename),
+        lambda: any(facts.adds_members(unit.block) for unit in places.units),
     )
 
 

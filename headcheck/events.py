@@ -189,7 +189,7 @@ class Loaded(NamedTuple):
 
     Where both are known: `differing` are the parameters that have another shape in the module (name, shape in the dict,
     shape in the module), `missing` those that only the module has, `unexpected` those that only the dict has; `total`
-    is how many the dict has.
+    is how many the dict has. `saved`: the script itself wrote them to a file before.
     """
 
     site: Site
@@ -199,6 +199,7 @@ class Loaded(NamedTuple):
     missing: tuple[str, ...] = ()
     unexpected: tuple[str, ...] = ()
     total: int = 0
+    saved: bool = False
 
 
 class Overwritten(NamedTuple):

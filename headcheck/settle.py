@@ -40,7 +40,7 @@ def over_paths(code: str, seen: Seen, executions: list[Execution]) -> tuple[Exec
     known = [e for e in executions if not e.doubtful and id(e) not in rest]
     passing = [e for e in known if e.passes(sure[0][1].site)]
     showing = {id(execution) for execution, _ in sure}
-    if rule.holds == "every-path":
+    if rule.holds == "every-path" or sure[0][1].always:
         built = {id(site) for e, report in sure for site in built_at(e, report)}
         builders = built if rule.severity == "error" else set()
         for execution in passing:

@@ -25,7 +25,7 @@ class Report(NamedTuple):
     their own (see `headcheck.plans`), for what goes wrong before there is a model. `order` says that the operation is
     wrong where it comes, not in itself: a function in another file that does it is right, and its call is to mend.
     `of_any` says that it is wrong whichever model the script chooses. `within` is a library's model: what is reported
-    shows where the script's network runs that holds it.
+    shows where the script's network runs that holds it. `always`: it counts only if it shows on every path.
     """
 
     code: str
@@ -40,6 +40,7 @@ class Report(NamedTuple):
     order: bool = False
     of_any: bool = False
     within: Address | None = None
+    always: bool = False
 
 
 Check: TypeAlias = Callable[[Execution], Iterator[Report]]

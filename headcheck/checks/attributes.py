@@ -312,6 +312,8 @@ def unknown_model(execution: Execution) -> Iterator[Report]:
         if event.namespace == "timm.create_model":
             yield unknown_timm_model(event)
             continue
+        if execution.facts.adds_members:  # the script's own may be there under this name
+            continue
         by_name = event.namespace.endswith("get_model")
         among = (
             catalog.registered() if by_name else sorted(n for n in catalog.names(event.namespace) if n[:1].islower())

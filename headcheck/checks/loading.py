@@ -14,7 +14,10 @@ from headcheck.interpreter.values import Ref
 
 @check("HC405")
 def state_dict_mismatch(execution: Execution) -> Iterator[Report]:
-    """Weights loaded into a model whose head or stem is another one by then."""
+    """Weights loaded into a model whose head or stem is another one by then.
+
+    What the script saved itself went with what it had decided then: a path that decides otherwise is none of a run.
+    """
     for event in execution.of(events.Loaded):
         if not (event.differing or event.missing or event.unexpected):
             continue
@@ -27,12 +30,13 @@ def state_dict_mismatch(execution: Execution) -> Iterator[Report]:
             message = f"`{name}` is {shape_words(has)} in the weights and {shape_words(takes)} in {into}{others}{said}"
             names = named([name for name, _, _ in event.differing])
             help_ = f"load the weights before the layer is replaced, or leave {names} out"
-            yield Report("HC405", event.site, message, help_, Expectation("raises"), event.module)
+            yield Report("HC405", event.site, message, help_, Expectation("raises"), event.module, always=event.saved)
         elif event.strict is True and (event.missing or event.unexpected):
             parts = [f"{into} has no {named(event.unexpected)}"] if event.unexpected else []
             parts += [f"the weights have no {named(event.missing)}"] if event.missing else []
             expectation = Expectation("raises")
-            yield Report("HC405", event.site, " and ".join(parts), "strict=False", expectation, event.module)
+            said = " and ".join(parts)
+            yield Report("HC405", event.site, said, "strict=False", expectation, event.module, always=event.saved)
         elif event.strict is False and event.total and len(event.unexpected) == event.total:
             message = f"nothing is loaded: no name in the weights is one of {into}"
             if event.unexpected:

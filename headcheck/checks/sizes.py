@@ -76,6 +76,8 @@ def describe(execution: Execution, model: Model, flow: Flow, place: str) -> Repo
         where = execution.where(execution.site_of(flow.sized.part))
         message = f"{layer} takes {mismatch.takes} {unit}, but the {before} before it ({where}) gives {got}"
         help_ = fitting(layer, got, out, execution.field(flow.at.part, "kernel_size"))
+        if head.path == flow.at.path and not execution.is_new(flow.at.part):  # a layer before the head went, not it
+            help_ = new_head(execution, model, head, outputs_of(execution, flow.sized.part))
         return Report("HC105", site, message, help_, expectation, model.ref.address)
     feeds = f"{built(execution, model)} feeds {got} into `{dotted(flow.at.path)}`"
     message = f"{layer} takes {mismatch.takes} {unit}, but {feeds}"
@@ -93,9 +95,10 @@ def refused(execution: Execution) -> Iterator[Report]:
             yield from wrong_picture(execution, event)
             continue
         part = Ref(event.module) if event.module is not None else None
-        model = execution.owner_of(event.module) if event.module is not None else None
-        placed = model is not None and execution.is_placed(event.module) and not execution.is_inside_own(event.module)
-        if model is not None and placed and execution.forward_is_the_librarys(model):
+        # A layer that the library made itself, and the script never asked for, is told by what feeds it.
+        layer = event.given.maker if event.module is None else event.module
+        model = execution.owner_of(layer) if layer is not None and execution.is_placed(layer) else None
+        if model is not None and not execution.is_inside_own(layer) and execution.forward_is_the_librarys(model):
             continue  # `broken_head` follows what the library's forward does
         yield from met(execution, event, execution.site_of(part) or event.site)
 

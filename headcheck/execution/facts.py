@@ -19,7 +19,8 @@ class FileFacts:
     sizes or parameters, `used_of_others` by other code than that of the class which sets them; `line` gives the line of
     an operation, and `where` the same in words (`headcheck.positions.Positions.where`); `head_sites` look like new
     heads being put in, each with the name it goes under; `in_cells`: the file is a notebook, `in_tests`:
-    one of tests, by its name; `text_keys` set an item under a text (by id).
+    one of tests, by its name; `text_keys` set an item under a text (by id); `adds_members`: some code puts things into
+    modules under names, as ``models.__dict__[name] = build`` does.
     """
 
     def __init__(
@@ -33,6 +34,7 @@ class FileFacts:
         in_cells: bool = False,
         text_keys: Callable[[], frozenset[int]] = frozenset,
         in_tests: bool = False,
+        adds_members: Callable[[], bool] = bool,
     ) -> None:
         self._assigned_attributes = assigned_attributes
         self._used_attributes = used_attributes
@@ -43,6 +45,7 @@ class FileFacts:
         self.in_cells = in_cells
         self._text_keys = text_keys
         self.in_tests = in_tests
+        self._adds_members = adds_members
 
     @cached_property
     def assigned_attributes(self) -> Mapping[str, frozenset[int]]:
@@ -63,6 +66,10 @@ class FileFacts:
     @cached_property
     def text_keys(self) -> frozenset[int]:
         return self._text_keys()
+
+    @cached_property
+    def adds_members(self) -> bool:
+        return self._adds_members()
 
 
 class Model(NamedTuple):

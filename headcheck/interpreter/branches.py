@@ -10,9 +10,11 @@ from headcheck.interpreter.heap import Dictionary, Module, Sequence
 from headcheck.interpreter.relevance import CHANGING
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import (
+    Condition,
     Device,
     Library,
     Method,
+    Not,
     Ref,
     Symbol,
     Value,
@@ -66,7 +68,17 @@ def take_branch(state: State, op: If, test: Value, wanted: bool) -> None:
         state.doubtful or choosing.disagrees(state, test, wanted) or contradicting.contradicts(state, test, wanted)
     )
     operators.assume(state, test, wanted)
-    state.conditions = (*state.conditions, (op.node, wanted, is_invented(test)))
+    state.conditions = (*state.conditions, (op.node, wanted, is_invented(test) or asks_for_input(state, test)))
+
+
+def asks_for_input(state: State, test: Value) -> bool:
+    """Whether a network asks if it got one of its inputs: ``if mask is not None:``. Nothing here decides that: whoever
+    runs the network gives it what it was made for."""
+    while type(test) is Not:
+        test = test.of
+    if type(test) is Condition and test.operator in ("Equal", "Is"):
+        test = test.left if test.right is None else test.right if test.left is None else None
+    return type(test) is Symbol and test in state.frame.inputs
 
 
 def puts_in_mode(machine: Machine, op: If, state: State) -> bool:

@@ -120,8 +120,18 @@ def enter(
     closure = dict(function.closure)
     state.env = env
     depth = caller_frame.depth + 1
+    inputs = unknown_inputs(state, define, env, receiver)
     state.frame = Frame(
-        function.module, closure, depth, receiver, owner, define.stores_global, site, caller_frame, define.settles
+        function.module,
+        closure,
+        depth,
+        receiver,
+        owner,
+        define.stores_global,
+        site,
+        caller_frame,
+        define.settles,
+        inputs,
     )
     after = machine.run(define.body, [state])
     for one in after:
@@ -134,6 +144,14 @@ def enter(
         one.frame = caller_frame
         go_back(one, at_home, caller_env, len(after))
     return machine.merge_results(after) if len(after) > 1 else after
+
+
+def unknown_inputs(state: State, define: Define, env: Mapping[str, Value], receiver: Value) -> tuple[Symbol, ...]:
+    """What nobody knows of the inputs of a network, where its forward is called."""
+    if define.name != "forward" or type(state.object(receiver)) is not Module:
+        return ()
+    given = (env.get(parameter.name) for parameter in define.parameters[1:])
+    return tuple(value for value in given if type(value) is Symbol)
 
 
 def is_followed(machine: Machine, state: State, define: Define, site: Operation) -> bool:

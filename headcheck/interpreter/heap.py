@@ -86,10 +86,12 @@ class Dictionary(NamedTuple):
 
 class StateDict(NamedTuple):
     """The library's own weights, maybe with keys taken out: the shape of each parameter by its name, None where nothing
-    more is known; `exact` says that those are all parameters, under the names that the model has for them."""
+    more is known; `exact` says that those are all parameters, under the names that the model has for them, `saved` that
+    they are no weights of the library's, but what the script itself wrote to a file."""
 
     shapes: Mapping[str, tuple[int, ...] | None] | None
     exact: bool
+    saved: bool = False
 
 
 class Instance(NamedTuple):

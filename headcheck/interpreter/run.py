@@ -258,12 +258,15 @@ def run_class(
     take its networks apart, as fastai does: nobody knows that their forward runs, unless Lightning runs it.
     """
     made_by_script = target.code in machine.called
+    there = find_object(ends, target)
     waiting = [
         (f, owner)
         for f, owner in methods_of(target)
         if f.code not in (machine.called if owner is target else by_script if made_by_script else ())
     ]
     if target.code in machine.handed and not library_bases(target) & LIGHTNING:  # its parts may be all that is used
+        waiting = [(f, owner) for f, owner in waiting if definition(machine, f).name != "forward"]
+    if there is not None and is_held(*there):  # and only the network that holds it may run it, or parts of it
         waiting = [(f, owner) for f, owner in waiting if definition(machine, f).name != "forward"]
     if target.module != ROOT:
         waiting = [(f, owner) for f, owner in waiting if definition(machine, f).name in (*STAGES, *RUNNING)]
@@ -272,7 +275,6 @@ def run_class(
     followed: list[State] = []
     passed_over = [pair for pair in waiting if is_passed_over(machine, target, pair[0])]
     waiting = [pair for pair in waiting if pair not in passed_over]
-    there = find_object(ends, target)
     homes = [there] if there is not None else make_homes(machine, ends, target, followed)
     for stage in STAGES:
         for function, owner in [pair for pair in waiting if definition(machine, pair[0]).name == stage]:
@@ -353,7 +355,8 @@ def run_entry(machine: Machine, home: State, function: Value, entries: list[Entr
 
 
 def call_entry(machine: Machine, home: State, function: Value) -> list[State]:
-    """Call with no arguments known; with their defaults only in the run that takes defaults."""
+    """Call with no arguments known; with their defaults only in the run that takes defaults. Whoever runs a network may
+    well give it an input that is None by default."""
     enter(machine, function)
     state = home.fork()
     # What a network was handed to is what runs it: its forward is followed as it was made.
@@ -361,7 +364,9 @@ def call_entry(machine: Machine, home: State, function: Value) -> list[State]:
     state.end("")
     state.result = None
     state.log(events.Entered(SITE, definition(machine, function).name))
-    keywords: dict[str, Value] = {} if machine.defaults else unknown_arguments(machine, function)
+    keywords = unknown_arguments(machine, function)
+    if machine.defaults:
+        keywords = {name: keywords[name] for name in optional_inputs(machine, function)}
     if type(function) is Bound:
         keywords |= given_batch(machine, state, function)
     return call_value(machine, state, function, (), keywords, SITE)
@@ -414,12 +419,29 @@ def unknown_arguments(machine: Machine, function: Value) -> dict[str, Value]:
     return {p.name: symbol("parameter", p.name, plain.code, p.name) for p in skipped}
 
 
+def optional_inputs(machine: Machine, function: Value) -> list[str]:
+    """The inputs of a forward that are None where they are not given."""
+    if type(function) is not Bound or definition(machine, function).name != "forward":
+        return []
+    return [name for name, default in function.function.defaults if default is None]
+
+
 def methods_of(cls: Class) -> list[tuple[Function, Class]]:
     """The methods that a class defines, and what runs a network if it inherits that, each with where it stands."""
     own = [(value, cls) for _, value in cls.attributes if type(value) is Function]
     names = {name for name, _ in cls.attributes}
     inherited = [class_attribute(cls, name) for name in RUNNING if name not in names]
     return own + [found for found in inherited if found is not None and type(found[0]) is Function]
+
+
+def is_held(state: State, ref: Ref) -> bool:
+    """Whether a network is a part of another one of the script's, of which the forward is followed as well."""
+    for thing in state.heap.values():
+        if type(thing) is not Module or thing.cls is None or class_attribute(thing.cls, "forward") is None:
+            continue
+        if any(value == ref for value in thing.children.values()):
+            return True
+    return False
 
 
 def find_object(ends: list[State], cls: Class) -> tuple[State, Ref] | None:

@@ -17,7 +17,8 @@ class Frame(NamedTuple):
     """Where a function runs: the module whose globals it sees, what it closed over, and for methods `self`.
 
     `call` is the operation that called it, or imported the module whose body it is, `above` the frame of that. `own`
-    are variables of the function that nothing has set while they are missing (see `ir.Define`).
+    are variables of the function that nothing has set while they are missing (see `ir.Define`). `inputs` are what a
+    network's forward was given and nobody knows.
     """
 
     module: str
@@ -29,6 +30,7 @@ class Frame(NamedTuple):
     call: Operation | None = None
     above: Frame | None = None
     own: frozenset[str] = frozenset()
+    inputs: tuple[Symbol, ...] = ()
 
 
 class Guess(NamedTuple):

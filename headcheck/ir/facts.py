@@ -157,6 +157,26 @@ def text_keys(block: Block) -> frozenset[int]:
     return frozenset(found)
 
 
+def adds_members(block: Block) -> bool:
+    """Whether code puts something under a name into a module or an object: ``models.__dict__[name] = build``."""
+    dicts: set[str] = set()
+    changing: set[str] = set()
+    for operation in walk(block):
+        if isinstance(operation, GetAttribute):
+            if operation.name == "__dict__":
+                dicts.add(operation.target)
+            elif operation.name in ("update", "setdefault") and operation.of in dicts:
+                changing.add(operation.target)
+        elif isinstance(operation, Call) and operation.function == "vars":
+            dicts.add(operation.target)
+        elif isinstance(operation, SetItem):
+            if operation.of in dicts:
+                return True
+        elif isinstance(operation, Call) and operation.function in changing:
+            return True
+    return False
+
+
 def is_read(define: Define, name: str) -> bool:
     """Whether the body of a function reads a parameter, deletes it, or may read it by way of `locals`."""
     return any(

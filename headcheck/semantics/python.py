@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 from headcheck import catalog
 from headcheck.catalog.entry import NAMES
@@ -10,6 +11,7 @@ from headcheck.interpreter import access, heap, modules, picking, writing
 from headcheck.interpreter.heap import DELETED, Dictionary, Instance, Module, Sequence, StateDict
 from headcheck.interpreter.iterate import ELEMENTS, element_of, items_of
 from headcheck.interpreter.operators import truth
+from headcheck.interpreter.state import State
 from headcheck.interpreter.values import (
     Choice,
     Class,
@@ -399,7 +401,20 @@ def has_attribute(call: CallSite, value: Value, name: Value) -> bool | None:
         if name in thing.attributes or (thing.cls and access.class_attribute(thing.cls, name)):
             return True
         return None
-    return None
+    return answers_under(call.state, value, name) if type(value) is Symbol else None
+
+
+def answers_under(state: State, value: Symbol, name: str) -> bool | None:
+    """Whether one of several outputs of a library's model has a name: as an attribute of a named tuple, or else as the
+    key of a dict, which is no attribute."""
+    key: Any = value.key
+    if not isinstance(key, tuple) or key[0] != "output" or key[-1] != "several":
+        return None
+    model = state.object(key[1])
+    entry = model.build.entry if type(model) is Module and model.build is not None else None
+    if entry is None or name not in {output for head in entry.heads for output in head.outputs}:
+        return None
+    return entry.task != "segmentation"
 
 
 @effect("builtins.getattr")

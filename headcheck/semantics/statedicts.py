@@ -116,10 +116,10 @@ def of_weights(call: CallSite) -> Value:
     return made(call, of_builder(builder, member) if builder and member in members else None)
 
 
-def made(call: CallSite, content: Content | None) -> Value:
+def made(call: CallSite, content: Content | None, saved: bool = False) -> Value:
     if content is None:
         return unknown(call)
-    return call.state.allocate(StateDict(content.shapes, content.exact), call.site)
+    return call.state.allocate(StateDict(content.shapes, content.exact, saved), call.site)
 
 
 @effect(
@@ -158,7 +158,7 @@ def saved(call: CallSite, path: Value) -> Value | None:
     if not found or any(event.parts != found[0].parts for event in found):
         return None
     held = {
-        key: made(call, part) if part is not None else entry(call, key) if value is UNKNOWN else value
+        key: made(call, part, saved=True) if part is not None else entry(call, key) if value is UNKNOWN else value
         for key, part, value in found[0].parts
     }
     return held[None] if None in held else call.state.allocate(Dictionary(tuple(held.items())), call.site)
@@ -426,6 +426,7 @@ def other(call: CallSite) -> Value:
 
 def load(call: CallSite) -> Value:
     """``load_state_dict``: what of the dict the model does not take is remembered."""
+    weights = call.state.object(call.argument(0, "state_dict"))
     given = content(call.state, call.argument(0, "state_dict"))
     into = of_module(call.state, call.receiver) if given is not None and not call.state.caught else None
     strict = call.argument(1, "strict", True)
@@ -443,5 +444,6 @@ def load(call: CallSite) -> Value:
                 missing = tuple(key for key in into.shapes if key not in given.shapes)
     total = len(given.shapes) if given is not None else 0
     module = call.receiver.address
-    call.state.log(events.Loaded(call.site, module, strict, tuple(differing), missing, unexpected, total))
+    saved = type(weights) is StateDict and weights.saved
+    call.state.log(events.Loaded(call.site, module, strict, tuple(differing), missing, unexpected, total, saved))
     return unknown(call)

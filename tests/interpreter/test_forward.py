@@ -530,6 +530,71 @@ LightningCLI(Net)
 """,
         [(13, "HC101")],
     ),
+    "an input that may be left out is given where it is needed": (
+        """
+class Branch(nn.Module):
+    def __init__(self, columns):
+        super().__init__()
+        self.columns = columns
+        self.encoder = nn.Linear(64, 128)
+        self.head = nn.Linear(128 + columns, 9)
+
+    def forward(self, x, table=None):
+        x = self.encoder(x)
+        if table is not None and self.columns > 0:
+            x = torch.cat([x, table], dim=-1)
+        return self.head(x)
+
+class Whole(nn.Module):
+    def __init__(self, options):
+        super().__init__()
+        self.has_table = options.get("table", False)
+        if self.has_table:
+            self.embed, self.columns = nn.Linear(4, 16), 16
+        else:
+            self.embed, self.columns = None, 0
+        self.branch = Branch(self.columns)
+
+    def forward(self, x, table=None):
+        embedded = None
+        if self.has_table and table is not None:
+            embedded = self.embed(table)
+        return self.branch(x, embedded)
+
+def train(network, loader):
+    for batch in loader:
+        network(batch["x"], batch.get("table"))
+
+def main(options, loader):
+    train(Whole(options), loader)
+""",
+        [],
+    ),
+    "an output of several is asked for its parts": (
+        """
+from torch.utils.data import DataLoader
+from torchvision import datasets, transforms
+
+model = models.inception_v3(weights=models.Inception_V3_Weights.IMAGENET1K_V1)
+model.fc = nn.Linear(2048, 10)
+model.AuxLogits.fc = nn.Linear(768, 10)
+dataset = datasets.ImageFolder("train", transform=transforms.Compose([]))
+loader = DataLoader(dataset, batch_size=8, shuffle=True)
+criterion = nn.CrossEntropyLoss()
+best, right, total = 0.0, 0, 0
+for epoch in range(1, 6):
+    for images, labels in loader:
+        output = model(images)
+        logits = output.logits if hasattr(output, "logits") else output
+        loss = criterion(logits, labels)
+        if hasattr(output, "aux_logits") and output.aux_logits is not None:
+            right += logits.max(1)[1].eq(labels).sum().item()
+    accuracy = 100.0 * right / total
+    if accuracy > best:
+        torch.save(model.state_dict(), "best.pt")
+""",
+        [],
+    ),
 }
 PLAIN = "import torch\nfrom torch import nn\nfrom torchvision import models\n"
 
