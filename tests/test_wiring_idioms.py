@@ -13,7 +13,10 @@ IMPORTS = "import torch\nfrom torch import nn, optim\nfrom torchvision import mo
 BLOCKS = re.findall(r"^### (\w+): (.+)\n((?:(?!### ).*\n)*)", FILE.read_text(encoding="utf-8"), flags=re.M)
 OFF = {"HC305", "HC306", "HC501", "HC902"}
 # What PyTorch cannot be asked about here: code that another file would call, compilation, a device that is simulated.
-UNJUDGED = ("moved_in_uncalled", "moved_default_device", "moved_wrapped", "compile_ok", "half_autocast", "dp_if")
+UNJUDGED = (
+    "moved_in_uncalled", "moved_default_device", "moved_wrapped", "compile_ok", "half_autocast", "half_in_lightning",
+    "half_accelerated", "half_not_accelerated", "dp_if",
+)  # fmt: skip
 SCRIPTS = [pytest.param(IMPORTS + body, want, id=name) for name, want, body in BLOCKS]
 JUDGED = [script for script in SCRIPTS if script.id not in UNJUDGED]
 # What PyTorch raises, after the script or in it, on a machine with an accelerator.

@@ -52,12 +52,17 @@ def is_lost(execution: Execution, model: Model, event: events.ChildSet) -> bool:
 
 @check("HC403", "HC408")
 def left_behind(execution: Execution) -> Iterator[Report]:
-    """A new head that stays where, and in the numbers in which, layers are made, while the model has been moved."""
+    """A new head that stays where, and in the numbers in which, layers are made, while the model has been moved.
+
+    Lightning moves and casts what its modules hold when it trains them.
+    """
     for model, path, event in execution.new_heads():
         if not execution.kinds_in(event.new) & SIZED or not execution.runs_after(model, event):
             continue
         before = execution.moves_before(model.ref, event)
         device, dtype = last(before, "device", "cpu"), last(before, "dtype", "float32")
+        if execution.in_lightning(model.ref.address):
+            continue
         if (
             device is not None
             and not_on_the_cpu(execution, event, device)

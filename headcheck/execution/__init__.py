@@ -17,7 +17,7 @@ from headcheck.interpreter.shapes import SIZED as SIZED
 from headcheck.interpreter.shapes import Flow as Flow
 from headcheck.interpreter.shapes import Placed as Placed
 from headcheck.interpreter.state import State
-from headcheck.interpreter.values import Ref, Tuple, Value
+from headcheck.interpreter.values import Address, Ref, Tuple, Value
 from headcheck.ir import Define, walk_here
 from headcheck.ir.facts import used_attributes
 from headcheck.ir.scopes import variables
@@ -82,6 +82,11 @@ class Execution(Learning):
     def ambient(self) -> bool:
         """Whether code of the file sets how tensors are made or computed with: a default device or dtype, autocast."""
         return any(True for execution in self.family for _ in execution.of(events.Ambient))
+
+    def in_lightning(self, address: Address) -> bool:
+        """Whether a module is one of Lightning's, or one of these holds it."""
+        modules = (self.module(Ref(holder)) for holder in self.holders(address))
+        return any(m is not None and m.cls is not None and heap.library_bases(m.cls) & heap.LIGHTNING for m in modules)
 
     def loads(self, words: Sequence[str]) -> bool:
         """Whether code of the file loads weights: a path does, or it uses an attribute whose name speaks of that.

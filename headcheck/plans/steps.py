@@ -222,7 +222,10 @@ def mode(draft: Draft, event: events.ModeSet) -> None:
 
 
 def moved(draft: Draft, event: events.Moved) -> None:
-    """What holds the model moves it as well. Where a move aims may be an accelerator, it does."""
+    """What holds the model moves it as well. Where a move aims may be an accelerator, it does.
+
+    Lightning moves all of its module when it trains it.
+    """
     holder = event.module in draft.execution.holders(draft.model.ref.address)
     if not holder and not draft.knows(event.module):
         return
@@ -231,7 +234,8 @@ def moved(draft: Draft, event: events.Moved) -> None:
         return
     if event.dtype == "unsure" and event.device != "unsure":
         draft.leave_out(event, "a move to something that is not known")
-    target = {"device": "cpu" if event.device == "cpu" else "cuda"} if event.device else {}
+    told = event.device and not draft.execution.in_lightning(draft.root)
+    target = {"device": "cpu" if event.device == "cpu" else "cuda"} if told else {}
     if event.dtype and event.dtype != "unsure":
         target["dtype"] = event.dtype
     if target:

@@ -44,7 +44,7 @@ class Writer(Draft):
             "input": self.given or self.inputs() or None,
             "kind": self.model.entry.task,
             "loss": loss_of(self.execution, self.root),
-            "autocast": any("autocast" in event.what for event in self.execution.of(events.Ambient)),
+            "autocast": self.may_cast(),
             "left_out": self.left_out[0] if self.left_out else "",
             "taken": " and ".join(dict.fromkeys(self.taken_for_granted)),
             "shortened": self.shortened,
@@ -52,6 +52,11 @@ class Writer(Draft):
             "built": self.execution.where(self.model.built.site),
             "probes": {"parameters": list(probes)},
         }
+
+    def may_cast(self) -> bool:
+        """Whether the model may run under autocast: code of the file uses it, or Lightning trains the model."""
+        ambient = (event for execution in self.execution.family for event in execution.of(events.Ambient))
+        return self.execution.in_lightning(self.root) or any("autocast" in event.what for event in ambient)
 
     def inputs(self) -> list[list[int]]:
         """The shapes that the library's model takes; none where only the model itself, once it is built, tells."""

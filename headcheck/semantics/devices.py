@@ -99,5 +99,27 @@ def device(call: CallSite) -> Value:
 )  # fmt: skip
 def ambient(call: CallSite) -> Value:
     """From here on tensors are made, or computed with, in another way than their own code says."""
-    call.state.log(events.Ambient(call.site, call.name))
+    if call.keywords.get("enabled") is not False:
+        call.state.log(events.Ambient(call.site, call.name))
+    return unknown(call)
+
+
+#: Keywords that say in what numbers a trainer computes, and what they say where these are the model's own.
+PRECISIONS: dict[str, tuple[Value, ...]] = {
+    "precision": (32, "32", "32-true", None),
+    "mixed_precision": ("no", None),
+    "fp16": (False, None),
+    "bf16": (False, None),
+}
+
+
+def computes_in(call: CallSite) -> None:
+    """A trainer that may compute in other numbers than the model's."""
+    if any(call.keywords[name] not in usual for name, usual in PRECISIONS.items() if name in call.keywords):
+        call.state.log(events.Ambient(call.site, "autocast"))
+
+
+@effect("accelerate.Accelerator", *(f"{name}.Fabric" for name in ("lightning", "lightning.fabric", "lightning_fabric")))
+def accelerator(call: CallSite) -> Value:
+    computes_in(call)
     return unknown(call)

@@ -6,6 +6,7 @@ import re
 
 from headcheck.interpreter.heap import LIGHTNING, Instance, Module, library_bases
 from headcheck.interpreter.values import Library, Value
+from headcheck.semantics.devices import computes_in
 from headcheck.semantics.python import unknown
 from headcheck.semantics.registry import METHODS, CallSite, effect, method
 
@@ -44,6 +45,7 @@ def freeze(call: CallSite) -> Value:
 @effect(*(f"{name}.Trainer" for name in NAMES))
 def trainer(call: CallSite) -> Value:
     """A trainer without callbacks trains a model and leaves its parts and flags as they are."""
+    computes_in(call)
     if not {"callbacks", "**"}.isdisjoint(call.keywords):
         return unknown(call)
     work = {name: Library(f"pytorch_lightning.Trainer.{name}") for name in ("fit", "validate", "test")}

@@ -13,6 +13,7 @@ from headcheck.interpreter import access, forward
 from headcheck.interpreter.heap import Build, Dictionary, Instance, Module, Sequence
 from headcheck.interpreter.values import Answer, Ref, Tensor, Tuple, Value, batch_of
 from headcheck.ir import UNKNOWN
+from headcheck.semantics.devices import computes_in
 from headcheck.semantics.python import unknown
 from headcheck.semantics.registry import CallSite, family
 from headcheck.semantics.torchvision import UNKNOWN_CLASSES, log_built, opaque
@@ -46,6 +47,8 @@ def member(call: CallSite) -> Value:
         return model(call, kind, last if loads else "")
     if kind in TRAINERS:
         return train(call)
+    if kind.endswith("TrainingArguments"):
+        computes_in(call)
     return unknown(call)
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from pathlib import Path
 
 import pytest
 from confirm_plans import layer, plan, step
 
+from headcheck import pipeline
 from headcheck.analysis import analyse
 from headcheck.confirm import runner
+from headcheck.settings import Settings
 from headcheck.settle import with_verdicts
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("torchvision") is None, reason="the worker needs PyTorch")
@@ -91,6 +94,43 @@ def test_a_head_left_on_the_cpu_is_confirmed() -> None:
         judged = with_verdicts(result, [observations[number] for number in range(len(plans))])
         verdicts = [finding.verdict for finding in judged.findings if finding.code == "HC403"]
         assert [verdict and verdict.status for verdict in verdicts] == [status]
+
+
+NETWORK = """
+class Net({base}):
+    def __init__(self):
+        super().__init__()
+        self.trunk = models.resnet18(weights="DEFAULT"){moved}
+        self.trunk.fc = nn.Identity()
+        self.head = nn.Linear(512, 4)
+    {above}
+    def forward(self, x):
+        return self.head({given})
+net = Net()
+for x, y in loader:
+    nn.functional.cross_entropy(net(x), y).backward()
+"""
+IMPORTS = "import torch\nimport pytorch_lightning\nfrom torch import nn\nfrom torchvision import models\n"
+HALF = "self.trunk(x).half()"
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+@pytest.mark.parametrize(
+    ("parts", "found"),
+    [
+        ({"given": HALF}, {"HC601"}),
+        ({"given": HALF, "above": "@torch.autocast('cuda')"}, set()),
+        ({"given": HALF, "above": "@torch.autocast('cuda', enabled=False)"}, {"HC601"}),
+        ({"moved": ".cuda()", "base": "pytorch_lightning.LightningModule"}, set()),
+    ],
+)
+def test_what_autocast_and_lightning_bring_together_does_not_fail(
+    parts: dict[str, str], found: set[str], device: str, tmp_path: Path
+) -> None:
+    text = NETWORK.format(**{"base": "nn.Module", "moved": "", "above": "", "given": "self.trunk(x)", **parts})
+    (tmp_path / "net.py").write_text(f"{IMPORTS}{text}")
+    (result,) = pipeline.run([str(tmp_path)], Settings(confirm=True, python=sys.executable, device=device)).files
+    assert {finding.code for finding in result.findings} == found
 
 
 def test_a_builder_that_reads_places_back_is_built_for_real() -> None:

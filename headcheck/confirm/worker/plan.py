@@ -10,7 +10,7 @@ from . import detecting, simulated
 from .numbers import filled, has_open, larger, told
 from .passes import arguments_of, backward, casting, changed_by_a_step, own_losses, shapes_in
 from .reading import module, named_parameter
-from .state import MAX_ERROR, MAX_STEPS, NOT_THE_SCRIPT, Libraries, Refused, Run
+from .state import DTYPES_APART, MAX_ERROR, MAX_STEPS, NOT_THE_SCRIPT, Libraries, Refused, Run
 from .steps import perform
 
 
@@ -50,7 +50,7 @@ def run_plan(libraries: Libraries, plan: Any, memory_bytes: int) -> dict[str, An
             answer.update(at="forward", step=None, line=None)
             run_passes(run, plan, root, answer)
     except Exception as error:  # whatever the libraries raise is the answer
-        record(answer, error)
+        record(answer, error, bool(plan.get("autocast")) and run.device.split(":")[0] in ("cpu", "meta"))
         answer["line"] = answer.get("line") or run.line
     if answer["status"] != "refused" and answer["at"] != "step":
         describe(run, plan, module(run, plan.get("root")), answer)
@@ -93,8 +93,11 @@ def run_passes(run: Run, plan: Any, root: Any, answer: dict[str, Any]) -> None:
             answer["eval_outputs"] = shapes_in(run.torch, root.eval()(*arguments[:1]))
 
 
-def record(answer: dict[str, Any], error: Exception) -> None:
-    """Write an error down in PyTorch's own words; one that is not the script's fault is a refusal."""
+def record(answer: dict[str, Any], error: Exception, cast: bool) -> None:
+    """Write an error down in PyTorch's own words; one that is not the script's fault is a refusal.
+
+    `cast`: the script computes under autocast, and the device does not do so as an accelerator does.
+    """
     if isinstance(error, Refused):
         answer.update(status="refused", error=str(error)[:MAX_ERROR])
         return
@@ -102,6 +105,8 @@ def record(answer: dict[str, Any], error: Exception) -> None:
     text = simulated.as_on_cpu(text)
     described = f"{type(error).__name__}: {text}" if text else type(error).__name__
     ours = isinstance(error, (MemoryError, NameError, RecursionError)) or NOT_THE_SCRIPT.search(described)
+    if cast and DTYPES_APART.search(described):
+        ours = True
     answer.update(status="refused" if ours else "raised", error=described[:MAX_ERROR])
 
 

@@ -24,6 +24,8 @@ NOT_THE_SCRIPT = re.compile(
     r"|mixed dtype \(CPU\)|Couldn't load custom C\+\+ ops|meta tensor",
     re.IGNORECASE,
 )
+# Errors that autocast may keep from happening.
+DTYPES_APART = re.compile(r"same dtype|expected scalar type|mixed dtype|should be the same|data ?type", re.IGNORECASE)
 
 
 class Refused(Exception):
