@@ -6,6 +6,7 @@ import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
+from unittest import mock
 
 import torchvision  # type: ignore[import-untyped, unused-ignore]
 from torch import nn
@@ -13,7 +14,7 @@ from torchvision import models  # type: ignore[import-untyped, unused-ignore]
 
 from headcheck.catalog.files import FORMAT
 from headcheck.tracing import names, write
-from headcheck.tracing.build import TracingError
+from headcheck.tracing.build import TracingError, on_meta
 from headcheck.tracing.keywords import Facts, candidates, probe
 from headcheck.tracing.model import Traced, trace
 from headcheck.tracing.tree import Tree, Value, total
@@ -139,7 +140,8 @@ def _trace(builder: Builder, keywords: Mapping[str, object]) -> Traced:
 def _builder(table: write.Table, builder: Builder, facts: Facts, variants: Variants) -> dict[str, Any]:
     inert = {name: table.names(sorted(values)) for name, values in sorted(facts.inert.items())}
     implied = {
-        member.name: [_implied(member, list(variants.values())), crop_size(member)] for member in builder.weights
+        member.name: [_implied(builder, member, list(variants.values())), crop_size(member)]
+        for member in builder.weights
     }
     return {
         "registered": builder.registered,
@@ -154,17 +156,18 @@ def _builder(table: write.Table, builder: Builder, facts: Facts, variants: Varia
     }
 
 
-def _implied(member: Any, variants: list[tuple[dict[str, Value], Traced]]) -> dict[str, Value]:
+def _implied(builder: Builder, member: Any, variants: list[tuple[dict[str, Value], Traced]]) -> dict[str, Value]:
     """Return the keywords that give, without weights, the structure a member of a weights enum gives.
 
-    The library states how many parameters the model with these weights has, which tells the structures apart. The one
-    exception: with weights, detection backbones have frozen normalisation, whose parameters are no parameters; theirs
+    The library states how many parameters the model with these weights has, which tells the structures apart (those of
+    a model that is to be quantized, and is not yet, are counted: it may lose a head after loading). The one exception:
+    with weights, detection backbones have frozen normalisation, whose parameters are no parameters; theirs
     stay as they are without weights, which changes no other module.
 
     Raises TracingError if no known structure has so many parameters.
     """
     classes = len(member.meta.get("categories") or ())
-    expected = member.meta["num_params"]
+    expected = _unquantized(builder) if builder.task == "quantization" else member.meta["num_params"]
     for frozen in (False, True):
         for settings, traced in variants:
             counts = {**traced.counts, **({"num_classes": classes} if classes else {})}
@@ -172,6 +175,16 @@ def _implied(member: Any, variants: list[tuple[dict[str, Value], Traced]]) -> di
             if total(traced.tree, counts) - normalising == expected:
                 return settings
     raise TracingError(f"no known structure has the {expected} parameters of {member.name}")
+
+
+def _unquantized(builder: Builder) -> int:
+    """Return how many parameters a model has that may be quantized later, built with weights that are not loaded."""
+    with (
+        mock.patch.object(models.WeightsEnum, "get_state_dict", lambda member, *args, **kwargs: {}),
+        mock.patch.object(nn.Module, "load_state_dict"),
+    ):
+        model = on_meta(lambda: builder.function(weights="DEFAULT", progress=False))
+    return sum(parameter.numel() for parameter in model.parameters())
 
 
 def _normalising(tree: Tree) -> int:

@@ -37,18 +37,9 @@ def frozen_by_its_name(script: Script, seen: Judgement) -> bool:
     return only and f"{path}.requires_grad_(False)" in lines
 
 
-def loses_a_head(script: Script, seen: Judgement) -> bool:
-    """The builder takes the auxiliary head off again once weights are loaded, and the script does not ask for it."""
-    site = script.site
-    return (site.namespace, site.builder, site.auxiliary) == ("quantization", "inception_v3", ())
-
-
 NO_GRADIENT = "does not require grad"
 #: What headcheck does not say on purpose.
-REASONS = (
-    Reason("miss", frozen_by_its_name, "a head that a line freezes by its own name is frozen on purpose"),
-    Reason("wrong numbers", loses_a_head, "torchvision's own note on the weights counts a head that its builder drops"),
-)
+REASONS = (Reason("miss", frozen_by_its_name, "a head that a line freezes by its own name is frozen on purpose"),)
 
 
 @dataclass(frozen=True)
