@@ -62,6 +62,7 @@ def moving_statistics(execution: Execution) -> Iterator[Report]:
         yield Report("HC306", freeze.site, message, help_, model=model.ref.address)
 
 
+TASKS = ("classification", "quantization", "video")  # those that learn features of whole pictures
 # What else may bring weights into a model, by the names of the methods and functions that scripts do it with.
 LOADING = ("state_dict", "checkpoint", "weights", "pretrained", "copy_", "lerp_", "restore")
 
@@ -72,7 +73,7 @@ def frozen_random_backbone(execution: Execution) -> Iterator[Report]:
     if execution.flags_unseen(True) or execution.facts.in_tests:
         return
     for model, path, _ in learning_heads(execution):
-        if model.built.weights is not False or model.entry.task not in ("classification", "video"):
+        if model.built.weights is not False or model.entry.task not in TASKS:
             continue
         kept, freeze = execution.library_parameters(model), execution.last_freeze(model)
         learns = execution.meant_to_learn(model) or execution.switched_off()

@@ -429,8 +429,14 @@ def _transposed_weight(dimensions: int) -> Callable[[Get], tuple[int, ...] | Non
     return weight
 
 
+def _no_weight(get: Get) -> tuple[int, ...] | None:
+    return None
+
+
 WEIGHTS: dict[str, Callable[[Get], tuple[int, ...] | None]] = {
     "torch.nn.Linear": _linear_weight,
     **{f"torch.nn.Conv{n}d": _convolution_weight(n) for n in (1, 2, 3)},
     **{f"torch.nn.ConvTranspose{n}d": _transposed_weight(n) for n in (1, 2, 3)},
+    # Those that are fitted to what reaches them have theirs from the start, of no size yet.
+    **{f"torch.nn.Lazy{kind}": _no_weight for kind in ("Linear", "Conv1d", "Conv2d", "Conv3d")},
 }
