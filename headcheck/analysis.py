@@ -12,7 +12,6 @@ from headcheck import checks, settle
 from headcheck.blindspots import Replacement, survey
 from headcheck.checks import Report
 from headcheck.execution import Execution, FileFacts, Model
-from headcheck.execution.history import Sites
 from headcheck.findings import (
     BlindSpot,
     Cell,
@@ -27,6 +26,7 @@ from headcheck.findings import (
     Statistics,
     Trail,
 )
+from headcheck.interpreter.leaving import Sites
 from headcheck.interpreter.modules import Alone, Project
 from headcheck.interpreter.run import interpret
 from headcheck.interpreter.values import Address

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 from headcheck import events
 from headcheck.execution import Execution
-from headcheck.execution.history import Sites
 from headcheck.interpreter.heap import Dictionary, Instance, Module
+from headcheck.interpreter.leaving import Sites
 from headcheck.interpreter.modules import ROOT
 from headcheck.interpreter.shapes import SIZED
 from headcheck.interpreter.values import Choice, Library, Method, Ref, Symbol, Value, label

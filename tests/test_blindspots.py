@@ -9,7 +9,7 @@ import pytest
 
 from headcheck import blindspots
 from headcheck.findings import Run
-from headcheck.interpreter import machine
+from headcheck.interpreter import leaving
 from headcheck.interpreter.budget import Budget
 from headcheck.report import show, statistics
 from tests.reading import follow, read
@@ -142,8 +142,27 @@ def test_a_path_that_was_left_out(monkeypatch):
         m.fc = nn.Linear(512, 5)
     """
     assert reasons(script) == [("fc", None), ("fc", None)]
-    monkeypatch.setattr(machine, "MOST_LEFT", 0)
+    monkeypatch.setattr(leaving, "MOST_LEFT", 0)
     assert sorted(map(str, reasons(script))) == ["('fc', 'limit')", "('fc', None)"]
+
+
+def test_paths_that_came_by_nothing_new_leave_room_for_others(monkeypatch):
+    monkeypatch.setattr(Budget, "most_paths", lambda budget: 1)
+    monkeypatch.setattr(leaving, "MOST_LEFT", 2)
+    script = """
+    import sys
+    m = models.resnet18()
+    width, depth = 4, 4
+    if len(sys.argv) > 1:
+        width = 5
+    if len(sys.argv) > 2:
+        depth = 5
+    if len(sys.argv) > 3:
+        m.fc = nn.Linear(512, width)
+    else:
+        m.fc = nn.Linear(512, depth)
+    """
+    assert reasons(script) == [("fc", None), ("fc", None)]
 
 
 def test_entries_of_a_dict_are_no_heads_where_paths_were_left_out(monkeypatch):

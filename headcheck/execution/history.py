@@ -8,38 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from headcheck import events
 from headcheck.execution.facts import FileFacts
+from headcheck.interpreter.leaving import Sites
 from headcheck.interpreter.state import Frame, State, events_of, frames_of
 
 if TYPE_CHECKING:
     from headcheck.interpreter.machine import Machine
-
-
-class Sites:
-    """The operations that left an event on some path, and the calls and imports on the way to one, as ids in `found`.
-    What paths have in common is looked at once."""
-
-    def __init__(self, states: Iterable[State] = ()) -> None:
-        self.found: set[int] = set()
-        self._seen: set[int] = set()
-        for state in states:
-            self.add(state)
-
-    def add(self, state: State) -> bool:
-        """Take in a path too; whether it came by something that none of the others did."""
-        found, before = self.found, len(self.found)
-        frames: dict[int, Frame] = {}
-        cell = state.events
-        while cell is not None and id(cell) not in self._seen:
-            self._seen.add(id(cell))
-            found.add(id(cell[0].site))
-            frames[id(cell[3])] = cell[3]
-            cell = cell[1]
-        frame: Frame | None
-        for frame in frames.values():
-            while frame is not None and frame.call is not None and id(frame.call) not in found:
-                found.add(id(frame.call))
-                frame = frame.above
-        return len(found) > before
 
 
 class History:

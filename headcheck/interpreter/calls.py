@@ -11,20 +11,16 @@ from headcheck.interpreter import access, choosing, definitions, heap, options, 
 from headcheck.interpreter.forward import call_module
 from headcheck.interpreter.heap import Dictionary, Instance, Module, Sequence
 from headcheck.interpreter.naming import NAMED, known_builder
+from headcheck.interpreter.reaching import comes_again, modules_in
 from headcheck.interpreter.resuming import Skip, remember
 from headcheck.interpreter.state import Frame, State, go_back
 from headcheck.interpreter.values import (
-    Address,
     Bound,
     Choice,
     Class,
-    Filtered,
     Function,
-    Lazy,
     Library,
     Method,
-    Modules,
-    Parameter,
     Parameters,
     Partial,
     Ref,
@@ -105,7 +101,7 @@ def enter(
     """Follow a call into a function of the script."""
     define = machine.definitions[function.code]
     assert isinstance(define, Define)
-    if not is_followed(machine, state, define, site):
+    if not is_followed(machine, state, define, site) or comes_again(state, site, [*arguments, *keywords.values()]):
         before = state.events
         if note_skipped(machine, state, function, [*arguments, *keywords.values()], site) and machine.budget.skims:
             remember(machine, Skip(state, function, arguments, keywords, site, receiver, owner), before)
@@ -506,37 +502,6 @@ def state_dict_method(state: State, owner: Symbol, name: str, arguments: Argumen
         statedicts.changed(state, owner, site)
         return None
     return owner
-
-
-def modules_in(state: State, values: list[Value]) -> set[Address]:
-    """The modules that can be reached from some values."""
-    found: set[Address] = set()
-    todo, seen = list(values), set()
-    while todo:
-        value = todo.pop()
-        kind = type(value)
-        if kind is Tuple:
-            todo.extend(value.items)
-        elif kind in (Parameters, Modules, Parameter):
-            todo.append(value.owner)
-        elif kind is Filtered:
-            todo.append(value.iterable)
-        elif kind is Lazy:
-            todo.extend(v for _, v in value.function.defaults)
-        elif kind in (Bound, Method):
-            todo.append(value.receiver)
-        elif kind is Ref and value.address not in seen:
-            seen.add(value.address)
-            thing = state.heap.get(value.address)
-            if type(thing) is Module:
-                found.add(value.address)
-            elif type(thing) is Sequence:
-                todo.extend(thing.items or ())
-            elif type(thing) is Dictionary:
-                todo.extend(v for _, v in thing.items or ())
-            elif type(thing) is Instance:
-                todo.extend(thing.attributes.values())
-    return found
 
 
 CALLS: dict[type, Callable[..., list[State]]] = {

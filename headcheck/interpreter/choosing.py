@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from headcheck import catalog
 from headcheck.interpreter.heap import Module
 from headcheck.interpreter.state import Guess, State
-from headcheck.interpreter.trying import agreeing, formula, inner, is_same, leaf_of, mentions, text_method
+from headcheck.interpreter.trying import agreeing, formula, inner, is_same, leaf_of, speaking_of, text_method
 from headcheck.interpreter.values import (
     Chosen,
     Library,
@@ -56,8 +56,8 @@ def consistent(state: State, key: Value, names: Iterable[Any]) -> list[Any]:
     if type(key) is not Symbol:
         return [name for name in names if name == key] if is_plain(key) else list(names)
     leaf = leaf_of(key)
-    about = [(fact, known) for fact, known in state.facts.items() if leaf is not None and mentions(fact, leaf)]
-    return list(fitting(key, leaf, tuple(about), tuple(names)))
+    about = speaking_of(state.facts, leaf) if leaf is not None else ()
+    return list(fitting(key, leaf, about, tuple(names)))
 
 
 @functools.lru_cache(KEPT)

@@ -19,7 +19,7 @@ from headcheck.catalog.files import library_of
 from headcheck.interpreter.choosing import KEPT
 from headcheck.interpreter.heap import Module
 from headcheck.interpreter.state import State
-from headcheck.interpreter.trying import agreeing, formula, leaf_of, leaves, mentions
+from headcheck.interpreter.trying import agreeing, formula, leaf_of, leaves, speaking_of
 from headcheck.interpreter.values import Choice, Condition, Library, Not, Ref, Symbol, Tuple, Value, is_plain
 from headcheck.ir import UNKNOWN
 
@@ -35,7 +35,7 @@ def contradicts(state: State, test: Value, wanted: bool) -> bool:
     leaf = leaf_of(test)
     if leaf is None or leaf is test:
         return is_emptied(state, test, wanted)
-    about = tuple((fact, known) for fact, known in state.facts.items() if mentions(fact, leaf))
+    about = speaking_of(state.facts, leaf)
     return bool(about) and is_ruled_out(leaf, about, test, wanted)
 
 

@@ -421,8 +421,22 @@ def subtree(state: State, ref: Ref) -> Iterator[tuple[str, Ref]]:
             continue
         seen.add(current.address)
         yield path, current
-        prefix = f"{path}." if path else ""
-        stack.extend((prefix + n, v) for n, v in reversed(list(module.children.items())) if type(v) is Ref)
+        if module.children:
+            prefix = f"{path}." if path else ""
+            stack.extend([(prefix + n, v) for n, v in reversed(list(module.children.items())) if type(v) is Ref])
+
+
+def modules_below(state: State, ref: Ref) -> dict[Address, Module]:
+    """Every module below (and with) `ref` that has an address, in no order that counts."""
+    found: dict[Address, Module] = {}
+    todo = [ref.address]
+    while todo:
+        address = todo.pop()
+        module = state.heap.get(address)
+        if address not in found and type(module) is Module:
+            found[address] = module
+            todo.extend([child.address for child in module.children.values() if type(child) is Ref])
+    return found
 
 
 def copy_module(state: State, ref: Ref, site: Operation) -> Ref:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from headcheck import events
-from headcheck.interpreter import flagging, heap, operators, options
+from headcheck.interpreter import flagging, heap, operators, options, passing
 from headcheck.interpreter.heap import Dictionary, Module, Sequence
 from headcheck.interpreter.iterate import each_of, element_of, items_of
 from headcheck.interpreter.merging import same
@@ -83,8 +83,9 @@ def loop_over(
     broken: list[State] = []
     spare, remembered = None, 0
     if len(items) > MOST_TURNS_APART and each:
+        items = passing.telling(machine, op, state, items)
         machine.budget.add_loop(id(op), len(items) * len(walk(op.body)))
-        spare, remembered = state.fork(), len(machine.left)
+        spare, remembered = state.fork(), len(machine.left.states)
     for item in items:
         for one in states:
             one.env[op.element] = item
@@ -94,7 +95,7 @@ def loop_over(
         if len(states) > 1:
             states = machine.merge(states)
         if spare is not None and len(states) + len(out) + len(broken) > MOST_TURNS_APART:
-            del machine.left[remembered:]
+            machine.left.forget(remembered)
             return loop_once(machine, op, spare, element)
         if not states:
             break

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from headcheck.interpreter import access, branches, definitions, expressions, loops, merging, modules
 from headcheck.interpreter.budget import STOP, Budget
 from headcheck.interpreter.calls import call_value
+from headcheck.interpreter.leaving import Left
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import (
     Address,
@@ -61,10 +62,10 @@ from headcheck.ir import (
 
 if TYPE_CHECKING:
     from headcheck.execution import FileFacts
+    from headcheck.interpreter.passing import Tests
     from headcheck.interpreter.recording import Recorder
     from headcheck.interpreter.resuming import Skip
 
-MOST_LEFT = 100  # of the paths that are left out, those that are remembered
 FEWEST_ENDED = 8  # of the paths that ended early, those that are kept in any case
 BUILTINS = frozenset(dir(__builtins__) if not isinstance(__builtins__, dict) else __builtins__) | {
     "display"  # of every notebook
@@ -103,11 +104,12 @@ class Machine:
         self.definitions: dict[int, Define | DefineClass] = {}
         self.changed_in: dict[int, tuple[tuple[Variable, str], ...]] = {}
         self.evaluated_in: dict[int, tuple[tuple[Call, Variable], ...]] = {}
+        self.class_tests: dict[int, Tests | None] = {}
         self.called: set[int] = set()
         self.handed: set[int] = set()
         self.budget = Budget()
         self.lost = False
-        self.left: list[State] = []
+        self.left = Left()
         self.skips: dict[int, Skip] = {}
         self.supposing = False
         self.handlers = HANDLERS
@@ -211,7 +213,7 @@ class Machine:
         kept, others = merging.cut(states, most)
         if others:
             self.lost = True
-            self.left.extend(stopped(others[: MOST_LEFT - len(self.left)]))
+            self.left.add(stopped(others))
         return kept
 
     def merge_results(self, states: list[State]) -> list[State]:
@@ -260,9 +262,9 @@ class Machine:
         site: Operation,
     ) -> Value:
         """Call something for its value alone, in this state; unknown if the call would split the path or end it."""
-        attempt, left = state.fork(), len(self.left)
+        attempt, left = state.fork(), len(self.left.states)
         after = call_value(self, attempt, function, arguments, keywords, site)
-        del self.left[left:]
+        self.left.forget(left)
         if len(after) != 1 or after[0].ended:
             return UNKNOWN
         result = after[0].result

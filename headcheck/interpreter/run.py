@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 from headcheck import events
 from headcheck.execution import Execution, FileFacts
-from headcheck.execution.history import Sites
 from headcheck.interpreter import resuming, supposing
 from headcheck.interpreter.access import class_attribute
 from headcheck.interpreter.calls import call_value
 from headcheck.interpreter.heap import LIGHTNING, Instance, Module, library_bases, subtree
+from headcheck.interpreter.leaving import Sites
 from headcheck.interpreter.machine import Machine
 from headcheck.interpreter.modules import ROOT, Project
 from headcheck.interpreter.quiet import Quiet
@@ -53,7 +53,7 @@ def interpret(block: Block, facts: FileFacts, project: Project) -> list[Executio
     asked = asked or (offers and machine.asked)
     executions = [Execution(state, facts, machine, defaults=False) for state in states]
     executions += left_out(executions, machine, facts)
-    machine.left.clear()
+    machine.left.forget()
     supposed = run_supposed(machine, states, facts, executions, entries)
     if asked:
         machine = Machine(names, facts, project, defaults=True)
@@ -73,10 +73,10 @@ def interpret(block: Block, facts: FileFacts, project: Project) -> list[Executio
 
 def left_out(executions: list[Execution], machine: Machine, facts: FileFacts) -> list[Execution]:
     """Of the paths that were left out on the way, those that came by something that no other path did."""
-    if not machine.left:
+    if not machine.left.states:
         return []
     seen = Sites(execution.state for execution in executions)
-    new = [state for state in machine.left if seen.add(state)]
+    new = [state for state in machine.left.states if seen.add(state)]
     return [Execution(state, facts, machine, machine.defaults) for state in new]
 
 
@@ -100,7 +100,7 @@ def run_supposed(
         machine.budget.share(part)
         followed += suppose(machine, ends, base, function, owner)
     mark_lost(machine, followed)
-    machine.left.clear()
+    machine.left.forget()
     machine.supposing = False
     return [Execution(state, facts, machine, defaults=False, supposed=dead) for state in followed]
 

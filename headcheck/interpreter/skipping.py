@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from headcheck.interpreter.calls import modules_in
 from headcheck.interpreter.heap import Module
 from headcheck.interpreter.picking import speaks_of_models
+from headcheck.interpreter.reaching import modules_in
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import Address, Bound, Class, Function, Value
-from headcheck.ir import Define, DeleteAttribute, DeleteItem, Operation, SetAttribute, SetItem, walk
+from headcheck.ir import Define, DeleteAttribute, DeleteItem, SetAttribute, SetItem, walk
 from headcheck.ir.scopes import scope_of
 
 if TYPE_CHECKING:
     from headcheck.interpreter.machine import Machine
 
+MOST_KEPT = 256  # functions
 #: Methods that change what a model is made of, or how it learns; what it holds; and functions that may do anything.
 CHANGING = frozenset(
     [
@@ -69,11 +71,10 @@ def _changes(
         return False
     seen.add(function.code)
     own = define.parameters[0].name if define.parameters and not of_module else ""
-    body = walk(define.body)
-    if any(_sets_a_part(op, own) for op in body):
+    if _sets_parts(define, own):
         return True
     speaks = speaks_of_models(machine, function.code)
-    if speaks and (not certain or not REORDERING.isdisjoint(spoken) or any(isinstance(op, ITEMS) for op in body)):
+    if speaks and (not certain or not REORDERING.isdisjoint(spoken) or _sets_items(define)):
         return True
     around = {**state.globals.get(function.module, {}), **dict(function.closure)}
     called = [around[name] for name in free if name in around]
@@ -91,8 +92,14 @@ def _called_changes(machine: Machine, state: State, value: Value, seen: set[int]
     return type(value) is Function and _changes(machine, state, value, whole, seen, certain)
 
 
-def _sets_a_part(operation: Operation, own: str) -> bool:
-    """Whether an operation may set or delete a part of a model; an object's own attributes (of `own`) are not."""
-    if isinstance(operation, DeleteAttribute):
-        return True
-    return isinstance(operation, SetAttribute) and operation.of != own
+@lru_cache(MOST_KEPT)
+def _sets_parts(define: Define, own: str) -> bool:
+    """Whether a function may set or delete a part of a model; an object's own attributes (of `own`) are not."""
+    return any(
+        isinstance(op, DeleteAttribute) or (isinstance(op, SetAttribute) and op.of != own) for op in walk(define.body)
+    )
+
+
+@lru_cache(MOST_KEPT)
+def _sets_items(define: Define) -> bool:
+    return any(isinstance(op, ITEMS) for op in walk(define.body))

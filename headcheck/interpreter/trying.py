@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from headcheck.interpreter.operators import BINARY, ORDER
@@ -44,26 +44,35 @@ FACTS: dict[str, Callable[[Any, Any], bool]] = {
 }
 
 
-def mentions(value: Any, leaf: Symbol) -> bool:
-    """Whether a value is made of an unknown."""
-    return whole(leaf) in unknowns_in(value)
+def speaking_of(facts: Mapping[Any, Any], leaf: Symbol) -> tuple[tuple[Any, Any], ...]:
+    """What a path knows about values that are made of an unknown."""
+    unknown = whole(leaf)
+    return tuple((fact, known) for fact, known in facts.items() if unknown in unknowns_in(fact))
 
 
-@functools.lru_cache(MOST_KEPT)
-def unknowns_in(value: Any) -> frozenset[Value]:
-    """The unknowns that a value is made of, each taken as a whole. Facts are asked for the same on path after path."""
-    found: set[Value] = set()
-    todo = [value]
+def unknowns_in(fact: Any) -> frozenset[Value]:
+    """The unknowns that a fact is made of, each taken as a whole. Paths share their facts, and ask again and again."""
+    known = _found.get(id(fact))
+    if known is None:
+        if len(_found) >= MOST_KEPT:
+            _found.clear()
+        known = _found[id(fact)] = (fact, frozenset(map(whole, _unknowns_in(fact))))
+    return known[1]
+
+
+_found: dict[int, tuple[Any, frozenset[Value]]] = {}  # by the id of a fact, which is kept beside
+
+
+def _unknowns_in(fact: Any) -> Iterator[Symbol]:
+    todo = [fact]
     while todo:
         part = todo.pop()
-        kind = type(part)
-        if kind is Symbol:
-            found.add(whole(part))
+        if type(part) is Symbol:
+            yield part
             if isinstance(part.key, tuple):
                 todo.extend(part.key)
-        elif kind in PARTED:
+        elif type(part) in PARTED:
             todo.extend(part)
-    return frozenset(found)
 
 
 PARTED = frozenset([tuple, Condition, Not, Slice])

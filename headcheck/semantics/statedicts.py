@@ -61,9 +61,21 @@ def taken(state: State, ref: Ref, site: Operation) -> Value:
 
 
 def of_module(state: State, ref: Ref) -> Content | None:
-    """The parameters of a module as it stands."""
-    found, complete = heap.list_shapes(state, ref)
-    return Content({path: plain(shape) for path, shape in found.items()}, complete) if found else None
+    """The parameters of a module as it stands. While it stays so, the same is answered for key after key."""
+    parts = tuple(heap.modules_below(state, ref).values())
+    key = tuple(map(id, parts))
+    known = _recent.get(key)
+    if known is None:
+        if len(_recent) >= MOST_RECENT:
+            _recent.clear()
+        found, complete = heap.list_shapes(state, ref)
+        shapes = {path: plain(shape) for path, shape in found.items()}
+        known = _recent[key] = (parts, Content(shapes, complete) if found else None)
+    return known[1]
+
+
+MOST_RECENT = 16
+_recent: dict[tuple[int, ...], tuple[tuple[Any, ...], Content | None]] = {}  # by the ids of its parts, kept beside
 
 
 @functools.lru_cache(maxsize=1024)
@@ -258,25 +270,37 @@ def is_taken(value: Value) -> bool:
     return type(value) is Symbol and isinstance(value.key, tuple) and value.key[0] == "state dict"
 
 
+CONCERNING = frozenset(
+    [
+        events.ChildDeleted, events.ChildSet, events.StateChanged, events.StateDropped, events.StateTaken,
+        events.StateUpdated,
+    ]
+)  # fmt: skip
+
+
 def of_symbol(state: State, value: Symbol) -> Content | None:
     if not is_taken(value):
         return None
     ref = value.key[1]  # type: ignore[index]
     if type(state.object(ref)) is not Module:
         return None
-    inside = {part.address for _, part in heap.subtree(state, ref)}
+    inside = heap.modules_below(state, ref)
     since, taken_over, dropped = False, dict[str, tuple[int, ...] | None](), set[str]()
-    for event in events_of(state):
-        if type(event) is events.StateTaken and event.module == ref.address:
+    concerning: list[Any] = [event for event in state.happened() if type(event) in CONCERNING]
+    for event in concerning[::-1]:
+        if type(event) in (events.ChildSet, events.ChildDeleted):
+            if since and event.owner in inside:
+                return None
+        elif event.module != ref.address:
+            continue
+        elif type(event) is events.StateTaken:
             since, taken_over, dropped = True, {}, set()  # each is a dict of its own
-        if since and isinstance(event, (events.ChildSet, events.ChildDeleted)) and event.owner in inside:
+        elif type(event) is events.StateChanged:
             return None
-        if type(event) is events.StateChanged and event.module == ref.address:
-            return None
-        if type(event) is events.StateUpdated and event.module == ref.address:
+        elif type(event) is events.StateUpdated:
             taken_over.update(event.shapes)
             dropped.difference_update(event.shapes)
-        if type(event) is events.StateDropped and event.module == ref.address:
+        elif type(event) is events.StateDropped:
             dropped.add(event.key)
     found = of_module(state, ref)
     if found is None or not (taken_over or dropped):

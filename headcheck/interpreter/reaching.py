@@ -1,0 +1,72 @@
+"""What a call can reach through the values that it is given."""
+
+from __future__ import annotations
+
+from headcheck.interpreter.heap import Dictionary, Instance, Module, Sequence
+from headcheck.interpreter.state import Frame, State
+from headcheck.interpreter.values import (
+    Address,
+    Bound,
+    Filtered,
+    Lazy,
+    Method,
+    Modules,
+    Parameter,
+    Parameters,
+    Ref,
+    Symbol,
+    Tuple,
+    Value,
+)
+from headcheck.ir import UNKNOWN, Operation
+
+MOST_ALIKE = 2  # calls of a function by itself, if nothing is known of what it is given
+
+
+def modules_in(state: State, values: list[Value]) -> set[Address]:
+    """The modules that can be reached from some values."""
+    found: set[Address] = set()
+    todo, seen = list(values), set()
+    while todo:
+        value = todo.pop()
+        kind = type(value)
+        if kind is Tuple:
+            todo.extend(value.items)
+        elif kind in (Parameters, Modules, Parameter):
+            todo.append(value.owner)
+        elif kind is Filtered:
+            todo.append(value.iterable)
+        elif kind is Lazy:
+            todo.extend(v for _, v in value.function.defaults)
+        elif kind in (Bound, Method):
+            todo.append(value.receiver)
+        elif kind is Ref and value.address not in seen:
+            seen.add(value.address)
+            thing = state.heap.get(value.address)
+            if type(thing) is Module:
+                found.add(value.address)
+            elif type(thing) is Sequence:
+                todo.extend(thing.items or ())
+            elif type(thing) is Dictionary:
+                todo.extend(v for _, v in thing.items or ())
+            elif type(thing) is Instance:
+                todo.extend(thing.attributes.values())
+    return found
+
+
+def comes_again(state: State, site: Operation, given: list[Value]) -> bool:
+    """Whether a function calls itself the third time, at one place, on nothing that is known: a walk through the parts
+    of something that goes on as it began."""
+    frame: Frame | None = state.frame
+    times = 0
+    while frame is not None:
+        times += frame.call is site
+        frame = frame.above
+    if times < MOST_ALIKE or site.node is None or not all(map(is_open, given)):
+        return False
+    return any(type(value) is Symbol for value in given) and not modules_in(state, given)
+
+
+def is_open(value: Value) -> bool:
+    """Whether a value is unknown, a switch, or an object, with which a walk has no end of its own."""
+    return value is UNKNOWN or type(value) in (Symbol, Ref, bool, type(None))
