@@ -62,7 +62,7 @@ def report(runs: int) -> None:
     ours = OURS.format(folder=str(WORKER.parent), request=request)
     for name, program in (("meta", ours), ("bare torch", THEIRS)):
         megabytes, seconds = zip(*figures(program, runs), strict=True)
-        print(f"{name:16} {statistics.median(megabytes):5.1f} MB {statistics.median(seconds):6.3f} s")
+        print(f"{name:16} {statistics.median(megabytes):5.2f} MB {statistics.median(seconds):6.3f} s")
     print(f"{'target':16} {TARGETS[0]:5.1f} MB {TARGETS[1]:6.3f} s beyond the imports, of {runs} processes each")
 
 

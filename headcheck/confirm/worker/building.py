@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from . import simulated
@@ -27,8 +27,9 @@ def build(run: Run, make: Callable[[], Any]) -> Any:
         raise Refused(f"it gives a {type(built).__name__}, not a module")
     claim_memory(run, (p for p in built.parameters() if not hasattr(p, "_headcheck_claimed")))
     if run.simulates:
-        with simulated.real(run.torch):
-            built.to("meta")  # its buffers; the parameters are there
+        if not all(tensor.is_meta for tensor in (*built.parameters(), *built.buffers())):
+            with simulated.real(run.torch):
+                built.to("meta")
     elif any(buffer.is_meta for buffer in built.buffers()):
         built = make()  # buffers that are made where the parameters are hold numbers that count
     else:
@@ -65,9 +66,25 @@ def with_parameters_on_meta(torch: Any, make: Callable[[], Any]) -> Any:
 
     module_class.register_parameter = register_on_meta
     try:
-        return make()
+        with numbers_left_out(torch.nn.init):
+            return make()
     finally:
         module_class.register_parameter = register
+
+
+@contextlib.contextmanager
+def numbers_left_out(init: Any) -> Iterator[None]:
+    """Within this, nothing is drawn for tensors on meta, which hold no numbers: it would take time and memory."""
+    functions = {name: value for name, value in vars(init).items() if name.endswith("_") and name[0] != "_"}
+
+    def unless_on_meta(function: Any) -> Any:
+        return lambda tensor, *rest, **named: tensor if tensor.is_meta else function(tensor, *rest, **named)
+
+    vars(init).update((name, unless_on_meta(function)) for name, function in functions.items())
+    try:
+        yield
+    finally:
+        vars(init).update(functions)
 
 
 def claim_memory(run: Run, parameters: Iterable[Any]) -> None:

@@ -180,14 +180,21 @@ def casting(run: Run, plan: Any, root: Any) -> Any:
     return torch.autocast(kind) if mixed or kind != "cpu" else contextlib.nullcontext()
 
 
-def backward(torch: Any, plan: Any, output: Any, losses: list[Any]) -> None:
+def backward(run: Run, plan: Any, output: Any, losses: list[Any]) -> None:
     """Send a gradient back from the losses; unless one is over the whole output, from every floating tensor of it too,
-    for what else the script does with the other parts is not known."""
+    for what else the script does with the other parts is not known. Where there are no numbers, any gradient will do.
+    """
+    torch = run.torch
     whole = losses and not plan["loss"].get("of")
     tensors = [tensor for _, tensor in tensors_in(torch, output) if tensor.is_floating_point()]
     if not tensors and not losses:
         raise Refused("the output holds no tensor that a gradient could come from")
-    sum([*losses, *([] if whole else (tensor.float().square().mean() for tensor in tensors))]).backward()
+    ends = [*losses, *([] if whole else tensors)]
+    if run.simulates:
+        ends = [tensor for tensor in ends if tensor.requires_grad] or ends[:1]
+        torch.autograd.backward(ends, [tensor.detach() for tensor in ends])
+    else:
+        sum(end if end.dim() == 0 else end.float().square().mean() for end in ends).backward()
 
 
 def changed_by_a_step(run: Run, root: Any) -> list[str] | None:

@@ -82,7 +82,7 @@ def run_passes(run: Run, plan: Any, root: Any, answer: dict[str, Any]) -> None:
         losses = own_losses(run, plan, output)
     answer["loss"] = " and ".join(dict.fromkeys(name for name, _ in losses))
     answer["at"] = "backward"
-    backward(run.torch, plan, output, [value for _, value in losses])
+    backward(run, plan, output, [value for _, value in losses])
     if run.device.startswith("cuda"):
         run.torch.cuda.synchronize()  # an error on the device shows up only here
     answer["at"] = None
