@@ -160,7 +160,7 @@ class Optimized(NamedTuple):
     """An optimizer was made over `parameters`; `complete` says if those are all it got.
 
     `groups` are how many of them are in each, and its options. `wholes` are the groups where each is all parameters of
-    some modules, whether or not those are known; () if one is not.
+    some modules, whether or not those are known; () if one is not. `by` is what made the optimizer unasked.
     """
 
     site: Site
@@ -171,6 +171,7 @@ class Optimized(NamedTuple):
     groups: tuple[tuple[int, Mapping[str, Any]], ...] = ()
     keywords: Mapping[str, Any] = {}
     wholes: tuple[tuple[tuple[Address, ...], Mapping[str, Any]], ...] = ()
+    by: str = ""
 
 
 class GroupAdded(NamedTuple):

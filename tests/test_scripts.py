@@ -18,8 +18,9 @@ def each(kind):
 
 def observe(script):
     pytest.importorskip("torch")
-    if "timm" in script.name:
-        pytest.importorskip("timm")
+    for library in ("timm", "fastai"):
+        if library in script.name:
+            pytest.importorskip(library)
     proof = importlib.import_module("torch_proof")
     accelerator = proof.needs_accelerator(expected(script).get("proof", "none"))
     return proof, proof.observe(script.read_text(encoding="utf-8"), accelerator=accelerator)

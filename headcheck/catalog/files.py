@@ -24,6 +24,7 @@ _LIBRARIES = (
     "torch_hub",
     "open_clip",
     "timm_features",
+    "fastai",
 )
 #: The format this code reads; `headcheck.tracing.write` says what it is.
 FORMAT = 4

@@ -16,6 +16,10 @@ def names(namespace: str) -> frozenset[str]:
     library = library_of(namespace)
     if library is None:
         return frozenset()
+    if library == "fastai":
+        from headcheck.catalog import fastai  # which asks for the names of others
+
+        return fastai.starred(namespace)
     data = load(library)
     index = data["namespaces"].get(namespace)
     return frozenset() if index is None else name_set(library, index) | _implied(library).get(namespace, frozenset())

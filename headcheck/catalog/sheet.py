@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from headcheck.catalog import efficientnet, hub, open_clip, pretrainedmodels, smp, snippet, timm, transformers
+from headcheck.catalog import efficientnet, fastai, hub, open_clip, pretrainedmodels, smp, snippet, timm, transformers
 from headcheck.catalog.entry import Entry, Shape
 from headcheck.catalog.models import canonical, find, model_builder, normal, registered
 from headcheck.catalog.namespaces import weights, weights_of
@@ -48,6 +48,7 @@ def libraries() -> Iterator[Library]:
     yield Library("segmentation_models_pytorch.", smp.names())
     yield Library("", hub.names())
     yield Library("open_clip.", open_clip.names())
+    yield Library("fastai.", fastai.names())
 
 
 def sheets(name: str) -> list[Sheet]:
@@ -61,6 +62,7 @@ def sheets(name: str) -> list[Sheet]:
         _smp(name),
         _hub(name),
         _open_clip(name),
+        _fastai(name),
     )
     return [sheet for sheet in found if sheet is not None]
 
@@ -295,3 +297,21 @@ def _open_clip(name: str) -> Sheet | None:
         f"head = nn.Linear({width}, num_classes)  # takes model.encode_image(images)\n"
     )
     return Sheet(entry.builder, words, entry, ("", ()), code, tuple(_answered(entry)))
+
+
+# -- fastai ----------------------------------------------------------------------------------------------------------
+
+
+def _fastai(name: str) -> Sheet | None:
+    bare = name.removeprefix(f"{fastai.LIBRARY}.")
+    entry = fastai.find(bare, _ASKED) if bare != name else None
+    if entry is None:
+        return None
+    words = ("classification", "body and head", f"{entry.root.total:,} parameters", f"expects {batch(entry.input)}")
+    code = f"from fastai.vision.all import *\n\nlearn = vision_learner(dls, {bare}, n_out=num_classes)\n"
+    remarks = ("A layer that is put in later is not in the optimizer until learn.create_opt() makes another one.",)
+    return Sheet(entry.builder, words, entry, ("", ()), code, remarks, _ASKED)
+
+
+#: For how many classes a model is described that has none of its own.
+_ASKED = 10

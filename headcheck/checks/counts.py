@@ -8,7 +8,7 @@ from typing import Any
 from headcheck import events
 from headcheck.answers import is_given
 from headcheck.checks import Report, check
-from headcheck.checks.words import built, dotted, outputs_of
+from headcheck.checks.words import built, dotted, outputs_of, within
 from headcheck.execution import Execution, Model
 from headcheck.findings import Expectation
 from headcheck.interpreter.heap import Instance
@@ -119,7 +119,7 @@ def stale_detector(execution: Execution, model: Model) -> Iterator[Report]:
             f"the new `{dotted(head.path)}` of {built(execution, model)} answers {given // anchors} classes for each "
             f"of {anchors} anchors, but `num_classes` beside it is still {count}"
         )
-        name = f"{execution.name_of(model.ref)}.{dotted(owner)}.num_classes"
+        name = f"{within(execution.name_of(model.ref), owner)}.num_classes"
         yield Report(
             "HC111", event.site, message, f"{name} = {given // anchors}", Expectation("raises"), model.ref.address
         )

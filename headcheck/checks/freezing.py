@@ -7,7 +7,7 @@ from functools import cache
 
 from headcheck import events
 from headcheck.checks import Report, check
-from headcheck.checks.words import built, dotted
+from headcheck.checks.words import built, dotted, within
 from headcheck.execution import Execution, Model
 from headcheck.findings import Expectation
 from headcheck.interpreter.heap import is_sequential
@@ -69,7 +69,7 @@ def frozen_head(execution: Execution) -> Iterator[Report]:
                 f"this freezes {whole}the new head `{dotted(path)}` of {built(execution, model)} as well: "
                 f"it was put in before ({execution.where(event.site)})"
             )
-            help_ = f"freeze first, then replace; or thaw it: {name}.{dotted(path.split('.')[0])}.requires_grad_(True)"
+            help_ = f"freeze first, then replace; or thaw it: {within(name, path.split('.')[0])}.requires_grad_(True)"
             yield Report("HC301", freeze.site, message, help_, expectation, model.ref.address, order=True)
 
 

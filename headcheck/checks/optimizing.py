@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from headcheck.checks import Report, check
-from headcheck.checks.words import built, dotted
+from headcheck.checks.words import built, dotted, within
 from headcheck.execution import Execution
 from headcheck.findings import Expectation
 from headcheck.interpreter.heap import Optimizer
@@ -29,11 +29,13 @@ def optimizer_before_replace(execution: Execution) -> Iterator[Report]:
                 if not execution.is_new(change.new) or execution.optimized(change.new) is not False:
                     continue
                 names = tuple(f"{head.path}.{n}" for n, _ in execution.parameters(change.new).items[:2])
-                message = (
-                    f"this optimizer was made before the new head `{dotted(head.path)}` of {built(execution, model)} "
-                    f"was put in ({execution.where(change.site)}): it never updates it"
-                )
+                new = f"the new head `{dotted(head.path)}` of {built(execution, model)} was put in"
+                message = f"this optimizer was made before {new} ({execution.where(change.site)}): it never updates it"
                 help_ = "make the optimizer after the head is replaced"
+                if event.by:
+                    made = f"the {event.by} has made its optimizer here, to freeze its model, before"
+                    message = f"{made} {new} ({execution.where(change.site)}): it never updates it"
+                    help_ = f"{event.by}.create_opt() after the head is replaced"
                 expectation = Expectation("not-in-optimizer", names)
                 yield Report("HC401", event.site, message, help_, expectation, model.ref.address, order=True)
                 break
@@ -61,7 +63,7 @@ def optimizer_misses_head(execution: Execution) -> Iterator[Report]:
             "it stays as random as it was made"
         )
         names = tuple(f"{path}.{n}" for n, _ in listing.items[:2])
-        help_ = f"give it to the optimizer too: {execution.name_of(model.ref)}.{dotted(path)}.parameters()"
+        help_ = f"give it to the optimizer too: {within(execution.name_of(model.ref), path)}.parameters()"
         expectation = Expectation("not-in-optimizer", names)
         yield Report("HC402", holding[-1].site, message, help_, expectation, model.ref.address)
 

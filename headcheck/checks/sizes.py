@@ -6,7 +6,17 @@ from collections.abc import Iterator
 
 from headcheck import events
 from headcheck.checks import Report, check
-from headcheck.checks.words import argument, built, dotted, layer_name, maker_words, new_head, outputs_of, shape_words
+from headcheck.checks.words import (
+    argument,
+    built,
+    dotted,
+    layer_name,
+    maker_words,
+    new_head,
+    outputs_of,
+    shape_words,
+    within,
+)
 from headcheck.execution import Execution, Flow, Model
 from headcheck.findings import Expectation
 from headcheck.interpreter.values import UNKNOWN, Ref, Tuple, Value
@@ -83,7 +93,7 @@ def describe(execution: Execution, model: Model, flow: Flow, place: str) -> Repo
     message = f"{layer} takes {mismatch.takes} {unit}, but {feeds}"
     help_ = fitting(layer, got, out, execution.field(flow.at.part, "kernel_size"))
     if head in model.entry.heads and head.path == flow.at.path and layer == "Linear" and head.in_features == got:
-        help_ = f"nn.Linear({execution.name_of(model.ref)}.{dotted(head.path)}.in_features, {argument(out)})"
+        help_ = f"nn.Linear({within(execution.name_of(model.ref), head.path)}.in_features, {argument(out)})"
     return Report("HC101", site, message, help_, expectation, model.ref.address)
 
 
@@ -114,14 +124,14 @@ def met(execution: Execution, event: events.Mismatched, site: object) -> Iterato
     if not by:
         return
     out = outputs_of(execution, Ref(event.module)) if event.module is not None else UNKNOWN
-    within = feeder.ref.address if feeder is not None else None
+    place = feeder.ref.address if feeder is not None else None
     if mismatch.reason != "size":
         wants, gets = ("a vector", "a feature map") if mismatch.reason == "map" else ("a feature map", "a vector")
         made = f" ({execution.where(site)})" if site is not event.site else ""
         message = f"{layer}{made} takes {wants}, but {by} feeds {gets} of {shape_words(mismatch.gets)} into it"
         help_ = to_vector(mismatch.gets, mismatch.takes) if mismatch.reason == "map" else ""
         # It is what comes before that must change.
-        yield Report("HC102", event.site, message, help_, expectation, within=within)
+        yield Report("HC102", event.site, message, help_, expectation, within=place)
         return
     channels = mismatch.kind[-2:] in ("1d", "2d", "3d")
     got = mismatch.gets[0] if channels else mismatch.gets[-1]
@@ -133,13 +143,17 @@ def met(execution: Execution, event: events.Mismatched, site: object) -> Iterato
     if got is None:
         message = f"{layer} takes {mismatch.takes} {unit}, but {by} feeds a map of {mismatch.factor} channels into it"
         help_ = f"{fitting(layer, mismatch.factor, out)} behind a pooling to 1 × 1"  # only a Linear gets such a vector
-        yield Report(code, site, f"{message}, flattened{here}", help_, expectation, within=within)
+        yield Report(code, site, f"{message}, flattened{here}", help_, expectation, within=place)
         return
     message = f"{layer} takes {mismatch.takes} {unit}, but {by} feeds {got} into it{here}"
     if joined:
         message = f"{layer} takes {mismatch.takes} {unit}, but what is joined before it, {by} among it, has {got}{here}"
     kernel = execution.field(Ref(event.module), "kernel_size") if event.module is not None else UNKNOWN
-    yield Report(code, site, message, fitting(layer, got, out, kernel), expectation, within=within)
+    by_function = execution.made_by(event.module)
+    help_ = fitting(layer, got, out, kernel)
+    if by_function is not None and got % by_function[1] == 0:
+        help_ = f"{by_function[0]}({got // by_function[1]}, …)"
+    yield Report(code, site, message, help_, expectation, within=place)
 
 
 def to_vector(gets: tuple[int | None, ...], takes: int | None) -> str:
@@ -241,7 +255,7 @@ def resize_without_effect(execution: Execution) -> Iterator[Report]:
 def resized(execution: Execution, event: events.FieldSet, layer: str, old: object) -> Report:
     place = execution.was_at(event.owner)
     model = place[0] if place else None
-    name = f"{execution.name_of(model.ref)}.{dotted(place[1])}" if model and place else "the layer"
+    name = within(execution.name_of(model.ref), place[1]) if model and place else "the layer"
     where = f" of {built(execution, model)}" if model else ""
     message = (
         f"setting `{event.name}` does not resize the {layer}{where}: its weight keeps "

@@ -31,8 +31,12 @@ def maker_words(execution: Execution, tensor: Any) -> str:
 
 def dotted(path: str) -> str:
     """``classifier.6`` as one writes it: ``classifier[6]``."""
-    first, *rest = path.split(".")
-    return first + "".join(f"[{name}]" if name.isdigit() else f".{name}" for name in rest)
+    return within("", path).removeprefix(".")
+
+
+def within(name: str, path: str) -> str:
+    """A part of what has a name: ``model.classifier[6]``."""
+    return name + "".join(f"[{part}]" if part.isdigit() else f".{part}" for part in path.split("."))
 
 
 def layer_name(kind: str) -> str:
@@ -50,7 +54,7 @@ def argument(value: Any) -> str:
 
 def new_head(execution: Execution, model: Model, head: Head, out: Any) -> str:
     """The code that puts the right new head in: ``model.fc = nn.Linear(model.fc.in_features, 10)``."""
-    place = f"{execution.name_of(model.ref)}.{dotted(head.path)}"
+    place = within(execution.name_of(model.ref), head.path)
     kind = layer_name(head.kind)
     if head in model.entry.open:
         return f"{place} = nn.Linear({head.in_features}, {argument(out)})"

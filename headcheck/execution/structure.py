@@ -315,8 +315,21 @@ class Structure(History):
             held = thing.children if type(thing) is Module else thing.attributes if type(thing) is heap.Instance else {}
             for name, value in held.items():
                 if type(value) is Ref and value == ref and (type(thing) is not Module or thing.cls is not None):
-                    return f"self.{name}"
+                    return f"{self._holder_name(thing)}.{name}"
         return "model"
+
+    def made_by(self, address: Address | None) -> tuple[str, int] | None:
+        """The library's function that made a layer inside a head, and how many times the features it was given the
+        layer takes; None for a layer that the script made."""
+        found: tuple[str, int] | None = self.state.facts.get(("made by", address))
+        return found
+
+    def _holder_name(self, holder: Any) -> str:
+        """How the script calls an object of a library (a learner); one of its own is `self` to itself."""
+        if type(holder) is not heap.Instance or holder.cls is not None:
+            return "self"
+        held = {name: self.state.object(value) for name, value in self.state.env.items() if type(value) is Ref}
+        return next((name for name, thing in held.items() if thing is holder and name[0] != "%"), "self")
 
     def parameters(self, ref: Ref) -> heap.Listing:
         return heap.list_parameters(self.state, ref)

@@ -143,7 +143,12 @@ CONSTANTS = frozenset([bool, float, int, str])
 
 
 def member_name(module: str, name: str) -> str:
-    """The qualified name of a member of a library; ``torch.nn.modules`` has the layers of ``torch.nn`` once more."""
+    """The qualified name of a member of a library; ``torch.nn.modules`` has the layers of ``torch.nn`` once more, and
+    fastai's modules have much of torch."""
+    if module.startswith("fastai."):
+        from headcheck.catalog import fastai
+
+        return fastai.member(module, name)
     return f"torch.nn.{name}" if module == "torch.nn.modules" and name[:1].isupper() else f"{module}.{name}"
 
 

@@ -149,7 +149,7 @@ def on_import_from(machine: Machine, op: ImportFrom, state: State) -> list[State
     if op.name == "*":
         if not local:
             for name in catalog.names(op.module):
-                state.env[name] = Library(f"{op.module}.{name}")
+                state.env[name] = Library(access.member_name(op.module, name))
         else:
             state.env[f"*{op.module}"] = symbol("module", op.module, op.module)
         return None

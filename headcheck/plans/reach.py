@@ -8,10 +8,12 @@ from headcheck.execution import Execution, Model
 from headcheck.interpreter.forward import own_forward
 from headcheck.interpreter.values import Address, Ref
 
+BUILT = ("torchvision.", "timm.", "efficientnet_pytorch.", "pretrainedmodels.", "transformers.", "fastai.")
+
 
 def can_be_built(builder: str) -> bool:
     """Whether the worker builds models of this builder: those of libraries that build from a name, without weights."""
-    return builder.startswith(("torchvision.", "timm.", "efficientnet_pytorch.", "pretrainedmodels.", "transformers."))
+    return builder.startswith(BUILT)
 
 
 def networks(execution: Execution, model: Model) -> list[Address]:

@@ -78,7 +78,7 @@ def created(draft: Draft, event: events.Created) -> None:
         draft.step(event, "network", out=draft.number(event.module))
         draft.networks.append(event.module)
         return
-    if module.cls is not None or not module.kind.startswith(("torch.nn.", "torchvision.")):
+    if module.cls is not None or not module.kind.startswith(("torch.nn.", "torchvision.", "fastai.layers.")):
         name = module.cls.name if module.cls is not None else module.kind
         draft.leave_out(event, f"{name}, a class of the script")
         return

@@ -147,6 +147,15 @@ def adaptive_pooling(kind: str, get: Get, shape: Shape) -> Result:
     return (shape[0], *_pair(get("output_size"), dimensions))
 
 
+def concat_pooling(kind: str, get: Get, shape: Shape) -> Result:
+    """fastai's pooling: the largest and the mean of each channel."""
+    if len(shape) < 2:
+        return Mismatch(kind, "", None, shape, "vector")
+    size = get("size")
+    sizes = (1, 1) if size is None else _pair(size, 2)
+    return (None if shape[0] is None else 2 * shape[0], *sizes) if len(shape) == 3 else None
+
+
 def batch_norm(kind: str, get: Get, shape: Shape) -> Result:
     takes, dimensions = _int(get("num_features")), int(kind[-2])
     if dimensions > 1 and len(shape) < dimensions:
@@ -230,6 +239,8 @@ RULES: dict[str, Callable[[str, Get, Shape], Result]] = {
     "torch.nn.Linear": linear,
     "torch.nn.modules.linear.NonDynamicallyQuantizableLinear": linear,
     "torch.nn.Flatten": flatten,
+    "fastai.layers.Flatten": lambda kind, get, shape: None if get("full") is not False else (product(shape),),
+    "fastai.layers.AdaptiveConcatPool2d": concat_pooling,
     **{f"torch.nn.{name}": upsampling for name in ("Upsample", "UpsamplingBilinear2d", "UpsamplingNearest2d")},
     "torchvision.models.detection.faster_rcnn.FastRCNNPredictor": predictor,
     "torchvision.models.detection.mask_rcnn.MaskRCNNPredictor": predictor,
@@ -298,9 +309,11 @@ CONTAINERS = frozenset(
         "torch.nn.parallel.DistributedDataParallel",
     }
 )
-#: Parts of torchvision that own no parameter themselves: its heads (see `semantics.predictors`), and what they hold.
+#: Parts of torchvision and fastai that own no parameter themselves: heads (see `semantics.predictors`), what they hold.
 COMPOSITES = frozenset(
     [
+        "fastai.layers.AdaptiveConcatPool2d",
+        "fastai.layers.Flatten",
         "torchvision.ops.Conv2dNormActivation",
         *(f"torchvision.models.segmentation.deeplabv3.{name}" for name in ("ASPP", "ASPPConv", "ASPPPooling")),
         "torchvision.models.segmentation.deeplabv3.DeepLabHead",

@@ -96,6 +96,7 @@ WAITING = {
     name: f"headcheck.semantics.{module}"
     for name, module in (
         ("efficientnet_pytorch", "efficientnet"),
+        ("fastai", "fastai"),
         ("hydra", "hydra"),
         ("omegaconf", "hydra"),
         ("open_clip", "open_clip"),

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # Any of these is enough: the file names a library of models, or does what is only done to models.
 _ALONE = (
     b"timm",
+    b"fastai",
     b"transformers",
     b"pretrained",
     b"_grad",  # requires_grad, and require_grad and other near misses

@@ -129,6 +129,12 @@ def _timm_features(progress: Progress) -> dict[str, Any]:
     return timm_features.trace_all(progress)
 
 
+def _fastai(progress: Progress) -> dict[str, Any]:
+    from headcheck.tracing import fastai_models
+
+    return fastai_models.trace_all(progress)
+
+
 def _version(package: str) -> str:
     # Without what follows "+", the build for one accelerator: it changes nothing here.
     return str(importlib.import_module(package).__version__).partition("+")[0]
@@ -154,6 +160,7 @@ _LIBRARIES: Mapping[str, Callable[[Progress], dict[str, Any]]] = {
     "torch_hub": _hub,
     "open_clip": _open_clip,
     "timm_features": _timm_features,
+    "fastai": _fastai,
 }
 
 __all__ = ["Progress", "TracingError", "trace_library"]

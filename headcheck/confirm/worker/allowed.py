@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
 import types
 from typing import Any
@@ -11,6 +12,19 @@ from .state import MAX_TEXT, Refused, Run
 
 # Heads and blocks of torchvision that scripts build themselves. Everything else of torchvision is reached by a builder.
 TORCHVISION_LAYERS = ("torchvision.ops.misc", "torchvision.ops.feature_pyramid_network", "torchvision.models.")
+#: What is in the heads that fastai makes.
+LAYERS_OF_FASTAI = ("fastai.layers.AdaptiveConcatPool2d", "fastai.layers.Flatten")
+
+
+def installed(library: str) -> Any:
+    """A library of models, imported when a plan asks for it."""
+    name = library.partition(".")[0]
+    if importlib.util.find_spec(name) is None:
+        raise Refused(f"there is no {name} in {sys.executable}")
+    try:
+        return importlib.import_module(library)
+    except Exception as error:
+        raise Refused(f"{name} does not import in {sys.executable}: {error!r:.200}") from None
 
 
 def resolve(run: Run, name: Any, roots: tuple[str, ...]) -> Any:
@@ -38,6 +52,8 @@ def defined_in(found: Any, prefixes: tuple[str, ...]) -> bool:
 
 def layer_class(run: Run, name: Any) -> Any:
     """A layer class: an nn.Module subclass that torch.nn or torchvision's blocks and models define."""
+    if name in LAYERS_OF_FASTAI:
+        return getattr(installed("fastai.layers"), name.rpartition(".")[2])
     found = resolve(run, name, ("torch.nn.", "torchvision.ops.", "torchvision.models."))
     if not (isinstance(found, type) and issubclass(found, run.torch.nn.Module)):
         raise Refused(f"{name} is not a layer class")

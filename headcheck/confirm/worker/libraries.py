@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
-import sys
 from collections.abc import Callable
 from typing import Any
 
-from .allowed import builder_function, defined_in, parameters_of
+from .allowed import builder_function, defined_in, installed, parameters_of
 from .building import build, with_parameters_on_meta
 from .reading import field, keep, keywords_of, plain
 from .state import Refused, Run
@@ -97,14 +95,16 @@ def of_transformers(name: str, keywords: dict[str, Any]) -> Callable[[], Any]:
     return make
 
 
-def installed(library: str) -> Any:
-    """A library of models, imported when a plan asks for it."""
-    if importlib.util.find_spec(library) is None:
-        raise Refused(f"there is no {library} in {sys.executable}")
-    try:
-        return importlib.import_module(library)
-    except Exception as error:
-        raise Refused(f"{library} does not import in {sys.executable}: {error!r:.200}") from None
+def of_fastai(name: str, keywords: dict[str, Any]) -> Callable[[], Any]:
+    """A vision model of one of torchvision's models, without weights."""
+    learner, models = installed("fastai.vision.learner"), installed("torchvision.models")
+    architecture = name.rpartition(".")[2]
+    if architecture not in models.list_models():
+        raise Refused(f"this torchvision has no {architecture}")
+    flags = {key: keywords[key] for key in ("concat_pool", "first_bn")}
+    sizes, dropouts = list(keywords["hidden"]), list(keywords["dropouts"])
+    arch, classes = getattr(models, architecture), keywords["num_classes"]
+    return lambda: learner.create_vision_model(arch, classes, pretrained=False, lin_ftrs=sizes, ps=dropouts, **flags)
 
 
 BY_NAME = {
@@ -112,6 +112,7 @@ BY_NAME = {
     "efficientnet_pytorch": of_efficientnet,
     "pretrainedmodels": of_pretrainedmodels,
     "transformers": of_transformers,
+    "fastai": of_fastai,
 }
 
 
