@@ -76,7 +76,25 @@ def answer(state: State, value: Value) -> list[State]:
 def call_function(
     machine: Machine, state: State, function: Function, arguments: Arguments, keywords: Keywords, site: Operation
 ) -> list[State]:
-    return enter(machine, state, function, arguments, keywords, site, None, None)
+    owner = method_owner(state, function, arguments)
+    return enter(machine, state, function, arguments, keywords, site, arguments[0] if owner else None, owner)
+
+
+def method_owner(state: State, function: Function, arguments: Arguments) -> Class | None:
+    """Of a method that is read from its class and given the object, ``Base.__init__(self, …)``, the class that has it:
+    it calls `super` on that object."""
+    thing = state.object(arguments[0]) if arguments else None
+    if not isinstance(thing, (Module, Instance)) or thing.cls is None or function.wrapper == "staticmethod":
+        return None
+    return next((c for c in lineage(thing.cls) if any(value is function for _, value in c.attributes)), None)
+
+
+def lineage(cls: Class) -> Iterator[Class]:
+    """A class, and its bases of the script."""
+    yield cls
+    for base in cls.bases:
+        if type(base) is Class:
+            yield from lineage(base)
 
 
 def call_bound(

@@ -595,6 +595,27 @@ for epoch in range(1, 6):
 """,
         [],
     ),
+    "a base that is initialised by name calls super itself": (
+        """
+class Small(nn.Module):
+    def __init__(self, classes, width=64):
+        super().__init__()
+        self.trunk = models.resnet18(weights="DEFAULT")
+        self.trunk.fc = nn.Identity()
+        self.hidden = nn.Linear(512, width)
+        self.head = nn.Linear(64, classes)
+
+    def forward(self, x):
+        return self.head(self.hidden(self.trunk(x)))
+
+class Large(Small):
+    def __init__(self, classes):
+        Small.__init__(self, classes, width=128)
+
+model = Large(5)
+""",
+        [(11, "HC105")],
+    ),
 }
 PLAIN = "import torch\nfrom torch import nn\nfrom torchvision import models\n"
 
