@@ -66,7 +66,9 @@ def unused_head(execution: Execution) -> Iterator[Report]:
         if not kinds & SIZED:
             continue
         owner = model_name(model) if not path else f"`{dotted(path)}` of {model_name(model)}"
-        answers = f"{real_heads(model)} still answers" if model.entry.heads else "its features are the answer"
+        heads = real_heads(model)
+        still = f"{heads} still answer{'' if ' and ' in heads else 's'}"
+        answers = still if model.entry.heads else "its features are the answer"
         message = (
             f"{owner} ({execution.where(model.built.site)}) has no `{event.name}` in its forward: "
             f"the new layer is never used, {answers}"

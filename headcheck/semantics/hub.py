@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from headcheck import catalog
 from headcheck.interpreter import writing
 from headcheck.interpreter.heap import Module
-from headcheck.interpreter.values import Choice, Symbol, Value
+from headcheck.interpreter.operators import assume
+from headcheck.interpreter.values import Choice, Symbol, Value, label, symbol
 from headcheck.ir import UNKNOWN
 from headcheck.semantics import registry
 from headcheck.semantics.python import unknown
@@ -83,6 +84,10 @@ def of_timm(call: CallSite, name: Value) -> Value | None:
 
 def of_deit(call: CallSite, name: Value) -> Value | None:
     """DeiT's repository registers classes of timm under the names that timm has for them, and others under others."""
+    if type(name) is Symbol:
+        begins = symbol("attribute", f"{label(name)}.startswith", name, "startswith")
+        assume(call.state, symbol("call", f"{label(begins)}(…)", begins, "deit_"), True)
+        return of_timm(call, name)
     return of_timm(call, name) if isinstance(name, str) and name.startswith("deit_") else None
 
 

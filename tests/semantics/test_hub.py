@@ -69,3 +69,20 @@ def test_a_backbone_without_a_head() -> None:
     assert codes(script + "net = nn.Sequential(m, nn.Linear(2048, 5))\nnet(torch.rand(2, 3, 224, 224))") == []
     wrong = "net = nn.Sequential(m, nn.Linear(1000, 5))\nnet(torch.rand(2, 3, 224, 224))"
     assert [code for _, code in codes(script + wrong)] == ["HC101"]
+
+
+CHOSEN = """
+class Net(nn.Module):
+    def __init__(self, name):
+        super().__init__()
+        self.model = torch.hub.load("facebookresearch/deit:main", name, pretrained=True)
+        self.model.head = nn.Linear({size}, 5)
+"""
+
+
+def test_a_name_that_is_not_known_is_one_of_the_repositorys() -> None:
+    """Three widths: 768 is right for one of them, and nobody knows which is meant."""
+    for size in ("self.model.head.in_features", 768):
+        script = CHOSEN.format(size=size)
+        assert codes(script) == []
+        assert analyse(PREAMBLE + script, "train.py").statistics[:2] == (1, 1)
