@@ -165,6 +165,22 @@ def test_paths_that_came_by_nothing_new_leave_room_for_others(monkeypatch):
     assert reasons(script) == [("fc", None), ("fc", None)]
 
 
+def test_one_path_for_each_head_before_a_second_for_any(monkeypatch):
+    monkeypatch.setattr(Budget, "most_paths", lambda budget: 2)
+    monkeypatch.setattr(leaving, "MOST_LEFT", 0)
+    script = """
+    import sys
+    m = models.resnet18()
+    width = 4 if len(sys.argv) > 1 else 5
+    if len(sys.argv) > 2:
+        m.avgpool = nn.Identity()
+        m.fc = nn.Linear(512, width)
+    else:
+        m.fc = nn.Linear(512, width)
+    """
+    assert reasons(script) == [("fc", None), ("fc", None)]
+
+
 def test_entries_of_a_dict_are_no_heads_where_paths_were_left_out(monkeypatch):
     monkeypatch.setattr(Budget, "most_paths", lambda budget: 1)
     script = """

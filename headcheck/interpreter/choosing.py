@@ -66,6 +66,10 @@ def fitting(
 ) -> tuple[Any, ...]:
     """Those of some names that all facts about a value leave; the same is asked on path after path."""
     tests = [] if leaf is None else [agreeing(fact, known, leaf) for fact, known in about]
+    if key == leaf and inner(key) is None:
+        for test in tests:
+            names = tuple(filter(test, names))
+        return names
     return tuple(name for name in names if fits(key, leaf, name, tests))
 
 

@@ -165,28 +165,41 @@ def get_child(state: State, ref: Ref, name: str, site: Operation) -> Value:
 
 def take(state: State, ref: Ref, name: str, node: Node, site: Operation) -> Ref:
     """Give a part that so far lived in the catalog's tree only an address of its own."""
+    return _take_each(state, ref, {name: node}, site)[name]
+
+
+def take_children(state: State, ref: Ref, site: Operation) -> None:
+    """Give every child of a module an address of its own."""
     module: Module = state.heap[ref.address]
-    home = None
-    if module.build is not None:
-        home = (ref.address, name)
-    elif module.home is not None:
-        home = (module.home[0], f"{module.home[1]}.{name}")
-    part = Module(
-        node.kind,
-        module.site,
-        node=node,
-        home=home,
-        trainable=module.trainable,
-        training=module.training,
-        known=node.known != NOTHING,
-    )
-    new = state.allocate(part, site)
-    state.heap[ref.address] = module._replace(children={**module.children, name: new})
-    prefix = name + "."
-    for key in [k for k in state.flags if k[0] == ref.address and k[1].startswith(prefix)]:
-        state.flags[new.address, key[1][len(prefix) :]] = state.flags.pop(key)
-    state.log(events.Taken(site, new.address, ref.address, name))
-    return new
+    if module.node is not None and module.node.children:
+        children = module.children
+        _take_each(state, ref, {n: c for n, c in module.node.children.items() if n not in children}, site)
+
+
+def _take_each(state: State, ref: Ref, nodes: Mapping[str, Node], site: Operation) -> dict[str, Ref]:
+    module: Module = state.heap[ref.address]
+    root, inside = (ref.address, "") if module.build is not None else (None, "")
+    if root is None and module.home is not None:
+        root, inside = module.home[0], f"{module.home[1]}."
+    made: dict[str, Ref] = {}
+    for name, node in nodes.items():
+        home = (root, inside + name) if root is not None else None
+        part = Module(
+            node.kind,
+            module.site,
+            node=node,
+            home=home,
+            trainable=module.trainable,
+            training=module.training,
+            known=node.known != NOTHING,
+        )
+        made[name] = new = state.allocate(part, site)
+        prefix = name + "."
+        for key in [k for k in state.flags if k[0] == ref.address and k[1].startswith(prefix)] if state.flags else ():
+            state.flags[new.address, key[1][len(prefix) :]] = state.flags.pop(key)
+        state.log(events.Taken(site, new.address, ref.address, name))
+    state.heap[ref.address] = module._replace(children={**module.children, **made})
+    return made
 
 
 def set_child(state: State, ref: Ref, name: str, value: Value, site: Operation, how: str = "attribute") -> None:

@@ -107,6 +107,7 @@ def _all_modules(state: State, ref: Ref, path: str, pairs: list[tuple[str, Value
     if type(module) is not Module or not module.known or len(pairs) > 3000:
         return False
     pairs.append((path, ref))
+    heap.take_children(state, ref, site)
     for name in heap.child_names(module):
         child = heap.get_child(state, ref, name, site)
         if child is DELETED or not _all_modules(state, child, f"{path}.{name}" if path else name, pairs, site):

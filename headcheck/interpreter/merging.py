@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from itertools import compress, islice
-from operator import is_, is_not
+from operator import is_, is_not, itemgetter
 from typing import Any
 
 from headcheck.events import SOFT, Missing, UnknownName
@@ -25,13 +25,14 @@ def merge(states: list[State], relevant: frozenset[str]) -> tuple[list[State], i
     # Only paths that agree on every variable that matters, and that did the same as far as it cannot be left out, can
     # be joined: those are compared, not all with all.
     done = [(id(state.events[4]) if state.events is not None else 0, len(state.flags)) for state in states]
+    telling = _telling([state.env for state in states], relevant)
     for state, did in zip(states, done, strict=True):
         if done.count(did) == 1:
             kept.append(state)
             continue
         env = state.env
-        held = [(name, DEVICE if is_device(env[name]) else env[name]) for name in env.keys() & relevant]
-        key = (did, frozenset(held))
+        held = [(name, DEVICE if is_device(env[name]) else env[name]) for name in telling if name in env]
+        key = (did, tuple(held))
         group = alike.setdefault(key, [])
         for other in group:
             compared += 1
@@ -43,15 +44,29 @@ def merge(states: list[State], relevant: frozenset[str]) -> tuple[list[State], i
     return kept, compared
 
 
+def _telling(envs: list[dict[str, Value]], relevant: frozenset[str]) -> list[str]:
+    """The variables that matter and are not the same object on all of some paths."""
+    first, *others = envs
+    names = relevant.intersection(first.keys() if len(envs) == 1 else set().union(*envs))
+    return [name for name in names if any(env.get(name, MISSING) is not first.get(name, MISSING) for env in others)]
+
+
 def cut(states: list[State], most: int) -> tuple[list[State], list[State]]:
     """(so many of some paths, the others): rather those that assumed no failure, that went on or have a fault, and that
-    did much."""
+    did much. Of those that did the same last, one comes before a second of any."""
     if len(states) <= most:
         return states, []
-    ranked = sorted(states, key=worth)
-    for state in ranked:
+    before: dict[Any, int] = {}
+    ranked: list[tuple[bool, bool, int, State]] = []
+    for state in sorted(states, key=worth):
+        doubtful, failed, _ = worth(state)
+        did = doubtful, failed, id(state.events[4].site) if state.events is not None and state.events[4] else 0
+        before[did] = before.get(did, -1) + 1
+        ranked.append((doubtful, failed, before[did], state))
         state.cut = True
-    return ranked[:most], ranked[most:]
+    ranked.sort(key=itemgetter(0, 1, 2))
+    kept = [state for *_, state in ranked]
+    return kept[:most], kept[most:]
 
 
 def worth(state: State) -> tuple[bool, bool, int]:

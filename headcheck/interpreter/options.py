@@ -16,13 +16,14 @@ from headcheck import catalog
 from headcheck.interpreter import values
 from headcheck.interpreter.heap import Dictionary, Instance, Module, Sequence
 from headcheck.interpreter.state import State
-from headcheck.interpreter.values import Bound, Class, Function, Library, Method, Ref, Symbol, Value
+from headcheck.interpreter.values import Bound, Class, Function, Library, Method, Ref, Symbol, Tuple, Value
 from headcheck.semantics import registry
 
 if TYPE_CHECKING:
     from headcheck.interpreter.machine import Machine
 
 OWN = frozenset([Bound, Class, Function])
+PARTED = values.MADE_OF_PARTS | {Ref, Tuple}
 # Functions of libraries that do the same whatever they are given, or whose answer is as optional as that is.
 INDIFFERENT = frozenset(
     [
@@ -77,16 +78,14 @@ def called(
     """A function was called with some values. What nobody follows answers something that may depend on them."""
     if not machine.offers or machine.asked or type(function) in OWN:
         return
-    given = [
-        value
-        for value in (function, *arguments, *keywords.values())
-        if isinstance(value, tuple) and type(value) is not Library
-    ]
-    if not given:
-        return
+    given: Iterable[Value] = (function, *arguments, *keywords.values())
     if type(function) is Library and function.name.startswith(DATASETS):
-        given = [*arguments[1:], *(value for name, value in keywords.items() if name != "root")]
-    if not any(holds(machine, state, value) for value in given):
+        given = (*arguments[1:], *(value for name, value in keywords.items() if name != "root"))
+    for value in given:
+        kind = type(value)
+        if value.optional if kind is Symbol else kind in PARTED and holds(machine, state, value):
+            break
+    else:
         return
     if not is_indifferent(state, function):
         machine.asked = True

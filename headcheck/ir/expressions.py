@@ -87,6 +87,11 @@ class Names(dict[str, Operand]):
         return variable
 
 
+#: The temporaries that every file has, ``%1`` first.
+TEMPORARIES: list[Variable] = []
+MOST_KEPT = 5_000
+
+
 class Expressions:
     """Writes expressions. Holds the block being written and the number of the next temporary."""
 
@@ -102,7 +107,12 @@ class Expressions:
 
     def temporary(self) -> Variable:
         self.count += 1
-        return Variable(f"%{self.count}")
+        if self.count > len(TEMPORARIES):
+            made = Variable(f"%{self.count}")
+            if self.count > MOST_KEPT:
+                return made
+            TEMPORARIES.append(made)
+        return TEMPORARIES[self.count - 1]
 
     def variable(self, name: str) -> Variable:
         """A variable of the script that is set here."""
