@@ -199,9 +199,9 @@ class PlanBook:
 
         `within`: as a part of the script's own network, if there is one.
         """
-        from headcheck.plans import can_be_built, networks
+        from headcheck.plans import can_be_built, model_at, networks
 
-        model = next((m for m in execution.models if m.ref.address == address), None)
+        model = model_at(execution, address)
         if model is None or not can_be_built(model.built.builder):
             return None
         within = within and bool(networks(execution, model))
@@ -216,9 +216,9 @@ class PlanBook:
 
     def number_within(self, execution: Execution, address: Address, expectation: Expectation) -> int | None:
         """The number of the plan of the script's network that holds a model; None if there is none."""
-        from headcheck.plans import networks
+        from headcheck.plans import model_at, networks
 
-        model = next((m for m in execution.models if m.ref.address == address), None)
+        model = model_at(execution, address)
         found = model is not None and networks(execution, model)
         return self.number(execution, address, expectation, within=True) if found else None
 

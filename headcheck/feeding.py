@@ -17,6 +17,8 @@ LENGTH = 8  # of a sequence
 FRAMES = 4  # of a clip
 #: Layers that take pictures, and where they say of how many channels.
 PICTURED = {"torch.nn.Conv2d": "in_channels", "torch.nn.BatchNorm2d": "num_features"}
+#: Keywords by which models of transformers are given words.
+WORDS = frozenset({"input_ids", "attention_mask", "token_type_ids"})
 RECURRENT = frozenset({"torch.nn.LSTM", "torch.nn.GRU", "torch.nn.RNN"})
 
 
@@ -78,21 +80,22 @@ def taken_by_layers(
     """The inputs, by their registers, that a layer is the first to take, and what it takes."""
     found: dict[int, Any] = {}
     same: dict[int, int] = {}  # registers that hold an input with other numbers, or a picture out of it
-    frames: set[int] = set()  # inputs that are clips
+    frames: dict[int, int] = {}  # inputs that are clips, and how many pictures they have
     for step in steps:
         for register in {same.get(register, register) for register in registers_of(step)}:
+            if register <= 0 and takes_a_frame(step):
+                frames[register] = max(frames.get(register, FRAMES), step["index"]["tuple"][1] + 1)
             if register > 0 or register in found:
                 continue
             if keeps_shape(step) or takes_a_frame(step):
                 same[step["out"]] = register
-                if takes_a_frame(step):
-                    frames.add(register)
                 continue
             layer = address(step["of"].get("ref")) if step["op"] == "module" else None
-            found[register] = what(execution, model, picture, layer) if layer is not None else None
-            if register in frames and isinstance(found[register], list):
-                found[register] = [*found[register][:1], FRAMES, *found[register][1:]]
-    return found
+            named = next((name for name, value in step.get("kwargs", {}).items() if value == {"reg": register}), "")
+            taken = what(execution, model, picture, layer) if layer is not None else None
+            found[register] = {"long": [picture[0], LENGTH]} if taken == picture and named in WORDS else taken
+    clips = {register: shape for register, shape in found.items() if register in frames and isinstance(shape, list)}
+    return {**found, **{register: [shape[0], frames[register], *shape[1:]] for register, shape in clips.items()}}
 
 
 def takes_a_frame(step: dict[str, Any]) -> bool:

@@ -124,7 +124,7 @@ def met(execution: Execution, event: events.Mismatched, site: object) -> Iterato
     if not by:
         return
     out = outputs_of(execution, Ref(event.module)) if event.module is not None else UNKNOWN
-    place = feeder.ref.address if feeder is not None else None
+    place = feeder.ref.address if feeder is not None else given.maker
     if mismatch.reason != "size":
         wants, gets = ("a vector", "a feature map") if mismatch.reason == "map" else ("a feature map", "a vector")
         made = f" ({execution.where(site)})" if site is not event.site else ""

@@ -16,6 +16,7 @@ from headcheck.execution import Execution, Model
 from headcheck.plans.draft import STAND_IN_CLASSES as STAND_IN_CLASSES
 from headcheck.plans.reach import can_be_built as can_be_built
 from headcheck.plans.reach import connected as connected
+from headcheck.plans.reach import model_at as model_at
 from headcheck.plans.reach import networks as networks
 from headcheck.plans.reach import stem_channels as stem_channels
 

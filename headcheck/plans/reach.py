@@ -3,17 +3,42 @@
 from __future__ import annotations
 
 from headcheck import events
-from headcheck.catalog.entry import Node
+from headcheck.catalog.entry import NOTHING, Entry, Node
 from headcheck.execution import Execution, Model
 from headcheck.interpreter.forward import own_forward
+from headcheck.interpreter.heap import Instance, Module
 from headcheck.interpreter.values import Address, Ref
 
 BUILT = ("torchvision.", "timm.", "efficientnet_pytorch.", "pretrainedmodels.", "transformers.", "fastai.")
+PICTURE = (3, 224, 224)
 
 
 def can_be_built(builder: str) -> bool:
     """Whether the worker builds models of this builder: those of libraries that build from a name, without weights."""
     return builder.startswith(BUILT)
+
+
+def model_at(execution: Execution, address: Address | None) -> Model | None:
+    """The library's model at an address; of those without a head, one that stands in a network of the script."""
+    known = next((m for m in execution.models if m.ref.address == address), None)
+    module = execution.module(Ref(address)) if known is None and address is not None else None
+    if module is None or width_of_bare(execution, module) is None:
+        return known
+    made = next((e for e in execution.of(events.Created) if e.module == address), None)
+    if made is None or module.build is None or address is None:
+        return None
+    root = Node(module.build.builder, {}, {}, {}, frozenset(), None, NOTHING)
+    entry = Entry(module.build.builder, "classification", root, (), {}, {}, frozenset(), PICTURE, "")
+    return Model(Ref(address), module, entry, events.Built(made.site, address, entry.builder, {}, True))
+
+
+def width_of_bare(execution: Execution, module: Module) -> int | None:
+    """How many features a model of transformers without a head answers; None for anything else."""
+    if module.build is None or module.build.entry is not None or not module.build.builder.startswith("transformers."):
+        return None
+    settings = execution.state.object(module.values.get("config"))
+    width = settings.attributes.get("hidden_size") if type(settings) is Instance else None
+    return width if type(width) is int else None
 
 
 def networks(execution: Execution, model: Model) -> list[Address]:

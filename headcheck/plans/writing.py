@@ -11,7 +11,7 @@ from headcheck.interpreter import heap
 from headcheck.interpreter.values import Address, Ref
 from headcheck.losing import loss_of
 from headcheck.plans.draft import Draft
-from headcheck.plans.reach import stem_channels
+from headcheck.plans.reach import stem_channels, width_of_bare
 from headcheck.plans.steps import STEPS, created
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Writer(Draft):
     def look_for_more(self, address: Address) -> None:
         """A stack of nobody knows how many layers has those that are known; of other modules, this is left out."""
         module = self.execution.module(Ref(address))
-        if module is None or module.known:
+        if module is None or module.known or width_of_bare(self.execution, module) is not None:
             return
         if module.node is not None and module.build is None and not module.kind:
             return  # a part of the library's of which the catalog keeps nothing
@@ -131,7 +131,7 @@ class Writer(Draft):
         if program.unknown or network != self.root:
             return program
         taken = self.taken(program).get(0)
-        self.may_take_other = taken is None
+        self.may_take_other = taken is None or is_guessed(taken)
         if taken is None or taken == list(shape):
             return program
         self.given = [taken]
@@ -155,6 +155,7 @@ class Writer(Draft):
         if any(shape is None for shape in self.given):
             self.given = []
             return program._replace(unknown="what its forward is given beside the picture")
+        self.may_take_other = any(map(is_guessed, self.given))
         return self.recorded(network, self.shapes())
 
     def arriving(self, network: Address) -> tuple[int | None, ...] | None:
@@ -169,3 +170,8 @@ class Writer(Draft):
             self.left_out.append(f"the shape that reaches `{path}`, which is not known")
             return None
         return (BATCH, *(size if isinstance(size, int) else None for size in shape))
+
+
+def is_guessed(shape: Any) -> bool:
+    """Whether a network takes clips, of nobody knows how many pictures."""
+    return isinstance(shape, list) and len(shape) > 4

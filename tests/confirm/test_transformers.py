@@ -67,3 +67,48 @@ def test_what_is_no_model_of_such_a_size_is_refused(builder: str, keywords: dict
     plan = {"id": 0, "steps": [step], "root": 1, "input": None, "kind": "transformers"}
     seen = confirm([plan], python=sys.executable, device="meta").observations[0]
     assert (seen.status, seen.error) == ("refused", error)
+
+
+NETWORK = """
+import torch
+from torch import nn
+from torchvision import models
+from transformers import BertModel
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.text = BertModel.from_pretrained("bert-base-uncased")
+        {picture}
+        self.head = nn.Linear({width}, 4)
+    def forward(self, {given}words, mask):
+        told = self.text(input_ids=words, attention_mask=mask).pooler_output
+        return self.head({answer})
+net = Net()
+optimizer = torch.optim.AdamW(net.parameters(), lr=1e-5)
+for {given}words, mask, y in loader:
+    nn.functional.cross_entropy(net({given}words, mask), y).backward()
+"""
+PICTURE = {
+    "picture": "self.picture = models.resnet18(weights='DEFAULT')\n        self.picture.fc = nn.Identity()",
+    "given": "picture, ",
+    "answer": "torch.cat([told, self.picture(picture)], dim=1)",
+}
+TEXT = {"picture": "", "given": "", "answer": "told"}
+
+
+@pytest.mark.parametrize(("parts", "width", "gets"), [(TEXT, 1024, 768), (PICTURE, 1024, 1280), (PICTURE, 1280, 1280)])
+def test_a_model_without_a_head_stands_in_a_network(
+    parts: dict[str, str], width: int, gets: int, tmp_path: Path
+) -> None:
+    (tmp_path / "net.py").write_text(NETWORK.format(width=width, **parts))
+    settings = Settings(confirm=True, python=sys.executable, device="meta")
+    (result,) = pipeline.run([str(tmp_path)], settings, models=True).files
+    said = [(f.code, f.verdict.status, f.verdict.detail) for f in result.findings if f.verdict is not None]
+    error = f"RuntimeError: mat1 and mat2 shapes cannot be multiplied (2x{gets} and {width}x4)"
+    assert said == ([] if width == gets else [("HC101", "confirmed", error)])
+    if width == gets:
+        (verdict,) = [model.verdict for model in result.models]
+        assert verdict is not None
+        assert (verdict.status, verdict.changed) == ("clean", ("text", "picture", "head"))
+        assert verdict.taken == "the BertModel is as deep as one is by default (line 10)"

@@ -75,7 +75,7 @@ def of_transformers(name: str, keywords: dict[str, Any]) -> Callable[[], Any]:
         raise Refused(f"this transformers has no {kind}")
     if not defined_in(found, ("transformers.models.",)):
         raise Refused(f"{kind} is not on the list of models")
-    width, head = keywords.get("width"), str(keywords.get("head"))
+    width, head = keywords.get("width"), keywords.get("head")
 
     configuration: Any = getattr(found, "config_class", None)
 
@@ -87,7 +87,9 @@ def of_transformers(name: str, keywords: dict[str, Any]) -> Callable[[], Any]:
             settings.hidden_size = width
             settings.num_attention_heads = max(1, width // WIDTH_OF_A_HEAD)
         made = found(settings)
-        layer = made.get_submodule(head)
+        if head is None and getattr(made.config, "hidden_size", None) == width:
+            return made
+        layer = made.get_submodule(str(head))
         if width not in (getattr(layer, "in_features", None), getattr(layer, "in_channels", None)):
             raise Refused(f"a {kind} whose head takes {width} features")
         return made

@@ -46,14 +46,17 @@ def dummy_inputs(run: Run, plan: Any, root: Any) -> tuple[list[Any], Any]:
 
 
 def taken_by(root: Any) -> Any:
-    """What a model of transformers is given, by the name of what it takes first: numbers of words, or pictures."""
+    """What a model of transformers is given, by the name of what it takes first: words, pictures or clips."""
     name, settings = getattr(root, "main_input_name", ""), getattr(root, "config", None)
     if name == "input_ids":
         return {"long": [2, WORDS]}
-    side = getattr(settings, "image_size", 224)
-    if name != "pixel_values" or not isinstance(side, (int, list, tuple)):
+    side = getattr(settings, "image_size", getattr(settings, "crop_size", 224))
+    if name not in ("pixel_values", "pixel_values_videos") or not isinstance(side, (int, list, tuple)):
         raise Refused(f"a forward of {type(root).__name__}, which takes {name or 'something else'}")
-    return [2, getattr(settings, "num_channels", 3), *([side, side] if isinstance(side, int) else side)]
+    frames = getattr(settings, "num_frames", getattr(settings, "frames_per_clip", None))
+    clip = [frames] if isinstance(frames, int) and type(root).__name__.endswith("ForVideoClassification") else []
+    channels = getattr(settings, "num_channels", getattr(settings, "in_chans", 3))
+    return [2, *clip, channels, *([side, side] if isinstance(side, int) else side)]
 
 
 def dummy_input(run: Run, shape: Any, dtype: Any, device: str) -> Any:

@@ -80,6 +80,8 @@ def do_module(run: Run, registers: dict[int, Any], step: Any) -> Any:
     called = operand(run, registers, step.get("of"))
     if not isinstance(called, run.torch.nn.Module):
         raise Refused(f"a call of {step.get('of')!r:.60}")
+    if run.simulates:  # transformers looks at the numbers of a mask, which leaves all sizes as they are
+        keywords.pop("attention_mask", None)
     return called(*arguments, **keywords)
 
 
