@@ -33,10 +33,10 @@ _STARS = (f"{LIBRARY}.vision.all", f"{LIBRARY}.vision", f"{LIBRARY}.basics")
 #: Names of its own, and those of them that torch or torchvision have as well.
 _OWN = frozenset(
     """
-    AdaptiveConcatPool2d Adam CSVLogger CutMix DataLoader EarlyStoppingCallback Embedding Flatten GradientAccumulation
-    GradientClip Identity Learner LinBnDrop MixUp Module Optimizer RAdam ReduceLROnPlateau SGD SaveModelCallback
-    ShowGraphCallback cnn_learner create_body create_cnn_model create_head create_vision_model default_split get_model
-    num_features_model vision_learner
+    AdaptiveConcatPool2d Adam CSVLogger CrossEntropyLossFlat CutMix DataLoader EarlyStoppingCallback Embedding Flatten
+    GradientAccumulation GradientClip Identity Learner LinBnDrop MixUp Module Optimizer RAdam ReduceLROnPlateau SGD
+    SaveModelCallback ShowGraphCallback cnn_learner create_body create_cnn_model create_head create_vision_model
+    default_split get_model num_features_model vision_learner
     """.split()
 )
 _Span = tuple["tuple[int, ...] | None", "tuple[int, ...] | None"]

@@ -22,6 +22,7 @@ ALL = frozenset(range(len(fastai.FIRST)))
 #: Keywords that say how a head is made, with what leaves it as it is by default.
 PLAIN = {"bn_final": False, "lin_first": False, "y_range": None}
 FORMING = frozenset({"lin_ftrs", "ps", "pool", "concat_pool", "first_bn", *PLAIN})
+CROSS_ENTROPY = "torch.nn.CrossEntropyLoss"
 #: The layers of a head that take features.
 SIZED = frozenset({"torch.nn.BatchNorm1d", "torch.nn.Linear"})
 #: Keywords of a learner that leave its model as it was made.
@@ -157,20 +158,32 @@ def linear_block(call: CallSite) -> Value:
 
 def create_body(call: CallSite) -> Value:
     """The first children of a model: of the one that is given (since 2.7), or of one that a builder makes first."""
-    first = call.argument(0, "model", call.keywords.get("arch", UNKNOWN))
-    cut = call.argument(3, "cut", None)
-    changed = call.argument(1, "n_in", 3) not in (3, True, False)  # the weights, in the first edition
+    given = of_body(call)
+    first: Value = given.get("model", given.get("arch", UNKNOWN))
     if type(call.state.object(first)) is Module:
         shown(call, fastai.DOUBLING)
-    elif type(first) is Library:
+    elif type(first) is Library and given.keys() <= OF_BODIES:
         shown(call, *versions(call))
-        first = built(call, first, call.argument(2, "pretrained", True))
-    module = call.state.object(first)
+        first = built(call, first, given.get("pretrained", True))
+    module, cut = call.state.object(first), given.get("cut")
     node = module.node if type(module) is Module and module.build is not None else None
-    if node is None or changed or "**" in call.keywords or heap.child_names(module) != list(node.children):
+    known = given.keys() <= OF_BODIES and given.get("n_in", 3) == 3
+    if node is None or not known or heap.child_names(module) != list(node.children):
         return hand_over(call)
     kept = fastai.cut_at_pool(node) if cut is None else cut
     return hand_over(call) if type(kept) is not int else body_of(call, first, kept)
+
+
+OF_BODIES = frozenset({"model", "arch", "n_in", "pretrained", "cut"})
+
+
+def of_body(call: CallSite) -> dict[str, Value]:
+    """The arguments of `create_body` by name. The first edition does not ask how many channels there are."""
+    editions = {place < fastai.EDITION_TWO for place in versions(call)}
+    order = ("arch", "pretrained", "cut") if editions == {True} else ("arch", "n_in", "pretrained", "cut")
+    if len(call.arguments) > 1 and len(editions) != 1:
+        return {"**": UNKNOWN}
+    return {**dict(zip(order, call.arguments, strict=False)), **call.keywords}
 
 
 def built(call: CallSite, builder: Library, pretrained: Value) -> Value:
@@ -274,8 +287,14 @@ def own_learner(call: CallSite) -> Value:
     return learners.make(call, given.get("model", UNKNOWN), given, parted=False)
 
 
+def cross_entropy(call: CallSite) -> Value:
+    """``CrossEntropyLossFlat()``: torch's own, of what is flattened to rows of classes first."""
+    return hand_over(call) if call.arguments or call.keywords else make(call, fastai.Layer(CROSS_ENTROPY, {}))
+
+
 MEMBERS: dict[str, Effect] = {
     "AdaptiveConcatPool2d": concat_pool,
+    "CrossEntropyLossFlat": cross_entropy,
     "Flatten": flatten,
     "Learner": own_learner,
     "LinBnDrop": linear_block,

@@ -11,6 +11,7 @@ from headcheck.interpreter import forward, heap, parts
 from headcheck.interpreter.heap import Instance, Module, Optimizer, Sequence
 from headcheck.interpreter.values import Library, Partial, Ref, Split, Symbol, Tensor, Tuple, Value, symbol
 from headcheck.ir import UNKNOWN
+from headcheck.semantics import losses
 from headcheck.semantics.python import unknown
 from headcheck.semantics.registry import CallSite, Effect, effect
 
@@ -193,7 +194,23 @@ def run(call: CallSite, learner: Ref) -> Value:
         lose_sight(call, learner)
         return None
     after = forward.call_module(call.machine, call.state, model, (PICTURE,), {}, call.site)
+    for one in after:
+        take_loss(call, one, learner)
     return None if after == [call.state] else Split(tuple((one, None) for one in after))
+
+
+def take_loss(call: CallSite, state: State, learner: Ref) -> None:
+    """The loss of torch that a learner was given, of what its model has answered; one that is not given comes with the
+    data."""
+    given, output = attribute(state, learner, "loss_func"), state.result
+    module = state.object(given)
+    target = symbol("target", "target", learner)
+    if type(module) is Module and module.kind.startswith("torch.nn.") and module.kind.endswith("Loss"):
+        losses.module_loss(state, given, module, (output, target), {}, call.site)
+    elif type(given) is Library and given.name.startswith("torch.nn.functional."):
+        name = given.name.rpartition(".")[2]
+        if name in losses.FUNCTIONS:
+            losses.functional_loss(CallSite(call.machine, state, given.name, None, (output, target), {}, call.site))
 
 
 def takes_pictures(state: State, part: Value) -> bool:

@@ -112,6 +112,23 @@ def test_an_optimizer_that_has_the_new_layer_or_may_have_it(learner: str, betwee
     assert after_freeze(learner, between, after) == []
 
 
+SOFTMAX = """
+head = nn.Sequential(AdaptiveConcatPool2d(), Flatten(), nn.Linear(1024, {classes}){end})
+learn = vision_learner(dls, resnet34, custom_head=head, loss_func={loss})
+learn.{fit}
+"""
+
+
+@pytest.mark.parametrize("loss", ["nn.CrossEntropyLoss()", "CrossEntropyLossFlat()", "F.cross_entropy"])
+@pytest.mark.parametrize("fit", ["fit_one_cycle(3)", "fine_tune(3, base_lr=1e-3)", "fit(2)"])
+def test_the_loss_that_a_learner_is_given(loss: str, fit: str) -> None:
+    assert codes(SOFTMAX.format(classes=5, end=", nn.Softmax(dim=1)", loss=loss, fit=fit)) == [(4, "HC107")]
+    assert codes(SOFTMAX.format(classes=1, end="", loss=loss, fit=fit)) == [(4, "HC107")]
+    assert codes(SOFTMAX.format(classes=5, end="", loss=loss, fit=fit)) == []
+    assert codes(SOFTMAX.format(classes=1, end="", loss="BCEWithLogitsLossFlat()", fit=fit)) == []
+    assert codes(SOFTMAX.format(classes=5, end=", nn.Softmax(dim=1)", loss="None", fit=fit)) == []
+
+
 NETWORK = """
 body = {body}
 net = nn.Sequential(body, {head})
@@ -214,3 +231,12 @@ def test_layers_in_a_network_of_the_scripts_own() -> None:
         ("nn.AdaptiveAvgPool2d(1)", 512),
     ]
     assert {tuple(seen) for seen in found.values() if seen} == {((7, "HC101"),)}
+
+
+def test_the_arguments_of_a_body_in_either_edition() -> None:
+    first = "body = create_body(models.densenet121, True, -1)\nbody[0][0]"
+    assert codes(first, FIRST_EDITION) == []
+    assert codes("body = create_body(models.densenet121, 3, True, -1)\nbody[0][0]") == []
+    assert codes(f"{first}\nbody[1]", FIRST_EDITION) == [(4, "HC202")]
+    assert codes(first, "from fastai.vision.learner import create_body\nfrom fastai.vision import models\n") == []
+    assert codes(first.replace("True, -1", "**options"), FIRST_EDITION) == []
