@@ -326,6 +326,33 @@ def test_an_optimizer_that_gets_what_is_not_known_is_none() -> None:
     assert "optimizer" not in [step["op"] for step in plan_of(script)["steps"]]
 
 
+CLIPS = """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.trunk = models.resnet18()
+    def forward(self, clip):
+        {body}
+net = Net()
+"""
+
+
+@pytest.mark.parametrize(
+    ("body", "shape"),
+    [
+        ("return self.trunk(clip)", [2, 3, 224, 224]),
+        ("return self.trunk(clip[:, 0]) + self.trunk(clip[:, 1])", [2, 4, 3, 224, 224]),
+        ("return self.trunk(clip[:, 0]) + self.trunk(clip[:, 6])", [2, 7, 3, 224, 224]),
+        ("a, b, c, d, e = clip.shape; return self.trunk(clip.flatten(0, 1))", [2, 4, 3, 224, 224]),
+        ("return self.trunk(clip.reshape(-1, *clip.shape[2:4], clip.size(4)))", [2, 4, 3, 224, 224]),
+    ],
+)
+def test_a_network_is_given_pictures_or_clips(body: str, shape: list[int]) -> None:
+    """How many pictures a clip has is a guess."""
+    plan = plan_of(CLIPS.format(body=body))
+    assert (plan["left_out"], plan["input"], plan["takes_other"]) == ("", [shape], len(shape) > 4)
+
+
 LOOP = """
 m = models.resnet18()
 m.fc = nn.Linear(512, 2)
