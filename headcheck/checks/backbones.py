@@ -9,6 +9,7 @@ from headcheck.checks import Report, check
 from headcheck.checks.words import built, dotted
 from headcheck.execution import Execution, Model
 from headcheck.findings import Expectation
+from headcheck.interpreter.values import Parameter
 
 
 def learning_heads(execution: Execution) -> Iterator[tuple[Model, str, events.ChildSet]]:
@@ -63,6 +64,16 @@ def moving_statistics(execution: Execution) -> Iterator[Report]:
 
 
 TASKS = ("classification", "quantization", "video")  # those that learn features of whole pictures
+
+
+def below(execution: Execution, model: Model, path: str) -> list[Parameter]:
+    """The library's own parameters in what a head reads, not beside it (``classifier.0``): those learn with it."""
+    kept, (top, _, last) = execution.library_parameters(model) or [], path.partition(".")
+    names = [execution.path_of(model, parameter) for parameter in kept]
+    beside = f"{top}." if last else "."
+    return [p for p, name in zip(kept, names, strict=True) if name is None or not name.startswith(beside)]
+
+
 # What else may bring weights into a model, by the names of the methods and functions that scripts do it with.
 LOADING = ("state_dict", "checkpoint", "weights", "pretrained", "copy_", "lerp_", "restore")
 
@@ -75,7 +86,7 @@ def frozen_random_backbone(execution: Execution) -> Iterator[Report]:
     for model, path, _ in learning_heads(execution):
         if model.built.weights is not False or model.entry.task not in TASKS:
             continue
-        kept, freeze = execution.library_parameters(model), execution.last_freeze(model)
+        kept, freeze = below(execution, model, path), execution.last_freeze(model)
         learns = execution.meant_to_learn(model) or execution.switched_off()
         if not kept or freeze is None or not learns:
             continue
