@@ -273,10 +273,10 @@ def pin(state: State, key: Value, name: Any) -> None:
     if type(key) is not Symbol or key in state.facts:
         return
     settled_on(state, key, name)
-    state.facts[key] = name
+    state.pin(key, name)
     leaf, text = solve(key, name) or (None, None)
     if text_method(key) is not None and leaf is not None and leaf not in state.facts:
-        state.facts[leaf] = text
+        state.pin(leaf, text)
 
 
 def disagrees(state: State, test: Value, wanted: bool) -> bool:

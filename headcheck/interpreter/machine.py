@@ -286,7 +286,7 @@ def restore(state: State, after: State) -> None:
     state.globals, state.owned = after.globals, after.owned
     if at_home:
         state.go_home()
-    state.heap, state.facts, state.flags = after.heap, after.facts, after.flags
+    state.heap, state.facts, state.flags, state.pinned = after.heap, after.facts, after.flags, after.pinned
     state.events, state.conditions = after.events, after.conditions
     state.cut, state.skipped = after.cut, after.skipped
     state.guesses = after.guesses

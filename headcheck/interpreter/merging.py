@@ -236,7 +236,7 @@ def _replaced(one: dict[Any, Any], other: dict[Any, Any]) -> Iterable[Any]:
     """The addresses at which two heaps do not hold the same object. Mostly both list what they share first."""
     if all(map(is_, one, other)):
         return [*compress(one, map(is_not, one.values(), other.values())), *islice(one, len(other), None)]
-    return [address for address, thing in one.items() if other.get(address) is not thing]
+    return [*compress(one, map(is_not, map(other.get, one), one.values()))]
 
 
 # Keywords of builders, which scripts collect in a dict: ``kwargs["weights" if is_new else "pretrained"] = …``.

@@ -373,7 +373,7 @@ def _assume_condition(state: State, value: Condition, wanted: bool) -> None:
             left, right = right, left
         if type(left) is Symbol and is_plain(right):
             if wanted:
-                state.facts[left] = right
+                state.pin(left, right)
             else:
                 state.facts["not", left] = (*state.facts.get(("not", left), ()), right)
                 _pin_last(state, left)
@@ -403,7 +403,7 @@ def _pin_last(state: State, unknown: Symbol) -> None:
         return
     left = [item for item in allowed if item not in state.facts.get(("not", unknown), ())]
     if len(left) == 1:
-        state.facts[unknown] = left[0]
+        state.pin(unknown, left[0])
 
 
 def unary(state: State, name: str, operand: Value) -> Value:

@@ -63,6 +63,7 @@ class State:
     by (address, dotted path) where it differs from the module's default. `conditions` are the branches taken on
     something unknown, as (node or text of the test, truth, whether the test is on something that is only unknown
     because paths met or a loop ran).
+    `pinned`: `facts` say of some unknown which constant it is (see `pin`).
     `doubtful` marks a path that assumed a failure inside `try`, or two names of one model, or that reads what it never
     set; `cut` one beside which
     others were lost to a limit; `skipped` is what it went past itself for it.
@@ -88,6 +89,7 @@ class State:
         "guesses",
         "heap",
         "owned",
+        "pinned",
         "raised",
         "result",
         "skipped",
@@ -101,6 +103,7 @@ class State:
         self.frame = Frame(module, {}, 0)
         self.heap: dict[Address, Any] = {}
         self.facts: dict[Any, Any] = {}
+        self.pinned = False
         self.flags: dict[tuple[Address, str], bool] = {}
         self.events: Cell = None
         self.conditions: tuple[tuple[Any, bool, bool], ...] = ()
@@ -126,7 +129,7 @@ class State:
         else:
             self.owned = other.owned = NOTHING
         other.heap = self.heap.copy()
-        other.facts = self.facts.copy()
+        other.facts, other.pinned = self.facts.copy(), self.pinned
         other.flags = self.flags.copy()
         other.events = self.events
         other.conditions = self.conditions
@@ -189,9 +192,14 @@ class State:
     def end(self, how: str, raised: str = "") -> None:
         self.ended, self.raised = how, raised
 
+    def pin(self, unknown: Symbol, constant: Value) -> None:
+        """From here on an unknown is this constant."""
+        self.facts[unknown] = constant
+        self.pinned = True
+
     def resolve(self, value: Value) -> Value:
         """A symbol that is pinned to a constant on this path is that constant."""
-        while self.facts and type(value) is Symbol:  # to look one up, all that it is made of is hashed
+        while self.pinned and type(value) is Symbol:  # to look one up, all that it is made of is hashed
             known = self.facts.get(value, UNKNOWN)
             if known is UNKNOWN:
                 return value
