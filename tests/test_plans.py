@@ -57,6 +57,17 @@ def test_a_whole_plan():
     }  # fmt: skip
 
 
+def test_arguments_that_are_the_defaults_are_left_away():
+    script = """
+        from torchvision.models.segmentation.deeplabv3 import DeepLabHead
+        m = models.segmentation.deeplabv3_resnet50()
+        m.classifier = DeepLabHead(2048, 5)
+        m.aux_classifier = DeepLabHead(1024, 5, (1, 2, 3))
+        """
+    told = [rest["kwargs"] for op, rest in steps(script) if op == "layer"]
+    assert told == [{}, {"atrous_rates": {"tuple": [1, 2, 3]}}]
+
+
 def test_containers_are_filled_child_by_child():
     told = steps(
         "m = models.vgg11()\nm.classifier[6] = nn.Sequential(nn.Dropout(p=0.2), nn.Linear(4096, 3, bias=False))"

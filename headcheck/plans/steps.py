@@ -137,6 +137,8 @@ def is_told(draft: Draft, value: Value) -> bool:
 def differs(draft: Draft, kind: str, name: str, value: Value) -> bool:
     signature = catalog.layer(kind)
     default = signature.parameters.get(name) if signature else None
+    if type(value) is Tuple and all(map(is_plain, value.items)):
+        return not (isinstance(default, tuple | list) and tuple(default) == value.items)
     return not (is_plain(value) and type(value) is type(default) and value == default)
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from confirm_plans import needs_torch
+from confirm_plans import layer, needs_torch, plan
 
 from headcheck import pipeline
+from headcheck.confirm.runner import confirm
 from headcheck.findings import FileResult
 from headcheck.settings import Settings
 
@@ -246,3 +247,9 @@ def test_the_wrong_one_is_confirmed(name: str, results: dict[str, FileResult]) -
     assert finding.verdict is not None
     assert finding.verdict.status == "confirmed"
     assert TASKS[name].error in finding.verdict.detail
+
+
+def test_an_argument_of_another_version_proves_nothing() -> None:
+    seen = confirm([plan(layer(1, "Linear", 2, 3, later=True))], python=sys.executable, device="cpu").observations[0]
+    assert seen.status == "refused"
+    assert seen.error.endswith("got an unexpected keyword argument 'later'")

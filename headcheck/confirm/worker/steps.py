@@ -43,7 +43,13 @@ def op_layer(run: Run, step: Any) -> None:
         keep(run, step, on_one_device(run, [*arguments, keywords.get("module")][0]))
         return
     found = layer_class(run, step.get("class"))
-    keep(run, step, build(run, lambda: found(*arguments, **keywords)))
+    try:
+        made = build(run, lambda: found(*arguments, **keywords))
+    except TypeError as error:
+        if "unexpected keyword argument" not in str(error):
+            raise
+        raise Refused(f"this version says: {error}") from None  # the script is for another one
+    keep(run, step, made)
 
 
 #: What spreads a module over several devices.
