@@ -16,7 +16,7 @@ from headcheck.interpreter.leaving import Sites
 from headcheck.interpreter.machine import Machine
 from headcheck.interpreter.modules import ROOT, Project
 from headcheck.interpreter.quiet import Quiet
-from headcheck.interpreter.state import State
+from headcheck.interpreter.state import State, since
 from headcheck.interpreter.values import Bound, Class, Function, Ref, Value, symbol
 from headcheck.ir import Block, Define, GetAttribute, Operation, walk
 from headcheck.ir.scopes import scope_of
@@ -32,8 +32,8 @@ SITE = Operation(None)  # where the calls come from that the script does not mak
 
 
 class Entry(NamedTuple):
-    """A function or method nothing calls, and where it is called from; `varies`: its defaults can make a difference;
-    `supposed`: the script's constants are unknown in it."""
+    """A function, method or class nothing calls, and where it is called from; `varies`: its defaults can make a
+    difference; `supposed`: the script's constants are unknown in it."""
 
     home: State
     function: Value
@@ -211,7 +211,8 @@ def run_again(machine: Machine, entries: list[Entry]) -> list[State]:
     for entry, part in zip(entries, shares(sizes), strict=True):
         machine.budget.share(part)
         machine.supposing = entry.supposed
-        states = call_entry(machine, entry.home, entry.function)
+        follow = run_made if type(entry.function) is Class else call_entry
+        states = follow(machine, entry.home, entry.function)
         mark_lost(machine, states)
         followed.extend(states)
     machine.supposing = False
@@ -276,6 +277,8 @@ def run_class(
     passed_over = [pair for pair in waiting if is_passed_over(machine, target, pair[0])]
     waiting = [pair for pair in waiting if pair not in passed_over]
     homes = [there] if there is not None else make_homes(machine, ends, target, followed)
+    if there is None:
+        entries.append(Entry(ends[0], target, may_vary(machine, ends[0], target, followed), machine.supposing))
     for stage in STAGES:
         for function, owner in [pair for pair in waiting if definition(machine, pair[0]).name == stage]:
             after = [
@@ -301,12 +304,40 @@ def run_class(
 def make_homes(machine: Machine, ends: list[State], target: Class, followed: list[State]) -> list[tuple[State, Ref]]:
     """Make an object of a class of arguments that nobody knows: paths that did, and the object. Adds to `followed`."""
     machine.entry = None  # what functions followed before did is no part of this
-    made = call_value(machine, ends[0].fork(), target, (), {"**": symbol("arguments", "…")}, SITE)
+    keywords = {} if machine.defaults else {"**": symbol("arguments", "…")}
+    made = call_value(machine, ends[0].fork(), target, (), keywords, SITE)
     mark_lost(machine, made)
     followed.extend(made)
     open_ = [state for state in made if not state.ended and type(state.result) is Ref]
     several = bool(open_) and type(open_[0].object(open_[0].result)) is Module
     return [(state, state.result) for state in homes_of(open_, MOST_HOMES if several else 1)]
+
+
+def may_vary(machine: Machine, home: State, target: Class, made: list[State]) -> bool:
+    """Whether an object made at its defaults may be another one: it has defaults, and makes models or changes some."""
+    init = class_attribute(target, "__init__")
+    if init is None or type(init[0]) is not Function or not init[0].defaults:
+        return False
+    return any(is_about_models(state, event) for state in made for event in since(state, home.events))
+
+
+def is_about_models(state: State, event: events.Event) -> bool:
+    """Whether something that happened makes a library's model, or puts a new head into something that may be one."""
+    if type(event) is events.Created:
+        thing = state.heap.get(event.module)
+        return type(thing) is Module and thing.chosen is not None
+    return type(event) in (events.Built, events.Unresolved)
+
+
+def run_made(machine: Machine, home: State, target: Class) -> list[State]:
+    """Make an object of a class at its defaults, and follow what others call of it."""
+    followed: list[State] = []
+    homes = make_homes(machine, [home], target, followed)
+    for function, owner in methods_of(target):
+        if definition(machine, function).name in RUNNING and not machine.budget.exhausted:
+            for state, ref in homes:
+                followed += call_entry(machine, state, Bound(ref, function, owner))
+    return followed
 
 
 def is_passed_over(machine: Machine, target: Class, method: Function) -> bool:
@@ -396,8 +427,8 @@ def enter(machine: Machine, function: Value) -> None:
 
 def code_of(function: Value) -> int:
     plain = function.function if type(function) is Bound else function
-    assert type(plain) is Function
-    return plain.code
+    assert type(plain) in (Function, Class)
+    return int(plain.code)
 
 
 def name_of(machine: Machine, target: Value) -> str:

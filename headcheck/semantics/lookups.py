@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
 
 from headcheck.interpreter import access
 from headcheck.interpreter.calls import forget
 from headcheck.interpreter.heap import Dictionary, Instance, Module, Sequence
-from headcheck.interpreter.values import Choice, Library, Symbol, Value, symbol
+from headcheck.interpreter.modules import namespace
+from headcheck.interpreter.picking import pick
+from headcheck.interpreter.values import Choice, Library, Own, Split, Symbol, Value, is_plain, label, symbol
 from headcheck.ir import UNKNOWN, Variable
-from headcheck.semantics.python import unknown
+from headcheck.semantics.python import globals_, unknown
 from headcheck.semantics.registry import CallSite, effect
 
 LONGEST = 400
 Given = tuple[tuple[Value, ...], dict[str, Value]]
+NO_HOLES: Mapping[str, Value] = MappingProxyType({})
 
 
 @effect("builtins.eval")
@@ -75,25 +80,58 @@ def of_library(call: CallSite, path: str) -> Value:
 
 
 def by_open_name(call: CallSite, text: Value, resolve: Callable[[CallSite, str], Value]) -> Value:
-    """A member, by an open name, of what the start of a text names: ``"models." + arch + "(weights=None)"``."""
-    parts = flat(text)
-    before = parts[0] if parts and isinstance(parts[0], str) else ""
+    """A member, by an open name, of what the start of a text names: ``"models." + arch + "(weights=None)"``; without a
+    dot, a variable of the module."""
+    names, given = parted(flat(text))
+    if given is UNKNOWN or not names:
+        return UNKNOWN
+    before = names[0] if isinstance(names[0], str) else ""
+    if len(names) == 1 and before:
+        function = resolve(call, before)
+        return UNKNOWN if function is UNKNOWN or given is None else called(call, function, given)
     path, dot, start = before.rpartition(".")
-    of = resolve(call, path) if dot else UNKNOWN
-    if type(of) is not Library or "(" in before:
-        return UNKNOWN
-    rest = [part for part in (start, *parts[1:]) if part != ""]
-    given = None
-    if isinstance(rest[-1], str) and "(" in rest[-1]:
-        end, _, arguments = str(rest.pop()).partition("(")
-        given = plain_arguments(f"f({arguments}")
-        rest = [*rest, end] if end else rest
-        if given is None:
-            return UNKNOWN
+    of = resolve(call, path) if dot else globals_(call) if resolve is evaluated else UNKNOWN
+    rest = [part for part in (start, *names[bool(before) :]) if part != ""]
     key = rest[0] if len(rest) == 1 else symbol("format", "f'…'", *rest)
-    if type(key) is not Symbol:
+    found = member(call, of, key) if type(key) is Symbol else None
+    if found is None:
         return UNKNOWN
-    return Choice(of.name, key) if given is None else called(call, Choice(of.name, key), given)
+    if given is None:
+        return found
+    if type(found) is not Split:
+        return called(call, found, given)
+    return Split(tuple((state, called(call._replace(state=state), each, given)) for state, each in found.paths))
+
+
+def parted(parts: tuple[Value, ...]) -> tuple[tuple[Value, ...], Any]:
+    """The parts of a text before a call, and the call's arguments: None if there is none, UNKNOWN if they are."""
+    for place, part in enumerate(parts):
+        if isinstance(part, str) and "(" in part:
+            end, _, arguments = str(part).partition("(")
+            given = open_arguments((arguments, *parts[place + 1 :]))
+            return (*parts[:place], *([end] if end else [])), UNKNOWN if given is None else given
+    return parts, None
+
+
+OPEN = "_open_{}_"  # stands in a text for a part that is not known
+
+
+def open_arguments(parts: tuple[Value, ...]) -> Given | None:
+    """The arguments of a call, each of which is plain or not known as a whole: ``"pretrained=" + flag + ")"``."""
+    holes = {OPEN.format(i): symbol("eval", label(p), p) for i, p in enumerate(parts) if not isinstance(p, str)}
+    text = "".join(part if isinstance(part, str) else OPEN.format(i) for i, part in enumerate(parts))
+    tree = parsed(f"f({text}")
+    return arguments_of(tree, holes) if isinstance(tree, ast.Call) else None
+
+
+def member(call: CallSite, of: Value, key: Symbol) -> Value:
+    """What a library's module, one of the project's or a dict of variables has under an open name; None if that is
+    nothing known."""
+    if type(of) is Library:
+        return Choice(of.name, key)
+    variables = namespace(call.state, of, call.site) if type(of) is Own else of
+    thing = call.state.object(variables)
+    return pick(call.machine, call.state, variables, thing, key) if type(thing) is Dictionary else None
 
 
 def flat(text: Value) -> tuple[Value, ...]:
@@ -106,7 +144,7 @@ def flat(text: Value) -> tuple[Value, ...]:
         return (text,)
     found: list[Value] = []
     for part in inner:
-        for piece in flat(part):
+        for piece in flat(str(part) if made[0] == "format" and is_plain(part) else part):
             if found and isinstance(piece, str) and isinstance(found[-1], str):
                 found[-1] += piece
             else:
@@ -136,7 +174,7 @@ def value_of(call: CallSite, tree: ast.expr) -> Value:
         return tree.value if isinstance(tree.value, (int, float, str, type(None))) else UNKNOWN
     if isinstance(tree, ast.Attribute):
         of = value_of(call, tree.value)
-        known = type(of) is Library or type(call.state.object(of)) in (Instance, Module)
+        known = type(of) in (Library, Own) or type(call.state.object(of)) in (Instance, Module)
         return access.get_attribute(call.machine, call.state, of, tree.attr, call.site) if known else UNKNOWN
     if isinstance(tree, ast.Call):
         function, given = value_of(call, tree.func), arguments_of(tree)
@@ -144,19 +182,23 @@ def value_of(call: CallSite, tree: ast.expr) -> Value:
     return UNKNOWN
 
 
-def plain_arguments(text: str) -> Given | None:
-    tree = parsed(text)
-    return arguments_of(tree) if isinstance(tree, ast.Call) else None
-
-
-def arguments_of(tree: ast.Call) -> Given | None:
-    """The arguments of a call, if all of them are plain."""
-    given = [*tree.args, *(keyword.value for keyword in tree.keywords)]
-    if not all(isinstance(each, ast.Constant) for each in given) or any(k.arg is None for k in tree.keywords):
+def arguments_of(tree: ast.Call, holes: Mapping[str, Value] = NO_HOLES) -> Given | None:
+    """The arguments of a call, if all of them are plain, or stand for something in `holes` under a name of their own:
+    without one, several may be meant."""
+    values = [argument_of(each, NO_HOLES) for each in tree.args]
+    values += [argument_of(keyword.value, holes) for keyword in tree.keywords]
+    if UNKNOWN in values or any(keyword.arg is None for keyword in tree.keywords):
         return None
-    values: list[Value] = [each.value for each in given if isinstance(each, ast.Constant)]
     count = len(tree.args)
     return tuple(values[:count]), {str(k.arg): value for k, value in zip(tree.keywords, values[count:], strict=True)}
+
+
+def argument_of(tree: ast.expr, holes: Mapping[str, Value]) -> Value:
+    if isinstance(tree, ast.Name):
+        return holes.get(tree.id, UNKNOWN)
+    if not isinstance(tree, ast.Constant) or any(hole in str(tree.value) for hole in holes):
+        return UNKNOWN
+    return tree.value
 
 
 def called(call: CallSite, function: Value, given: Given) -> Value:

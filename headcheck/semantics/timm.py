@@ -54,7 +54,7 @@ def create_model(call: CallSite) -> Value:
     )
     if type(name) is Symbol:
         return build_by_choice(call, Choice(CREATE, name))
-    if not isinstance(name, str):
+    if not isinstance(name, str) or not name:  # an empty one stands for what the user is to give
         return opaque(call)
     on_hub = timm.on_hub(str(name))
     if on_hub is None and set(name) & set(":/\\"):

@@ -230,7 +230,7 @@ choosing.LIBRARIES["torchvision"] = builders
 def get_model(call: CallSite) -> Value:
     name = call.argument(0, "name")
     rest = {k: v for k, v in call.keywords.items() if k != "name"}
-    if isinstance(name, str):
+    if isinstance(name, str) and name:  # an empty one stands for what the user is to give
         canonical = catalog.model_builder(str(name).lower())
         if canonical is None:
             return no_such_builder(call, "torchvision.models.get_model", str(name))
@@ -243,7 +243,7 @@ def get_model(call: CallSite) -> Value:
 @effect("torchvision.models.get_model_builder", "torchvision.models._api.get_model_builder")
 def get_model_builder(call: CallSite) -> Value:
     name = call.argument(0, "name")
-    if not isinstance(name, str):
+    if not isinstance(name, str) or not name:
         return Choice(REGISTRY, name) if type(name) is Symbol else unknown(call)
     canonical = catalog.model_builder(str(name).lower())
     return no_such_builder(call, "torchvision.models.get_model", str(name)) if canonical is None else Library(canonical)

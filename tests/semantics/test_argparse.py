@@ -56,3 +56,12 @@ def test_arguments_of_a_parent() -> None:
         args = argparse.ArgumentParser(parents=[parser]).parse_args()
         """
     assert found(lines) == ["HC101"]
+
+
+@pytest.mark.parametrize("build", ["timm.create_model(args.arch)", "models.get_model(args.arch)"])
+def test_a_default_that_stands_for_what_is_to_be_given(build: str) -> None:
+    lines = f"import timm\nparser.add_argument('--arch', default='')\nargs = parser.parse_args()\nmodel = {build}\n"
+    script = textwrap.dedent(START) + lines
+    assert [finding.code for finding in pipeline.check_text(script, "train.py")] == []
+    misspelt = script.replace("default=''", "default='resnet5O'")
+    assert [finding.code for finding in pipeline.check_text(misspelt, "train.py")] == ["HC205"]

@@ -18,6 +18,8 @@ def built(script):
     [
         'eval("models.resnet18")()',
         'eval("models.resnet18(weights=None)")',
+        'eval("models.{}(weights={})".format("resnet18", None))',
+        'eval(f"models.resnet18(progress={sys.argv[1]})")',
         'locate("torchvision.models.resnet18")()',
         'importlib.import_module("torchvision.models").resnet18()',
         'getattr(importlib.import_module("torchvision.models"), "resnet18")()',
@@ -28,7 +30,7 @@ def built(script):
     ],
 )
 def test_a_name_that_is_known(build):
-    script = f"import importlib\nfrom pydoc import locate\nfrom hydra.utils import instantiate\nm = {build}\n"
+    script = f"import importlib, sys\nfrom pydoc import locate\nfrom hydra.utils import instantiate\nm = {build}\n"
     assert built(script) == {"resnet18"}
     assert found(script + HEAD) == [(5, "HC101")]
 
@@ -41,6 +43,7 @@ def test_a_name_that_is_known(build):
         'eval(f"models.{arch}(weights=None)")',
         'eval("models.%s" % arch)()',
         'eval("models.{}".format(arch))()',
+        'eval("models.{}(progress={})".format(arch, depth))',
         'locate("torchvision.models.{}".format(arch))()',
         'locate(f"torchvision.models.{arch}")()',
     ],
@@ -57,6 +60,7 @@ def test_a_name_that_is_not_known(build):
         'eval("other." + arch)()',
         'eval(arch + ".resnet18")()',
         'eval("models.resnet18(" + arch + ")")',
+        'eval("models.resnet18(weights=\'" + arch + "x\', num_classes=" + arch + ", **{})")',
         'eval("models.resnet18(")',
         'locate("lab.nets.resnet18")()',
         'instantiate({"_target_": arch})',
