@@ -157,8 +157,9 @@ class Structure(History):
         return parts.is_edited(self.state, part)
 
     def only_its_own_forward(self, module: Module) -> bool:
-        """Whether the script's class of a module says all about what its forward uses."""
-        return module.known and forward.own_forward(module) is not None
+        """Whether the script's class of a module says all about what its forward uses: one that derives from a model of
+        the library may leave that to the library."""
+        return module.known and module.node is None and forward.own_forward(module) is not None
 
     def inside(self, cls: Class, site: Any) -> bool:
         """Whether an operation stands in the body of a class, or of one that it inherits from."""
@@ -233,7 +234,7 @@ class Structure(History):
 
     def forward_is_the_librarys(self, model: Model) -> bool:
         """Whether the model's own forward decides what is used: it was not rebound, and nobody calls its parts."""
-        if "forward" in model.module.values or model.module.cls is not None:
+        if "forward" in model.module.values or forward.own_forward(model.module) is not None:
             return False
         if any(e.module == model.ref.address and e.where.startswith("register_") for e in self.of(events.Escaped)):
             return False

@@ -340,7 +340,7 @@ def probe(machine: Machine, state: State, ref: Ref, name: str, site: Operation) 
 def _beyond(machine: Machine, state: State, module: Module, ref: Ref, name: str) -> Value:
     """An attribute that is neither child, field nor method of every module."""
     known = None
-    if module.node is not None:
+    if module.node is not None and module.cls is None:
         known = name in module.node.attributes or (False if module.node.whole else None)
         if is_of_transformers(module) and is_part_of_another_class(name):
             known = False  # it would be among the parts, all of which are known by name

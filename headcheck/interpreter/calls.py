@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from headcheck import events
 from headcheck.interpreter import access, choosing, definitions, heap, options, writing
+from headcheck.interpreter.deriving import call_inherited, derive
 from headcheck.interpreter.forward import call_module
 from headcheck.interpreter.heap import Dictionary, Instance, Module, Sequence
 from headcheck.interpreter.naming import NAMED, known_builder
@@ -241,6 +242,8 @@ def call_class(
     init = access.class_attribute(cls, "__init__")
     if init is None or type(init[0]) is not Function:
         fill_fields(state, ref, cls, arguments, keywords)
+        if type(state.object(ref)) is Module:
+            derive(machine, state, cls, ref, arguments, keywords, site)
         return answer(state, ref)
     define = machine.definitions[init[0].code]
     if not isinstance(define, Define) or not is_followed(machine, state, define, site):
@@ -350,12 +353,11 @@ def call_method(
         receiver = receiver.receiver
         if bound.name in ("__init__", "__post_init__"):
             writing.initialised(state, receiver)
-            thing = state.object(receiver)
-            if type(thing) is Module and (arguments or "**" in keywords) and heap.is_sequential(thing):
-                from headcheck.semantics.torch import fill_stack
-
-                fill_stack(CallSite(machine, state, bound.name, receiver, arguments, keywords, site))
+            if type(state.object(receiver)) is Module:
+                derive(machine, state, bound.receiver.owner, receiver, arguments, keywords, site)
             return answer(state, None)
+        if bound.name == "forward" and type(state.object(receiver)) is Module:
+            return call_inherited(machine, state, receiver, arguments, keywords, site)
     thing = state.object(receiver) if type(receiver) is Ref else receiver
     if type(thing) is Module and bound.name in ("forward", "__call__"):
         return call_object(machine, state, receiver, arguments, keywords, site)

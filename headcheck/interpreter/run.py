@@ -265,7 +265,7 @@ def run_class(
         for f, owner in methods_of(target)
         if f.code not in (machine.called if owner is target else by_script if made_by_script else ())
     ]
-    if target.code in machine.handed and not library_bases(target) & LIGHTNING:  # its parts may be all that is used
+    if is_lent(machine, target):
         waiting = [(f, owner) for f, owner in waiting if definition(machine, f).name != "forward"]
     if there is not None and is_held(*there):  # and only the network that holds it may run it, or parts of it
         waiting = [(f, owner) for f, owner in waiting if definition(machine, f).name != "forward"]
@@ -301,6 +301,11 @@ def run_class(
     return followed
 
 
+def is_lent(machine: Machine, target: Class) -> bool:
+    """Whether the parts of a network may be all that is used of it, by code that was given its class."""
+    return target.code in machine.handed and not library_bases(target) & LIGHTNING
+
+
 def make_homes(machine: Machine, ends: list[State], target: Class, followed: list[State]) -> list[tuple[State, Ref]]:
     """Make an object of a class of arguments that nobody knows: paths that did, and the object. Adds to `followed`."""
     machine.entry = None  # what functions followed before did is no part of this
@@ -333,8 +338,9 @@ def run_made(machine: Machine, home: State, target: Class) -> list[State]:
     """Make an object of a class at its defaults, and follow what others call of it."""
     followed: list[State] = []
     homes = make_homes(machine, [home], target, followed)
+    running = RUNNING[1:] if is_lent(machine, target) else RUNNING
     for function, owner in methods_of(target):
-        if definition(machine, function).name in RUNNING and not machine.budget.exhausted:
+        if definition(machine, function).name in running and not machine.budget.exhausted:
             for state, ref in homes:
                 followed += call_entry(machine, state, Bound(ref, function, owner))
     return followed

@@ -26,6 +26,9 @@ CONTAINERS = frozenset({"torch.nn.Sequential", "torch.nn.ModuleList", "torch.nn.
 def built(draft: Draft, event: events.Built) -> None:
     if event.module not in draft.wanted:
         return
+    if draft.is_own(event.module):
+        draft.leave_out(event, "a class of the script that derives from a model")
+        return
     if not can_be_built(event.builder):
         draft.leave_out(event, f"{event.builder}, which is not built here")
         return

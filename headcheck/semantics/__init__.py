@@ -8,6 +8,7 @@ def load_effects() -> None:
     from headcheck.semantics import (  # noqa: F401
         argparse,
         configs,
+        constructors,
         creation,
         datasets,
         detectors,

@@ -13,7 +13,7 @@ from headcheck.interpreter.heap import Build, Module
 from headcheck.interpreter.values import Choice, Chosen, Library, Ref, Symbol, Tuple, Value, is_plain
 from headcheck.ir import UNKNOWN
 from headcheck.semantics import predictors, statedicts
-from headcheck.semantics.python import items, unknown
+from headcheck.semantics.python import unknown
 from headcheck.semantics.registry import CallSite, effect, family
 from headcheck.semantics.torch import make_layer
 
@@ -44,34 +44,6 @@ def builder(call: CallSite) -> Value:
     if catalog.is_misspelt(namespace, name):
         return no_such_builder(call, namespace, name)
     return opaque(call) if name[:1].isupper() and not namespace.endswith("Weights") else unknown(call)
-
-
-# Which builder calls a constructor with which blocks and numbers of them.
-STAGES = {
-    ("BasicBlock", (2, 2, 2, 2)): "resnet18",
-    ("BasicBlock", (3, 4, 6, 3)): "resnet34",
-    ("Bottleneck", (3, 4, 6, 3)): "resnet50",
-    ("Bottleneck", (3, 4, 23, 3)): "resnet101",
-    ("Bottleneck", (3, 8, 36, 3)): "resnet152",
-}
-
-
-@effect("torchvision.models.ResNet", "torchvision.models.resnet.ResNet")
-def resnet(call: CallSite) -> Value:
-    """The class of the ResNets, called as one of their builders does."""
-    block, layers = call.argument(0, "block"), items(call, call.argument(1, "layers"))
-    kind = block.name.rsplit(".", 1)[-1] if type(block) is Library and is_of_resnets(block.name) else ""
-    builder = STAGES.get((kind, layers)) if layers is not None else None
-    if builder is None or len(call.arguments) > 3:
-        return opaque(call)
-    keywords = {name: value for name, value in call.keywords.items() if name not in ("block", "layers")}
-    if len(call.arguments) == 3:
-        keywords["num_classes"] = call.arguments[2]
-    return build(call._replace(arguments=(), keywords=keywords), f"torchvision.models.{builder}")
-
-
-def is_of_resnets(name: str) -> bool:
-    return name.startswith("torchvision.models.resnet.")
 
 
 @family("torchvision.ops.")
