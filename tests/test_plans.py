@@ -42,6 +42,7 @@ def test_a_whole_plan():
         "taken": "",
         "shortened": False,
         "takes_other": False,
+        "more_optimizers": False,
         "built": "line 4",
         "probes": {"parameters": ["fc.weight", "fc.bias"]},
         "steps": [
@@ -335,6 +336,16 @@ def test_an_optimizer_that_gets_what_is_not_known_is_none() -> None:
         opt.add_param_group({"params": unknown})
         """
     assert "optimizer" not in [step["op"] for step in plan_of(script)["steps"]]
+    assert plan_of(script)["more_optimizers"]
+
+
+@pytest.mark.parametrize(
+    ("given", "more"),
+    [("m.layer4.parameters()", False), ("other.parameters()", True), ("[*m.layer4.parameters(), unknown]", True)],
+)
+def test_an_optimizer_that_may_hold_more_keeps_a_run_from_saying_what_a_step_changes(given: str, more: bool) -> None:
+    script = f"m = models.resnet18()\na = torch.optim.SGD(m.fc.parameters(), 0.01)\nb = torch.optim.SGD({given}, 0.01)"
+    assert plan_of(script)["more_optimizers"] == more
 
 
 CLIPS = """

@@ -56,6 +56,7 @@ def only_steps(steps: Iterable[dict[str, Any]]) -> Plan:
         "taken": "",
         "shortened": False,
         "takes_other": False,
+        "more_optimizers": False,
         "built": "",
         "probes": {"parameters": []},
     }

@@ -30,6 +30,7 @@ class Draft:
         self.fitted: set[Value] = set()  # sizes that are whatever they must be in one place
         self.numbers: dict[Address, int] = {}
         self.given: list[Any] = []  # what the root takes, if it takes several tensors
+        self.more_optimizers = False  # one that may hold its parameters is not known
         self.may_take_other = False  # it may take something else than the picture that it is given
         self.steps: list[dict[str, Any]] = []
         self.stand_ins: dict[Value, int] = {}

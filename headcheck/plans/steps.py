@@ -275,6 +275,8 @@ def optimized(draft: Draft, event: events.Optimized) -> None:
     if groups is not None:
         number, kwargs = draft.number(event.optimizer), numbers_in(event.keywords)
         draft.step(event, "optimizer", out=number, **{"class": event.kind}, groups=groups, kwargs=kwargs)
+    elif not event.complete or any(type(p.owner) is Ref and draft.knows(p.owner.address) for p in event.parameters):
+        draft.more_optimizers = True
 
 
 def group_added(draft: Draft, event: events.GroupAdded) -> None:
@@ -285,6 +287,7 @@ def group_added(draft: Draft, event: events.GroupAdded) -> None:
     if groups:
         draft.step(event, "add_group", of=draft.number(event.optimizer), group=groups[0])
         return
+    draft.more_optimizers = True
     number = draft.number(event.optimizer)  # one of whose parameters some are not known shows nothing
     draft.steps = [step for step in draft.steps if step.get("out") != number and step.get("of") != number]
 

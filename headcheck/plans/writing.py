@@ -49,6 +49,7 @@ class Writer(Draft):
             "taken": " and ".join(dict.fromkeys(self.taken_for_granted)),
             "shortened": self.shortened,
             "takes_other": self.may_take_other,
+            "more_optimizers": self.more_optimizers,
             "built": self.execution.where(self.model.built.site),
             "probes": {"parameters": list(probes)},
         }

@@ -87,7 +87,7 @@ def run_passes(run: Run, plan: Any, root: Any, answer: dict[str, Any]) -> None:
         run.torch.cuda.synchronize()  # an error on the device shows up only here
     answer["at"] = None
     answer["milliseconds"] = round((time.perf_counter() - started) * 1000, 3)
-    answer["changed"] = changed_by_a_step(run, root)
+    answer["changed"] = None if plan.get("more_optimizers") else changed_by_a_step(run, root)
     if plan.get("eval"):
         with run.torch.no_grad():
             answer["eval_outputs"] = shapes_in(run.torch, root.eval()(*arguments[:1]))
