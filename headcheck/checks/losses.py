@@ -32,6 +32,8 @@ def activation_before_loss(execution: Execution) -> Iterator[Report]:
             continue
         last = output.activations[-1] if output.activations else ""
         doubled = DOUBLED.get((event.kind, last))
+        if doubled is not None and is_shown(event, output):
+            continue
         if doubled is not None:
             why, help_, severity = doubled
             message = f"the output{maker_words(execution, output)} went through {last} already, and {event.kind} {why}"
@@ -49,6 +51,13 @@ def activation_before_loss(execution: Execution) -> Iterator[Report]:
                 f"CrossEntropyLoss over a single logit{maker_words(execution, output)} is always 0: nothing is learnt"
             )
             yield Report("HC107", event.site, message, "give the head one output per class, or use BCEWithLogitsLoss")
+
+
+def is_shown(event: events.LossTaken, output: Tensor) -> bool:
+    """Whether a loss is taken for each row of numbers that the script makes up itself, as one does to show what it
+    is."""
+    made_up = output.maker is None and output.source is None and all(type(s) is int for s in output.shape or (None,))
+    return made_up and event.keywords.get("reduction") == "none"
 
 
 def is_raw(execution: Execution, output: Tensor) -> bool:

@@ -200,6 +200,10 @@ RIGHT = {
         "m = models.inception_v3(weights='DEFAULT')\nm.fc = nn.Linear(2048, 2)\nm.AuxLogits.fc = nn.Linear(768, 2)\n"
         "out, aux = m(torch.rand(2, 3, 299, 299))\nF.cross_entropy(out, labels) + F.cross_entropy(aux, labels)"
     ),
+    "numbers made up to show what a loss is": (
+        "p = torch.softmax(torch.randn((6, 2)) * 2, dim=1)\nt = torch.tensor([0, 1, 0, 1, 1, 0])\n"
+        "print(-p[range(6), t])\nprint(F.nll_loss(p, t, reduction='none'))"
+    ),
 }
 
 
