@@ -283,7 +283,8 @@ class Adapted(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """A trainer of the library was given a model: it passes the labels, and the model computes the loss."""
+    """A trainer of the library trains a model. That of transformers passes the labels, and the model computes the
+    loss."""
 
     site: Site
     module: Address

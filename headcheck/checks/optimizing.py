@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from headcheck import events
 from headcheck.checks import Report, check
 from headcheck.checks.words import built, dotted, within
-from headcheck.execution import Execution
+from headcheck.execution import Execution, Model
 from headcheck.findings import Expectation
 from headcheck.interpreter.heap import Optimizer
 from headcheck.interpreter.values import Address, Ref
@@ -32,6 +33,8 @@ def optimizer_before_replace(execution: Execution) -> Iterator[Report]:
                 new = f"the new head `{dotted(head.path)}` of {built(execution, model)} was put in"
                 message = f"this optimizer was made before {new} ({execution.where(change.site)}): it never updates it"
                 help_ = "make the optimizer after the head is replaced"
+                if event.by and not is_trained_after(execution, model, change):
+                    continue  # one that only answers needs no optimizer, and did not ask for it
                 if event.by:
                     made = f"the {event.by} has made its optimizer here, to freeze its model, before"
                     message = f"{made} {new} ({execution.where(change.site)}): it never updates it"
@@ -39,6 +42,11 @@ def optimizer_before_replace(execution: Execution) -> Iterator[Report]:
                 expectation = Expectation("not-in-optimizer", names)
                 yield Report("HC401", event.site, message, help_, expectation, model.ref.address, order=True)
                 break
+
+
+def is_trained_after(execution: Execution, model: Model, change: events.ChildSet) -> bool:
+    trained = [event for event in execution.of(events.Trained) if event.module == model.ref.address]
+    return any(execution.order(event) > execution.order(change) for event in trained)
 
 
 @check("HC402")

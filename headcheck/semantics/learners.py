@@ -169,6 +169,9 @@ def fit(call: CallSite, learner: Ref) -> Value:
         lose_sight(call, learner)
     if not has_optimizer(call, learner) or call.keywords.get("reset_opt", False) is not False:
         optimize(call, learner)
+    model = attribute(call.state, learner, "model")
+    if type(call.state.object(model)) is Module:
+        call.state.log(events.Trained(call.site, model.address))
     return run(call, learner)
 
 

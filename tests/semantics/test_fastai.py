@@ -105,6 +105,7 @@ def test_a_learner_has_made_its_optimizer_when_it_froze_its_model() -> None:
         ("vision_learner(dls, resnet34, splitter=parts)", "", "learn.fine_tune(3)"),
         ("vision_learner(dls, resnet34, pretrained=flag)", "", "learn.fine_tune(3)"),
         ("vision_learner(dls, resnet34)", "", "start(learn)"),
+        ("vision_learner(dls, resnet34)", "", "learn.load('best')\nlearn.get_preds()"),
         ("vision_learner(dls, resnet34)", "", "learn.my_fit(3)"),
     ],
 )
