@@ -140,18 +140,20 @@ def is_state_dict(state: State, of: Value) -> bool:
 
 def child_names(module: Module) -> list[str]:
     """The names of a module's children in PyTorch's order; those that are None are left out."""
+    children, names = module.children, slot_names(module)
+    return [n for n in names if n not in children or children[n] is not None] if children else names
+
+
+def slot_names(module: Module) -> list[str]:
+    """The names under which a module has a child or None: what `len`, a position and a loop over a list count by."""
     children = module.children
     if module.node is None:
-        return [n for n, v in children.items() if _present(v)]
+        return [n for n, v in children.items() if v is not DELETED]
     order = module.node.children
     if not children:
         return list(order)
-    merged = [n for n in order if n not in children or _present(children[n])]
-    return merged + [n for n, v in children.items() if n not in order and _present(v)]
-
-
-def _present(value: Value) -> bool:
-    return value is not DELETED and value is not None
+    merged = [n for n in order if n not in children or children[n] is not DELETED]
+    return merged + [n for n, v in children.items() if n not in order and v is not DELETED]
 
 
 def get_child(state: State, ref: Ref, name: str, site: Operation) -> Value:
@@ -219,7 +221,7 @@ def set_child(state: State, ref: Ref, name: str, value: Value, site: Operation, 
 def delete_child(state: State, ref: Ref, name: str, site: Operation, how: str = "attribute") -> None:
     module: Module = state.heap[ref.address]
     if module.kind in CONTAINERS and how != "attribute":
-        kept = [(n, get_child(state, ref, n, site)) for n in child_names(module) if n != name]
+        kept = [(n, get_child(state, ref, n, site)) for n in slot_names(module) if n != name]
         renumber(state, ref, [value for _, value in kept], site)
     else:
         state.heap[ref.address] = module._replace(children={**module.children, name: DELETED})
@@ -245,7 +247,7 @@ CONTAINERS = frozenset({"torch.nn.Sequential", "torch.nn.ModuleList"})
 
 def index_name(module: Module, index: int) -> str | None:
     """The name of the child at a position, as Sequential and ModuleList count; None if it is out of range."""
-    names = child_names(module)
+    names = slot_names(module)
     return names[index] if -len(names) <= index < len(names) else None
 
 

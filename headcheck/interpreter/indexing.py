@@ -188,7 +188,7 @@ def sliced_module(state: State, ref: Ref, thing: Module, index: Slice, site: Ope
     bounds = as_slice(index)
     if bounds is None or not positional(thing):
         return symbol("slice", "…[:]", ref, index)
-    names = heap.child_names(thing)[bounds]
+    names = heap.slot_names(thing)[bounds]
     children = {name: heap.get_child(state, ref, name, site) for name in names}
     if thing.kind == "torch.nn.ModuleList":
         children = {str(i): value for i, value in enumerate(children.values())}
@@ -293,5 +293,5 @@ def delete_slice(state: State, ref: Ref, thing: Module, index: Slice, site: Oper
     if bounds is None:
         state.heap[ref.address] = thing._replace(known=False)
         return
-    for name in reversed(heap.child_names(thing)[bounds]):
+    for name in reversed(heap.slot_names(thing)[bounds]):
         heap.delete_child(state, ref, name, site, "item")

@@ -65,7 +65,7 @@ def items_of(machine: Machine, state: State, value: Value, site: Operation) -> t
         if type(thing) is StateDict:
             return state_keys(state, value)
         if type(thing) is Module and heap.is_sequential(thing) and thing.known:
-            return tuple(heap.get_child(state, value, name, site) for name in heap.child_names(thing))
+            return tuple(heap.get_child(state, value, name, site) for name in heap.slot_names(thing))
     return None
 
 

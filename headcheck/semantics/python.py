@@ -81,7 +81,7 @@ def length(call: CallSite) -> Value:
     value = call.argument(0, "obj")
     thing = call.state.object(value)
     if type(thing) is Module:
-        return len(heap.child_names(thing)) if thing.known else unknown(call)
+        return len(heap.slot_names(thing)) if thing.known else unknown(call)
     if isinstance(value, str):
         return len(value)
     known = items(call, value)

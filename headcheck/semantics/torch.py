@@ -271,7 +271,7 @@ def add_module(call: CallSite) -> Value:
 def append(call: CallSite) -> Value:
     if not indexing.positional(module(call)):
         return escape(call)
-    name = str(len(heap.child_names(module(call))))
+    name = str(len(heap.slot_names(module(call))))
     heap.set_child(call.state, call.receiver, name, call.argument(0, "module"), call.site, "method")
     return call.receiver
 
@@ -280,7 +280,7 @@ def append(call: CallSite) -> Value:
 def rearrange(call: CallSite) -> Value:
     if not indexing.positional(module(call)):
         return escape(call)
-    children = [heap.get_child(call.state, call.receiver, n, call.site) for n in heap.child_names(module(call))]
+    children = [heap.get_child(call.state, call.receiver, n, call.site) for n in heap.slot_names(module(call))]
     taken: Value = call.receiver
     if call.name == "extend":
         more = items_of(call.machine, call.state, call.argument(0, "modules"), call.site)
@@ -298,7 +298,7 @@ def rearrange(call: CallSite) -> Value:
             access.missing(call.state, call.receiver, index, "index", call.site)
             return UNKNOWN
         taken = children.pop(index)
-    old = heap.child_names(module(call))
+    old = heap.slot_names(module(call))
     heap.renumber(call.state, call.receiver, children, call.site)
     for name in old[len(children) :]:
         call.state.log(events.ChildDeleted(call.site, call.receiver.address, name, "rearranged"))
@@ -361,7 +361,7 @@ def register(call: CallSite) -> Value:
     "get_buffer", "__init__",
 )  # fmt: skip
 def no_change(call: CallSite) -> Value:
-    return len(heap.child_names(module(call))) if call.name == "__len__" and module(call).known else unknown(call)
+    return len(heap.slot_names(module(call))) if call.name == "__len__" and module(call).known else unknown(call)
 
 
 @method(Module, "*")
