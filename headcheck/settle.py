@@ -28,7 +28,7 @@ def over_paths(code: str, seen: Seen, executions: list[Execution]) -> tuple[Exec
 
     rule = rulebook.rule(code)
 
-    sure = [(execution, report) for execution, report in seen if not execution.doubtful]
+    sure = [(execution, report) for execution, report in seen if counts_here(execution, report, executions)]
     if not sure:
         return None
     sure = [(e, report) for e, report in sure if all(holds_for_all(g, e, report, sure, executions) for g in e.guesses)]
@@ -64,6 +64,21 @@ def over_paths(code: str, seen: Seen, executions: list[Execution]) -> tuple[Exec
             conditions.append(at_defaults(execution))
         return execution, report, conditions
     return None
+
+
+def counts_here(execution: Execution, report: Report, executions: list[Execution]) -> bool:
+    """Whether a path can really be taken. One that finds no accelerator cannot, unless what is wrong stands where it
+    does not: a script that looks for one is written for a machine that has it."""
+    if execution.doubtful or not execution.without_accelerator:
+        return not execution.doubtful
+    concerned = {id(report.site), *map(id, built_at(execution, report))}
+    if not concerned.isdisjoint(execution.without_accelerator):
+        return True
+    return not any(
+        other.defaults == execution.defaults and not other.without_accelerator
+        for other in executions
+        if not other.doubtful
+    )
 
 
 def built_at(execution: Execution, report: Report) -> list[Any]:

@@ -33,7 +33,8 @@ _DEFAULTS: Mapping[str, Plain] = {"stride": 1, "padding": 0, "dilation": 1, "gro
 def snippet(builder: str) -> str:
     """Return the code that builds a model with its default weights and replaces every head, or "" if it has none.
 
-    `builder` is a canonical name. The code leaves ``num_classes`` (and ``num_keypoints``) to the reader.
+    `builder` is a canonical name. The code leaves ``num_classes`` (and ``num_keypoints``) to the reader. That the
+    background of detection models is one of the classes is said in the documentation of each of torchvision's builders.
     """
     weights = "DEFAULT"
     entry = find(builder, {}, weights)
@@ -52,6 +53,8 @@ def snippet(builder: str) -> str:
         else:
             lines += _replacement(head, *changed)
     build = f'model = {builder.removeprefix("torchvision.")}(weights="{weights}")'
+    if entry.task == "detection" and not any("Predictor" in line for line in lines):
+        lines.insert(0, "# num_classes: the background counts as a class")
     return "\n".join([*_once(imports, lines), "", build, *dict.fromkeys(lines)]) + "\n"
 
 

@@ -20,6 +20,7 @@ class History:
 
     `apart_elsewhere` are the builder calls whose models another execution of the file takes apart. `supposed` are the
     operations (by id) for whose sake a function is called as the script itself never does; nothing else counts then.
+    `without_accelerator` are those (by id, and 0) of the branches taken for want of an accelerator.
     """
 
     def __init__(
@@ -39,6 +40,9 @@ class History:
         self.idle = state.events is not None and type(state.events[0]) is events.Entered and not state.ended
         self.doubtful = state.doubtful
         self.conditions = state.conditions
+        none = machine.without_accelerator
+        taken = [none[id(node), wanted] for node, wanted, _ in state.conditions if (id(node), wanted) in none]
+        self.without_accelerator = {0}.union(*taken) if taken else set()
         self.guesses = state.guesses
         self.apart_elsewhere: frozenset[int] = frozenset()
 

@@ -58,6 +58,9 @@ def on_if(machine: Machine, op: If, state: State) -> list[State]:
     compared = contradicting.compared_with_texts(test)
     if compared:
         machine.compared.setdefault(id(op.node), set()).update(compared)
+    for side, wanted in ((op.body, True), (op.orelse, False)):
+        if finds_none(test, wanted):
+            machine.without_accelerator[id(op.node), wanted] = frozenset(map(id, walk(side)))
     take_branch(state, op, test, True)
     take_branch(other, op, test, False)
     return machine.run(op.body, [state]) + machine.run(op.orelse, [other])
@@ -69,6 +72,13 @@ def take_branch(state: State, op: If, test: Value, wanted: bool) -> None:
     )
     operators.assume(state, test, wanted)
     state.conditions = (*state.conditions, (op.node, wanted, is_invented(test) or asks_for_input(state, test)))
+
+
+def finds_none(test: Value, wanted: bool) -> bool:
+    """Whether a branch is for a machine without an accelerator."""
+    while type(test) is Not:
+        test, wanted = test.of, not wanted
+    return not wanted and called(test)[:1] == ("torch.cuda.is_available",)
 
 
 def asks_for_input(state: State, test: Value) -> bool:

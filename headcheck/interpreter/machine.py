@@ -104,6 +104,8 @@ class Machine:
         self.definitions: dict[int, Define | DefineClass] = {}
         self.changed_in: dict[int, tuple[tuple[Variable, str], ...]] = {}
         self.evaluated_in: dict[int, tuple[tuple[Call, Variable], ...]] = {}
+        #: The operations of branches for machines without an accelerator, by the node of the test and its truth.
+        self.without_accelerator: dict[tuple[int, bool], frozenset[int]] = {}
         self.class_tests: dict[int, Tests | None] = {}
         self.called: set[int] = set()
         self.handed: set[int] = set()

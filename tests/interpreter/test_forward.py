@@ -616,6 +616,96 @@ model = Large(5)
 """,
         [(11, "HC105")],
     ),
+    "a script that trains runs where there is an accelerator": (
+        """
+class Net(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.head = nn.Linear(512, classes)
+
+class Trainer:
+    def __init__(self, name, classes):
+        self.model = Net(classes)
+        if name == "other":
+            self.model = Net(classes + 1)
+        if torch.cuda.is_available():
+            self.model = nn.DataParallel(self.model)
+            self.model = self.model.cuda()
+
+    def train(self, accuracy):
+        optimizer = torch.optim.Adam(self.model.module.parameters())
+        if accuracy > self.best:
+            self.best = accuracy
+        return optimizer
+
+Trainer("first", 5).train(0.5)
+""",
+        [],
+    ),
+    "what is wrong with an accelerator and without": (
+        """
+class Net(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.trunk = nn.Linear(64, 512)
+        self.head = nn.Linear(256, classes)
+        if torch.cuda.is_available():
+            self.trunk.cuda()
+
+    def forward(self, x):
+        return self.head(self.trunk(x))
+""",
+        [(9, "HC105")],
+    ),
+    "a network that its holder takes apart": (
+        """
+class Branch(nn.Module):
+    def __init__(self, columns):
+        super().__init__()
+        self.encoder = models.resnet18(weights=models.ResNet18_Weights.DEFAULT)
+        self.encoder.fc = nn.Identity()
+        self.head = nn.Linear(512 + columns, 9)
+
+    def forward(self, image, table=None):
+        features = self.encoder(image)
+        if table is not None:
+            features = torch.cat([features, table], dim=1)
+        return self.head(features)
+
+class Whole(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.branch = Branch(columns=16)
+        self.head = nn.Linear(512, 9)
+
+    def forward(self, image):
+        return self.head(self.branch.encoder(image))
+
+model = Whole()
+""",
+        [],
+    ),
+    "a name that the script puts into the library's module": (
+        """
+import argparse
+
+class Own:
+    @staticmethod
+    def resnet18_wide(weights=None):
+        return models.wide_resnet50_2(weights=weights)
+
+for name in vars(Own):
+    if not name.startswith("__"):
+        models.__dict__[name] = getattr(Own, name)
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--arch", default="resnet18_wide")
+args = parser.parse_args([])
+model = models.__dict__[args.arch](weights=None)
+model.fc = nn.Linear(model.fc.in_features, 5)
+""",
+        [],
+    ),
 }
 PLAIN = "import torch\nfrom torch import nn\nfrom torchvision import models\n"
 
