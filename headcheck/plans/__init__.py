@@ -36,7 +36,7 @@ def make_plan(execution: Execution, model: Model, probes: Iterable[str] = (), wi
     for network in networks(execution, model) if within else ():
         plan = Writer(execution, model, network).write(probes)
         if not plan["left_out"]:
-            return plan
+            return {**plan, "left_out": left_out}  # of one that holds it as well, and may go wrong outside it
         left_out = left_out or plan["left_out"]
     alone = Writer(execution, model).write(probes)
     return {**alone, "left_out": alone["left_out"] or left_out}

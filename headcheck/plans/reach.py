@@ -51,7 +51,7 @@ def networks(execution: Execution, model: Model) -> list[Address]:
             parts.add(event.module)
     holders = set().union(*(execution.holders(part) for part in parts))
     own = [address for address in holders if address != model.ref.address and is_network(execution, address)]
-    return [one for one in own if not any(one in execution.holders(other) for other in own if other != one)]
+    return [one for one in own if not any(other in execution.holders(one) for other in own if other != one)]
 
 
 def is_network(execution: Execution, address: Address) -> bool:
