@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from headcheck import events
 from headcheck.interpreter import choosing
 from headcheck.interpreter.values import Condition, symbol
-from tests.interpreter.test_modules import executions
 from tests.reading import follow, found, paths, read, variable
 
 ARCH = """
@@ -192,108 +190,6 @@ def test_asked_with_hasattr():
     assert found(text) == []
 
 
-# -- dicts of builders -----------------------------------------------------------------------------------------------
-
-
-def test_a_dict_of_builders():
-    text = script("""
-    NETS = {"small": models.resnet18, "large": models.resnet50, "old": models.vgg16}
-    m = NETS[arch]()
-    m.fc = nn.Linear(512, 2)
-    """)
-    assert builders(text) == {"resnet18", "resnet50", "vgg16"}
-    assert messages(text) == [("HC201", ("args.arch == 'old'",)), ("HC101", ("args.arch == 'large'",))]
-
-
-def test_a_dict_of_pairs():
-    text = script("""
-    NETS = {"small": (models.resnet18, 512), "large": (models.resnet50, 2048)}
-    build, size = NETS[arch]
-    m = build()
-    m.fc = nn.Linear(size, 2)
-    """)
-    assert builders(text) == {"resnet18", "resnet50"}
-    assert found(text) == []
-
-
-def test_a_dict_of_models_and_functions():
-    text = script("""
-    def small():
-        return models.resnet18()
-
-    NETS = {"small": small, "lambda": lambda: models.vgg16(), "built": models.alexnet()}
-    m = NETS[arch] if arch == "built" else NETS[arch]()
-    print(m.features)
-    """)
-    assert builders(text) == {"resnet18", "vgg16", "alexnet"}
-
-
-def test_other_dicts_do_not_split_a_path():
-    text = script("""
-    LOSSES = {"ce": nn.CrossEntropyLoss, "mse": nn.MSELoss}
-    loss = LOSSES[arch]()
-    m = models.resnet18()
-    """)
-    assert len(paths(text)) == 1
-
-
-def test_a_dict_asked_with_get():
-    text = script("""
-    NETS = {"small": models.resnet18, "large": models.resnet50}
-    build = NETS.get(arch)
-    if build is None:
-        raise ValueError(arch)
-    m = build()
-    m.fc = nn.Linear(m.fc.in_features, 2)
-    """)
-    assert builders(text) == {"resnet18", "resnet50"}
-    assert found(text) == []
-
-
-def test_the_variables_of_a_module_with_a_star_import():
-    text = script("""
-    from torchvision.models import *
-    m = globals()[arch]()
-    m.fc = nn.Linear(m.fc.in_features, 2)
-    """)
-    assert "resnet50" in builders(text)
-    assert found(text) == []
-
-
-def test_the_variables_of_a_module_with_builders_of_its_own():
-    text = script("""
-    from torchvision.models import resnet18, vgg16
-    def small():
-        return models.resnet34()
-    m = globals().get(arch)()
-    m.fc = nn.Linear(m.fc.in_features, 2)
-    n = globals()["resnet18"]()
-    n.fc = nn.Linear(513, 2)
-    """)
-    assert builders(text) >= {"resnet18", "resnet34"}
-    assert [code for _, code in found(text)] == ["HC101"]
-
-
-def test_variables_that_another_module_may_have_brought_are_not_known():
-    text = script("""
-    from elsewhere import *
-    from torchvision.models import resnet18
-    if "net" in globals():
-        m = models.resnet18()
-        m.fc = nn.Linear(513, 2)
-    """)
-    assert [code for _, code in found(text)] == ["HC101"]
-
-
-def test_the_hub():
-    text = script("""
-    m = torch.hub.load("pytorch/vision:v0.10.0", arch, pretrained=True)
-    m.fc = nn.Linear(m.fc.in_features, 2)
-    """)
-    assert "resnet50" in builders(text)
-    assert found(text) == []
-
-
 # -- what must not be taken for a failure ----------------------------------------------------------------------------
 
 
@@ -372,39 +268,7 @@ def test_what_is_chosen_from_a_library_without_models():
     assert found(script("    loss = nn.__dict__[arch]()\n    loss.reduction = None\n    loss.weight[0]\n")) == []
 
 
-# -- timm --------------------------------------------------------------------------------------------------------------
-
-
-def timm(body, more=""):
-    return script(f"    import timm\n    m = timm.create_model(arch, pretrained=True)\n{body}", more)
-
-
-def test_a_model_of_timm_stands_for_others():
-    head = "    m.{} = nn.Linear({}, 2)\n"
-    for name in ("fc", "classifier", "head"):
-        assert len(builders(timm(head.format(name, f"m.{name}.in_features")))) > 1
-        assert found(timm(head.format(name, f"m.{name}.in_features"))) == []
-    assert found(timm(head.format("fc", 512))) == []  # right for resnet18
-    assert found(timm(head.format("fc", 7))) == [(row(3), "HC101")]
-    assert found(timm(head.format("last_layer", "m.last_layer.in_features"))) == []  # some other model may have it
-
-
-def test_what_is_tested_of_a_name_of_timm():
-    text = timm("    if arch.startswith('tf_efficientnetv2'):\n        m.classifier = nn.Linear({}, 2)\n")
-    assert all("efficientnetv2" in name for name in builders(text.format(1280)))
-    assert builders(text.format(1280))
-    assert found(text.format(1280)) == []
-    assert found(text.format(7)) == [(row(4), "HC101")]
-
-
-def test_layers_that_other_versions_of_timm_have():
-    assert found("import timm\nm = timm.create_model('efficientnet_b0')\nm.act2") == []
-    assert found("import timm\nm = timm.create_model('efficientnet_b0')\nm.fc") == [(3, "HC202")]
-
-
-def test_names_of_timm_that_the_script_lists():
-    text = timm("    m.fc = nn.Linear(512, 2)\n", ', choices=["resnet18", "resnet50"]')
-    assert messages(text) == [("HC101", ("args.arch == 'resnet50'",))]
+# -- by class, by builder ----------------------------------------------------------------------------------------------
 
 
 LADDER = """
@@ -444,27 +308,6 @@ def test_a_builder_by_a_name_that_is_known():
     assert builders(script) == {"resnet18"}
     assert found(script) == [(2, "HC101")]
     assert [code for _, code in found("models.get_model_builder('resnet19')")] == ["HC205"]
-
-
-def test_every_kind_of_model_comes_by_the_forward():
-    text = """
-    import timm
-    class Net(nn.Module):
-        def __init__(self, name, learn):
-            super().__init__()
-            self.body = timm.create_model(name, num_classes=0)
-            self.size = self.body.num_features
-            if learn:
-                for p in self.body.parameters():
-                    p.requires_grad = False
-            self.own = nn.Linear(self.size, 3)
-        def forward(self, x):
-            x = self.body.forward_features(x)
-            if x.dim() == 3:  # right for a ViT
-                x = x[:, 0]
-            return self.own(x)
-    """
-    assert found(text) == []
 
 
 # -- names that several unknowns hold ----------------------------------------------------------------------------------
@@ -557,119 +400,6 @@ def test_attributes_that_are_set_before_the_model_is_known(build):
     assert "resnet18" in builders(text)
 
 
-def test_a_dict_beside_the_models_lists_them():
-    text = script("""
-    SIZES = {"resnet18": 512, "resnet50": 2048}
-    m = getattr(models, arch)()
-    m.fc = nn.Linear(SIZES[arch], 2)
-    """)
-    assert builders(text) == {"resnet18", "resnet50"}
-    assert found(text) == []
-
-
-def test_what_a_dict_says_of_a_model_goes_with_it():
-    text = script("""
-    HEADS = {"resnet18": "fc", "vgg16": ["classifier", 6]}
-    m = getattr(models, arch)()
-    head = HEADS[arch]
-    if isinstance(head, list):
-        m.classifier[head[1]] = nn.Linear(getattr(m, head[0])[head[1]].in_features, 2)
-    else:
-        setattr(m, head, nn.Linear(getattr(m, head).in_features, 2))
-    """)
-    assert builders(text) == {"resnet18", "vgg16"}
-    assert found(text) == []
-
-
-def test_a_long_list_is_not_tried_name_by_name():
-    names = [
-        "resnet18",
-        "resnet34",
-        "resnet50",
-        "resnet101",
-        "vgg11",
-        "vgg13",
-        "vgg16",
-        "vgg19",
-        "vit_b_16",
-        "vit_l_16",
-    ]
-    table = {
-        name: {"head": ["heads"] if "vit" in name else ["classifier", 6] if "vgg" in name else ["fc"]} for name in names
-    }
-    table |= {f"{name}_2": {"head": ["heads"]} for name in names}
-    text = script(f"""
-    TABLE = {table}
-    if arch not in TABLE.keys():
-        raise ValueError(arch)
-    head = TABLE[arch]["head"]
-    m = getattr(models, arch)()
-    part = getattr(m, head[0])
-    if head[0] == "heads":
-        m.heads = nn.Linear(part.head.in_features, 2)
-    """)
-    assert found(text) == []
-    few = text.replace(str(table), str({name: table[name] for name in names[::4]}))
-    assert found(few) == []
-
-
 def test_what_no_model_of_the_library_has_is_asked_of_another():
     assert found(script("    m = models.__dict__[arch]()\n    m.bert.pooler\n")) == []
     assert found(script("    m = models.__dict__[arch]()\n    m.last_linear.weight\n")) == [(row(2), "HC202")]
-
-
-# -- modules of the project -------------------------------------------------------------------------------------------
-
-
-NETS = """
-from torch import nn
-from torchvision.models import resnet18, vgg16
-from torchvision.models.resnet import model_urls
-
-def small(classes):
-    m = resnet18()
-    m.fc = nn.Linear(512, classes)
-    return m
-
-def large(classes):
-    m = vgg16()
-    m.classifier[6] = nn.Linear(4096, classes)
-    return m
-
-def _other(classes):
-    return resnet18()
-"""
-
-
-@pytest.mark.parametrize("build", ["nets.__dict__[arch]", "getattr(nets, arch)", "vars(nets)[arch]"])
-def test_a_builder_of_the_projects_own_module(build):
-    script = f"import nets\n{ARCH.format(more='')}".replace("\n    ", "\n") + f"m = {build}(classes=3)\n"
-    names = {variable(e, "m") for e in executions(script, nets=NETS)}
-    assert names == {"torchvision.models.resnet18", "torchvision.models.vgg16", "?"}
-    assert not any([*execution.of(events.UnknownName)] for execution in executions(script, nets=NETS))
-
-
-def test_names_of_old_versions_are_no_misspelt_builders():
-    assert found("from torchvision.models.resnet import model_urls\nmodel_urls['resnet18']()") == []
-    assert found("models.resnet.load_state_dict_from_url('https://x')") == []
-    assert found("models.resnet51()") == [(1, "HC205")]
-
-
-@pytest.mark.parametrize(
-    "line",
-    ["S, L = nn.modules.Sequential, nn.modules.Linear", "from torch.nn.modules import Sequential as S, Linear as L"],
-)
-def test_layers_under_the_name_of_their_package(line):
-    assert found(f"{line}\nm = S(L(1, 2), L(2, 3))\nm[1].out_features\nm[0]") == []
-    assert found(f"{line}\nm = S(L(1, 2), L(2, 3))\nm[2]") == [(3, "HC202")]
-
-
-def test_parts_by_name_of_a_model_that_is_open():
-    text = """
-    def build(arch, classes):
-        m = models.__dict__[arch]()
-        m._modules["classifier"][-1] = nn.Linear(m._modules["classifier"][-1].in_features{more}, classes)
-        return m
-    """
-    assert messages(text.format(more="")) == []
-    assert [code for code, _ in messages(text.format(more=" + 1"))] == ["HC101"]
