@@ -10,7 +10,8 @@ from typing import Any, Literal, NamedTuple
 Severity = Literal["error", "warning", "info"]
 VerdictStatus = Literal["confirmed", "refuted", "clean", "inconclusive"]
 ExpectationKind = Literal[
-    "raises", "device", "output", "no-grad", "frozen", "trainable", "not-in-optimizer", "none",
+    "raises", "device", "output", "no-grad", "frozen", "trainable", "not-in-optimizer", "not-by-class",
+    "none",
     "fails", "two-devices", "by-class", "unlearnt",
 ]  # fmt: skip
 CANDIDATES = frozenset(["fails", "two-devices", "by-class", "unlearnt"])
@@ -50,6 +51,7 @@ class Expectation(NamedTuple):
     - ``frozen``: they do not require a gradient;
     - ``trainable``: they require one although the script meant to freeze them;
     - ``not-in-optimizer``: they are in no parameter group of the optimizer;
+    - ``not-by-class``: the answer is not (N, `classes`);
     - ``none``: nothing that a run could show;
     or of a candidate, which is a finding only where it is confirmed and nothing else was found on its model,
     - ``fails``: the forward raises, whatever the numbers that the script leaves open and the size of the picture;

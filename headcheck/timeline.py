@@ -205,6 +205,8 @@ def output_shape(execution: Execution, model: Model) -> tuple[int | None, ...] |
         if flow is not None and flow.mismatch is not None:
             return None
         if flow is not None and flow.shape is not None:
+            if model.entry.outputs.get(place, ())[1:] == (1, 1) and None in flow.shape:
+                return None  # the model flattens what it is not known to have pooled
             ends.append(flow.shape)
             break
     else:

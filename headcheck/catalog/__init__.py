@@ -7,7 +7,16 @@ No torch is needed, and only the data file of the library asked for is read. The
 from __future__ import annotations
 
 from headcheck.catalog.entry import REQUIRED, Entry, Head, Node, Plain, Shape, Signature
-from headcheck.catalog.models import canonical, find, model_builder, part_names, registered, signature, worker_keywords
+from headcheck.catalog.models import (
+    canonical,
+    find,
+    is_module,
+    model_builder,
+    part_names,
+    registered,
+    signature,
+    worker_keywords,
+)
 from headcheck.catalog.namespaces import (
     is_misspelt,
     layer,
@@ -30,6 +39,7 @@ __all__ = [
     "canonical",
     "find",
     "is_misspelt",
+    "is_module",
     "layer",
     "layer_attributes",
     "model_builder",

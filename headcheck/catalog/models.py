@@ -25,6 +25,16 @@ def canonical(name: str) -> str | None:
     return _canonical(name) if library_of(name) == "torchvision" else None
 
 
+def is_module(name: str) -> bool:
+    """Whether a name is that of a module of torchvision's that defines builders, and of no builder."""
+    return name.startswith("torchvision.models.") and canonical(name) is None and name in _modules()
+
+
+@functools.cache
+def _modules() -> frozenset[str]:
+    return frozenset(str(facts["module"]) for facts in load("torchvision")["builders"].values())
+
+
 @functools.cache
 def registered(library: str = "torchvision") -> tuple[str, ...]:
     """Return the names that the library's registry knows (``get_model``, ``list_models``)."""

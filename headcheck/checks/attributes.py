@@ -317,15 +317,19 @@ def unknown_model(execution: Execution) -> Iterator[Report]:
         if execution.facts.adds_members:  # the script's own may be there under this name
             continue
         by_name = event.namespace.endswith("get_model")
-        among = (
-            catalog.registered() if by_name else sorted(n for n in catalog.names(event.namespace) if n[:1].islower())
-        )
+        among = catalog.registered() if by_name else builders_in(event.namespace)
         close = catalog.nearest(event.name, among)
         owner = "torchvision" if by_name else event.namespace
         message = f"{owner} has no model `{event.name}`"
+        if not by_name and catalog.is_module(f"{owner}.{event.name}"):
+            message = f"`{event.name}` of {owner} is a module that has models, and none itself"
         help_ = "did you mean " + " or ".join(f"`{name}`" for name in close) + "?" if close else ""
         step = {"op": "look_up", "line": execution.line(event.site), "namespace": event.namespace, "name": event.name}
         yield Report("HC205", event.site, message, help_, Expectation("raises"), steps=(step,))
+
+
+def builders_in(namespace: str) -> list[str]:
+    return sorted(name for name in catalog.names(namespace) if catalog.canonical(f"{namespace}.{name}"))
 
 
 def unknown_timm_model(event: events.UnknownName) -> Report:

@@ -131,6 +131,14 @@ def _not_in_optimizer(expectation: Expectation, observation: Observation) -> Rul
     return _states(expectation, observation, lambda state: state.in_optimizer is False, wrong, right)
 
 
+def _not_by_class(expectation: Expectation, observation: Observation) -> Ruling:
+    main = [shape for key, shape in observation.outputs if not key]
+    if not main:
+        return "inconclusive", observation.error or _outputs(observation)
+    right = len(main[0]) == 2 and main[0][0] == BATCH and expectation.classes in (None, main[0][1])
+    return "refuted" if right else "confirmed", _outputs(observation)
+
+
 def _fails(expectation: Expectation, observation: Observation) -> Ruling:
     """A candidate: what is not confirmed was no finding."""
     raised = observation.status == "raised" and observation.at == "forward" and observation.everywhere
@@ -173,6 +181,7 @@ _KINDS: dict[str, Callable[[Expectation, Observation], Ruling]] = {
     "frozen": _frozen,
     "trainable": _trainable,
     "not-in-optimizer": _not_in_optimizer,
+    "not-by-class": _not_by_class,
     "none": _none,
     "fails": _fails,
     "two-devices": _two_devices,

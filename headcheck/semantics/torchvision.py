@@ -43,6 +43,8 @@ def builder(call: CallSite) -> Value:
         return predictors.expand(call, make_layer(call, call.name, signature))
     if catalog.is_misspelt(namespace, name):
         return no_such_builder(call, namespace, name)
+    if catalog.is_module(call.name):
+        return no_such_builder(call, namespace, name, "TypeError")
     return opaque(call) if name[:1].isupper() and not namespace.endswith("Weights") else unknown(call)
 
 
@@ -52,10 +54,10 @@ def operation(call: CallSite) -> Value:
     return unknown(call) if signature is None else make_layer(call, call.name, signature)
 
 
-def no_such_builder(call: CallSite, namespace: str, name: str) -> Value:
+def no_such_builder(call: CallSite, namespace: str, name: str, raised: str = "AttributeError") -> Value:
     if not call.state.guards:
         call.state.log(events.UnknownName(call.site, namespace, name))
-    call.state.end("raise", "AttributeError")
+    call.state.end("raise", raised)
     return UNKNOWN
 
 

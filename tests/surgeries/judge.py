@@ -20,7 +20,7 @@ FREEZING = frozenset({"HC301", "HC302", "HC304"})
 RAISED = {
     "AttributeError": {"HC202", "HC205", "HC303"},
     "IndexError": {"HC202"},
-    "TypeError": {"HC202", "HC303"},
+    "TypeError": {"HC202", "HC205", "HC303"},
     "KeyError": {"HC205", "HC202"},
     "ImportError": {"HC205"},
     "ValueError": {"HC205", "HC406", "HC302"},

@@ -87,11 +87,14 @@ def op_read(run: Run, step: Any) -> None:
 
 
 def op_look_up(run: Run, step: Any) -> None:
-    """Ask torchvision for a builder by name: its own words say that there is none."""
+    """Ask torchvision for a builder by name: its own words say that there is none, or Python's that it is a module."""
     space = resolve(run, step.get("namespace"), ("torchvision.models",))
     name = attribute_name(run, step.get("name"))
     if isinstance(space, types.ModuleType):
-        getattr(space, name)
+        found: Any = getattr(space, name)
+        is_module = isinstance(found, types.ModuleType)
+        if is_module:
+            found()
     else:
         resolve(run, "torchvision.models.get_model_builder", ("torchvision.models",))(name)
 
