@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from headcheck import checks, settle
 from headcheck.blindspots import Replacement, survey
@@ -31,6 +31,7 @@ from headcheck.interpreter.modules import Alone, Project
 from headcheck.interpreter.run import interpret
 from headcheck.interpreter.values import Address
 from headcheck.ir import DeleteAttribute, Operation, facts
+from headcheck.records import NamedTuple
 from headcheck.source import guard
 from headcheck.source.reading import Unreadable
 from headcheck.units import Places, Refused, Unit, read, said_in

@@ -11,7 +11,7 @@ A replacement is resolved when on some execution the structure of the model it i
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from headcheck import events
 from headcheck.execution import Execution
@@ -21,6 +21,7 @@ from headcheck.interpreter.modules import ROOT
 from headcheck.interpreter.shapes import SIZED
 from headcheck.interpreter.values import Choice, Library, Method, Ref, Symbol, Value, label
 from headcheck.ir import SetItem
+from headcheck.records import NamedTuple
 
 #: Why a model is not known: the short name of each reason, and how `--statistics` says it.
 REASONS = {

@@ -1,11 +1,14 @@
 """The events of an execution: each is one thing the script does to an object.
 
 `site` is the IR operation that did it. Modules are named by heap address; values are those of `interpreter.values`.
-Annotations are no texts here: from one, `NamedTuple` makes a reference to come, field by field, in each run.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
+
+from headcheck.records import NamedTuple
 
 Address: TypeAlias = tuple[int, int]
 Site: TypeAlias = Any

@@ -1,11 +1,14 @@
 """What a run says: findings, the models it understood, and what confirming them showed.
 
 Named tuples, not dataclasses: every run makes these classes anew, and dataclasses take three times as long to make.
-Nor are annotations texts, as in `events`.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
+
+from headcheck.records import NamedTuple
 
 Severity = Literal["error", "warning", "info"]
 VerdictStatus = Literal["confirmed", "refuted", "clean", "inconclusive"]

@@ -21,9 +21,10 @@ from __future__ import annotations
 
 import os
 from functools import cache
-from typing import Final, Literal, NamedTuple, cast
+from typing import Final, Literal, cast
 
 from headcheck.findings import Severity
+from headcheck.records import NamedTuple
 
 URL: Final = "https://github.com/headcheck/headcheck/blob/main/rules/"
 TABLE_BEGIN: Final = "<!-- rules:begin -->"

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from headcheck import report
 from headcheck.configuration import UsageError, common_folder, find
+from headcheck.records import NamedTuple
 
 __all__ = ["DEFAULT_EXCLUDES", "FORMATS", "SEVERITIES", "Settings", "UsageError", "resolve"]
 

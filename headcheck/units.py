@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import libcst as cst
 
@@ -15,6 +15,7 @@ from headcheck.interpreter.relevance import Index
 from headcheck.ir import Block, Operation, facts, walk
 from headcheck.ir.lower import lower
 from headcheck.positions import Positions
+from headcheck.records import NamedTuple
 from headcheck.source import guard
 from headcheck.source.cells import place
 from headcheck.source.reading import Unreadable

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from headcheck.catalog import forms
 from headcheck.catalog.entry import IDENTITY, Entry, Head, MapRule, Node, Shape
 from headcheck.catalog.files import load, name_list, name_set
 from headcheck.catalog.nodes import Decoder
+from headcheck.records import NamedTuple
 
 
 class View(NamedTuple):

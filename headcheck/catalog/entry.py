@@ -7,7 +7,9 @@ whatever the image, a SqueezeNet's ``(512, None, None)``).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
+
+from headcheck.records import NamedTuple
 
 Shape: TypeAlias = tuple[int | None, ...]
 Plain: TypeAlias = "int | float | bool | str | tuple[Plain, ...] | None"

@@ -10,11 +10,12 @@ import functools
 import itertools
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from headcheck.catalog import models, namespaces
 from headcheck.catalog.entry import REQUIRED, Entry, Head, Node, Plain, Shape
 from headcheck.catalog.files import load
+from headcheck.records import NamedTuple
 
 LIBRARY = "fastai"
 CONCAT_POOL = f"{LIBRARY}.layers.AdaptiveConcatPool2d"

@@ -8,9 +8,10 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 from headcheck.catalog.files import load, name_list, name_set
+from headcheck.records import NamedTuple
 
 #: The values of the letters, and those of the counts.
 Term: TypeAlias = "Callable[[tuple[Any, ...], Mapping[str, int]], Any] | int | float"

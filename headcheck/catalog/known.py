@@ -10,9 +10,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import NamedTuple
 
 from headcheck.catalog import own
+from headcheck.records import NamedTuple
 
 GROUP = "headcheck.catalogs"
 

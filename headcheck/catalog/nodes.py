@@ -5,11 +5,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Iterator, Mapping
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 from headcheck.catalog import forms
 from headcheck.catalog.entry import NAMES, Node, Plain
 from headcheck.catalog.forms import Form
+from headcheck.records import NamedTuple
 
 
 class Row(NamedTuple):

@@ -18,9 +18,10 @@ import json
 import os
 import stat
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from headcheck.catalog.entry import Entry, Head, Node, Plain, Shape
+from headcheck.records import NamedTuple
 
 FORMAT = 1
 MOST_BYTES = 16 * 2**20

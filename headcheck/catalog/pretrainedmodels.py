@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from headcheck.catalog.entries import by_name
 from headcheck.catalog.entry import Entry
 from headcheck.catalog.files import load, shared
+from headcheck.records import NamedTuple
 
 _LIBRARY = "pretrainedmodels"
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 from headcheck.catalog import efficientnet, fastai, hub, open_clip, pretrainedmodels, smp, snippet, timm, transformers
 from headcheck.catalog.entry import Entry, Shape
 from headcheck.catalog.models import canonical, find, model_builder, normal, registered
 from headcheck.catalog.namespaces import weights, weights_of
+from headcheck.records import NamedTuple
 
 #: What the models of a task are called with, where it is not one batch.
 _EXPECTS = {"detection": "a list of images (3, H, W)", "optical_flow": "two batches {}"}

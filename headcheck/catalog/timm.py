@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from headcheck.catalog import timm_versions
 from headcheck.catalog.entries import View, of_view, open_place, view
 from headcheck.catalog.entry import NAMES, NOTHING, Entry, Node, Plain, Shape
 from headcheck.catalog.files import load, name_list, name_set, shared
 from headcheck.catalog.nodes import Decoder, Overlaid
+from headcheck.records import NamedTuple
 
 _LIBRARY = "timm"
 _MODELS = "timm.models"

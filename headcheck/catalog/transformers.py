@@ -13,11 +13,12 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from headcheck.catalog.entry import NAMES, NOTHING, Entry, Head, Node, Shape
 from headcheck.catalog.files import load, name_list, name_set, shared
 from headcheck.catalog.nodes import Decoder
+from headcheck.records import NamedTuple
 
 _LIBRARY = "transformers"
 _COUNT = "num_labels"

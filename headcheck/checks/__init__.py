@@ -10,12 +10,13 @@ What is said of a new head whatever path leads there is registered as a survey, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 from headcheck.blindspots import Replacement
 from headcheck.execution import Execution
 from headcheck.findings import Expectation, Severity
 from headcheck.interpreter.values import Address
+from headcheck.records import NamedTuple
 
 
 class Report(NamedTuple):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 from headcheck import events
 from headcheck.catalog.entry import Entry
 from headcheck.interpreter.heap import Module
 from headcheck.interpreter.values import Ref
+from headcheck.records import NamedTuple
 
 
 class FileFacts:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from headcheck import catalog
 from headcheck.interpreter.heap import Module
@@ -28,6 +28,7 @@ from headcheck.interpreter.values import (
     label,
 )
 from headcheck.ir import UNKNOWN
+from headcheck.records import NamedTuple
 
 if TYPE_CHECKING:
     from headcheck.interpreter.machine import Machine

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 from headcheck import events
 from headcheck.catalog.entry import NOTHING, Entry, Node
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import Address, Chosen, Class, Library, Parameter, Ref, Symbol, Tuple, Value
 from headcheck.ir import UNKNOWN, Operation
+from headcheck.records import NamedTuple
 from headcheck.semantics.layers import STACKS, own_parameters, parameter_shape
 
 Sizes: TypeAlias = "tuple[int, ...] | None"  # of a parameter, None where they are not known

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from headcheck.catalog.known import Builders
 from headcheck.interpreter import relevance
@@ -11,6 +11,7 @@ from headcheck.interpreter.heap import Dictionary, Sequence
 from headcheck.interpreter.state import Frame, State, go_back
 from headcheck.interpreter.values import Own, Tuple, Value, symbol
 from headcheck.ir import UNKNOWN, Block, Import, ImportFrom, Operation
+from headcheck.records import NamedTuple
 
 if TYPE_CHECKING:
     from headcheck.interpreter.machine import Machine

@@ -4,12 +4,13 @@ its class, and it is of another: ``if isinstance(m, nn.BatchNorm2d): m.eval()``.
 from __future__ import annotations
 
 from collections.abc import Set
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import Library, Ref, Tuple, Value
 from headcheck.ir import Block, Call, End, GetAttribute, GetItem, If, Loop, MakeSequence, Move, Operand, Operation
 from headcheck.ir.scopes import variables
+from headcheck.records import NamedTuple
 
 if TYPE_CHECKING:
     from headcheck.interpreter.machine import Machine

@@ -11,7 +11,7 @@ What cannot be recorded has a register, too, and a reason. It only counts if the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from headcheck import events
 from headcheck.interpreter import branches, expressions, loops
@@ -41,6 +41,7 @@ from headcheck.interpreter.values import (
     label,
 )
 from headcheck.ir import Binary, Call, Compare, End, GetAttribute, GetItem, If, Loop, Operation, SetItem, Unary
+from headcheck.records import NamedTuple
 
 if TYPE_CHECKING:
     from headcheck.interpreter.machine import Machine

@@ -10,7 +10,7 @@ from __future__ import annotations
 import builtins
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from headcheck.ir import (
     Append,
@@ -49,6 +49,7 @@ from headcheck.ir import (
     blocks,
 )
 from headcheck.ir.scopes import variables
+from headcheck.records import NamedTuple
 
 # Attribute and function names that only speak of models, their layers, parameters and optimizers.
 SEEDS = frozenset(

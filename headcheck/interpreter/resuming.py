@@ -7,11 +7,12 @@ path ends where the function returns, since what comes after it was followed wit
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from headcheck.interpreter.state import Cell, State
 from headcheck.interpreter.values import Class, Function, Value
 from headcheck.ir import Define, Operation, walk
+from headcheck.records import NamedTuple
 
 if TYPE_CHECKING:
     from headcheck.interpreter.machine import Machine

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from headcheck import events
 from headcheck.execution import Execution, FileFacts
@@ -20,6 +20,7 @@ from headcheck.interpreter.state import State, since
 from headcheck.interpreter.values import Bound, Class, Function, Ref, Value, symbol
 from headcheck.ir import Block, Define, GetAttribute, Operation, walk
 from headcheck.ir.scopes import scope_of
+from headcheck.records import NamedTuple
 from headcheck.semantics import load_effects
 
 MOST_ENTRIES = 200

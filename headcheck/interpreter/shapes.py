@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 from headcheck.catalog.entry import Entry, Node, Shape
 from headcheck.interpreter import heap
@@ -21,6 +21,7 @@ from headcheck.interpreter.parts import (
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import Ref, Value
 from headcheck.ir import UNKNOWN
+from headcheck.records import NamedTuple
 from headcheck.semantics import layers
 from headcheck.semantics.layers import Mismatch
 

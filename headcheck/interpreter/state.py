@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 from headcheck.events import SOFT, Event
 from headcheck.interpreter.values import Address, Class, Ref, Symbol, Value
 from headcheck.ir import UNKNOWN, Operation
+from headcheck.records import NamedTuple
 
 Cell: TypeAlias = "tuple[Event, Any, int, Frame, Event | None] | None"
 NOTHING: frozenset[str] = frozenset()

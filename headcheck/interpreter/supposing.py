@@ -9,11 +9,11 @@ calls for, none of which a path came to, are followed in the same way: when they
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Set
-from typing import NamedTuple
 
 from headcheck.interpreter.machine import Machine
 from headcheck.interpreter.values import Class, Function, Value
 from headcheck.ir import Block, Call, Define, DefineClass, GetAttribute, If, MakeDict, Variable, blocks, walk
+from headcheck.records import NamedTuple
 
 
 class Passed(NamedTuple):

@@ -1,12 +1,15 @@
 """What a variable can hold. All values are immutable and hashable; what has identity lives on the heap behind a `Ref`.
 
-Plain Python constants (int, float, str, bool, None) stand for themselves. Annotations are no texts, as in `events`.
+Plain Python constants (int, float, str, bool, None) stand for themselves.
 """
 
+from __future__ import annotations
+
 from collections.abc import Hashable
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 from headcheck.ir import UNKNOWN as UNKNOWN
+from headcheck.records import NamedTuple
 
 Value: TypeAlias = Any
 Address: TypeAlias = tuple[int, int]
@@ -244,7 +247,7 @@ class ParameterName(str):
     __slots__ = ("parameter",)
     parameter: Parameter
 
-    def __new__(cls, name: str, parameter: Parameter) -> "ParameterName":
+    def __new__(cls, name: str, parameter: Parameter) -> ParameterName:
         made = super().__new__(cls, name)
         made.parameter = parameter
         return made

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import NamedTuple
 
 from headcheck.ir import (
     Block,
@@ -21,6 +20,7 @@ from headcheck.ir import (
     walk,
 )
 from headcheck.ir.scopes import variables
+from headcheck.records import NamedTuple
 from headcheck.source.outline import HEAD_LAYERS
 
 # Reading these off a part says nothing of its use in forward.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from headcheck.ir import (
     Append,
     Binary,
@@ -37,6 +35,7 @@ from headcheck.ir import (
     With,
     blocks,
 )
+from headcheck.records import NamedTuple
 
 
 class Scope(NamedTuple):

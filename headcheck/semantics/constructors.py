@@ -5,11 +5,12 @@ them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from headcheck.interpreter import access, heap
 from headcheck.interpreter.heap import Module
 from headcheck.interpreter.values import Class, Library, Ref, Value, is_plain
+from headcheck.records import NamedTuple
 from headcheck.semantics.python import items
 from headcheck.semantics.registry import CallSite, effect
 from headcheck.semantics.torchvision import build, log_built, make, opaque

@@ -6,13 +6,12 @@ library where it keeps a list of classes.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from headcheck.interpreter.iterate import ELEMENTS, items_of
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import Method, Ref, Symbol, Tensor, Tuple, Value, symbol
 from headcheck.interpreter.writing import CHANGED
 from headcheck.ir import Operation
+from headcheck.records import NamedTuple
 from headcheck.semantics import transforms
 from headcheck.semantics.python import unknown
 from headcheck.semantics.registry import CallSite, effect, method

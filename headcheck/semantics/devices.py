@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from headcheck import events
 from headcheck.interpreter.heap import Module
 from headcheck.interpreter.values import Device, Library, Value, label
+from headcheck.records import NamedTuple
 from headcheck.semantics.python import unknown
 from headcheck.semantics.registry import CallSite, effect, method
 

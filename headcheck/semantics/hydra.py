@@ -6,12 +6,13 @@ does not say `_self_`; a file of a group goes under the name of the group; the f
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from headcheck.interpreter.heap import Instance
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import Function, Library, Partial, Ref, Value
 from headcheck.ir import UNKNOWN, Define
+from headcheck.records import NamedTuple
 from headcheck.semantics import files
 from headcheck.semantics.configs import of_dict
 from headcheck.semantics.python import unknown

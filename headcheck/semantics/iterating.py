@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from headcheck.interpreter.heap import Sequence, StateDict
 from headcheck.interpreter.iterate import ELEMENTS, element_of, items_of
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import Ref, Tuple, Value, symbol
+from headcheck.records import NamedTuple
 from headcheck.semantics import statedicts
 from headcheck.semantics.python import make_list, unknown
 from headcheck.semantics.registry import CallSite, effect, method

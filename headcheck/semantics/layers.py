@@ -7,9 +7,10 @@ layer; the tests compare every one with the real layer.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 from headcheck.catalog.entry import NOTHING, Shape
+from headcheck.records import NamedTuple
 
 Get: TypeAlias = Callable[[str], Any]
 

@@ -8,13 +8,14 @@ every one of them with PyTorch and compare names and shapes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from headcheck import catalog, events
 from headcheck.interpreter.heap import Module
 from headcheck.interpreter.iterate import items_of
 from headcheck.interpreter.values import Ref, Tuple, Value
 from headcheck.ir import UNKNOWN
+from headcheck.records import NamedTuple
 from headcheck.semantics.layers import COMPOSITES
 from headcheck.semantics.registry import CallSite
 

@@ -16,10 +16,11 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from headcheck.interpreter.values import Value
 from headcheck.ir import UNKNOWN, Operation
+from headcheck.records import NamedTuple
 
 if TYPE_CHECKING:
     from headcheck.interpreter.machine import Machine

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 from headcheck import catalog, events
 from headcheck.catalog.entry import Node
@@ -32,6 +32,7 @@ from headcheck.interpreter.values import (
     symbol,
 )
 from headcheck.ir import UNKNOWN, Operation
+from headcheck.records import NamedTuple
 from headcheck.semantics.python import unknown
 from headcheck.semantics.registry import CallSite, effect, method
 

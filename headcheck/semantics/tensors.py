@@ -6,7 +6,7 @@ A function and the method of the same name are one entry here: `Use` has the ten
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from headcheck import events
 from headcheck.interpreter.heap import Sequence
@@ -14,6 +14,7 @@ from headcheck.interpreter.iterate import each_of, items_of
 from headcheck.interpreter.products import quotient
 from headcheck.interpreter.values import Symbol, Tensor, Tuple, Value, is_plain, last_size, size_of, symbol
 from headcheck.ir import UNKNOWN
+from headcheck.records import NamedTuple
 from headcheck.semantics import layers
 from headcheck.semantics.python import unknown
 from headcheck.semantics.registry import CallSite, effect, method

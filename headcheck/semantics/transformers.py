@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from headcheck import events
 from headcheck.catalog import transformers
@@ -13,6 +12,7 @@ from headcheck.interpreter import access, forward
 from headcheck.interpreter.heap import Build, Dictionary, Instance, Module, Sequence
 from headcheck.interpreter.values import Answer, Ref, Tensor, Tuple, Value, batch_of
 from headcheck.ir import UNKNOWN
+from headcheck.records import NamedTuple
 from headcheck.semantics.devices import computes_in
 from headcheck.semantics.python import unknown
 from headcheck.semantics.registry import CallSite, family

@@ -3,10 +3,11 @@ each. A test compares them with the library's own."""
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from headcheck.interpreter.iterate import items_of
 from headcheck.interpreter.values import Tuple, Value
+from headcheck.records import NamedTuple
 from headcheck.semantics.python import unknown
 from headcheck.semantics.registry import CallSite, effect, method
 

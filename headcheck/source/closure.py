@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
+from headcheck.records import NamedTuple
 from headcheck.source import project
 from headcheck.source.outline import BODY, Binding, Outline
 from headcheck.source.project import Layout, Route

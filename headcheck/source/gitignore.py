@@ -10,7 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from fnmatch import translate
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, TypeAlias
+
+from headcheck.records import NamedTuple
 
 #: Whether one part of a path fits; None is ``**``, which any number of parts fits.
 _Part: TypeAlias = "Callable[[str], object] | None"

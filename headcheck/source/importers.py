@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from typing import Final, NamedTuple
+from typing import Final
 
+from headcheck.records import NamedTuple
 from headcheck.source import NOTEBOOK, files, load, project, reading
 from headcheck.source.importing import INIT, Imported, Targets, imports, may_name
 from headcheck.source.reading import Unreadable

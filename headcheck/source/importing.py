@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Final
 
+from headcheck.records import NamedTuple
 from headcheck.source import project
 from headcheck.source.project import Layout
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Final
+
+from headcheck.records import NamedTuple
 
 # Cell magics whose cell is Python all the same, run in the notebook's own namespace.
 PYTHON_CELLS: Final = frozenset(

@@ -13,9 +13,10 @@ import keyword
 import re
 import warnings
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from headcheck.findings import Cell
+from headcheck.records import NamedTuple
 from headcheck.source import ipython
 from headcheck.source.reading import Source, Unreadable, universal
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
+from headcheck.records import NamedTuple
 from headcheck.source import guard
 
 BODY, MAIN = "", "__main__"

@@ -11,7 +11,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import NamedTuple
+
+from headcheck.records import NamedTuple
 
 # A folder that holds one of these is the top of a project; where none is found, the nearest that holds one of those.
 TOPS = (".git", "pyproject.toml", "setup.py", "setup.cfg", ".hg")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Final
 
 from headcheck.findings import Cell, Edit
+from headcheck.records import NamedTuple
 from headcheck.source import NOTEBOOK, most_bytes
 
 # Codecs that Python would take for a source file but that are slow on purpose-made input, or decode nothing.

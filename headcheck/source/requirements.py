@@ -6,8 +6,9 @@ import os
 import re
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final
 
+from headcheck.records import NamedTuple
 from headcheck.source import load
 from headcheck.source.reading import Unreadable
 

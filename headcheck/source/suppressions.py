@@ -15,9 +15,10 @@ import re
 from collections.abc import Iterable
 from contextlib import suppress
 from io import StringIO
-from typing import Final, NamedTuple
+from typing import Final
 
 from headcheck.findings import Finding
+from headcheck.records import NamedTuple
 
 _CODES: Final = r"[A-Z]+[0-9]+(?:[\s,]+[A-Z]+[0-9]+)*"
 _MAY_HAVE_ANY: Final = re.compile(r"noqa|headcheck\s*:", re.IGNORECASE)
