@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from headcheck.records import NamedTuple
-from headcheck.source import NOTEBOOK, files, load, project, reading
+from headcheck.source import NOTEBOOK, files, project, reading
 from headcheck.source.importing import INIT, Imported, Targets, imports, may_name
 from headcheck.source.reading import Unreadable
 
@@ -110,9 +110,7 @@ class _Text:
     def _read(self) -> bytes:
         if self._data is not None:
             return self._data
-        data = load(self.path)
-        if isinstance(data, Unreadable) or len(data) > MOST_BYTES:
-            data = b""
+        data = reading.glance(self.path, MOST_BYTES)
         if len(data) <= MOST_KEPT:
             self._data = data
         return data

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import os
 import re
 from collections.abc import Iterable
 from typing import Final
@@ -77,6 +78,24 @@ def load(filename: str) -> bytes | Unreadable:
     if len(data) > most:
         return Unreadable(filename, f"larger than {most // 2**20} MiB")
     return data
+
+
+def glance(filename: str, most: int) -> bytes:
+    """The bytes of a file of a listing: none of one that cannot be read, or has more than `most`.
+
+    A project has hundreds of them: Python's own `open` would take twice as long.
+    """
+    try:
+        opened = os.open(filename, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        try:
+            data = os.read(opened, USUAL_BYTES)
+            while len(data) >= USUAL_BYTES and (more := os.read(opened, most + 1 - len(data))):
+                data += more
+        finally:
+            os.close(opened)
+    except (OSError, ValueError):
+        return b""
+    return data if len(data) <= most else b""
 
 
 def decode_any(filename: str, data: bytes) -> Source | Unreadable:

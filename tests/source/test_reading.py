@@ -8,6 +8,7 @@ import pytest
 
 from headcheck.findings import Edit
 from headcheck.source import MAX_BYTES, Source, Unreadable, decode, load, read, rewrite
+from headcheck.source.reading import USUAL_BYTES, glance
 
 
 @pytest.mark.parametrize(
@@ -105,3 +106,16 @@ def test_a_huge_file_is_not_read(tmp_path):
     with open(huge, "wb") as file:
         file.truncate(MAX_BYTES + 1)
     assert "larger than" in load(str(huge)).reason
+
+
+@pytest.mark.parametrize("size", [0, 1, USUAL_BYTES - 1, USUAL_BYTES, USUAL_BYTES + 1, 3 * USUAL_BYTES])
+def test_a_glance_gives_all_of_a_file(tmp_path, size):
+    data = (b"\r\n\x1a" + bytes(range(256)) * (size // 256 + 1))[:size]
+    path = tmp_path / "m.py"
+    path.write_bytes(data)
+    assert glance(str(path), 3 * USUAL_BYTES) == data
+    assert glance(str(path), 3 * USUAL_BYTES - 1) == (data if size < 3 * USUAL_BYTES else b"")
+
+
+def test_a_glance_at_what_cannot_be_read(tmp_path):
+    assert [glance(name, 9) for name in (str(tmp_path), str(tmp_path / "none.py"), "a\0b")] == [b"", b"", b""]
