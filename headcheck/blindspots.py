@@ -5,7 +5,8 @@ is put into a library model, into a network of the script in the place of a part
 not known: the unknown may be a model, so all of that counts, whatever its name. A head that is only taken out
 (``Identity``) is not counted, nor is an entry of a dict, nor what goes into a container that the script made, nor what
 a class of the script puts into its own objects: it builds them.
-A replacement is resolved when on some execution the structure of the model it is put into is known.
+A replacement is resolved when on some execution the structure of the model it is put into is known. Of the others,
+those are told apart that read their size from the very layer that they replace: no model can make that size wrong.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from headcheck.interpreter.shapes import SIZED
 from headcheck.interpreter.values import Choice, Library, Method, Ref, Symbol, Value, label
 from headcheck.ir import SetItem
 from headcheck.records import NamedTuple
+from headcheck.semantics import layers
 
 #: Why a model is not known: the short name of each reason, and how `--statistics` says it.
 REASONS = {
@@ -36,12 +38,13 @@ REASONS = {
     "unreached": "on no path that was followed",
     "value": "of a value that is not followed",
 }
+READ = "read"  # why a model is not known does not count where the size is read from the layer that is replaced
 # A convolution is as often a stem as a head; under these names it is a head.
 HEAD_NAMES = frozenset(["aux_classifier", "classifier", "cls_logits", "fc", "head", "heads", "last_linear"])
 
 
 class Reason(NamedTuple):
-    """Why a model is not known: a key of `REASONS`, and what it was here in words."""
+    """Why a model is not known: a key of `REASONS` or `READ`, and what it was here in words."""
 
     kind: str
     words: str
@@ -62,7 +65,8 @@ def survey(executions: Sequence[Execution]) -> list[Replacement]:
     known: set[int] = set()
     for execution in executions:
         for replacement in replacements(execution, known):
-            if replacement.reason is None or id(replacement.site) not in found:
+            before = found.get(id(replacement.site))
+            if replacement.reason is None or before is None or (before.reason and before.reason.kind == READ):
                 found[id(replacement.site)] = replacement
             if replacement.reason is None:
                 known.add(id(replacement.site))
@@ -96,7 +100,8 @@ def replacements(execution: Execution, known: Container[int] = ()) -> Iterator[R
             and not is_entry(execution, event)
             and is_head(execution, event.name, event.new)
         ):
-            yield Replacement(event.site, event.owner, text_of(event.name), why(execution, event.of))
+            reason = or_read(execution, event, event.of, why(execution, event.of))
+            yield Replacement(event.site, event.owner, text_of(event.name), reason)
         elif type(event) is events.ChildSet and event.how != "rearranged":
             yield from put_in(execution, event)
 
@@ -127,7 +132,40 @@ def put_in(execution: Execution, event: events.ChildSet) -> Iterator[Replacement
         reason = None if owner.known else Reason("builder", f"{owner.cls.name} is more than what stands here")
         yield Replacement(event.site, owner.cls.name, event.name, reason)
     elif owner is not None and owner.cls is None and not owner.kind.startswith(("torch.nn.", "torch.jit.")):
-        yield Replacement(event.site, owner.kind.rsplit(".", 1)[-1], event.name, why_module(execution, owner))
+        reason = or_read(execution, event, Ref(event.owner), why_module(execution, owner))
+        yield Replacement(event.site, owner.kind.rsplit(".", 1)[-1], event.name, reason)
+
+
+def or_read(execution: Execution, event: events.ChildSet | events.Unresolved, of: Value, reason: Reason) -> Reason:
+    """The reason, `READ` where the first layer of a new head takes as many features as the layer it replaces, which is
+    asked itself: ``of.fc = nn.Linear(of.fc.in_features, 10)``."""
+    first = execution.module(first_sized(execution, event.new))
+    for name in ("in_features", "in_channels"):
+        kind, *parts = key_of(first.arguments.get(name) if first is not None else None)
+        if kind == "attribute" and parts[1] == name and is_at(parts[0], of, event.name):
+            return Reason(READ, f"{reason.words}, but its size is read from the layer it replaces")
+    return reason
+
+
+def is_at(old: Value, of: Value, name: Value) -> bool:
+    """Whether an unknown is what sits at a place: it was read there, or came as a pair with the name of the place."""
+    found, place = key_of(old), key_of(name)
+    paired = place[0] == "item" and place[2] == 0 and found == ("item", place[1], 1)
+    return paired or found in (("attribute", of, name), ("item", of, name))
+
+
+def key_of(value: Value) -> tuple[Any, ...]:
+    """What an unknown is made of, a word for how first."""
+    return value.key if type(value) is Symbol and isinstance(value.key, tuple) else ("",)
+
+
+def first_sized(execution: Execution, new: Value) -> Value:
+    """The first layer of a new head that has a size, past those that answer what they are given."""
+    children = execution.children(new) if execution.kind(new) == "torch.nn.Sequential" else None
+    for _, child in children or ():
+        if type(child) is not Ref or layers.RULES.get(execution.kind(child)) is not layers.same:
+            return first_sized(execution, child)
+    return new
 
 
 def text_of(name: Any) -> str:

@@ -165,7 +165,10 @@ class ModelReport(NamedTuple):
 
 
 class BlindSpot(NamedTuple):
-    """A new head under `name` whose model is not known: `reason` is a key of `blindspots.REASONS`, `words` say it."""
+    """A new head under `name` whose model is not known.
+
+    `reason` is a key of `blindspots.REASONS` or `READ`, `words` say it.
+    """
 
     location: Location
     name: str
@@ -178,7 +181,7 @@ class BlindSpot(NamedTuple):
 class Statistics(NamedTuple):
     """Counts over one file; those of a run are their sums.
 
-    `reasons` says how many replacements were not resolved for each of the reasons in `blindspots.REASONS`.
+    `reasons` says how many replacements were not resolved for each of the reasons in `blindspots.REASONS`, and `READ`.
     """
 
     replacements: int = 0

@@ -51,6 +51,58 @@ def test_an_argument_of_a_function_nobody_calls():
     assert reasons("def put(m):\n    m.add_module('fc', nn.Linear(3, 4))") == [("fc", "argument")]
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "m.fc = nn.Linear(m.fc.in_features, 4)",
+        "size = m.fc.in_features; m.fc = nn.Sequential(nn.Dropout(), nn.Linear(size, 9), nn.ReLU(), nn.Linear(9, 4))",
+        "m.classifier[6] = nn.Linear(m.classifier[6].in_features, 4)",
+        "m.body.classifier = nn.Conv2d(m.body.classifier.in_channels, 4, 1)",
+        "name, last = list(m.named_children())[-1]; setattr(m, name, nn.Linear(last.in_features, 4))",
+    ],
+)
+def test_a_size_that_is_read_from_the_layer_that_is_replaced(lines):
+    for script in (f"def put(m):\n    {lines}", f"from lab import build\nm = build()\n{lines}"):
+        assert [kind for _, kind in reasons(script)] == ["read"]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "m.fc = nn.Linear(m.classifier.in_features, 4)",
+        "m.fc = nn.Linear(m.fc.out_features, 4)",
+        "m.classifier = nn.Linear(m.classifier[1].in_features, 4)",
+        "m.fc = nn.Sequential(nn.Flatten(), nn.Linear(m.fc.in_features, 4))",
+        "m.fc = nn.Sequential(nn.Linear(9, 9), nn.Linear(m.fc.in_features, 4))",
+        "m.fc = nn.Linear(m.fc.in_features if n else 512, 4)",
+        "m.fc = nn.Linear(m.fc.in_features + 1, 4)",
+        "m.fc = nn.Identity(); m.fc = nn.Linear(other.fc.in_features, 4)",
+        "name, last = pairs(m); name, first = pairs(n); setattr(m, name, nn.Linear(last.in_features, 4))",
+    ],
+)
+def test_a_size_that_is_read_from_elsewhere(lines):
+    assert {kind for _, kind in reasons(f"def put(m, n, other):\n    {lines}")} == {"argument"}
+
+
+def test_sizes_that_are_read_are_counted_apart():
+    script = f"""
+    def put(m, n):
+        m.fc = nn.Linear(m.fc.in_features, n)
+
+    def other(m):
+        {HEAD}
+    """
+    result = read(script)
+    assert dict(result.statistics.reasons) == {"read": 1, "argument": 1} and result.statistics.resolved == 0
+    out = io.StringIO()
+    statistics.render(Run((result._replace(findings=()),)), out, False)
+    assert out.getvalue().splitlines()[:2] == [
+        "1 file read; 2 head replacements, 0 of them followed, 1 more sized by the layer they replace; "
+        "0 paths cut short",
+        "  not followed: 1 handed to a function that nothing here calls",
+    ]
+
+
 def test_where_nothing_puts_a_model():
     script = """
     class Trainer:

@@ -20,18 +20,21 @@ def render(run: Run, out: TextIO, colour: bool) -> None:
     replacements, resolved = sum(each.replacements for each in totals), sum(each.resolved for each in totals)
     cut = sum(each.cut_paths for each in totals)
     relevant = sum(result.relevant for result in run.files)
+    reasons = _reasons(run)
+    read = reasons.pop(blindspots.READ, 0)
+    more = f", {read:,} more sized by the layer they replace" if read else ""
     out.write(
         f"{summary.number(relevant, 'file')} read; {summary.number(replacements, 'head replacement')}, "
-        f"{resolved:,} of them followed; {summary.number(cut, 'path')} cut short\n"
+        f"{resolved:,} of them followed{more}; {summary.number(cut, 'path')} cut short\n"
     )
-    for reason, count in _reasons(run):
+    for reason, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0])):
         out.write(f"  not followed: {count:,} {blindspots.REASONS[reason]}\n")
     out.writelines(f"{line}\n" for line in summary.lines(run))
 
 
-def _reasons(run: Run) -> list[tuple[str, int]]:
-    """Why head replacements were not followed, the most frequent reason first."""
+def _reasons(run: Run) -> Counter[str]:
+    """Why head replacements were not followed, and how often."""
     total: Counter[str] = Counter()
     for result in run.files:
         total.update(dict(result.statistics.reasons))
-    return sorted(total.items(), key=lambda item: (-item[1], item[0]))
+    return total
