@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from headcheck.catalog.entries import View, view
+from headcheck.catalog.timm import row_of
 
 #: What a row of the table says where a model is not there.
 _NONE = "–"
@@ -49,13 +50,14 @@ def facts(data: Mapping[str, Any]) -> dict[str, dict[str, str]]:
 
 
 def _of_timm(data: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, str]]]:
-    for name, row in data["builders"].items():
-        if len(row) > 5:
-            seen = view(data, row[5], {"num_classes": row[1]})
+    for name in data["builders"]:
+        row = row_of(data, name)
+        if row.model:
+            seen = view(data, row.model, {"num_classes": row.classes})
             more = {"input": _text(seen.input), **_heads(seen), "get_classifier": ", ".join(seen.classifier) or _NONE}
         else:
-            more = {"input": _text(row[4])}
-        yield name, {"classes": str(row[1]), **more}
+            more = {"input": _text(row.image)}
+        yield name, {"classes": str(row.classes), **more}
 
 
 def _of_transformers(data: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, str]]]:

@@ -27,7 +27,7 @@ _LIBRARIES = (
     "fastai",
 )
 #: The format this code reads; `headcheck.tracing.write` says what it is.
-FORMAT = 4
+FORMAT = 5
 
 
 def library_of(name: str) -> str | None:

@@ -1,12 +1,14 @@
 """Looking up timm's models: names, tags and what `create_model` gives.
 
-The file's ``builders`` have a row for each architecture: the module that registers it (an index into the list named by
-``modules``), the number of classes by default (0: no head), and shared by models that are alike: what images are
-normalised with (``[mean, deviation]``), and the tags of its weights, each with what it sets otherwise than the default
-ones. Where the model could not be traced, there follows the shape of an image alone; else the number of its parameters
-in millions, the model (see `headcheck.tracing.write`) and, shared as well, what keywords change and what was otherwise
-in older versions, see `headcheck.catalog.timm_versions`; but for the earliest of them: ``earliest`` holds that, each
-time with the names of the architectures.
+The file's ``builders`` have a row for each architecture: the number of its parameters in millions, the model (see
+`headcheck.tracing.write`), the tags of its weights, each with what it sets otherwise than the default ones, and the
+index of its kind. Where the model could not be traced, the first is null and the second the shape of an image.
+
+``kinds`` have what rows have in common: the module that registers the models (an index into the list named by
+``modules``), the number of classes by default (0: no head), what images are normalised with (``[mean, deviation]``),
+and of what was traced also what keywords change and what was otherwise in older versions, see
+`headcheck.catalog.timm_versions`; but for the earliest of them: ``earliest`` holds that, each time with the names of
+the architectures.
 
 Of the answers, ``bare`` is forward's with ``num_classes=0``, ``map`` with ``global_pool=""`` too.
 Of the inputs, those that are what the top-level module before answers are left out; null ones are not known.
@@ -52,7 +54,7 @@ class Named(NamedTuple):
 
 def architectures() -> tuple[str, ...]:
     """Return the names of all architectures, in alphabetical order."""
-    return tuple(load(_LIBRARY)["builders"])
+    return tuple(sorted(load(_LIBRARY)["builders"]))
 
 
 def version() -> str:
@@ -106,38 +108,58 @@ def helpers() -> frozenset[str]:
 
 
 def _module(architecture: str) -> str:
-    index: int = _row(architecture)[_MODULE]
+    index: int = _row(architecture).module
     return name_list(_LIBRARY, load(_LIBRARY)["modules"])[index]
 
 
-#: Places in a row.
-_MODULE, _CLASSES, _NORMAL, _TAGS, _TOTAL, _MODEL, _FACTS, _OLDER = range(8)
-_IMAGE = _TOTAL  # where nothing else is kept
+class Row(NamedTuple):
+    """What a file says of an architecture; `model` is empty where it was not traced, `image` where it was.
+
+    `tags`, `normal`, `facts` and `older` may be the indexes of what is shared with others.
+    """
+
+    total: float | None
+    model: str
+    image: list[int]
+    tags: Any
+    module: int
+    classes: int
+    normal: Any
+    facts: Any
+    older: Any
+
+
+def row_of(data: Mapping[str, Any], architecture: str) -> Row:
+    """Return what the data of a file say of an architecture."""
+    total, model, tags, kind = data["builders"][architecture]
+    module, classes, normal, *traced = data["kinds"][kind]
+    facts, older = traced or (None, None)
+    if total is None:
+        return Row(None, "", model, tags, module, classes, normal, facts, older)
+    return Row(total, model, [], tags, module, classes, normal, facts, older)
+
+
 #: What a tag says of images, which the builder is not told.
 _OF_IMAGES = frozenset({"mean", "std"})
 
 
-def _row(architecture: str) -> list[Any]:
-    row: list[Any] = load(_LIBRARY)["builders"][architecture]
-    return row
+@functools.lru_cache(maxsize=512)
+def _row(architecture: str) -> Row:
+    return row_of(load(_LIBRARY), architecture)
 
 
 def _shared(item: Any) -> Any:
     return shared(_LIBRARY, item)
 
 
-def _is_traced(row: list[Any]) -> bool:
-    return len(row) > _MODEL
-
-
 @functools.lru_cache(maxsize=512)
 def _view(architecture: str, classes: int) -> View:
-    return view(load(_LIBRARY), _row(architecture)[_MODEL], {_COUNT: classes})
+    return view(load(_LIBRARY), _row(architecture).model, {_COUNT: classes})
 
 
 def _image(architecture: str) -> list[int]:
     row = _row(architecture)
-    found: list[int] = _view(architecture, row[_CLASSES]).input if _is_traced(row) else row[_IMAGE]
+    found: list[int] = _view(architecture, row.classes).input if row.model else row.image
     return found
 
 
@@ -152,8 +174,8 @@ class Images(NamedTuple):
 def images(named: Named) -> Images:
     """Return what the images are that the weights of a tag were trained on."""
     shape = _image(named.architecture)
-    mean, std = _shared(_row(named.architecture)[_NORMAL])
-    tag = _shared(_row(named.architecture)[_TAGS]).get(named.tag, {})
+    mean, std = _shared(_row(named.architecture).normal)
+    tag = _shared(_row(named.architecture).tags).get(named.tag, {})
     size = tag.get("img_size") or shape[1:]
     return Images((tag.get("in_chans", shape[0]), *size), tuple(tag.get("mean", mean)), tuple(tag.get("std", std)))
 
@@ -161,7 +183,7 @@ def images(named: Named) -> Images:
 def parameters(architecture: str) -> float | None:
     """Return how many millions of parameters a model has, None where that is not kept."""
     row = _row(architecture)
-    return float(row[_TOTAL]) if _is_traced(row) else None
+    return None if row.total is None else float(row.total)
 
 
 def classifier(architecture: str, versions: tuple[int, ...] = timm_versions.USUAL) -> tuple[str, ...]:
@@ -170,15 +192,15 @@ def classifier(architecture: str, versions: tuple[int, ...] = timm_versions.USUA
     `versions` are those that the project may have, see `find`.
     """
     row = _row(architecture)
-    if not _is_traced(row):
+    if not row.model:
         return ()
-    found = tuple(_view(architecture, row[_CLASSES]).classifier)
+    found = tuple(_view(architecture, row.classes).classifier)
     return timm_versions.classifier(found, _older(architecture, row), versions)
 
 
-def _older(architecture: str, row: list[Any]) -> list[Any]:
+def _older(architecture: str, row: Row) -> list[Any]:
     """What was otherwise in each older version, nothing if that is not kept."""
-    later = _shared(row[_OLDER])
+    later = _shared(row.older)
     return [_earliest().get(architecture, timm_versions.ABSENT), *later] if later else []
 
 
@@ -189,7 +211,7 @@ def _earliest() -> dict[str, Any]:
 
 def default_classes(named: Named) -> int:
     """Return how many classes a model has when it is not told otherwise; 0: it has no head."""
-    found = _overrides(named).get("num_classes", _row(named.architecture)[_CLASSES])
+    found = _overrides(named).get("num_classes", _row(named.architecture).classes)
     assert isinstance(found, int)
     return found
 
@@ -197,11 +219,11 @@ def default_classes(named: Named) -> int:
 def tags(architecture: str) -> dict[str, int]:
     """Return the tags of the weights of a model, and how many classes they have (0: no head)."""
     row = _row(architecture)
-    return {tag: settings.get("num_classes", row[_CLASSES]) for tag, settings in _shared(row[_TAGS]).items()}
+    return {tag: settings.get("num_classes", row.classes) for tag, settings in _shared(row.tags).items()}
 
 
 def _overrides(named: Named) -> dict[str, Any]:
-    found = _shared(_row(named.architecture)[_TAGS]).get(named.tag, {})
+    found = _shared(_row(named.architecture).tags).get(named.tag, {})
     return {name: value for name, value in found.items() if name not in _OF_IMAGES}
 
 
@@ -217,7 +239,7 @@ def find(named: Named, keywords: Mapping[str, Plain], versions: tuple[int, ...] 
     unknown as for any other value. (``num_classes`` may not, for 0 takes the head away.)
     """
     row = _row(named.architecture)
-    classes, shape = row[_CLASSES], _image(named.architecture)
+    classes, shape = row.classes, _image(named.architecture)
     given = {name: value for name, value in keywords.items() if value is not None and name not in _WITHOUT_EFFECT}
     settings = {**_overrides(named), **given}
     classes = settings.pop("num_classes", classes)
@@ -244,16 +266,16 @@ def _find(
     architecture: str, classes: int, settings: tuple[tuple[str, Any], ...], versions: tuple[int, ...]
 ) -> Entry | None:
     row = _row(architecture)
-    if not _is_traced(row):
+    if not row.model:
         return None
     seen = _view(architecture, classes)
     shape = seen.input
     passed = dict(settings)
-    changes = _changes(_shared(row[_FACTS]), classes, passed)
+    changes = _changes(_shared(row.facts), classes, passed)
     if changes is None:
         return None
     decoder = Decoder(_LIBRARY, {_COUNT: classes})
-    entry = of_view(decoder, f"{_MODELS}.{architecture}", "classification", row[_MODEL], "autograd", seen)
+    entry = of_view(decoder, f"{_MODELS}.{architecture}", "classification", row.model, "autograd", seen)
     older = _older(architecture, row)
     is_new = timm_versions.is_new(older, versions)
     top = _changed(entry.root if is_new else _without_moving_width(entry.root), changes)

@@ -4,7 +4,7 @@ There are ten times as many models as in torchvision. So of each only its own at
 holds its head are kept in full, of everything else the names of the children and of the parameters. What is kept of a
 model's heads is proven: with a layer for another number of classes in their place, it answers so many.
 
-``builders`` has a row for each architecture, in the order of `ROW`; `headcheck.catalog.timm` reads it.
+``builders`` has a row for each architecture; `headcheck.catalog.timm` says what is in it and reads it.
 """
 
 from __future__ import annotations
@@ -74,8 +74,9 @@ def trace_all(progress: Callable[[int, int, str], None]) -> dict[str, Any]:
 
 def data(learned: Mapping[str, Learned]) -> dict[str, Any]:
     """Return the parts of the catalog file."""
-    table = write.Table()
-    rows = {name: row(table, name, one) for name, one in learned.items()}
+    table, kinds = write.Table(), Kinds()
+    by_module = sorted(learned, key=lambda name: (_registry._model_to_module[name], name))
+    rows = {name: row(table, kinds, name, learned[name]) for name in by_module}
     return {
         "format": FORMAT,
         "library": "timm",
@@ -86,6 +87,7 @@ def data(learned: Mapping[str, Learned]) -> dict[str, Any]:
         "deprecated": dict(sorted(_registry.get_deprecated_models().items())),
         "former": table.names(_FORMER.split()),
         "earliest": timm_versions.earliest({name: one.older[0] for name, one in learned.items() if one.older}),
+        "kinds": list(map(list, kinds.items)),
         "builders": rows,
         **table.data(),
     }
@@ -232,12 +234,23 @@ _VALUES = frozenset(
 )
 
 
-def row(table: write.Table, name: str, learned: Learned) -> list[Any]:
+class Kinds:
+    """What rows have in common, each once."""
+
+    def __init__(self) -> None:
+        self.items: dict[tuple[int, ...], int] = {}
+
+    def add(self, kind: list[int]) -> int:
+        """Return the index of a kind."""
+        return self.items.setdefault(tuple(kind), len(self.items))
+
+
+def row(table: write.Table, kinds: Kinds, name: str, learned: Learned) -> list[Any]:
     """Return the row of one architecture, see `headcheck.catalog.timm`."""
     module = sorted(timm.list_modules()).index(_registry._model_to_module[name])
-    known = [module, learned.classes, table.share(list(learned.normal)), table.share(learned.tags)]
+    tags, kind = table.share(learned.tags), [module, learned.classes, table.share(list(learned.normal))]
     if learned.traced is None:
-        return [*known, list(learned.input)]
+        return [None, list(learned.input), tags, kinds.add(kind)]
     tree = learned.traced.tree
     gone = {value for value, _ in tree.values} - _VALUES
     slim = replace(
@@ -248,13 +261,8 @@ def row(table: write.Table, name: str, learned: Learned) -> list[Any]:
     traced = replace(learned.traced, tree=slim, inputs=_inputs(learned.traced), outputs=learned.traced.outputs)
     view = write.view(table, replace(traced, input=learned.input), learned.answers, learned.classifier)
     model = table.model(table.collect(slim, learned.outlined), view)
-    return [
-        *known,
-        _millions(learned.total),
-        model,
-        table.share(learned.facts),
-        table.share(learned.older[1:]),
-    ]
+    kind += [table.share(learned.facts), table.share(learned.older[1:])]
+    return [_millions(learned.total), model, tags, kinds.add(kind)]
 
 
 def _millions(total: int) -> float:

@@ -172,7 +172,7 @@ def by_name(
 def write(data: Mapping[str, Any], path: Path) -> None:
     """Write a catalog file: one line per part's item, so that a change of the library reads as a change of lines."""
     parts = []
-    for key, part in packed(data).items():
+    for key, part in sorted(packed(data).items(), key=_place):
         if isinstance(part, dict):
             lines = [f"{_dump(name)}:{_dump(item)}" for name, item in part.items()]
             parts.append(f"{_dump(key)}:{{\n" + ",\n".join(lines) + "\n}")
@@ -181,6 +181,18 @@ def write(data: Mapping[str, Any], path: Path) -> None:
         else:
             parts.append(f"{_dump(key)}:{_dump(part)}")
     path.write_text("{\n" + ",\n".join(parts) + "\n}\n", encoding="utf-8")
+
+
+#: The large parts in the order they are written in: those that are alike are neighbours, which makes a file small.
+_ORDER = (
+    *("namespaces", "children", "views", "names", "layers", "layouts"),
+    *("kinds", "earliest", "shared", "weights", "builders", "entries", "forms"),
+)
+
+
+def _place(item: tuple[str, Any]) -> int:
+    key, _ = item
+    return _ORDER.index(key) if key in _ORDER else -1
 
 
 def _dump(item: object) -> str:

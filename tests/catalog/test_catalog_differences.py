@@ -17,16 +17,23 @@ HEADS = ("fc", "head", "head.fc")
 
 def test_a_table_of_what_changed() -> None:
     def data(version: str, rows: dict[str, list[object]]) -> dict[str, object]:
-        return {"library": "timm", "versions": {"timm": version}, "builders": rows, "views": list(map(view, HEADS))}
+        kinds = [[0, 1000, [[0.5], [0.5]], {}, []], [0, 1000, [[0.5], [0.5]]]]
+        return {
+            "library": "timm",
+            "versions": {"timm": version},
+            "kinds": kinds,
+            "builders": rows,
+            "views": list(map(view, HEADS)),
+        }
 
     def view(head: str) -> list[object]:
         heads = [[head, ["B"], False, True, True, [""]]]
         return [[3, "A", "A"], heads, ["", []], ["", []], "", [], {}, [head]]
 
     def row(head: str) -> list[object]:
-        return [0, 1000, [[0.5], [0.5]], {}, 25.6, f"0 512|{HEADS.index(head)} 224 A", {}, []]
+        return [25.6, f"0 512|{HEADS.index(head)} 224 A", {}, 0]
 
-    gone = [0, 1000, [[0.5], [0.5]], {}, [3, 224, 224]]
+    gone = [None, [3, 224, 224], {}, 1]
     old = data("0.6.13", {"gone": gone, "moved": row("head"), "same": row("fc")})
     new = data("1.0.31", {"moved": row("head.fc"), "new": row("fc"), "same": row("fc")})
     assert differences.table(old, new) == [
