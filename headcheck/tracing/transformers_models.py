@@ -172,7 +172,7 @@ def _bases(model_types: list[str], rows: dict[str, Any], kinds: dict[str, str]) 
         hidden = next(row[1] for name, row in rows.items() if kinds[name] == model_type)
         with _quiet(), torch.no_grad():
             model = transformers.AutoModel.from_config(transformers.AutoConfig.for_model(model_type)).eval()
-            answer = model(torch.ones_like(_INPUTS[model.main_input_name][0](model.config)))
+            answer = _answer(model)
         shapes = [
             [name, [None, *("hidden" if size == hidden else None for size in part.shape[1:])]]
             for name, part in answer.items()
@@ -180,6 +180,17 @@ def _bases(model_types: list[str], rows: dict[str, Any], kinds: dict[str, str]) 
         ]
         found[model_type] = [type(model).__name__, sorted(type(answer).__dataclass_fields__), shapes]
     return found
+
+
+def _answer(model: Any) -> Any:
+    """Return what a model without a head answers to a picture or words, or to a clip where it takes no picture."""
+    first, *others = _INPUTS[model.main_input_name]
+    try:
+        return model(torch.ones_like(first(model.config)))
+    except (RuntimeError, ValueError):
+        if model.main_input_name != "pixel_values":
+            raise
+        return model(torch.ones_like(others[0](model.config)))
 
 
 def learn(table: write.Table, name: str, model_type: str) -> list[Any] | None:

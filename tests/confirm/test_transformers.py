@@ -112,3 +112,27 @@ def test_a_model_without_a_head_stands_in_a_network(
         assert verdict is not None
         assert (verdict.status, verdict.changed) == ("clean", ("text", "picture", "head"))
         assert verdict.taken == "the BertModel is as deep as one is by default (line 10)"
+
+
+CLIPS = """
+from torch import nn
+from transformers import AutoModelForVideoClassification
+
+model = AutoModelForVideoClassification.from_pretrained(
+    "MCG-NJU/videomae-base-finetuned-kinetics", num_labels=5, ignore_mismatched_sizes=True
+)
+model.classifier = nn.Linear({width}, 5)
+for clips, y in loader:
+    nn.functional.cross_entropy(model(pixel_values=clips).logits, y).backward()
+"""
+
+
+@pytest.mark.parametrize(("width", "status"), [(768, []), (1024, ["confirmed"])])
+def test_a_model_for_clips_is_given_clips(width: int, status: list[str], tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text(CLIPS.format(width=width))
+    settings = Settings(confirm=True, python=sys.executable, device="meta")
+    (result,) = pipeline.run([str(tmp_path)], settings, models=True).files
+    assert [f.verdict.status for f in result.findings if f.verdict is not None] == status
+    if not status:
+        seen = [(m.verdict.status, m.verdict.output_shapes, m.verdict.loss) for m in result.models if m.verdict]
+        assert seen == [("clean", (("logits", (2, 5)),), "CrossEntropyLoss")]
