@@ -213,6 +213,13 @@ class Overwritten(NamedTuple):
     module: Address | None
 
 
+class Resized(NamedTuple):
+    """Numbers of another shape, or of one that is not known, were put into a parameter of a module."""
+
+    site: Site
+    module: Address
+
+
 class StateTaken(NamedTuple):
     """``state_dict()`` of a module was asked for."""
 
@@ -387,7 +394,7 @@ Event: TypeAlias = (
     " | Mismatched | LossTaken | Backward | TopTaken | StateTaken | StateChanged | StateUpdated"
     " | StateDropped | KeyMissing | Saved | GroupAdded"
     " | Uncalled | Adapted | Trained | Computed | NameTested | Moved | Ambient | Entered | Returned | Skipped"
-    " | ModeSet | Optimized | Loaded | Overwritten | Called | OutputRead | Unresolved | Escaped | UnknownName"
+    " | ModeSet | Optimized | Loaded | Overwritten | Resized | Called | OutputRead | Unresolved | Escaped | UnknownName"
 )
 
 # What changes what a model is made of, or which of it learns.

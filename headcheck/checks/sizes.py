@@ -247,12 +247,14 @@ def resize_without_effect(execution: Execution) -> Iterator[Report]:
             replaced = {e.name for e in execution.of(events.FieldSet) if e.owner == event.owner}
             if old is UNKNOWN or old == event.value or replaced & {"weight", "bias"}:
                 continue
-            yield resized(execution, event, layer_name(kind), old)
+            if any(resized.module == event.owner for resized in execution.of(events.Resized)):
+                continue
+            yield written_size(execution, event, layer_name(kind), old)
         elif event.name == "num_classes":
             yield from count_only(execution, event)
 
 
-def resized(execution: Execution, event: events.FieldSet, layer: str, old: object) -> Report:
+def written_size(execution: Execution, event: events.FieldSet, layer: str, old: object) -> Report:
     place = execution.was_at(event.owner)
     model = place[0] if place else None
     name = within(execution.name_of(model.ref), place[1]) if model and place else "the layer"

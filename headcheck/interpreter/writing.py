@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from headcheck import catalog, events
 from headcheck.interpreter import heap, parts
-from headcheck.interpreter.access import class_attribute, missing
+from headcheck.interpreter.access import class_attribute, missing, shape_of
 from headcheck.interpreter.heap import DELETED, Instance, Module, Sequence
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import (
@@ -141,11 +141,16 @@ def set_module_attribute(machine: Machine, state: State, ref: Ref, name: str, va
     if name == "__dict__":  # whatever another object has
         module = module._replace(known=False)
     if name in (own_parameters(module) or ()):  # another parameter, of whatever size
-        sizes = {size: UNKNOWN for size in SIZES if heap.field(module, size) is not UNKNOWN}
-        module = module._replace(known=False, values={**module.values, **sizes})
+        module = of_any_size(module)
     state.heap[ref.address] = module._replace(values={**module.values, name: value})
     if module.cls is None:
         state.log(events.FieldSet(site, ref.address, name, value))
+
+
+def of_any_size(module: Module) -> Module:
+    """The module, one of whose own parameters is another one of a size that is not known."""
+    sizes = {size: UNKNOWN for size in SIZES if heap.field(module, size) is not UNKNOWN}
+    return module._replace(known=False, values={**module.values, **sizes})
 
 
 # What the size of a layer's weight decides, whatever the layer was built with.
@@ -162,8 +167,22 @@ def set_parameter_attribute(state: State, of: Parameter, name: str, value: Value
         flag_parameter(state, of, value, site)
     elif name == "data":
         overwritten(state, of, site)
+        if type(state.object(of.owner)) is Module and not keeps_shape(state, of, value):
+            owner = heap.settle(state, of).owner.address
+            state.heap[owner] = of_any_size(state.heap[owner])
+            state.log(events.Resized(site, owner))
     elif name not in ("grad", "__class__"):
         state.log(events.FlagMissed(site, "parameter", of.owner, name, value, of.path))
+
+
+def keeps_shape(state: State, of: Parameter, value: Value) -> bool:
+    """Whether what is written into a parameter is known to have its shape."""
+    if type(value) is Method and value.name == "data":
+        value = value.receiver
+    if type(value) is Parameter:
+        shape = shape_of(state, value)
+        return value == of or (shape is not None and shape == shape_of(state, of))
+    return type(value) is Tensor and value.shape is not None and value.shape == shape_of(state, of)
 
 
 def overwritten(state: State, of: Parameter, site: Operation) -> None:

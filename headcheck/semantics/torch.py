@@ -75,10 +75,15 @@ def bind(call: CallSite, signature: Signature) -> tuple[dict[str, Value], dict[s
 
 
 @family("torch.nn.functional.")
-@family("torch.nn.init.")
 @family("torch.nn.utils.")
 def functional(call: CallSite) -> Value:
     return unknown(call)
+
+
+@family("torch.nn.init.")
+def filled(call: CallSite) -> Value:
+    """What the functions that fill a tensor answer: the tensor that they were given."""
+    return call.argument(0, "tensor") if call.name.endswith("_") else unknown(call)
 
 
 @effect("torch.nn.Parameter", "torch.nn.parameter.Parameter")
