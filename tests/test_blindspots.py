@@ -146,6 +146,19 @@ def test_an_entry_of_a_dict_is_no_head():
     assert reasons("def put(m):\n    m._modules['fc'] = nn.Linear(3, 4)") == [("fc", "argument")]
 
 
+def test_an_entry_that_no_path_comes_by_is_no_head_either():
+    script = """
+    import sys
+    def put(layers, stack, i, kind):
+        sys.exit()
+        layers["fc" + str(i)] = nn.Linear(3, 4)
+        layers[kind + str(i) + "b"] = nn.Linear(3, 4)
+        layers["fc" + i] = nn.Linear(3, 4)
+        stack[i + 1] = nn.Linear(3, 4)
+    """
+    assert reasons(script) == [("…", "unreached")]
+
+
 def test_what_a_class_builds_is_no_replacement():
     script = """
     class Base(Anything):
@@ -181,6 +194,7 @@ def test_what_no_path_comes_by():
 def test_a_head_that_is_only_taken_out():
     assert reasons("import sys\nm = models.resnet18()\nsys.exit()\nm.fc = nn.Sequential()") == []
     assert reasons("m = nowhere()\nm.fc = nn.Sequential()\nm.head = nn.Identity()") == []
+    assert reasons("import pretrainedmodels\nm = nowhere()\nm.fc = pretrainedmodels.utils.Identity()") == []
 
 
 def test_a_path_that_was_left_out(monkeypatch):

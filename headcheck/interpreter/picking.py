@@ -53,7 +53,7 @@ def pick(
     if not any(makes_model(machine, state, value) for value in entries.values()) and not is_table(state, entries, key):
         return None
     names = consistent(state, key, entries)
-    taken = names[:MOST_LISTED]
+    taken = names if len(names) <= MOST_LISTED else one_of_each(names, entries)[:MOST_LISTED]
     group = next(groups)
     paths: list[tuple[State, Value]] = []
     for name in taken:
@@ -67,6 +67,19 @@ def pick(
         rest = symbol("item", f"…[{label(key)}]", of, key) if default is UNKNOWN else default
         paths.append((state, rest))
     return Split(tuple(paths)) if paths else None
+
+
+def one_of_each(names: list[Any], entries: Mapping[Any, Value]) -> list[Any]:
+    """Some names, those first that stand for a library's models with other heads than those before them."""
+    first = {heads_of(entries[name]): name for name in reversed(names)}
+    return sorted(names, key=lambda name: first[heads_of(entries[name])] != name)
+
+
+def heads_of(value: Value) -> Value:
+    """The heads of the model that a library's builder makes; of anything else, the value itself."""
+    builder = catalog.canonical(value.name) if type(value) is Library else None
+    entry = catalog.find(builder, {}, False) if builder is not None else None
+    return value if entry is None else tuple((head.path, head.kind, head.in_features) for head in entry.heads)
 
 
 def pick_nth(machine: Machine, state: State, thing: Sequence, index: Symbol) -> Split | None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Set
+from typing import TypeGuard
 
 from headcheck.ir import (
+    Binary,
     Block,
     Call,
     Define,
@@ -135,18 +138,19 @@ def head_sites(block: Block) -> list[tuple[Operation, str]]:
             if operation.value in layers and operation.of != "self":
                 found.append((operation, operation.name))
         elif isinstance(operation, SetItem) and operation.value in layers:
-            found.append((operation, str(operation.index)))
+            computed = isinstance(operation.index, Variable) and operation.index[0] == "%"
+            found.append((operation, "…" if computed else str(operation.index)))
     return found
 
 
 def text_keys(block: Block) -> frozenset[int]:
     """The ids of the operations that set an item under a text, not in ``_modules``: ``layers["fc"] = …``, or under one
-    that is made there: ``layers[str(i)] = …``."""
+    that is made there: ``layers[str(i)] = …``, ``layers[kind + str(i)] = …``."""
     texts: set[str] = set()
     modules: set[str] = set()
     found: set[int] = set()
     for operation in walk(block):
-        if isinstance(operation, FormatString) or (isinstance(operation, Call) and operation.function == "str"):
+        if makes_text(operation, texts):
             texts.add(operation.target)
         elif isinstance(operation, GetAttribute) and operation.name == "_modules":
             modules.add(operation.target)
@@ -155,6 +159,14 @@ def text_keys(block: Block) -> frozenset[int]:
             if index in texts if isinstance(index, Variable) else isinstance(index, str):
                 found.add(id(operation))
     return frozenset(found)
+
+
+def makes_text(operation: Operation, texts: Set[str]) -> TypeGuard[Binary | Call | FormatString]:
+    """Whether an operation makes a text, for sure: `texts` are the variables that hold one."""
+    if isinstance(operation, Binary) and operation.operator == "Add":
+        sides = (operation.left, operation.right)
+        return any(side in texts if isinstance(side, Variable) else isinstance(side, str) for side in sides)
+    return isinstance(operation, FormatString) or (isinstance(operation, Call) and operation.function == "str")
 
 
 def adds_members(block: Block) -> bool:

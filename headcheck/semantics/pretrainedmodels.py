@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from headcheck import events
 from headcheck.catalog import pretrainedmodels
 from headcheck.interpreter import choosing
 from headcheck.interpreter.heap import Build, Module
@@ -11,7 +12,7 @@ from headcheck.interpreter.values import Ref, Value
 from headcheck.ir import UNKNOWN
 from headcheck.semantics import named
 from headcheck.semantics.python import unknown
-from headcheck.semantics.registry import CallSite, family, method
+from headcheck.semantics.registry import CallSite, effect, family, method
 from headcheck.semantics.torchvision import UNKNOWN_CLASSES, log_built, opaque
 
 if TYPE_CHECKING:
@@ -34,6 +35,14 @@ def member(call: CallSite) -> Value:
         return ref
     last = call.name.rpartition(".")[2]
     return opaque(call) if last[:1].isupper() or pretrainedmodels.exists(last) else unknown(call)
+
+
+@effect(f"{LIBRARY}.utils.Identity")
+def identity(call: CallSite) -> Value:
+    """The package's own layer that answers what it is given: it is older than that of torch."""
+    made = call.state.allocate(Module("torch.nn.Identity", call.site), call.site)
+    call.state.log(events.Created(call.site, made.address))
+    return made
 
 
 def make(call: CallSite, name: str) -> Module | None:

@@ -45,6 +45,21 @@ def test_a_dict_of_models_and_functions():
     assert builders(text) == {"resnet18", "vgg16", "alexnet"}
 
 
+def test_a_dict_of_many_builders_is_tried_by_the_kinds_of_their_heads():
+    names = ["vgg11", "vgg13", "vgg16", "vgg19", "resnet18", "resnet34", "resnet50", "resnet101", "resnet152"]
+    names += ["densenet121", "densenet161", "wide_resnet50_2", "resnext50_32x4d", "mobilenet_v2", "squeezenet1_1"]
+    text = script(f"""
+    NETS = {{{", ".join(f"'{name}': models.{name}" for name in names)}}}
+    m = NETS[arch]()
+    if arch.startswith("mobile"):
+        m.classifier = nn.Sequential(nn.Dropout(), nn.Linear(1024, 2))
+    elif arch.startswith("squeeze"):
+        m.classifier[1] = nn.Conv2d(512, 2, 1)
+    """)
+    assert {"vgg11", "resnet18", "resnet50", "densenet121", "mobilenet_v2", "squeezenet1_1"} <= builders(text)
+    assert messages(text) == [("HC101", ("args.arch == 'mobilenet_v2'",))]
+
+
 def test_other_dicts_do_not_split_a_path():
     text = script("""
     LOSSES = {"ce": nn.CrossEntropyLoss, "mse": nn.MSELoss}
