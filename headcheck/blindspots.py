@@ -110,10 +110,18 @@ def is_entry(execution: Execution, event: events.Unresolved) -> bool:
     """Whether something goes into what can only be a dict: a stack of layers is indexed by numbers."""
     if type(event.site) is not SetItem:
         return False
-    if not isinstance(event.name, str) and id(event.site) not in execution.facts.text_keys:
+    if not is_text(event.name) and id(event.site) not in execution.facts.text_keys:
         return False
     key: Any = event.of.key if type(event.of) is Symbol else ()
     return not (isinstance(key, tuple) and key[-1:] == ("_modules",))
+
+
+def is_text(value: Value) -> bool:
+    """Whether a value can only be a text, known or not."""
+    kind, *parts = key_of(value)
+    if kind == "binary":
+        return parts[0] == "Add" and any(is_text(part) for part in parts[1:])
+    return kind == "format" or isinstance(value, str)
 
 
 def put_in(execution: Execution, event: events.ChildSet) -> Iterator[Replacement]:

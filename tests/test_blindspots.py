@@ -141,6 +141,9 @@ def test_an_entry_of_a_dict_is_no_head():
         reasons("def put(m, i):\n    m.experts[str(i)] = nn.Linear(3, 4)\n    m.experts[f'e{i}'] = nn.Linear(3, 4)")
         == []
     )
+    made = "def put(m, i):\n    name = {}\n    m.experts[name] = nn.Linear(3, 4)"
+    assert reasons(made.format("f'pair_{i}'")) == reasons(made.format("'a' + i")) == []
+    assert [reason for _, reason in reasons(made.format("i + 1"))] == ["argument"]
     assert reasons("def put(m, i):\n    m.classifier[i] = nn.Linear(3, 4)") == [("i", "argument")]
     assert reasons("def put(m):\n    m.classifier[-1] = nn.Linear(3, 4)") == [("-1", "argument")]
     assert reasons("def put(m):\n    m._modules['fc'] = nn.Linear(3, 4)") == [("fc", "argument")]

@@ -1,14 +1,17 @@
-"""What goes over others: `enumerate`, `zip` and the bars that show how far a loop has come."""
+"""What goes over others: `map`, `enumerate`, `zip`, `reduce`, and the bars that show how far a loop has come."""
 
 from __future__ import annotations
 
+import itertools
+
+from headcheck.interpreter.calls import call_unknown
 from headcheck.interpreter.heap import Sequence, StateDict
 from headcheck.interpreter.iterate import ELEMENTS, element_of, items_of
 from headcheck.interpreter.state import State
-from headcheck.interpreter.values import Ref, Tuple, Value, symbol
+from headcheck.interpreter.values import Filtered, Library, Parameters, Ref, Tuple, Value, symbol
 from headcheck.records import NamedTuple
 from headcheck.semantics import statedicts
-from headcheck.semantics.python import make_list, unknown
+from headcheck.semantics.python import items, make_list, unknown
 from headcheck.semantics.registry import CallSite, effect, method
 
 
@@ -69,6 +72,57 @@ def zip_(call: CallSite) -> Value:
     )
 
 
+@effect("builtins.map")
+def map_(call: CallSite) -> Value:
+    found = items(call, call.arguments[1]) if len(call.arguments) == 2 and not call.is_open() else None
+    if found is None:
+        return make_list(call, None)
+    function = call.arguments[0]
+    done = tuple(call.machine.call_quietly(call.state, function, (item,), {}, call.site) for item in found)
+    return make_list(call, done, "iterator")
+
+
+@effect("builtins.filter")
+def filter_(call: CallSite) -> Value:
+    return Filtered(call.argument(0, "function"), call.argument(1, "iterable"))
+
+
+@effect("itertools.chain")
+def chain(call: CallSite) -> Value:
+    return chained(call, call.arguments)
+
+
+@effect("itertools.chain.from_iterable")
+def chain_from(call: CallSite) -> Value:
+    found = items(call, call.argument(0, "iterable"))
+    return unknown(call) if found is None else chained(call, found)
+
+
+def chained(call: CallSite, parts: tuple[Value, ...]) -> Value:
+    """All items, one after another; parameters that are not all known are one that stands for any of them."""
+    found: list[Value] = []
+    for part in parts:
+        known = items(call, part)
+        if known is None and type(part) not in (Parameters, Filtered):
+            return unknown(call)
+        found.extend((element_of(call.state, part),) if known is None else known)
+    return unknown(call) if call.is_open() else make_list(call, tuple(found), "iterator")
+
+
+@effect("functools.reduce")
+def reduce_(call: CallSite) -> Value:
+    """One call after another, each given what the one before it answered: ``reduce(getattr, ["fc", "0"], model)``."""
+    found = items(call, call.arguments[1]) if len(call.arguments) in (2, 3) else None
+    if found is None or call.is_open() or len(call.arguments) + len(found) < 3:
+        return call_unknown(call.machine, call.state, Library(call.name), call.arguments, call.keywords, call.site)[
+            0
+        ].result
+    value, *rest = (*call.arguments[2:], *found)
+    for item in rest:
+        value = call.machine.call_quietly(call.state, call.arguments[0], (value, item), {}, call.site)
+    return value
+
+
 @effect("tqdm.tqdm", *(f"tqdm.{name}.tqdm" for name in ("auto", "autonotebook", "notebook", "std", "rich", "asyncio")))
 @effect("rich.progress.track", "fastprogress.progress_bar", "fastprogress.fastprogress.progress_bar")
 def bar(call: CallSite) -> Value:
@@ -77,11 +131,23 @@ def bar(call: CallSite) -> Value:
     return given if is_stream(call.state, given) else unknown(call)
 
 
-@effect("itertools.islice", "itertools.cycle")
-def part(call: CallSite) -> Value:
-    """Some of the items, or all of them over and over."""
+@effect("itertools.cycle")
+def cycle(call: CallSite) -> Value:
+    """All items, over and over."""
     given = call.argument(0, "iterable")
     return given if is_stream(call.state, given) else unknown(call)
+
+
+@effect("itertools.islice")
+def islice(call: CallSite) -> Value:
+    """Some of the items."""
+    given, bounds = call.argument(0, "iterable"), call.arguments[1:]
+    if is_stream(call.state, given):
+        return given
+    found = items(call, given)
+    if found is None or not bounds or any(b is not None and (type(b) is not int or b < 0) for b in bounds):
+        return make_list(call, None)
+    return make_list(call, tuple(itertools.islice(found, *bounds[:3])), "iterator")
 
 
 @method(Together, "*")

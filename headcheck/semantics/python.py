@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 from headcheck import catalog
@@ -153,51 +152,6 @@ def sorted_(call: CallSite) -> Value:
     ):
         return make_list(call, None)
     return make_list(call, tuple(sorted(found)))
-
-
-@effect("builtins.map")
-def map_(call: CallSite) -> Value:
-    found = items(call, call.arguments[1]) if len(call.arguments) == 2 and not call.is_open() else None
-    if found is None:
-        return make_list(call, None)
-    function = call.arguments[0]
-    done = tuple(call.machine.call_quietly(call.state, function, (item,), {}, call.site) for item in found)
-    return make_list(call, done, "iterator")
-
-
-@effect("builtins.filter")
-def filter_(call: CallSite) -> Value:
-    return Filtered(call.argument(0, "function"), call.argument(1, "iterable"))
-
-
-@effect("itertools.chain")
-def chain(call: CallSite) -> Value:
-    return chained(call, call.arguments)
-
-
-@effect("itertools.chain.from_iterable")
-def chain_from(call: CallSite) -> Value:
-    found = items(call, call.argument(0, "iterable"))
-    return unknown(call) if found is None else chained(call, found)
-
-
-def chained(call: CallSite, parts: tuple[Value, ...]) -> Value:
-    """All items, one after another; parameters that are not all known are one that stands for any of them."""
-    found: list[Value] = []
-    for part in parts:
-        known = items(call, part)
-        if known is None and type(part) not in (Parameters, Filtered):
-            return unknown(call)
-        found.extend((element_of(call.state, part),) if known is None else known)
-    return unknown(call) if call.is_open() else make_list(call, tuple(found), "iterator")
-
-
-@effect("itertools.islice")
-def islice(call: CallSite) -> Value:
-    found, bounds = items(call, call.argument(0, "iterable")), call.arguments[1:]
-    if found is None or not bounds or any(b is not None and (type(b) is not int or b < 0) for b in bounds):
-        return make_list(call, None)
-    return make_list(call, tuple(itertools.islice(found, *bounds[:3])), "iterator")
 
 
 @effect("builtins.next")
