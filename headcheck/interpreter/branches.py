@@ -24,6 +24,7 @@ from headcheck.interpreter.values import (
 )
 from headcheck.ir import (
     UNKNOWN,
+    Append,
     Block,
     Break,
     Call,
@@ -139,7 +140,8 @@ def skip(machine: Machine, op: If, test: Value, state: State) -> list[State]:
 
 
 def changed_in(machine: Machine, op: If) -> tuple[tuple[Variable, str], ...]:
-    """The lists and stacks that a branch may change, as (variable, its attribute or ""): ``self.layers.append(…)``."""
+    """The lists and stacks that a branch may change, as (variable, its attribute or ""): ``self.layers.append(…)``, or
+    what a comprehension makes of the items that pass its test."""
     known = machine.changed_in.get(id(op))
     if known is None:
         inside = [operation for side in (op.body, op.orelse) for operation in walk(side)]
@@ -147,6 +149,7 @@ def changed_in(machine: Machine, op: If) -> tuple[tuple[Variable, str], ...]:
         calls = (reads.get(o.function) for o in inside if type(o) is Call and type(o.function) is Variable)
         owners = [read.of for read in calls if read is not None and read.name in CHANGING]
         found = [(reads[o].of, reads[o].name) if o in reads else (o, "") for o in owners if type(o) is Variable]
+        found += [(operation.of, "") for operation in inside if type(operation) is Append]
         known = machine.changed_in[id(op)] = tuple(pair for pair in found if type(pair[0]) is Variable)
     return known
 
