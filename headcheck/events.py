@@ -268,11 +268,15 @@ class Saved(NamedTuple):
 
 
 class Called(NamedTuple):
-    """A module's forward ran, or another `method` that runs a part of it (timm's ``forward_features``)."""
+    """A module's forward ran, or another `method` that runs a part of it (timm's ``forward_features``).
+
+    `targets` are what a detector was given beside its pictures.
+    """
 
     site: Site
     module: Address
     method: str = ""
+    targets: Any = None
 
 
 class Computed(NamedTuple):

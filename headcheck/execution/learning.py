@@ -145,19 +145,18 @@ class Learning(Structure):
             holder = heap.settle(self.state, parameter).owner.address
             if self.field(part, "track_running_stats") is not False:
                 if holder not in trained:
-                    trained[holder] = self._called_in_train_mode(model, holder)
+                    trained[holder] = any(self.calls_in_train_mode(model, holder))
                 yield Norm(above, not self.trainable(parameter), trained[holder])
 
-    def _called_in_train_mode(self, model: Model, part: Address) -> bool:
-        """Whether a model was called while a part of it was in train mode."""
+    def calls_in_train_mode(self, model: Model, part: Address) -> Iterator[events.Called]:
+        """The calls of a model while a part of it was in train mode."""
         holders, above = self.holders(model.ref.address), self.holders(part)
         training = True
         for event in self.history:
             if type(event) is events.ModeSet and event.module in above:
                 training = event.training
             elif type(event) is events.Called and event.module in holders and training:
-                return True
-        return False
+                yield event
 
     def sent_backward(self, value: Value) -> bool:
         """Whether a backward pass starts at a value, or at what came of it."""

@@ -82,7 +82,7 @@ def follow(
 
         state.result = module_loss(state, ref, thing, arguments, keywords, site)
         return [state]
-    state.log(events.Called(site, ref.address))
+    state.log(events.Called(site, ref.address, targets=targets_of(thing, arguments, keywords)))
     recorder = machine.recorder
     if recorder is not None and not recorder.goes_into(state, ref):
         first = arguments[0] if arguments else next(iter(keywords.values()), None)
@@ -101,6 +101,13 @@ def follow(
         return [state]
     given = arguments[0] if arguments else next(iter(keywords.values()), None)
     return run(machine, state, ref, given, site)
+
+
+def targets_of(module: Module, arguments: tuple[Value, ...], keywords: Mapping[str, Value]) -> Value:
+    """What a detector is given beside its pictures."""
+    if not module.kind.startswith("torchvision.models.detection."):
+        return None
+    return arguments[1] if len(arguments) > 1 else keywords.get("targets")
 
 
 def own_forward(module: Module) -> tuple[Function, Any] | None:
