@@ -146,6 +146,15 @@ class Ambient(NamedTuple):
     what: str
 
 
+class Casting(NamedTuple):
+    """From here on what is computed is under another autocast: `to` is the dtype, off, any (it is not known), or ""
+    where none is left. `made` is the identity of the call that made the context, 0 for one that may be none."""
+
+    site: Site
+    to: str
+    made: int
+
+
 class Entered(NamedTuple):
     """From here on a function is followed that nothing in the file calls: what it returns is out of sight."""
 
@@ -397,7 +406,8 @@ Event: TypeAlias = (
     "Built | Created | Taken | Copied | ChildSet | ChildDeleted | FieldSet | Missing | Flagged | FlagMissed"
     " | Mismatched | LossTaken | Backward | TopTaken | StateTaken | StateChanged | StateUpdated"
     " | StateDropped | KeyMissing | Saved | GroupAdded"
-    " | Uncalled | Adapted | Trained | Computed | NameTested | Moved | Ambient | Entered | Returned | Skipped"
+    " | Uncalled | Adapted | Trained | Computed | NameTested | Moved | Ambient | Casting | Entered | Returned"
+    " | Skipped"
     " | ModeSet | Optimized | Loaded | Overwritten | Resized | Called | OutputRead | Unresolved | Escaped | UnknownName"
 )
 
@@ -409,6 +419,7 @@ SOFT: frozenset[type] = frozenset(
     [
         Moved,
         Ambient,
+        Casting,
         Backward,
         ModeSet,
         Loaded,

@@ -85,6 +85,8 @@ def as_data(execution: Execution, event: events.LossTaken, path: Path) -> dict[s
         "by_picture": bool(event.kind in BY_CLASS and known and (ranked or target.labels is not None)),
         "line": execution.line(event.site),
     }
+    if any(True for _ in execution.of(events.Casting)):
+        data["cast"] = next(cast for other, cast in execution.under_autocast() if other is event)
     output = event.output
     if path:
         data["of"] = list(path)

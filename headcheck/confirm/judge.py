@@ -18,6 +18,7 @@ Ruling = tuple[VerdictStatus, str]
 
 BATCH = 2  # of the plans
 TWO_DEVICES = re.compile(r"on the same device|two devices|should be the same on|device type", re.IGNORECASE)
+UNSAFE = "unsafe to autocast"
 NO_GRADIENT_AT_ALL = "does not require grad"
 
 
@@ -141,7 +142,9 @@ def _not_by_class(expectation: Expectation, observation: Observation) -> Ruling:
 
 def _fails(expectation: Expectation, observation: Observation) -> Ruling:
     """A candidate: what is not confirmed was no finding."""
-    raised = observation.status == "raised" and observation.at == "forward" and observation.everywhere
+    # What a loss is given to compare with is made up: only what it refuses of any is a failure.
+    fails = observation.at == "forward" or (observation.at == "loss" and UNSAFE in observation.error)
+    raised = observation.status == "raised" and fails and observation.everywhere
     confirmed = raised and not TWO_DEVICES.search(observation.error)
     return "confirmed" if confirmed else "inconclusive", _at_line(observation)
 

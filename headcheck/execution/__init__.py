@@ -83,6 +83,30 @@ class Execution(Learning):
         """Whether code of the file sets how tensors are made or computed with: a default device or dtype, autocast."""
         return any(True for execution in self.family for _ in execution.of(events.Ambient))
 
+    def casts(self, address: Address) -> set[str] | None:
+        """Under which autocasts the calls of a module are, as `events.Casting` has them, on all paths of the file; None
+        if nobody knows what some of the file's are around."""
+        family = self.family
+        entered = {event.made for execution in family for event in execution.of(events.Casting)}
+        ambient = (event for execution in family for event in execution.of(events.Ambient))
+        if any("autocast" in event.what and id(event.site) not in entered for event in ambient):
+            return None
+        return {
+            cast
+            for execution in family
+            for event, cast in execution.under_autocast()
+            if type(event) is events.Called and event.module == address
+        }
+
+    def under_autocast(self) -> Iterator[tuple[Any, str]]:
+        """The calls of modules and losses, each with the autocast around it."""
+        now = ""
+        for event in self.of(events.Casting, events.Called, events.LossTaken):
+            if type(event) is events.Casting:
+                now = event.to
+            else:
+                yield event, now
+
     def in_lightning(self, address: Address) -> bool:
         """Whether a module is one of Lightning's, or one of these holds it."""
         modules = (self.module(Ref(holder)) for holder in self.holders(address))

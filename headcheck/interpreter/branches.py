@@ -201,10 +201,26 @@ def on_with(machine: Machine, op: With, state: State) -> list[State]:
     if may_be_device(context):
         state.log(events.Ambient(op, "with"))
     state.ungraded = GRADES.get(called(context), before)
+    outer, cast = state.cast, cast_in(context)
+    if cast is not None:
+        state.log(events.Casting(op, *cast))
+        state.cast = cast[0]
     after = machine.run(op.body, [state])
     for one in after:
         one.ungraded = before
+        if cast is not None:
+            one.cast = outer
+            one.log(events.Casting(op, outer, cast[1]))
     return after
+
+
+def cast_in(context: Value) -> tuple[str, int] | None:
+    """What is computed to inside a context, if that is an autocast or nobody knows, and the call that made it (0)."""
+    key: Any = context.key if type(context) is Symbol else ()
+    if isinstance(key, tuple) and key[:1] == ("autocast",):
+        return key[1], key[2]
+    by_library = isinstance(key, tuple) and any(isinstance(name, str) for name in key[1:3])
+    return ("any", 0) if type(context) is Symbol and not by_library else None
 
 
 # Whether what is computed inside a context has no gradients, by the context.
@@ -244,6 +260,8 @@ def may_be_device(context: Value) -> bool:
     """Whether entering a context may set the device on which new tensors are made: ``with torch.device("cuda"):``."""
     if type(context) is not Symbol or not isinstance(context.key, tuple):
         return context is UNKNOWN or type(context) is Device
+    if context.key[0] == "autocast":
+        return False
     made = context.key[0] in ("call", "call at")
     return not made or context.key[1] == "torch.device" or context.label.startswith("device(")
 

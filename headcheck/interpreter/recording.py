@@ -87,7 +87,7 @@ def record(
     recorder = Recorder(number, where)
     state = state.fork()
     state.end("")
-    state.ungraded = False
+    state.ungraded, state.cast = False, ""
     machine.recorder, machine.handlers = recorder, recorder.handlers
     budget, machine.budget = machine.budget, Budget(STEPS)
     start = state.events
@@ -274,7 +274,8 @@ class Recorder:
     def log(self, state: State, step: dict[str, Any], op: Operation) -> None:
         line = self.where(op)[0] if op.node is not None else None
         ungraded = {"ungraded": True} if state.ungraded else {}
-        state.log(events.Computed(op, {**step, **ungraded, "line": line}))
+        cast = {"cast": state.cast} if state.cast else {}
+        state.log(events.Computed(op, {**step, **ungraded, **cast, "line": line}))
 
     def new_register(self, reason: str = "") -> int:
         self.registers += 1

@@ -69,12 +69,14 @@ class State:
     set; `cut` one beside which
     others were lost to a limit; `skipped` is what it went past itself for it.
     `guards` and `caught` count the handlers around that catch a missing attribute, and what a state dict refuses;
-    `ungraded`: the code around keeps no gradients (``with torch.no_grad():``).
+    `ungraded`: the code around keeps no gradients (``with torch.no_grad():``); `cast`: the autocast around, as in
+    `events.Casting`.
     `globals` holds the variables of every module that was imported so far; those of modules that are not in `owned` may
     be shared with other paths, and are copied before they are written to.
     """
 
     __slots__ = (
+        "cast",
         "caught",
         "conditions",
         "cut",
@@ -115,6 +117,7 @@ class State:
         self.guards = 0
         self.caught = 0
         self.ungraded = False
+        self.cast = ""
         self.doubtful = False
         self.cut = False
         self.skipped = ""
@@ -138,7 +141,7 @@ class State:
         other.ended, other.raised, other.result = self.ended, self.raised, self.result
         other.guards, other.doubtful = self.guards, self.doubtful
         other.cut, other.skipped = self.cut, self.skipped
-        other.caught, other.ungraded = self.caught, self.ungraded
+        other.caught, other.ungraded, other.cast = self.caught, self.ungraded, self.cast
         return other
 
     def at_home(self) -> bool:

@@ -37,14 +37,15 @@ class Writer(Draft):
             self.look_for_more(address)
         for network in self.networks:
             self.write_forward(network)
+        cast = self.autocast()
         return {
             "id": 0,
             "steps": self.steps,
             "root": self.number(self.root),
             "input": self.given or self.inputs() or None,
             "kind": self.model.entry.task,
-            "loss": loss_of(self.execution, self.root),
-            "autocast": self.may_cast(),
+            "loss": with_own_cast(loss_of(self.execution, self.root), cast),
+            "autocast": cast,
             "left_out": self.left_out[0] if self.left_out else "",
             "taken": " and ".join(dict.fromkeys(self.taken_for_granted)),
             "shortened": self.shortened,
@@ -54,10 +55,21 @@ class Writer(Draft):
             "probes": {"parameters": list(probes)},
         }
 
-    def may_cast(self) -> bool:
-        """Whether the model may run under autocast: code of the file uses it, or Lightning trains the model."""
-        ambient = (event for execution in self.execution.family for event in execution.of(events.Ambient))
-        return self.execution.in_lightning(self.root) or any("autocast" in event.what for event in ambient)
+    def autocast(self) -> bool | str:
+        """Whether the model runs under autocast: the dtype of it where all of its calls do, True where they may.
+
+        Lightning trains in the numbers that its trainer is told. What autocasts on an accelerator does nothing to a
+        model that stays on the CPU.
+        """
+        found = self.execution.casts(self.root)
+        if found is None or self.execution.in_lightning(self.root):
+            return True
+        moved = any(step["op"] == "move" and step.get("device") == "cuda" for step in self.steps)
+        used = any(event.made for execution in self.execution.family for event in execution.of(events.Casting))
+        if used and (not moved or len(found) != 1 or "any" in found):
+            return True
+        (cast,) = found or {""}
+        return cast if cast not in ("", "off") else False
 
     def inputs(self) -> list[list[int]]:
         """The shapes that the library's model takes; none where only the model itself, once it is built, tells."""
@@ -171,6 +183,16 @@ class Writer(Draft):
             self.left_out.append(f"the shape that reaches `{path}`, which is not known")
             return None
         return (BATCH, *(size if isinstance(size, int) else None for size in shape))
+
+
+def with_own_cast(loss: dict[str, Any] | None, cast: bool | str) -> dict[str, Any] | None:
+    """A loss, and those beside it, that say under which autocast they are only where the model is under another one."""
+    if loss is None:
+        return None
+    own = loss.pop("cast", "") or "off"
+    if cast is not True and own != (cast or "off"):
+        loss["cast"] = own
+    return {**loss, "beside": [with_own_cast(one, cast) for one in loss["beside"]]} if "beside" in loss else loss
 
 
 def is_guessed(shape: Any) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from headcheck import events
 from headcheck.interpreter.heap import Module
-from headcheck.interpreter.values import Device, Library, Value, label
+from headcheck.interpreter.values import Device, Library, Value, label, symbol
 from headcheck.records import NamedTuple
 from headcheck.semantics.python import unknown
 from headcheck.semantics.registry import CallSite, effect, method
@@ -92,15 +92,37 @@ def device(call: CallSite) -> Value:
     return Device(text if index is None else f"{text}:{label(index)}")
 
 
-@effect(
-    "torch.set_default_device", "torch.set_default_dtype", "torch.set_default_tensor_type", "torch.autocast",
-    "torch.amp.autocast", "torch.amp.autocast_mode.autocast", "torch.cuda.amp.autocast", "torch.cpu.amp.autocast",
-)  # fmt: skip
+@effect("torch.set_default_device", "torch.set_default_dtype", "torch.set_default_tensor_type")
 def ambient(call: CallSite) -> Value:
-    """From here on tensors are made, or computed with, in another way than their own code says."""
-    if call.keywords.get("enabled") is not False:
-        call.state.log(events.Ambient(call.site, call.name))
+    """From here on tensors are made in another way than their own code says."""
+    call.state.log(events.Ambient(call.site, call.name))
     return unknown(call)
+
+
+@effect(
+    "torch.autocast", "torch.amp.autocast", "torch.amp.autocast_mode.autocast", "torch.cuda.amp.autocast",
+    "torch.cuda.amp.autocast_mode.autocast", "torch.cpu.amp.autocast", "torch.cpu.amp.autocast_mode.autocast",
+)  # fmt: skip
+def autocast(call: CallSite) -> Value:
+    """What is computed within this context is computed in other numbers than the model's, or in these again."""
+    cast = cast_to(call)
+    if cast != OFF:
+        call.state.log(events.Ambient(call.site, call.name))
+    return symbol("autocast", "autocast(…)", cast, id(call.site))
+
+
+OFF, ANY = "off", "any"
+
+
+def cast_to(call: CallSite) -> str:
+    """What an autocast computes in: a dtype, off, or any where that is not known. On the CPU it is another one."""
+    of_device = call.name.split(".")[1] in ("cuda", "cpu")
+    device = call.name.split(".")[1] if of_device else call.argument(0, "device_type")
+    enabled, dtype = call.argument(0 if of_device else 2, "enabled", True), call.argument(1, "dtype", None)
+    name = "float16" if dtype is None else dtype_of(dtype)
+    if enabled is False:
+        return OFF
+    return name if enabled is True and device != "cpu" and name in ("float16", "bfloat16") else ANY
 
 
 #: Keywords that say in what numbers a trainer computes, and what they say where these are the model's own.

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from typing import Any
 
-from . import detecting, simulated
+from . import casting, detecting, simulated
 from .allowed import layer_class
 from .reading import field, keywords_of, plain
 from .state import MAX_DEPTH, MAX_INPUT_ELEMENTS, MAX_INT, Refused, Run
@@ -109,11 +108,11 @@ def own_losses(run: Run, plan: Any, output: Any) -> list[tuple[str, Any]]:
     first = plan.get("loss")
     if not isinstance(first, dict):
         return []
-    found = ((loss, own_loss(run, loss, output)) for loss in [first, *field(first, "beside", list, [])])
+    found = ((loss, own_loss(run, plan, loss, output)) for loss in [first, *field(first, "beside", list, [])])
     return [(loss["class"].rpartition(".")[2], value) for loss, value in found if value is not None]
 
 
-def own_loss(run: Run, loss: Any, output: Any) -> Any:
+def own_loss(run: Run, plan: Any, loss: Any, output: Any) -> Any:
     """A loss of the script over the output; None where the output is not what it is over.
 
     The target is one that fits: class labels, or numbers in the output's shape. Only where it is known to be one label
@@ -133,7 +132,8 @@ def own_loss(run: Run, loss: Any, output: Any) -> Any:
     run.line = loss.get("line")
     target = target_of(run, loss, part)
     try:
-        value = criterion(part, target).mean()
+        with casting.of_loss(run, plan, loss):
+            value = criterion(part, target).mean()
     except NotImplementedError:  # older ones have no such loss on meta
         if not run.simulates:
             raise
@@ -169,18 +169,6 @@ def target_of(run: Run, loss: Any, output: Any) -> Any:
     if run.simulates:
         simulated.put(target, simulated.place(output))
     return target
-
-
-def casting(run: Run, plan: Any, root: Any) -> Any:
-    """Where the script computes under autocast: so does the pass on an accelerator, and where dtypes are mixed."""
-    torch = run.torch
-    if not plan.get("autocast"):
-        return contextlib.nullcontext()
-    if run.simulates:
-        return simulated.mixing()
-    kind = run.device.split(":")[0]
-    mixed = len({p.dtype for p in root.parameters() if p.is_floating_point()}) > 1
-    return torch.autocast(kind) if mixed or kind != "cpu" else contextlib.nullcontext()
 
 
 def backward(run: Run, plan: Any, output: Any, losses: list[Any]) -> None:

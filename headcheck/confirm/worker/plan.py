@@ -6,9 +6,9 @@ import contextlib
 import time
 from typing import Any
 
-from . import detecting, simulated
+from . import casting, detecting, simulated
 from .numbers import filled, has_open, larger, told
-from .passes import arguments_of, backward, casting, changed_by_a_step, own_losses, shapes_in
+from .passes import arguments_of, backward, changed_by_a_step, own_losses, shapes_in
 from .reading import module, named_parameter
 from .state import DTYPES_APART, MAX_ERROR, MAX_STEPS, NOT_THE_SCRIPT, Libraries, Refused, Run
 from .steps import perform
@@ -50,7 +50,7 @@ def run_plan(libraries: Libraries, plan: Any, memory_bytes: int) -> dict[str, An
             answer.update(at="forward", step=None, line=None)
             run_passes(run, plan, root, answer)
     except Exception as error:  # whatever the libraries raise is the answer
-        record(answer, error, bool(plan.get("autocast")) and run.device.split(":")[0] in ("cpu", "meta"))
+        record(answer, error, casting.is_left_out(run, plan))
         answer["line"] = answer.get("line") or run.line
     if answer["status"] != "refused" and answer["at"] != "step":
         describe(run, plan, module(run, plan.get("root")), answer)
@@ -75,7 +75,7 @@ def run_passes(run: Run, plan: Any, root: Any, answer: dict[str, Any]) -> None:
     arguments = arguments_of(run, plan, root)
     started = time.perf_counter()
     made_up = run.simulates and plan.get("kind") == "detection"
-    with casting(run, plan, root), detecting.made_up(run, root) if made_up else contextlib.nullcontext():
+    with casting.around(run, plan, root), detecting.made_up(run, root) if made_up else contextlib.nullcontext():
         output = root(*arguments)
         answer["outputs"] = shapes_in(run.torch, output)
         answer["at"] = "loss"

@@ -7,6 +7,7 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
+from . import casting
 from .allowed import resolve
 from .reading import field, keywords_of, module, named_parameter, plain
 from .state import MAX_DEPTH, MAX_ITEMS, MAX_TEXT, Refused, Run
@@ -38,7 +39,8 @@ def follow(run: Run, steps: list[Any], answer: Any, given: tuple[Any, ...]) -> A
         if do is None:
             raise Refused(f"step {step!r:.60}")
         run.line = step.get("line")
-        with run.torch.no_grad() if step.get("ungraded") is True else contextlib.nullcontext():
+        ungraded = run.torch.no_grad() if step.get("ungraded") is True else contextlib.nullcontext()
+        with ungraded, casting.region(run, step.get("cast")):
             found = do(run, registers, step)
         if "out" in step:
             registers[field(step, "out", int)] = found

@@ -28,6 +28,11 @@ SCALARS = {
     "torch.float16": "Half", "torch.bfloat16": "BFloat16", "torch.float32": "Float", "torch.float64": "Double",
 }  # fmt: skip
 
+NAMES = {
+    "torch.float16": "c10::Half", "torch.bfloat16": "c10::BFloat16", "torch.float32": "float",
+    "torch.float64": "double",
+}  # fmt: skip
+
 
 def place(tensor: Any) -> str:
     """Where a tensor would be."""
@@ -177,13 +182,25 @@ def refuse(name: str, given: list[Any]) -> None:
         raise RuntimeError(f"Expected all tensors to be on the same device, but found at least two devices, {both}!")
     dtypes = [tensor.dtype for tensor in given[:2] if tensor.is_floating_point()]
     if name in SAME_DTYPE and len(set(dtypes)) > 1 and not MIXING[-1]:
-        first, second = (SCALARS.get(str(dtype), str(dtype)) for dtype in dtypes)
-        raise RuntimeError(f"mat1 and mat2 must have the same dtype, but got {first} and {second}")
+        raise RuntimeError(apart(name, given))
     if name == "linear" and len(given) > 1 and given[0].dim() > 1 and given[0].shape[-1] != given[1].shape[-1]:
         # In the CPU's words: those of meta have no sizes in older versions.
         rows, (outputs, inputs) = given[0].numel() // given[0].shape[-1], given[1].shape
         shapes = f"({rows}x{given[0].shape[-1]} and {inputs}x{outputs})"
         raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied {shapes}")
+
+
+def apart(name: str, given: list[Any]) -> str:
+    """The CPU's words for numbers of two dtypes in one call."""
+    first, second = (str(tensor.dtype) for tensor in given[:2])
+    bias = str(given[2].dtype) if len(given) > 2 else ""
+    if name in CONVOLUTIONS + TRANSPOSED and bias not in ("", first):
+        return f"Input type ({NAMES.get(first, first)}) and bias type ({NAMES.get(bias, bias)}) should be the same"
+    if name == "linear" and bias:
+        return f"mat1 and mat2 must have the same dtype, but got {SCALARS.get(first)} and {SCALARS.get(second)}"
+    if name in CONVOLUTIONS + TRANSPOSED or given[0].dim() > 2:
+        return f"expected scalar type {SCALARS.get(first)} but found {SCALARS.get(second)}"
+    return f"expected m1 and m2 to have the same dtype, but got: {NAMES.get(first)} != {NAMES.get(second)}"
 
 
 def refuse_channels(torch: Any, transposed: bool, args: Any, kwargs: Any) -> None:
