@@ -313,6 +313,10 @@ def _argument(execution: Execution, words: str, parts: list[Any], called: bool) 
     return Reason("argument", f"`{words}` is an argument of a function that nothing here calls")
 
 
+def _saved(execution: Execution, words: str, parts: list[Any], called: bool) -> Reason:
+    return Reason("value", f"`{words}` is what a checkpoint was saved with")
+
+
 def _merged(execution: Execution, words: str, parts: list[Any], called: bool) -> Reason:
     return Reason("value", f"`{words}` is one thing on one path and another on another")
 
@@ -327,6 +331,7 @@ STEPS: dict[Any, Any] = {
     "closure": _global,
     "module": _module,
     "parameter": _argument,
+    "saved": _saved,
     "merged": _merged,
     "looped": _merged,
 }

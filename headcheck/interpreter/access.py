@@ -99,6 +99,8 @@ def get_attribute(machine: Machine, state: State, of: Value, name: str, site: Op
             return setting(machine, f"{of.name}.{name}", found[0], of.code, name)
         if name == "apply" and "torch.autograd.Function" in heap.library_bases(of):
             return applied(of)
+        if name == "load_from_checkpoint" and is_lightning(of):
+            return Method(of, name)
         return symbol("attribute", f"{of.name}.{name}", of, name)
     if kind is Super:
         return super_attribute(of, name)
@@ -120,6 +122,10 @@ def get_attribute(machine: Machine, state: State, of: Value, name: str, site: Op
     if kind is Method and of.name == "data" and type(of.receiver) is Parameter:
         return Method(of.receiver, name)
     return UNKNOWN
+
+
+def is_lightning(cls: Class) -> bool:
+    return not heap.LIGHTNING.isdisjoint(heap.library_bases(cls))
 
 
 def applied(of: Class) -> Value:
@@ -353,7 +359,7 @@ def _beyond(machine: Machine, state: State, module: Module, ref: Ref, name: str)
     elif module.cls is None and module.kind in heap.CONTAINERS:  # however many layers it has
         known = name in catalog.layer_attributes(module.kind) or None
     elif module.cls is not None:
-        if name in ("freeze", "unfreeze") and not heap.LIGHTNING.isdisjoint(heap.library_bases(module.cls)):
+        if name in ("freeze", "load_from_checkpoint", "unfreeze") and is_lightning(module.cls):
             return Method(ref, name)
         return (
             DELETED if lacks(machine, state, ref, name) else symbol("attribute", f"{module.cls.name}.{name}", ref, name)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 
+from headcheck import events
+from headcheck.interpreter.access import class_attribute
 from headcheck.interpreter.heap import LIGHTNING, Instance, Module, library_bases
-from headcheck.interpreter.values import Library, Value
+from headcheck.interpreter.values import Class, Function, Library, Split, Value, symbol
+from headcheck.ir import Define
 from headcheck.semantics.devices import computes_in
 from headcheck.semantics.python import unknown
 from headcheck.semantics.registry import METHODS, CallSite, effect, method
@@ -40,6 +43,37 @@ def freeze(call: CallSite) -> Value:
     for name, given in (("requires_grad_", learns), ("train", learns)):
         METHODS[Module, name](call._replace(name=name, arguments=(given,), keywords={}))
     return call.receiver
+
+
+# What the method takes for itself; the rest goes to the class, in the place of what was saved.
+OF_LOADING = frozenset(["checkpoint_path", "hparams_file", "map_location", "strict", "weights_only"])
+
+
+@method(Class, "load_from_checkpoint")
+def load_from_checkpoint(call: CallSite) -> Value:
+    """An object of the class, of the arguments it was saved with: nobody knows those that the call does not give."""
+    from headcheck.interpreter.calls import call_class
+
+    cls: Class = call.receiver
+    init = class_attribute(cls, "__init__")
+    define = call.machine.definitions[init[0].code] if init is not None and type(init[0]) is Function else None
+    names = [p.name for p in define.parameters[1:] if not p.kind] if isinstance(define, Define) else []
+    saved = {name: symbol("saved", name, id(call.site), name) for name in names}
+    given = {name: value for name, value in call.keywords.items() if name not in OF_LOADING}
+    made = call_class(call.machine, call.state, cls, (), {**saved, **given}, call.site)
+    for state in made:
+        if not state.ended and type(state.object(state.result)) is Module:
+            state.log(events.Loaded(call.site, state.result.address))
+    return Split(tuple((state, state.result) for state in made))
+
+
+@method(Module, "load_from_checkpoint")
+def load_as_another(call: CallSite) -> Value:
+    """The same by way of an object, which stays as it is."""
+    cls = call.state.heap[call.receiver.address].cls
+    if cls is None:
+        return METHODS[Module, "*"](call)
+    return load_from_checkpoint(call._replace(receiver=cls))
 
 
 @effect(*(f"{name}.Trainer" for name in NAMES))
