@@ -20,6 +20,7 @@ from headcheck.interpreter.values import (
     Value,
     is_invented,
     is_optional,
+    is_plain,
     symbol,
 )
 from headcheck.ir import (
@@ -35,6 +36,7 @@ from headcheck.ir import (
     Operand,
     Raise,
     Return,
+    SetItem,
     Try,
     Variable,
     With,
@@ -132,7 +134,10 @@ def skip(machine: Machine, op: If, test: Value, state: State) -> list[State]:
             state.env[name] = symbol("merged", name, name, id(op))._replace(optional=is_optional(test))
     for owner, attribute in changed_in(machine, op):
         options.decides(machine, test)
-        forget_items(state, machine.peek(state, owner), attribute)
+        forget_items(state, held_in(state, machine.peek(state, owner), attribute))
+    for owner, attribute, index in put_in(machine, op):
+        key = UNKNOWN if index in op.assigned else machine.peek(state, index)
+        put_unknown(state, held_in(state, machine.peek(state, owner), attribute), key)
     for side, wanted in ((op.body, False), (op.orelse, True)):
         if ends(machine, state, side):
             operators.assume(state, test, wanted)
@@ -154,17 +159,51 @@ def changed_in(machine: Machine, op: If) -> tuple[tuple[Variable, str], ...]:
     return known
 
 
-def forget_items(state: State, owner: Value, attribute: str) -> None:
+def put_in(machine: Machine, op: If) -> tuple[tuple[Variable, str, Operand], ...]:
+    """The items that a branch may set, as (variable, its attribute or "", index): ``counts[name] = 1``."""
+    known = machine.put_in.get(id(op))
+    if known is None:
+        inside = [operation for side in (op.body, op.orelse) for operation in walk(side)]
+        reads = {o.target: o for o in inside if type(o) is GetAttribute}
+        puts = [o for o in inside if type(o) is SetItem]
+        found = [(reads[o.of].of, reads[o.of].name, o.index) if o.of in reads else (o.of, "", o.index) for o in puts]
+        known = machine.put_in[id(op)] = tuple(put for put in found if type(put[0]) is Variable)
+    return known
+
+
+def held_in(state: State, owner: Value, attribute: str) -> Value:
+    """An attribute of an object as it was set; the object itself where none is asked for."""
+    if not attribute:
+        return owner
+    thing = state.object(owner)
+    held = thing.children if type(thing) is Module else thing.attributes if type(thing) is heap.Instance else {}
+    return held.get(attribute)
+
+
+def forget_items(state: State, owner: Value) -> None:
     """Nobody knows any more how many items a list or a stack of layers has."""
     thing = state.object(owner)
-    if attribute:
-        held = thing.children if type(thing) is Module else thing.attributes if type(thing) is heap.Instance else {}
-        owner = held.get(attribute)
-        thing = state.object(owner)
     if type(thing) in (Sequence, Dictionary):
         state.heap[owner.address] = thing._replace(items=None)
     elif type(thing) is Module and heap.is_sequential(thing):
         state.heap[owner.address] = thing._replace(known=False)
+
+
+def put_unknown(state: State, owner: Value, key: Value) -> None:
+    """An item may be another one; where nobody knows which, any may be. One that was not there is left out, unless the
+    dict would be empty without it."""
+    thing = state.object(owner)
+    if type(thing) is Sequence and thing.items is not None:
+        named = type(key) is int and -len(thing.items) <= key < len(thing.items)
+        place = key % len(thing.items) if named else None
+        items = tuple(UNKNOWN if place in (None, at) else item for at, item in enumerate(thing.items))
+        state.heap[owner.address] = thing._replace(items=items)
+    elif type(thing) is Dictionary and thing.view is None and thing.items is not None:
+        if thing.items and is_plain(key):
+            pairs = tuple((name, UNKNOWN if name == key else value) for name, value in thing.items)
+            state.heap[owner.address] = thing._replace(items=pairs)
+        else:
+            state.heap[owner.address] = thing._replace(items=None)
 
 
 def ends(machine: Machine, state: State, block: Block) -> bool:

@@ -176,11 +176,12 @@ def flags_one_by_one(state: State, before: Cell) -> bool:
 
 
 def forget_grown(states: list[State], before: Mapping[Any, Any]) -> None:
-    """A list, dict or Sequential that a loop of unknown length changed holds nobody knows how many items.
+    """A list, dict or Sequential that a loop of unknown length changed holds nobody knows how many items; one with as
+    many as before holds others in their places.
 
     Also where the one turn that was followed did not change it: another turn did.
     """
-    grown: set[Any] = set()
+    grown: dict[Any, set[Value] | None] = {}
     for state in states:
         for address, old in before.items():
             new = state.heap[address]
@@ -188,14 +189,27 @@ def forget_grown(states: list[State], before: Mapping[Any, Any]) -> None:
                 type(new) in (Sequence, Dictionary)
                 or (type(new) is Module and heap.is_sequential(new) and len(new.children) != len(old.children))
             ):
-                grown.add(address)
+                changed, so_far = refilled(new, old), grown.get(address, set())
+                grown[address] = None if changed is None or so_far is None else changed | so_far
     for state in states:
-        for address in grown:
+        for address, names in grown.items():
             thing = state.heap[address]
+            if names is not None:
+                pairs = tuple((name, UNKNOWN if name in names else value) for name, value in thing.items)
+                state.heap[address] = thing._replace(items=pairs)
+                continue
             each = each_of(state, Ref(address)) if type(thing) is Sequence and before[address].items == () else UNKNOWN
             state.heap[address] = unsure_of(thing)
             if type(each) is Tensor:
                 state.facts["each", address] = (state.heap[address], each)
+
+
+def refilled(thing: Any, old: Any) -> set[Value] | None:
+    """The names under which a dict holds something else than before; None if it has other names."""
+    if type(thing) is not Dictionary or type(old) is not Dictionary or not thing.items or not old.items:
+        return None
+    new, former = dict(thing.items), dict(old.items)
+    return {name for name in new if not same(new[name], former[name])} if new.keys() == former.keys() else None
 
 
 def unsure_of(thing: Any) -> Any:

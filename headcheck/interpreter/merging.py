@@ -10,7 +10,7 @@ from typing import Any
 from headcheck.events import SOFT, Missing, UnknownName
 from headcheck.interpreter.heap import Dictionary, Instance, Module, Sequence, StateDict
 from headcheck.interpreter.state import State, tails
-from headcheck.interpreter.values import Device, Parameter, Tuple, Value, is_optional, is_plain, symbol
+from headcheck.interpreter.values import Address, Device, Parameter, Tuple, Value, is_optional, is_plain, symbol
 
 LONGEST_TAIL = 12
 MISSING = object()
@@ -184,8 +184,8 @@ def _either_device(one: Value, other: Value) -> Device | None:
     return usual[0]._replace(unless=True) if usual else None
 
 
-def _merged(name: str, one: Value, other: Value) -> Value:
-    made = symbol("merged", name, name, *(v if is_plain(v) else repr(type(v)) for v in (one, other)))
+def _merged(name: str, one: Value, other: Value, *where: Value) -> Value:
+    made = symbol("merged", name, name, *where, *(v if is_plain(v) else repr(type(v)) for v in (one, other)))
     return made._replace(optional=True) if is_optional(one) or is_optional(other) else made
 
 
@@ -226,10 +226,21 @@ def _joined_heap(one: State, other: State, relevant: frozenset[str]) -> dict[Any
                 _differing(dict(thing.items or ()), dict(match.items or ()))
             ):
                 return None
-            changed[address] = thing._replace(items=None)
+            changed[address] = thing._replace(items=_joined_items(address, thing, match))
         else:
             return None
     return changed
+
+
+def _joined_items(address: Address, one: Any, other: Any) -> tuple[tuple[Value, Value], ...] | None:
+    """The items of a dict that two paths left with the same names; None of a list, or where nobody knows the names."""
+    if type(one) is not Dictionary or not one.items or not other.items:
+        return None
+    values = dict(other.items)
+    if dict(one.items).keys() != values.keys():
+        return None
+    pairs = ((key, value, values[key]) for key, value in one.items)
+    return tuple((k, v if same(v, w) else _merged(f"…[{k!r}]", v, w, address)) for k, v, w in pairs)
 
 
 def _replaced(one: dict[Any, Any], other: dict[Any, Any]) -> Iterable[Any]:
