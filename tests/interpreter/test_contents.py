@@ -1,8 +1,8 @@
-"""What lists and dicts hold where nobody knows which way a branch went, or how often a loop turned."""
+"""Loops, and what lists and dicts hold where nobody knows how often one turned, or which way a branch went."""
 
 import pytest
 
-from tests.reading import found, paths, variable
+from tests.reading import UNKNOWN_VALUE, found, only, paths, variable
 
 SETTINGS = """
     import sys
@@ -41,3 +41,38 @@ def test_a_length_that_stays_the_same():
         "for name in os.listdir():\n        if name.islower():\n            kinds[1] = 1", "len(kinds) != 2"
     )
     assert [code for _, code in found(text)] == ["HC101"]
+
+
+def test_a_loop_over_something_unknown_runs_once():
+    script = """
+        n = 0
+        sizes = [1]
+        m = models.resnet18()
+        for epoch in unknown:
+            n += 1
+            sizes.append(n)
+            m.train()
+        head = nn.Module()
+        head.fc = nn.Linear(n, sizes[0])
+        """
+    execution = only(script)
+    assert [variable(execution, name) for name in ("n", "sizes")] == [UNKNOWN_VALUE] * 2
+
+
+def test_a_while_loop_runs_once_and_may_be_left():
+    script = "m = models.resnet50()\nwhile True:\n    m.fc = nn.Linear(512, 2)\n    if unknown:\n        break\nx = 1"
+    assert found(script) == [(3, "HC101")]
+    assert found("while unknown:\n    pass\nm = models.resnet50()\nm.fc = nn.Linear(512, 2)") == [(4, "HC101")]
+    assert found("while False:\n    m = models.resnet51()") == []
+
+
+def test_a_sequential_that_a_loop_grew_is_unknown():
+    script = """
+        m = models.resnet50()
+        head = nn.Sequential(nn.Linear(2048, 8))
+        for size in unknown:
+            head.append(nn.Linear(8, 8))
+        head.append(nn.Linear(3, 2))
+        m.fc = head
+        """
+    assert found(script) == []
