@@ -111,7 +111,10 @@ class FlagMissed(NamedTuple):
 
 
 class Uncalled(NamedTuple):
-    """Something that only does its work when it is called, and is not: `kind` is method, layer or init."""
+    """Something that only does its work when it is called, and is not.
+
+    `kind` is method, layer, init, or network: a class of the script's of which a method is called.
+    """
 
     site: Site
     name: str

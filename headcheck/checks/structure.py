@@ -131,6 +131,9 @@ def missing_call(execution: Execution) -> Iterator[Report]:
         if event.kind == "init":
             message = f"`super().__init__()` was not called before `{event.name}` is set: a module cannot hold it yet"
             yield Report("HC208", event.site, message, "call super().__init__() first", Expectation())
+        elif event.kind == "network":
+            message = f"`{event.name}` is a class, not a network made of it: this method needs one"
+            yield Report("HC208", event.site, message, f"make it first: {event.name}(…)", Expectation())
         else:
             what = "a class, not a layer" if event.kind == "layer" else "a method, not what it answers"
             message = f"`{event.name}` is not called here: it is {what}"

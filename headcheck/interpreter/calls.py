@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from headcheck import events
 from headcheck.interpreter import access, choosing, definitions, heap, options, writing
-from headcheck.interpreter.deriving import call_inherited, derive
+from headcheck.interpreter.deriving import call_inherited, derive, needs_object
 from headcheck.interpreter.forward import call_module
 from headcheck.interpreter.heap import Dictionary, Instance, Module, Sequence
 from headcheck.interpreter.naming import NAMED, known_builder
@@ -479,6 +479,10 @@ def symbol_method(
     owner, name = key[1], key[2]
     if heap.is_state_dict(state, owner):
         return state_dict_method(state, owner, name, arguments, site)
+    if type(owner) is Class and not arguments and not keywords and not state.guards and needs_object(owner, name):
+        state.log(events.Uncalled(site, owner.name, "network"))
+        state.end("raise", "TypeError")
+        return UNKNOWN
     if name in ("parameters", "named_parameters") and not arguments and not keywords:
         return Parameters(owner, name == "named_parameters")
     if name in ("add_module", "register_module") and len(arguments) == 2:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from headcheck.interpreter import forward, heap
 from headcheck.interpreter.state import State
-from headcheck.interpreter.values import Class, Ref, Value, symbol
+from headcheck.interpreter.values import Class, Library, Ref, Value, symbol
 from headcheck.ir import Operation
 from headcheck.semantics.registry import CallSite
 
@@ -55,3 +55,23 @@ def call_inherited(
         return forward.run_stack(machine, state, ref, given, site)
     state.result = symbol("output", "output", ref, given)
     return [state]
+
+
+OF_OBJECTS = frozenset(
+    [
+        "children", "cpu", "cuda", "double", "eval", "float", "half", "modules", "named_children", "named_modules",
+        "named_parameters", "parameters", "requires_grad_", "state_dict", "train", "zero_grad",
+    ]
+)  # fmt: skip
+
+
+def needs_object(cls: Class, name: str) -> bool:
+    """Whether a name is that of a method of torch's modules, which cannot be called on a network's class."""
+    return name in OF_OBJECTS and is_plain_network(cls)
+
+
+def is_plain_network(cls: Class) -> bool:
+    """Whether a class derives from `torch.nn.Module` and from nothing else that is not the script's."""
+    return bool(cls.bases) and all(
+        is_plain_network(base) if type(base) is Class else base == Library("torch.nn.Module") for base in cls.bases
+    )
