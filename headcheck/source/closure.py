@@ -2,7 +2,7 @@
 uses, directly or through others, as far as these speak of models.
 
 A file is needed for a function or class that speaks of models or calls one that does, for the base of a class, and for
-a variable of a small module. Everything else stays unknown, which costs nothing.
+a variable or an import of a small module. Everything else stays unknown, which costs nothing.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ SOME_LINES = 5_000
 MOST_OUTLINES = 160  # looked at for one
 BYTES_OF_A_LINE = 35
 INIT = "__init__.py"
-SMALL = 32 * 2**10  # bytes of a module that is read for its variables alone
+SMALL = 32 * 2**10  # bytes of a module that is read for its variables alone, or for what it imports
+NAMESPACES = frozenset(["torch", "torchvision"])  # what scripts have from others: ``from common import *``
 
 Node: TypeAlias = "tuple[str, str]"  # a file and a name in it
 OutlineOf: TypeAlias = Callable[[str], "Outline | None"]
@@ -215,7 +216,10 @@ class _Search:
         outline = self.outlines.get(file)
         if outline is None or file == self.script:
             return False
-        return node in self.inherited or (name in outline.names and size_of(file) <= SMALL)
+        if node in self.inherited:
+            return True
+        brought = any(binding.module.partition(".")[0] in NAMESPACES for binding in outline.bindings.get(name, ()))
+        return (brought or name in outline.names) and size_of(file) <= SMALL
 
     def links(self, files: frozenset[str]) -> dict[str, dict[str, tuple[tuple[str, str], ...]]]:
         """What the imported names of the needed files stand for in one another."""
