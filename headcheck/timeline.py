@@ -223,7 +223,7 @@ def output_shape(execution: Execution, model: Model) -> tuple[int | None, ...] |
 def count_parameters(execution: Execution, ref: Ref) -> tuple[int | None, int | None]:
     """(trainable, total) numbers of a model, None where a size is not known."""
     listing = execution.parameters(ref)
-    if not listing.complete:
+    if not listing.complete or not listing.items:
         return None, None
     trainable = total = 0
     for _, parameter in listing.items:

@@ -238,13 +238,15 @@ class _Session:
                     raise _Lost(f"the worker's answer is malformed: {error}") from error
 
     def _greet(self, hello: dict[str, Any]) -> None:
-        """Take the worker's first line. Raises _Lost if it says that there is no torch."""
+        """Take the worker's first line. Raises _Lost if it says that there is no torch, or not the device asked for."""
         if hello.get("hello") != VERSION:
             raise _Lost(f"{self.interpreter} does not run the worker")
         note = hello.get("note")
         version = hello.get("torch")
         if not isinstance(version, str):
             raise _Lost(f"{note or 'no torch in ' + self.interpreter}; use --python")
+        if hello.get("device_error"):
+            raise _Lost(str(hello["device_error"]))
         self.torch_version = version
         if note:
             self.notes.append(str(note))

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from headcheck import events
 from headcheck.catalog.entry import NOTHING, Entry, Node
 from headcheck.execution import Execution, Model
 from headcheck.interpreter.forward import own_forward
 from headcheck.interpreter.heap import Instance, Module
-from headcheck.interpreter.values import Address, Ref
+from headcheck.interpreter.values import Address, Ref, Tuple, is_plain
 
-BUILT = ("torchvision.", "timm.", "efficientnet_pytorch.", "pretrainedmodels.", "transformers.", "fastai.")
+BUILT = (
+    "torchvision.", "timm.", "efficientnet_pytorch.", "pretrainedmodels.", "transformers.", "fastai.", "open_clip.",
+    "torch_hub.",
+)  # fmt: skip
+EXTRACTOR = "timm.FeatureListNet"
+#: What changes the maps of an extractor of timm; the rest leaves them as they are.
+OF_EXTRACTORS = ("features_only", "in_chans", "out_indices", "output_stride")
 PICTURE = (3, 224, 224)
 
 
 def can_be_built(builder: str) -> bool:
-    """Whether the worker builds models of this builder: those of libraries that build from a name, without weights."""
+    """Whether the worker is asked for models of this builder: those of libraries that build from a name, without
+    weights, and those of torch.hub, of which it says why it has not built them."""
     return builder.startswith(BUILT)
 
 
@@ -22,7 +31,7 @@ def model_at(execution: Execution, address: Address | None) -> Model | None:
     """The library's model at an address; of those without a head, one that stands in a network of the script."""
     known = next((m for m in execution.models if m.ref.address == address), None)
     module = execution.module(Ref(address)) if known is None and address is not None else None
-    if module is None or width_of_bare(execution, module) is None:
+    if module is None or bare(execution, module) is None:
         return known
     made = next((e for e in execution.of(events.Created) if e.module == address), None)
     if made is None or module.build is None or address is None:
@@ -32,18 +41,22 @@ def model_at(execution: Execution, address: Address | None) -> Model | None:
     return Model(Ref(address), module, entry, events.Built(made.site, address, entry.builder, {}, True))
 
 
-def width_of_bare(execution: Execution, module: Module) -> int | None:
-    """How many features a model of transformers without a head answers; None for anything else."""
-    if module.build is None or module.build.entry is not None or not module.build.builder.startswith("transformers."):
+def bare(execution: Execution, module: Module) -> dict[str, Any] | None:
+    """What a model without a head is built with: how wide one of transformers is, which maps an extractor of timm
+    answers. None for anything else."""
+    if module.build is None or module.build.entry is not None:
         return None
+    if module.kind == EXTRACTOR:
+        given = {name: module.build.keywords[name] for name in OF_EXTRACTORS if name in module.build.keywords}
+        return given if all(is_plain(value) or type(value) is Tuple for value in given.values()) else None
     settings = execution.state.object(module.values.get("config"))
     width = settings.attributes.get("hidden_size") if type(settings) is Instance else None
-    return width if type(width) is int else None
+    return {"width": width} if type(width) is int and module.build.builder.startswith("transformers.") else None
 
 
 def networks(execution: Execution, model: Model) -> list[Address]:
     """The script's networks that hold a model or parts of it, with a forward of their own, and are in no other one."""
-    if model.entry.task not in ("classification", "video"):
+    if model.entry.task not in ("classification", "video", "contrastive"):
         return []
     parts = {model.ref.address}
     for event in execution.of(events.Taken):  # oldest first

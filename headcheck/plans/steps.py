@@ -10,7 +10,7 @@ from headcheck.interpreter import heap
 from headcheck.interpreter.calls import NETWORKS
 from headcheck.interpreter.values import Address, Ref, Symbol, Tuple, Value, is_plain
 from headcheck.plans.draft import OPEN_ARGUMENTS, Draft
-from headcheck.plans.reach import can_be_built, width_of_bare
+from headcheck.plans.reach import bare, can_be_built
 
 #: Layers that torch fits to what reaches them: the argument that may be left away then, and the class that does so.
 FITTING = {
@@ -81,13 +81,13 @@ def created(draft: Draft, event: events.Created) -> None:
         draft.step(event, "network", out=draft.number(event.module))
         draft.networks.append(event.module)
         return
-    width = width_of_bare(draft.execution, module)
-    if width is not None and module.build is not None:
-        short = module.kind.rsplit(".", 1)[-1]
-        draft.taken_for_granted.append(f"the {short} is as deep as one is by default{draft.at(event)}")
-        draft.step(
-            event, "build", out=draft.number(event.module), builder=module.build.builder, kwargs={"width": width}
-        )
+    given = bare(draft.execution, module)
+    if given is not None and module.build is not None:
+        if "width" in given:
+            short = module.kind.rsplit(".", 1)[-1]
+            draft.taken_for_granted.append(f"the {short} is as deep as one is by default{draft.at(event)}")
+        kwargs = {name: draft.plain(name, value) for name, value in given.items()}
+        draft.step(event, "build", out=draft.number(event.module), builder=module.build.builder, kwargs=kwargs)
         return
     if module.cls is not None or not module.kind.startswith(("torch.nn.", "torchvision.", "fastai.layers.")):
         name = module.cls.name if module.cls is not None else module.kind

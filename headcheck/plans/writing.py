@@ -11,7 +11,7 @@ from headcheck.interpreter import heap
 from headcheck.interpreter.values import Address, Ref
 from headcheck.losing import loss_of
 from headcheck.plans.draft import Draft
-from headcheck.plans.reach import stem_channels, width_of_bare
+from headcheck.plans.reach import bare, stem_channels
 from headcheck.plans.steps import STEPS, created
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class Writer(Draft):
     def look_for_more(self, address: Address) -> None:
         """A stack of nobody knows how many layers has those that are known; of other modules, this is left out."""
         module = self.execution.module(Ref(address))
-        if module is None or module.known or width_of_bare(self.execution, module) is not None:
+        if module is None or module.known or bare(self.execution, module) is not None:
             return
         if module.node is not None and module.build is None and not module.kind:
             return  # a part of the library's of which the catalog keeps nothing

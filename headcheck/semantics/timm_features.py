@@ -9,7 +9,7 @@ from headcheck.catalog import timm, timm_features
 from headcheck.interpreter import forward
 from headcheck.interpreter.heap import Build, Dictionary, Module, Sequence
 from headcheck.interpreter.iterate import items_of
-from headcheck.interpreter.values import Ref, Tensor, Value, batch_of
+from headcheck.interpreter.values import Ref, Tensor, Tuple, Value, batch_of
 from headcheck.ir import UNKNOWN, Operation
 from headcheck.semantics.python import unknown
 from headcheck.semantics.registry import CallSite, method
@@ -39,7 +39,8 @@ def extractor(call: CallSite, named: timm.Named) -> Ref | None:
         return None
     dicts = tuple(call.state.allocate(Dictionary((("num_chs", each),)), call.site) for each in channels)
     info = call.state.allocate(Sequence(dicts, INFO), call.site)
-    built = Build(named.builder, {}, UNKNOWN, None)
+    keywords = {**call.keywords, **({"out_indices": Tuple(tuple(chosen))} if chosen is not None else {})}
+    built = Build(named.builder, keywords, UNKNOWN, None)
     made = Module(KIND, call.site, build=built, known=False, values={"maps": channels, INFO: info})
     ref: Ref = call.state.allocate(made, call.site)
     call.state.log(events.Created(call.site, ref.address))

@@ -194,6 +194,8 @@ def test_the_meta_device_allocates_nothing_and_still_runs() -> None:
 @needs_torch
 @pytest.mark.parametrize("device", ["cuda:99", "tpu"])
 def test_a_device_that_cannot_be_used_proves_nothing(device: str) -> None:
-    seen = confirm([plan(layer(1, "Conv2d", 3, 4, 1))], python=sys.executable, device=device).observations[0]
-    assert seen.status == "refused"
+    said = confirm([plan(layer(1, "Conv2d", 3, 4, 1))], python=sys.executable, device=device)
+    (seen,) = said.observations.values()
+    assert seen.status == "lost"
     assert device in seen.error
+    assert said.notes == (f"not confirmed: {seen.error}",)

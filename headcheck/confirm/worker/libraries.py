@@ -109,12 +109,30 @@ def of_fastai(name: str, keywords: dict[str, Any]) -> Callable[[], Any]:
     return lambda: learner.create_vision_model(arch, classes, pretrained=False, lin_ftrs=sizes, ps=dropouts, **flags)
 
 
+def of_open_clip(name: str, keywords: dict[str, Any]) -> Callable[[], Any]:
+    """A model of open_clip by its name, without weights; not one whose words are read by a model of transformers."""
+    library = installed("open_clip")
+    model = name.partition(".")[2]
+    if model not in library.list_models():
+        raise Refused(f"this open_clip has no {model}")
+    if (library.get_model_config(model) or {}).get("text_cfg", {}).get("hf_model_name"):
+        raise Refused(f"{model}, of which a part is configured by a file on the hub")
+    return lambda: library.create_model(model, pretrained=None)
+
+
+def of_torch_hub(name: str, keywords: dict[str, Any]) -> Callable[[], Any]:
+    """A model of a repository of torch.hub that no library has."""
+    raise Refused(f"{name.rpartition('.')[2]} is code that torch.hub fetches, which headcheck neither fetches nor runs")
+
+
 BY_NAME = {
     "timm": of_timm,
     "efficientnet_pytorch": of_efficientnet,
     "pretrainedmodels": of_pretrainedmodels,
     "transformers": of_transformers,
     "fastai": of_fastai,
+    "open_clip": of_open_clip,
+    "torch_hub": of_torch_hub,
 }
 
 

@@ -151,6 +151,7 @@ def say_hello(answers: Any, libraries: Libraries | None, note: str | None) -> No
         "torch": str(torch.__version__) if torch else None,
         "torchvision": str(getattr(torchvision, "__version__", "unknown")) if torchvision else None,
         "note": note,
+        "device_error": libraries and libraries.device_error,
     }
     write(answers, hello)
 

@@ -95,7 +95,8 @@ TENSOR_FUNCTIONS = frozenset(
 )
 PLAIN_FUNCTIONS = {"abs": abs, "float": float, "int": int, "len": len, "list": list, "max": max, "min": min, "sum": sum}
 MODULE_METHODS = frozenset(
-    "extract_endpoints extract_features features forward forward_features forward_head forward_intermediates".split()
+    "encode_image extract_endpoints extract_features features forward forward_features forward_head"
+    " forward_intermediates".split()
 )
 # Methods of tensors that reach out of the process' own numbers, take code, or have a memory.
 REFUSED_METHODS = frozenset("apply_ backward map_ module_load register_hook set_ share_memory_ storage".split())
