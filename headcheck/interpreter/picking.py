@@ -27,6 +27,7 @@ from headcheck.interpreter.values import (
     symbol,
 )
 from headcheck.ir import UNKNOWN, Call, GetAttribute, SetAttribute, walk
+from headcheck.semantics import registry
 
 if TYPE_CHECKING:
     from headcheck.interpreter.machine import Machine
@@ -135,7 +136,7 @@ def makes_model(machine: Machine, state: State, value: Value, depth: int = 3) ->
     """Whether a value is a model or makes one, or holds what does."""
     kind = type(value)
     if kind is Library:
-        return catalog.canonical(value.name) is not None
+        return registry.makes_model(value.name)
     if kind in (Function, Class):
         return speaks_of_models(machine, value.code)
     if kind is Bound:

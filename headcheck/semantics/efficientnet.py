@@ -10,7 +10,7 @@ from headcheck.interpreter import choosing
 from headcheck.interpreter.heap import Build, Module
 from headcheck.interpreter.values import Choice, Ref, Symbol, Value
 from headcheck.semantics import named
-from headcheck.semantics.registry import CallSite, effect, family, method
+from headcheck.semantics.registry import CallSite, effect, family, maker, method
 from headcheck.semantics.torchvision import UNKNOWN_CLASSES, build_by_choice, log_built, opaque
 
 if TYPE_CHECKING:
@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 OWNER = "efficientnet_pytorch.EfficientNet"
 #: Keywords that leave the structure as it is.
 INERT = frozenset({"model_name", "num_classes", "weights_path", "advprop", "dropout_rate", "drop_connect_rate"})
+
+
+@maker("efficientnet_pytorch")
+def makes_model(name: str) -> bool:
+    return name in (OWNER, f"{OWNER}.from_pretrained", f"{OWNER}.from_name")
 
 
 @family("efficientnet_pytorch.")

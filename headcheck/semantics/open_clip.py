@@ -12,7 +12,7 @@ from headcheck.interpreter.values import Choice, Ref, Symbol, Tensor, Tuple, Val
 from headcheck.ir import UNKNOWN
 from headcheck.semantics import named
 from headcheck.semantics.python import unknown
-from headcheck.semantics.registry import CallSite, effect, family
+from headcheck.semantics.registry import CallSite, effect, family, maker
 from headcheck.semantics.timm import hand_over
 from headcheck.semantics.torchvision import build_by_choice, log_built, opaque
 
@@ -31,6 +31,11 @@ INERT = frozenset(
 )
 #: How many arguments may be given by position: those before `jit`, which makes another kind of module.
 BY_POSITION = 4
+
+
+@maker(open_clip.LIBRARY)
+def makes_model(name: str) -> bool:
+    return name.rpartition(".")[2].startswith("create_model")
 
 
 @family(f"{open_clip.LIBRARY}.")

@@ -12,7 +12,7 @@ from headcheck.interpreter.values import Ref, Value
 from headcheck.ir import UNKNOWN
 from headcheck.semantics import named
 from headcheck.semantics.python import unknown
-from headcheck.semantics.registry import CallSite, effect, family, method
+from headcheck.semantics.registry import CallSite, effect, family, maker, method
 from headcheck.semantics.torchvision import UNKNOWN_CLASSES, log_built, opaque
 
 if TYPE_CHECKING:
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 LIBRARY = "pretrainedmodels"
 KEYWORDS = frozenset({"num_classes", "pretrained"})
+
+
+@maker(LIBRARY)
+def makes_model(name: str) -> bool:
+    return pretrainedmodels.canonical(name) is not None
 
 
 @family(f"{LIBRARY}.")

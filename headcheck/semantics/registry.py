@@ -92,6 +92,20 @@ def family(prefix: str) -> Callable[[Effect], Effect]:
     return register
 
 
+#: By library, whether a name of it is a class of models or a function that makes one.
+MAKERS: dict[str, Callable[[str], bool]] = {}
+
+
+def maker(library: str) -> Callable[[Callable[[str], bool]], Callable[[str], bool]]:
+    """Register what tells whether a name of a library is a class of models or a function that makes one."""
+
+    def register(function: Callable[[str], bool]) -> Callable[[str], bool]:
+        MAKERS[library] = function
+        return function
+
+    return register
+
+
 #: Libraries that few files name, with the module that registers their effects when the first call of theirs is met.
 WAITING = {
     name: f"headcheck.semantics.{module}"
@@ -126,3 +140,10 @@ def find_effect(name: str) -> Effect | None:
 @lru_cache(1024)
 def _family_of(name: str) -> Effect | None:
     return next((function for prefix, function in FAMILIES if name.startswith(prefix)), None)
+
+
+def makes_model(name: str) -> bool:
+    """Whether a qualified name of a library is a class of models or a function that makes one."""
+    find_effect(name)  # its library's module may be waiting
+    maker = MAKERS.get(name.partition(".")[0])
+    return maker is not None and maker(name)

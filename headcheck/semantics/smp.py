@@ -6,12 +6,18 @@ from headcheck.catalog import smp
 from headcheck.interpreter.heap import Build, Module
 from headcheck.interpreter.values import Ref, Value
 from headcheck.ir import UNKNOWN
-from headcheck.semantics.registry import CallSite, effect, family
+from headcheck.semantics.registry import CallSite, effect, family, maker
 from headcheck.semantics.timm import hand_over
 from headcheck.semantics.torchvision import UNKNOWN_CLASSES, log_built, opaque
 
 #: What does not change what reaches the head.
 INERT = frozenset({"encoder_name", "encoder_weights", "in_channels", "classes", "activation"})
+
+
+@maker(smp.LIBRARY)
+def makes_model(name: str) -> bool:
+    last = name.rpartition(".")[2]
+    return last == "create_model" or last in smp.names()
 
 
 @family(f"{smp.LIBRARY}.")

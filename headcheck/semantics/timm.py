@@ -28,7 +28,7 @@ from headcheck.interpreter.values import (
 from headcheck.ir import UNKNOWN
 from headcheck.semantics import named, timm_features
 from headcheck.semantics.python import unknown
-from headcheck.semantics.registry import CallSite, effect, family, method
+from headcheck.semantics.registry import CallSite, effect, family, maker, method
 from headcheck.semantics.torchvision import UNKNOWN_CLASSES, build_by_choice, log_built, opaque, weights_value
 
 if TYPE_CHECKING:
@@ -100,6 +100,11 @@ def no_such_model(call: CallSite, name: str) -> Value:
         call.state.log(events.UnknownName(call.site, CREATE, name))
     call.state.end("raise", "RuntimeError")
     return UNKNOWN
+
+
+@maker("timm")
+def makes_model(name: str) -> bool:
+    return name.endswith(".create_model") or timm.canonical(name) is not None
 
 
 @family("timm.models.")

@@ -14,7 +14,7 @@ from headcheck.interpreter.values import Choice, Chosen, Library, Ref, Symbol, T
 from headcheck.ir import UNKNOWN
 from headcheck.semantics import predictors, statedicts
 from headcheck.semantics.python import unknown
-from headcheck.semantics.registry import CallSite, effect, family
+from headcheck.semantics.registry import CallSite, effect, family, maker
 from headcheck.semantics.torch import make_layer
 
 if TYPE_CHECKING:
@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from headcheck.interpreter.state import State
 
 WEIGHT_KEYWORDS = ("weights", "pretrained", "weights_backbone", "pretrained_backbone", "progress")
+
+
+@maker("torchvision")
+def makes_model(name: str) -> bool:
+    return catalog.canonical(name) is not None
 
 
 @family("torchvision.")

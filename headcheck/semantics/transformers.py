@@ -15,7 +15,7 @@ from headcheck.ir import UNKNOWN
 from headcheck.records import NamedTuple
 from headcheck.semantics.devices import computes_in
 from headcheck.semantics.python import unknown
-from headcheck.semantics.registry import CallSite, family
+from headcheck.semantics.registry import CallSite, family, maker
 from headcheck.semantics.torchvision import UNKNOWN_CLASSES, log_built, opaque
 
 LOADERS = frozenset({"from_pretrained", "from_config", "_from_config"})
@@ -34,6 +34,12 @@ class Asked(NamedTuple):
     checkpoint: Checkpoint | None
     labels: Value
     configuration: Value
+
+
+@maker("transformers")
+def makes_model(name: str) -> bool:
+    *_, owner, last = name.split(".")
+    return MODELS.match(owner if last in LOADERS else last) is not None
 
 
 @family("transformers.")

@@ -60,6 +60,71 @@ def test_a_dict_of_many_builders_is_tried_by_the_kinds_of_their_heads():
     assert messages(text) == [("HC101", ("args.arch == 'mobilenet_v2'",))]
 
 
+@pytest.mark.parametrize(
+    ("small", "large", "call"),
+    [
+        ("timm.models.convnext.convnext_tiny", "timm.models.convnext.convnext_base", "()"),
+        ("pretrainedmodels.resnet18", "pretrainedmodels.resnet50", "()"),
+        ("functools.partial(timm.create_model, 'resnet18')", "functools.partial(timm.create_model, 'resnet50')", "()"),
+        ("smp.Unet", "smp.FPN", "(encoder_name='resnet34')"),
+        ("EfficientNet.from_name", "EfficientNet.from_pretrained", "('efficientnet-b0')"),
+        ("BertForSequenceClassification", "BertForTokenClassification", ".from_pretrained('bert-base-uncased')"),
+        (
+            "BertForSequenceClassification.from_pretrained",
+            "RobertaForSequenceClassification.from_pretrained",
+            "('bert-base-uncased')",
+        ),
+    ],
+)
+def test_a_dict_of_what_any_library_makes_models_with(small, large, call):
+    text = script(f"""
+    import functools, pretrainedmodels, timm
+    import segmentation_models_pytorch as smp
+    from efficientnet_pytorch import EfficientNet
+    from transformers import BertForSequenceClassification, BertForTokenClassification, RobertaForSequenceClassification
+    m = {{"small": {small}, "large": {large}}}[arch]{call}
+    """)
+    assert [len(execution.models) for execution in paths(text)] == [1, 1]
+
+
+def test_a_builder_chosen_in_a_function_of_its_own():
+    text = script("""
+    NETS = {"small": models.resnet18, "large": models.resnet50}
+
+    def make(name):
+        build = NETS[name]
+        return build()
+
+    m = make(arch)
+    m.fc = nn.Linear(512, 2)
+    """)
+    assert builders(text) == {"resnet18", "resnet50"}
+    assert messages(text) == [("HC101", ("args.arch == 'large'",))]
+
+
+def test_a_builder_chosen_in_a_method():
+    text = script("""
+    class Net(nn.Module):
+        nets = {"small": models.resnet18, "large": models.resnet50}
+
+        def __init__(self, name):
+            super().__init__()
+            self.name = name
+            self.m = self.make()
+            self.m.fc = nn.Linear(512, 2)
+
+        def make(self):
+            build = self.nets[self.name]
+            return build()
+
+        def forward(self, x):
+            return self.m(x)
+
+    net = Net(arch)
+    """)
+    assert messages(text) == [("HC101", ("args.arch == 'large'",))]
+
+
 def test_other_dicts_do_not_split_a_path():
     text = script("""
     LOSSES = {"ce": nn.CrossEntropyLoss, "mse": nn.MSELoss}
