@@ -96,7 +96,7 @@ def get_attribute(machine: Machine, state: State, of: Value, name: str, site: Op
         if found and type(found[0]) is Function and found[0].wrapper == "classmethod":
             return Bound(of, found[0], found[1])
         if found:
-            return setting(machine, f"{of.name}.{name}", found[0], of.code, name)
+            return machine.setting(f"{of.name}.{name}", found[0], of.code, name)
         if name == "apply" and "torch.autograd.Function" in heap.library_bases(of):
             return applied(of)
         if name == "load_from_checkpoint" and is_lightning(of):
@@ -137,15 +137,6 @@ def applied(of: Class) -> Value:
     if class_attribute(of, "setup_context"):
         return found[0]
     return Bound(symbol("context", "ctx", of), found[0], found[1])
-
-
-def setting(machine: Machine, name: str, value: Value, *key: Value) -> Value:
-    """A constant as code sees it, from where `key` says: it may be any other where code is followed for what it can be
-    switched to. Numbers may as well, since a user changes them together with a name."""
-    return symbol("setting", name, *key) if machine.supposing and type(value) in CONSTANTS else value
-
-
-CONSTANTS = frozenset([bool, float, int, str])
 
 
 def member_name(module: str, name: str) -> str:
@@ -253,10 +244,10 @@ def log_output_read(state: State, of: Symbol, key: Value, site: Operation) -> No
 def instance_attribute(machine: Machine, state: State, ref: Ref, thing: Instance, name: str, site: Operation) -> Value:
     owner = thing.cls.name if thing.cls else "object"
     if name in thing.attributes:
-        return setting(machine, f"{owner}.{name}", thing.attributes[name], ref, name)
+        return machine.setting(f"{owner}.{name}", thing.attributes[name], ref, name)
     found = class_attribute(thing.cls, name) if thing.cls else None
     if found:
-        return setting(machine, f"{owner}.{name}", bind(machine, state, ref, found, site), ref, name)
+        return machine.setting(f"{owner}.{name}", bind(machine, state, ref, found, site), ref, name)
     if name == "__dict__":
         return symbol("attribute", "__dict__", ref, name)
     return symbol("attribute", f"{owner}.{name}", ref, name)

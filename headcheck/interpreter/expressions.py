@@ -57,6 +57,8 @@ def on_end(machine: Machine, op: End, state: State) -> None:
 
 def on_move(machine: Machine, op: Move, state: State) -> None:
     value = machine.read(state, op.value)
+    if machine.switched and id(op) in machine.switched:
+        value = machine.setting(op.target, value, id(op))
     if op.target in state.frame.global_names:
         state.set_global(state.frame.module, op.target, value)
     else:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from headcheck import catalog, events
 from headcheck.interpreter import heap
-from headcheck.interpreter.access import log_output_read, missing, setting
+from headcheck.interpreter.access import log_output_read, missing
 from headcheck.interpreter.heap import DELETED, Dictionary, Module, Sequence, StateDict
 from headcheck.interpreter.operators import equal
 from headcheck.interpreter.state import State
@@ -40,7 +40,7 @@ def get_item(machine: Machine, state: State, of: Value, index: Value, site: Oper
         thing = state.heap[of.address]
         handler = ITEMS.get(type(thing))
         found = handler(state, of, thing, index, site) if handler else UNKNOWN
-        return setting(machine, f"…[{label(index)}]", found, of, index) if type(thing) is Dictionary else found
+        return machine.setting(f"…[{label(index)}]", found, of, index) if type(thing) is Dictionary else found
     if kind is Tuple:
         return tuple_item(of.items, index)
     if kind is Namespace:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
-from headcheck.interpreter import access, branches, definitions, expressions, loops, merging, modules
+from headcheck.interpreter import branches, definitions, expressions, loops, merging, modules
 from headcheck.interpreter.budget import STOP, Budget
 from headcheck.interpreter.calls import call_value
 from headcheck.interpreter.leaving import Left
@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from headcheck.interpreter.recording import Recorder
     from headcheck.interpreter.resuming import Skip
 
+CONSTANTS = frozenset([bool, float, int, str])  # what a user may switch
 FEWEST_ENDED = 8  # of the paths that ended early, those that are kept in any case
 BUILTINS = frozenset(dir(__builtins__) if not isinstance(__builtins__, dict) else __builtins__) | {
     "display"  # of every notebook
@@ -85,8 +86,8 @@ class Machine:
     `body` is the file's own block;
     `budget` is what the run may cost, `lost` whether some paths were left out for it, `left` what some of these did
     until then, `skips` the calls that were not followed for it, by the function; `supposing`: code is followed for what
-    the script may be switched to; `loaded` the modules whose code it came to; `recorder` is there, with `handlers` of
-    its own, while a forward is recorded.
+    the script may be switched to, `switched` are the operations whose constants are unknown then; `loaded` the modules
+    whose code it came to; `recorder` is there, with `handlers` of its own, while a forward is recorded.
     """
 
     def __init__(
@@ -115,6 +116,7 @@ class Machine:
         self.left = Left()
         self.skips: dict[int, Skip] = {}
         self.supposing = False
+        self.switched: frozenset[int] = frozenset()
         self.handlers = HANDLERS
         self.recorder: Recorder | None = None
         self.loaded: set[str] = set()
@@ -246,12 +248,17 @@ class Machine:
         state.doubtful = doubtful
         return value
 
+    def setting(self, name: str, value: Value, *key: Value) -> Value:
+        """A constant as code sees it, from where `key` says: it may be any other where code is followed for what it can
+        be switched to. Numbers may as well, since a user changes them together with a name."""
+        return symbol("setting", name, *key) if self.supposing and type(value) in CONSTANTS else value
+
     def read_outer(self, state: State, name: str) -> Value:
         if name in state.frame.closure:
             return state.frame.closure[name]
         module = state.globals[state.frame.module]
         if name in module:
-            return access.setting(self, name, module[name], state.frame.module, name)
+            return self.setting(name, module[name], state.frame.module, name)
         if name in BUILTINS:
             return Library(f"builtins.{name}")
         return symbol("global", name, name)

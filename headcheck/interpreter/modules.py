@@ -135,7 +135,7 @@ def run_import_from(machine: Machine, state: State, op: ImportFrom) -> list[Stat
             one.env.update(public(one, key))
             done.append(one)
         elif op.name in one.globals[key]:
-            one.env[op.target] = one.globals[key][op.name]
+            one.env[op.target] = machine.setting(op.name, one.globals[key][op.name], key, op.name)
             done.append(one)
         else:
             done.extend(import_below(machine, one, op, importer))

@@ -18,7 +18,7 @@ from headcheck.interpreter.modules import ROOT, Project
 from headcheck.interpreter.quiet import Quiet
 from headcheck.interpreter.state import State, since
 from headcheck.interpreter.values import Bound, Class, Function, Ref, Value, symbol
-from headcheck.ir import Block, Define, GetAttribute, Operation, walk
+from headcheck.ir import Block, Define, GetAttribute, Operation, walk, walk_here
 from headcheck.ir.scopes import scope_of
 from headcheck.records import NamedTuple
 from headcheck.semantics import load_effects
@@ -84,8 +84,8 @@ def left_out(executions: list[Execution], machine: Machine, facts: FileFacts) ->
 def run_supposed(
     machine: Machine, ends: list[State], facts: FileFacts, executions: list[Execution], entries: list[Entry]
 ) -> list[Execution]:
-    """Follow functions with unknown arguments that the script calls only with values which lead past a new head; the
-    script's constants are unknown then, too."""
+    """Follow functions with unknown arguments that the script calls only with values which lead past a new head, and
+    the script itself if its own lines lead past one; the script's constants are unknown then, too."""
     missed = {id(operation) for operation, _ in facts.head_sites} - machine.reached
     reached = machine.reached | Sites(execution.state for execution in executions).found if missed else set()
     dead = supposing.dead(machine.body, missed, reached) if missed else frozenset()
@@ -95,14 +95,20 @@ def run_supposed(
     base = going_on(ends)[0]
     own = [value for value in base.globals[ROOT].values() if getattr(value, "module", "") == ROOT]
     found = [p for p in supposing.leading_past(machine, own, missed & dead) if p.function.code not in entered]
+    itself = not dead.isdisjoint(missed.intersection(map(id, walk_here(machine.body))))
     machine.budget, machine.supposing = machine.budget.again(), True
     followed: list[State] = []
-    for (function, owner), part in zip(found, shares([size_of(machine, f) for f, _ in found]), strict=True):
+    parts = shares([len(walk(machine.body)) * itself, *(size_of(machine, function) for function, _ in found)])
+    machine.switched = supposing.around(machine.body, dead)
+    if itself:
+        machine.budget.share(parts[0])
+        followed += machine.run(machine.body, [start()])
+    for (function, owner), part in zip(found, parts[1:], strict=True):
         machine.budget.share(part)
         followed += suppose(machine, ends, base, function, owner)
     mark_lost(machine, followed)
     machine.left.forget()
-    machine.supposing = False
+    machine.supposing, machine.switched = False, frozenset()
     return [Execution(state, facts, machine, defaults=False, supposed=dead) for state in followed]
 
 
@@ -123,12 +129,17 @@ def run_module(machine: Machine, block: Block) -> list[State]:
     """Run a module's body: every path."""
     machine.body = block
     machine.read_code(ROOT, block)
-    start = State(ROOT)
-    start.env["__name__"] = ROOT
-    start.env["__file__"] = symbol("global", "__file__", "__file__")
-    finals = list(machine.run(block, [start]))
+    finals = list(machine.run(block, [start()]))
     mark_lost(machine, finals)
     return finals
+
+
+def start() -> State:
+    """The state in which a script starts."""
+    state = State(ROOT)
+    state.env["__name__"] = ROOT
+    state.env["__file__"] = symbol("global", "__file__", "__file__")
+    return state
 
 
 def going_on(finals: list[State]) -> list[State]:

@@ -4,6 +4,7 @@ Where these are arguments, the function that leads past a branch is followed onc
 nothing called it, and unknowns in the place of the script's constants: a user switches to these branches by changing
 some of them. What is found on the way counts only for what stands in them. Functions and classes that the script has
 calls for, none of which a path came to, are followed in the same way: when they are called, the constants are others.
+So is the script itself, where its own lines hold such a branch.
 """
 
 from __future__ import annotations
@@ -12,7 +13,20 @@ from collections.abc import Iterable, Iterator, Set
 
 from headcheck.interpreter.machine import Machine
 from headcheck.interpreter.values import Class, Function, Value
-from headcheck.ir import Block, Call, Define, DefineClass, GetAttribute, If, MakeDict, Variable, blocks, walk
+from headcheck.ir import (
+    Block,
+    Call,
+    Define,
+    DefineClass,
+    GetAttribute,
+    If,
+    MakeDict,
+    Move,
+    Variable,
+    blocks,
+    walk,
+    walk_here,
+)
 from headcheck.records import NamedTuple
 
 
@@ -43,6 +57,14 @@ def dead(block: Block, wanted: Set[int], reached: Set[int]) -> frozenset[int]:
 def inside(operation: object) -> tuple[Block, ...]:
     """The blocks of an operation, the body of a function or class among them."""
     return (operation.body,) if isinstance(operation, (Define, DefineClass)) else blocks(operation)  # type: ignore[arg-type]
+
+
+def around(block: Block, dead: Set[int]) -> frozenset[int]:
+    """Where the scopes that hold some branches set a variable of the script, outside of them (by id)."""
+    each = [walk_here(operation.body) for operation in walk(block) if isinstance(operation, Define)]
+    holding = [scope for scope in (walk_here(block), *each) if not dead.isdisjoint(map(id, scope))]
+    moves = [operation for scope in holding for operation in scope if type(operation) is Move]
+    return frozenset(id(move) for move in moves if move.target[0] != "%") - dead
 
 
 def leading_past(machine: Machine, names: Iterable[Value], sites: Set[int]) -> Iterator[Passed]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import pytest
 
-from tests.reading import found, read
+from headcheck.pipeline import check_file
+from headcheck.settings import Settings
+from tests.reading import PREAMBLE, found, read
 
 BUILD = """
 def build(name, classes):
@@ -99,3 +103,50 @@ def test_what_is_missing_there_is_nobodys_fault():
     train("all")
     """
     assert found(script) == [(9, "HC402")]
+
+
+CHAIN = """
+if {arch} == "resnet18":
+    m = models.resnet18()
+    m.fc = nn.Linear({size}, 3)
+elif {arch} == "vgg16":
+    m = models.vgg16()
+    m.classifier[6] = nn.Linear({vgg}, 3)
+"""
+
+
+@pytest.mark.parametrize(
+    ("settings", "arch"),
+    [
+        ("ARCH = 'resnet18'\n", "ARCH"),
+        ("ARCH, OLD = 'resnet18', False\n", "ARCH"),
+        ("ARCH = 'resnet18'\nCHOSEN = ARCH.lower()\n", "CHOSEN"),
+        ("class CFG:\n    arch = 'resnet18'\n", "CFG.arch"),
+        ("CFG = {'arch': 'resnet18'}\n", "CFG['arch']"),
+    ],
+)
+def test_the_lines_of_the_script_itself(settings, arch):
+    right, wrong = (settings + CHAIN.format(arch=arch, size=512, vgg=size) for size in (4096, 512))
+    assert found(right) == []
+    assert found(wrong) == [(settings.count("\n") + 7, "HC101")]
+    assert read(wrong).statistics[:2] == (2, 2)
+
+
+def test_a_constant_within_a_function():
+    body = textwrap.indent(CHAIN.format(arch="arch", size=512, vgg=512), "    ")
+    assert found("def main():\n    arch = 'resnet18'\n" + body + "\nmain()\n") == [(9, "HC101")]
+
+
+def test_a_constant_of_another_module(tmp_path):
+    (tmp_path / "settings.py").write_text("ARCH = 'resnet18'\n")
+    script = tmp_path / "script.py"
+    script.write_text(PREAMBLE + "from settings import ARCH\n" + CHAIN.format(arch="ARCH", size=512, vgg=512))
+    assert [f.code for f in check_file(str(script), None, Settings(confirm=False)).findings] == ["HC101"]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    ["ARCH = 'resnet18'\nSIZE = 512\n", "ARCH, SIZE = 'resnet18', 512\n", "ARCH, N = 'resnet18', 9\nSIZE = 2**N\n"],
+)
+def test_numbers_beside_a_name_are_changed_with_it(settings):
+    assert found(settings + CHAIN.format(arch="ARCH", size="SIZE", vgg="SIZE")) == []
