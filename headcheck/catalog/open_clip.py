@@ -1,8 +1,9 @@
 """Looking up open_clip's models by name (``ViT-B-32``): the features that they make of a picture.
 
-A row of the file's ``models`` is ``[width, output_dim, side, parts, alone]``: how wide the features of a picture are,
+A row of the file's ``towers`` is ``[width, output_dim, side, parts, alone]``: how wide the features of a picture are,
 what the tower for pictures says of that itself (null where it has no such attribute), the side of a picture, the names
-of the tower's parts, and whether the features are all that the tower answers.
+of the tower's parts, and whether the features are all that the tower answers. ``repositories`` are those on the
+hub that hold a model (``hf-hub:laion/…``), of which the library knows.
 """
 
 from __future__ import annotations
@@ -16,19 +17,27 @@ LIBRARY = "open_clip"
 #: The tower for pictures.
 TOWER = "visual"
 ENCODE = "encode_image"
+#: How a model is named by its repository on the hub, whose weights it gets.
+HUB = "hf-hub:"
 _NOTHING = Node("", {}, {}, {}, frozenset(), None, NOTHING)
 
 
 def names() -> tuple[str, ...]:
     """Return the names of all models."""
-    return tuple(load(LIBRARY)["models"])
+    return tuple(load(LIBRARY)["towers"])
+
+
+@functools.cache
+def _repositories() -> dict[str, str]:
+    return {each: name for name, listed in load(LIBRARY)["repositories"].items() for each in listed.split()}
 
 
 @functools.lru_cache(maxsize=64)
 def find(name: str) -> Entry | None:
-    """Return what is known of a model, None for a name that the library does not have (``/`` stands for ``-``)."""
-    name = name.replace("/", "-")
-    row = load(LIBRARY)["models"].get(name)
+    """Return what is known of a model, None for a name that the library does not have (``/`` stands for ``-``), and for
+    a repository that it does not list."""
+    name = _repositories().get(name[len(HUB) :], "") if name.startswith(HUB) else name.replace("/", "-")
+    row = load(LIBRARY)["towers"].get(name)
     if row is None:
         return None
     width, output, side, parts, alone = row

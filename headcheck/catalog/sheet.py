@@ -291,9 +291,10 @@ def _open_clip(name: str) -> Sheet | None:
         return None
     (width,) = entry.answers[open_clip.ENCODE]
     words = ("pictures and texts", f"expects {batch(entry.input)}")
+    weights = "" if bare.startswith(open_clip.HUB) else ", pretrained=TAG"
     code = (
         "import open_clip\nfrom torch import nn\n\n"
-        f'model, _, preprocess = open_clip.create_model_and_transforms("{bare}", pretrained=TAG)\n'
+        f'model, _, preprocess = open_clip.create_model_and_transforms("{bare}"{weights})\n'
         f"head = nn.Linear({width}, num_classes)  # takes model.encode_image(images)\n"
     )
     return Sheet(entry.builder, words, entry, ("", ()), code, tuple(_answered(entry)))

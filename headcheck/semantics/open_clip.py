@@ -83,7 +83,7 @@ def make(call: CallSite, name: str) -> Module | None:
     entry = open_clip.find(name)
     if entry is None or call.keywords.keys() - INERT or len(call.arguments) >= BY_POSITION:
         return None
-    weights = call.argument(0, "pretrained", None)
+    weights = name if name.startswith(open_clip.HUB) else call.argument(0, "pretrained", None)
     loaded = False if weights in (None, "") else True if isinstance(weights, str) else UNKNOWN
     return Module(entry.root.kind, call.site, node=entry.root, build=Build(entry.builder, {}, loaded, entry))
 

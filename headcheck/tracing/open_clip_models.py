@@ -32,9 +32,26 @@ def trace_all(progress: Callable[[int, int, str], None]) -> dict[str, Any]:
         "versions": {"open_clip_torch": library.__version__},
         "namespaces": {},
         "layers": {},
-        "models": found,
+        "towers": found,
+        "repositories": repositories(found),
         **table.data(),
     }
+
+
+def repositories(rows: Mapping[str, list[Any]]) -> dict[str, str]:
+    """Return the repositories on the hub that the library itself lists, by the first of the models that they hold; but
+    for those that several models name of which not the same is known."""
+    table: Any = importlib.import_module("open_clip.pretrained")._PRETRAINED
+    holders: dict[str, list[str]] = {}
+    for name, weights in table.items():
+        for each in weights.values():
+            if each.get("hf_hub"):
+                holders.setdefault("/".join(each["hf_hub"].split("/")[:2]), []).append(name)
+    found: dict[str, list[str]] = {}
+    for repository, names in sorted(holders.items()):
+        if all(name in rows and rows[name] == rows[names[0]] for name in names):
+            found.setdefault(min(names), []).append(repository)
+    return {name: " ".join(listed) for name, listed in sorted(found.items())}
 
 
 def tower(name: str) -> nn.Module:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import importlib
+import json
 import random
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from headcheck.catalog import open_clip
 from headcheck.catalog.entry import Entry
+from headcheck.catalog.files import load
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("open_clip")
 
 from torch import nn  # noqa: E402
 
+from headcheck.tracing import open_clip_models, write  # noqa: E402
 from headcheck.tracing.build import on_meta  # noqa: E402
 
 CLASSES = 7
@@ -57,3 +61,22 @@ def test_what_the_functions_answer() -> None:
     model, *transforms = library.create_model_and_transforms("ViT-B-32-quickgelu")
     assert len(transforms) == 2 and model.visual.output_dim == 512
     assert library.create_model("ViT-B/32").visual.output_dim == 512
+
+
+def test_tracing_anew_gives_what_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"{name}{more}" for name in ("RN50", "ViT-B-32") for more in ("", "-quickgelu")]
+    monkeypatch.setattr(library, "list_models", lambda: names)
+    write.write(open_clip_models.trace_all(lambda *_: None), tmp_path / "open_clip.json")
+    traced, kept = json.loads((tmp_path / "open_clip.json").read_text()), load("open_clip")
+    assert [traced["towers"][name][:3] for name in names] == [kept["towers"][name][:3] for name in names]
+    assert traced["repositories"] == {name: kept["repositories"][name] for name in ("RN50", "ViT-B-32")}
+
+
+def test_a_repository_holds_the_model_that_the_library_names() -> None:
+    listed = importlib.import_module("open_clip.pretrained")._PRETRAINED
+    for name in ("ViT-B-32", "ViT-H-14", "ViT-B-16-SigLIP", "convnext_base_w"):
+        hubs = {each["hf_hub"].rstrip("/") for each in listed[name].values() if each.get("hf_hub")}
+        assert hubs
+        for hub in hubs:
+            assert found(f"hf-hub:{hub}").answers == found(name).answers
+    assert open_clip.find("hf-hub:nobody/ViT-B-32") is None

@@ -56,6 +56,7 @@ B32 = "model, _, preprocess = open_clip.create_model_and_transforms('ViT-B-32', 
         ("model = open_clip.create_model_from_pretrained('ViT-H-14', 'x', return_transform=False)", 1024),
         ("model = open_clip.create_model('convnext_base_w', pretrained=None)", 640),
         ("model = open_clip.create_model('coca_ViT-B-32')", 512),
+        ("model, _, _ = open_clip.create_model_and_transforms('hf-hub:laion/CLIP-ViT-H-14-laion2B-s32B-b79K')", 1024),
     ],
 )
 def test_the_features_of_a_picture(made: str, width: int) -> None:
@@ -82,7 +83,8 @@ def test_the_tower_alone() -> None:
         f"{B32}\nmodel.visual = nn.Sequential(model.visual, nn.Linear(512, 3))",
         "model = open_clip.create_model('convnext_base')\nmodel.visual.head = nn.Identity()",
         "model = open_clip.create_model('convnext_base')\nmodel.visual.trunk.head = nn.Identity()",
-        "model, _, _ = open_clip.create_model_and_transforms('hf-hub:laion/CLIP-ViT-B-32-laion2B-s34B-b79K')",
+        "model, _, _ = open_clip.create_model_and_transforms('hf-hub:somebody/CLIP-ViT-B-32')",
+        "model, _, _ = open_clip.create_model_and_transforms('local-dir:ViT-B-32')",
         "model, _, _ = open_clip.create_model_and_transforms(name)",
         "model = open_clip.create_model('ViT-B-32', embed_dim=7)",
         "model = open_clip.create_model('ViT-B-32', **options)",
