@@ -86,9 +86,12 @@ def run_supposed(
 ) -> list[Execution]:
     """Follow functions with unknown arguments that the script calls only with values which lead past a new head, and
     the script itself if its own lines lead past one; the script's constants are unknown then, too."""
-    missed = {id(operation) for operation, _ in facts.head_sites} - machine.reached
-    reached = machine.reached | Sites(execution.state for execution in executions).found if missed else set()
-    dead = supposing.dead(machine.body, missed, reached) if missed else frozenset()
+    heads = {id(operation) for operation, _ in facts.head_sites} - machine.reached
+    if not heads:
+        return []
+    reached = machine.reached | Sites(execution.state for execution in executions).found
+    missed = supposing.with_calls(machine.body, heads)
+    dead = supposing.dead(machine.body, missed, reached)
     if not dead:
         return []
     entered = {code_of(entry.function) for entry in entries}

@@ -37,6 +37,21 @@ class Passed(NamedTuple):
     owner: Class | None
 
 
+def with_calls(block: Block, sites: Set[int]) -> frozenset[int]:
+    """Some operations, and the calls of functions that hold one of them, by id."""
+    operations = walk(block)
+    defines = [(operation.name, walk(operation.body)) for operation in operations if type(operation) is Define]
+    holding = {name: frozenset(map(id, body)) for name, body in defines}
+    reads = {operation.target: operation.name for operation in operations if type(operation) is GetAttribute}
+    calls = [(id(call), reads.get(call.function, call.function)) for call in operations if type(call) is Call]
+    found, before = frozenset(sites), -1
+    while len(found) > before:
+        before = len(found)
+        names = {name for name, body in holding.items() if not body.isdisjoint(found)}
+        found |= {site for site, name in calls if isinstance(name, str) and name in names}
+    return found
+
+
 def dead(block: Block, wanted: Set[int], reached: Set[int]) -> frozenset[int]:
     """The operations of the branches in which nothing was reached, and which hold some that are wanted (by id)."""
     found: set[int] = set()

@@ -150,3 +150,27 @@ def test_a_constant_of_another_module(tmp_path):
 )
 def test_numbers_beside_a_name_are_changed_with_it(settings):
     assert found(settings + CHAIN.format(arch="ARCH", size="SIZE", vgg="SIZE")) == []
+
+
+def test_a_function_that_hands_the_model_on():
+    script = """
+    def swap(name, model):
+        if name == "vgg16":
+            model.classifier[6] = nn.Linear({vgg}, 3)
+        else:
+            model.fc = nn.Linear(512, 3)
+
+    def build(name):
+        if name == "vgg16":
+            model = models.vgg16()
+            swap(name, model)
+        else:
+            model = models.resnet18()
+            swap(name, model)
+        return model
+
+    build("resnet18")
+    """
+    assert found(script.format(vgg=4096)) == []
+    assert found(script.format(vgg=512)) == [(3, "HC101")]
+    assert read(script.format(vgg=4096)).statistics[:2] == (2, 2)
