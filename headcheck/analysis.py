@@ -154,13 +154,13 @@ def gather(places: Places, around: Callable[[], Around] = Around) -> FileFacts:
         lambda: assigned_attributes(places.units, around().assigned),
         lambda: around().used.union(*(unit.used_attributes for unit in places.units)),
         lambda: around().used.union(*(unit.used.of_others for unit in places.units)),
-        lambda: facts.head_sites(places.root.block),
+        lambda: facts.head_sites(places.root.operations),
         places.line,
         places.where,
         any(cell.number is not None for cell in places.root.cells),
-        lambda: facts.text_keys(places.root.block),
+        lambda: facts.text_keys(places.root.operations),
         is_test(places.root.filename),
-        lambda: any(facts.adds_members(unit.block) for unit in places.units),
+        lambda: any(facts.adds_members(unit.operations) for unit in places.units),
     )
 
 

@@ -85,17 +85,18 @@ class Settings(NamedTuple):
 
         A file that could not be read was not checked, so that is said unless it is ignored.
         """
-        ignored = _specificity(code, self.ignore)
-        selected = _specificity(code, self.select + self.extend_select)
-        if max(ignored, selected) >= 0:
+        ignored = _specificity(code, self.ignore) if self.ignore else -1
+        selecting = self.select + self.extend_select
+        selected = _specificity(code, selecting) if selecting else -1
+        if ignored >= 0 or selected >= 0:
             return selected > ignored
         return code == _UNREADABLE or (on_by_default and not self.select)
 
     def wants(self, code: str) -> bool:
         """Whether findings of a rule are asked for."""
-        from headcheck import rulebook
+        from headcheck.rulebook import OFF
 
-        return self.enabled(code, code not in rulebook.OFF)
+        return self.enabled(code, code not in OFF)
 
     def fails(self, severity: str) -> bool:
         """Whether a finding of this severity makes a run fail."""

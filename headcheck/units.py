@@ -36,16 +36,21 @@ class Unit:
         self.block: Block = lower(module)
 
     @cached_property
+    def operations(self) -> list[Operation]:
+        """All of them, in order."""
+        return walk(self.block)
+
+    @cached_property
     def index(self) -> Index:
         return Index(self.block)
 
     @cached_property
     def assigned_attributes(self) -> Mapping[str, frozenset[int]]:
-        return facts.assigned_attributes(self.block)
+        return facts.assigned_attributes(self.operations)
 
     @cached_property
     def used(self) -> facts.Used:
-        return facts.used_attributes(self.block)
+        return facts.used_attributes(self.operations)
 
     @property
     def used_attributes(self) -> frozenset[str]:
@@ -54,7 +59,7 @@ class Unit:
     @cached_property
     def numbers(self) -> Mapping[int, int]:
         """The number of each operation in the file, by its id: the same whenever the file is read."""
-        return {id(operation): number for number, operation in enumerate(walk(self.block))}
+        return {id(operation): number for number, operation in enumerate(self.operations)}
 
 
 class Refused(NamedTuple):

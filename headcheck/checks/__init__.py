@@ -10,6 +10,7 @@ What is said of a new head whatever path leads there is registered as a survey, 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any, TypeAlias
 
 from headcheck.blindspots import Replacement
@@ -70,6 +71,7 @@ def survey(code: str) -> Callable[[Survey], Survey]:
     return register
 
 
+@cache
 def load() -> list[tuple[tuple[str, ...], Check]]:
     """All checks with their codes, in the order of their modules."""
     from headcheck.checks import (  # noqa: F401

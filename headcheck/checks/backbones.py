@@ -86,11 +86,11 @@ def frozen_random_backbone(execution: Execution) -> Iterator[Report]:
     for model, path, _ in learning_heads(execution):
         if model.built.weights is not False or model.entry.task not in TASKS:
             continue
-        kept, freeze = below(execution, model, path), execution.last_freeze(model)
-        learns = execution.meant_to_learn(model) or execution.switched_off()
-        if not kept or freeze is None or not learns:
+        freeze = execution.last_freeze(model)
+        if freeze is None or not (execution.meant_to_learn(model) or execution.switched_off()):
             continue
-        if any(execution.trainable(parameter) for parameter in kept) or execution.loads(LOADING):
+        kept = below(execution, model, path)
+        if not kept or any(execution.trainable(parameter) for parameter in kept) or execution.loads(LOADING):
             continue
         message = (
             f"this freezes {built(execution, model)} at the random weights it was built with: "

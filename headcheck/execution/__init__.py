@@ -18,7 +18,7 @@ from headcheck.interpreter.shapes import Flow as Flow
 from headcheck.interpreter.shapes import Placed as Placed
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import Address, Ref, Tuple, Value
-from headcheck.ir import Define, walk_here
+from headcheck.ir import Define, walk, walk_here
 from headcheck.ir.facts import used_attributes
 from headcheck.ir.scopes import variables
 
@@ -124,7 +124,7 @@ class Execution(Learning):
             if not followed & off and any(True for _ in execution.of(events.Loaded, events.Overwritten)):
                 return True
         body = [op for op in self.machine.body if not (isinstance(op, Define) and op.name in off)]
-        names = used_attributes(body).anywhere if off else self.facts.used_attributes
+        names = used_attributes(walk(body)).anywhere if off else self.facts.used_attributes
         loading = (name for name in names if name != "state_dict" and not name.startswith("save"))
         return any(word in name for name in loading for word in words)
 

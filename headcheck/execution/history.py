@@ -54,15 +54,18 @@ class History:
     def of(self, *kinds: Any) -> Iterator[Any]:
         """The events of some kinds, oldest first."""
         if len(kinds) == 1:
-            return (event for _, event in self._by_kind.get(kinds[0], ()))
-        return (event for _, event in sorted(pair for kind in kinds for pair in self._by_kind.get(kind, ())))
+            return iter(self._by_kind.get(kinds[0], ()))
+        found = [self._by_kind[kind] for kind in kinds if kind in self._by_kind]
+        if len(found) < 2:
+            return iter(found[0]) if found else iter(())
+        return (event for event in self.history if type(event) in kinds)
 
     @cached_property
-    def _by_kind(self) -> dict[Any, list[tuple[int, events.Event]]]:
-        """The events of each kind, oldest first, each with its place in time."""
-        found: dict[Any, list[tuple[int, events.Event]]] = {}
-        for place, event in enumerate(self.history):
-            found.setdefault(type(event), []).append((place, event))
+    def _by_kind(self) -> dict[Any, list[events.Event]]:
+        """The events of each kind, oldest first."""
+        found: dict[Any, list[events.Event]] = {}
+        for event in self.history:
+            found.setdefault(type(event), []).append(event)
         return found
 
     @cached_property

@@ -234,6 +234,16 @@ class Structure(History):
 
     def forward_is_the_librarys(self, model: Model) -> bool:
         """Whether the model's own forward decides what is used: it was not rebound, and nobody calls its parts."""
+        known = self._as_built.get(model.ref.address)
+        if known is None:
+            known = self._as_built[model.ref.address] = self._runs_as_built(model)
+        return known
+
+    @cached_property
+    def _as_built(self) -> dict[Address, bool]:
+        return {}
+
+    def _runs_as_built(self, model: Model) -> bool:
         if "forward" in model.module.values or forward.own_forward(model.module) is not None:
             return False
         if any(e.module == model.ref.address and e.where.startswith("register_") for e in self.of(events.Escaped)):
@@ -392,6 +402,11 @@ class Structure(History):
 
     def new_heads(self) -> Iterator[tuple[Model, str, events.ChildSet]]:
         """The heads that the script put in itself, once each: (the model, where it sits, the event that put it in)."""
+        return iter(self._new_heads)
+
+    @cached_property
+    def _new_heads(self) -> list[tuple[Model, str, events.ChildSet]]:
+        found = []
         for model in self.models:
             seen: set[Address] = set()
             for head in model.entry.places:
@@ -403,7 +418,8 @@ class Structure(History):
                 place = self.place(event.new.address)
                 if place is not None and place[0] is model:
                     seen.add(event.new.address)
-                    yield model, place[1], event
+                    found.append((model, place[1], event))
+        return found
 
     def own_heads(self) -> Iterator[OwnHead]:
         """The layers that networks of the script have beside a library model or its parts."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from headcheck import catalog, events
-from headcheck.interpreter import heap, modules
+from headcheck.interpreter import heap, modules, naming
 from headcheck.interpreter.heap import DELETED, Dictionary, Instance, Module, Optimizer, Sequence
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import (
@@ -72,11 +72,12 @@ def get_attribute(machine: Machine, state: State, of: Value, name: str, site: Op
     if kind is Library:
         if of.name.endswith("_Weights") and name.isupper() and not state.guards and is_no_member(of.name, name):
             state.log(events.UnknownName(site, of.name, name))
-        if catalog.is_misspelt(of.name, name) and not state.guards:
+        member, is_misspelt = naming.member_of(of.name, name)
+        if is_misspelt and not state.guards:
             state.log(events.UnknownName(site, of.name, name))
             state.end("raise", "AttributeError")
             return UNKNOWN
-        return Namespace(of.name) if name == "__dict__" else Library(member_name(of.name, name))
+        return member
     if kind is Own:
         return modules.namespace(state, of, site) if name == "__dict__" else modules.member(state, of, name)
     if kind is Symbol:
@@ -137,16 +138,6 @@ def applied(of: Class) -> Value:
     if class_attribute(of, "setup_context"):
         return found[0]
     return Bound(symbol("context", "ctx", of), found[0], found[1])
-
-
-def member_name(module: str, name: str) -> str:
-    """The qualified name of a member of a library; ``torch.nn.modules`` has the layers of ``torch.nn`` once more, and
-    fastai's modules have much of torch."""
-    if module.startswith("fastai."):
-        from headcheck.catalog import fastai
-
-        return fastai.member(module, name)
-    return f"torch.nn.{name}" if module == "torch.nn.modules" and name[:1].isupper() else f"{module}.{name}"
 
 
 def _last_name(of: Library) -> Value:

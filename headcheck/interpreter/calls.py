@@ -11,7 +11,7 @@ from headcheck.interpreter import access, choosing, definitions, heap, options, 
 from headcheck.interpreter.deriving import call_inherited, derive, needs_object
 from headcheck.interpreter.forward import call_module
 from headcheck.interpreter.heap import Dictionary, Instance, Module, Sequence
-from headcheck.interpreter.naming import NAMED, known_builder
+from headcheck.interpreter.naming import known_builder
 from headcheck.interpreter.reaching import comes_again, modules_in
 from headcheck.interpreter.resuming import Skip, remember
 from headcheck.interpreter.state import Frame, State, go_back
@@ -52,7 +52,7 @@ def call_value(
     machine: Machine, state: State, function: Value, arguments: Arguments, keywords: Keywords, site: Operation
 ) -> list[State]:
     """Call a value. Each state that comes back holds its `result`, or has ended."""
-    if type(function) in NAMED and site.node is not None:  # one that the script makes
+    if type(function) in machine.named and site.node is not None:  # one that the script makes
         known = known_builder(machine, state, function)
         if known is not None:
             from headcheck.semantics import own

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from headcheck import catalog, events
-from headcheck.interpreter import access, modules
+from headcheck.interpreter import modules, naming
 from headcheck.interpreter.state import State, go_back
 from headcheck.interpreter.values import (
     Bound,
@@ -149,7 +149,7 @@ def on_import_from(machine: Machine, op: ImportFrom, state: State) -> list[State
     if op.name == "*":
         if not local:
             for name in catalog.names(op.module):
-                state.env[name] = Library(access.member_name(op.module, name))
+                state.env[name] = Library(naming.member_name(op.module, name))
         else:
             state.env[f"*{op.module}"] = symbol("module", op.module, op.module)
         return None
@@ -160,7 +160,7 @@ def on_import_from(machine: Machine, op: ImportFrom, state: State) -> list[State
             state.log(events.UnknownName(op, op.module, op.name))
         state.end("raise", "ImportError")
     else:
-        state.env[op.target] = Library(access.member_name(op.module, op.name))
+        state.env[op.target] = Library(naming.member_name(op.module, op.name))
     return None
 
 

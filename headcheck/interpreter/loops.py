@@ -151,7 +151,8 @@ def all_at_once(machine: Machine, op: Loop, state: State, element: Value) -> lis
 
 def loop_once(machine: Machine, op: Loop | While, state: State, element: Value) -> list[State]:
     """A loop of unknown length runs once; a number it changed on the way is unknown afterwards."""
-    before = {name: state.env[name] for name in op.assigned if is_plain(state.env.get(name, UNKNOWN))}
+    names = [name for name in op.assigned if name[0] != "%" and name in state.env]
+    before = {name: state.env[name] for name in names if is_plain(state.env[name])}
     heap_before, events_before = state.heap.copy(), state.events
     if isinstance(op, Loop):
         state.env[op.element] = element

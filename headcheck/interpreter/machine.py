@@ -6,12 +6,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from headcheck.interpreter import branches, definitions, expressions, loops, merging, modules
 from headcheck.interpreter.budget import STOP, Budget
 from headcheck.interpreter.calls import call_value
 from headcheck.interpreter.leaving import Left
+from headcheck.interpreter.naming import FOREIGN, NAMED
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import (
     Address,
@@ -77,7 +78,8 @@ class Machine:
     """What all paths of a file share.
 
     `names` gives those that can matter to a model (see `relevance`), by module; `facts` what the whole file says, such
-    as the attributes that any code of the project assigns; `project` knows which modules are the project's own;
+    as the attributes that any code of the project assigns; `project` knows which modules are the project's own, `named`
+    are the kinds of values that may be builders it knows;
     `defaults` says whether the run is one "as started without arguments"; `entry` holds the operations of the function
     that is followed though nothing calls it; `turns` the conditions at the start of each loop that is followed for one
     turn that stands for all, None if no test in it tells one item from another; `offers` is set where the script takes
@@ -100,6 +102,7 @@ class Machine:
         self.names = names
         self.facts = facts
         self.project = project
+        self.named = NAMED if project.builders.configured else FOREIGN
         self.defaults = defaults
         self.body: Block = []
         self.definitions: dict[int, Define | DefineClass] = {}
@@ -185,27 +188,33 @@ class Machine:
                 return done + stopped(states)
             handler = handlers[type(operation)]
             if handler is not expressions.on_end:
-                following: list[State] = []
-                for state in states:
-                    after = handler(self, operation, state)
-                    if after is None:
-                        if not state.ended and len(states) == 1:  # as it nearly always is
-                            following = states
-                        else:
-                            (done if state.ended else following).append(state)
-                    else:
-                        for one in after:
-                            (done if one.ended else following).append(one)
-                states = following
+                if len(states) == 1:  # as it nearly always is
+                    after = handler(self, operation, states[0])
+                    after = states if after is None else after
+                else:
+                    after = self.each(handler, operation, states)
+                if len(after) != 1 or after[0].ended:
+                    done += [state for state in after if state.ended]
+                    after = [state for state in after if not state.ended]
+                states = after
                 continue
-            for state in states:
-                drop_temporaries(state)
+            temporaries = operation.temporaries  # type: ignore[attr-defined]
+            if temporaries != []:
+                drop_temporaries(states, temporaries)
             if len(states) > count:
                 states = self.merge(states)
             count = len(states)
             if len(done) > FEWEST_ENDED and len(done) > 2 * budget.most_paths():
                 done = self.cut(done, max(FEWEST_ENDED, 2 * budget.most_paths()))
         return done + states
+
+    def each(self, handler: Handler, operation: Operation, states: list[State]) -> list[State]:
+        """Run an operation on several paths."""
+        found: list[State] = []
+        for state in states:
+            after = handler(self, operation, state)
+            found += (state,) if after is None else after
+        return found
 
     def merge(self, states: list[State]) -> list[State]:
         """Join the paths that no longer differ in anything that matters, and cut those that are too many."""
@@ -302,13 +311,17 @@ def restore(state: State, after: State) -> None:
     state.guesses = after.guesses
 
 
-def drop_temporaries(state: State) -> None:
-    env = state.env
-    for name in [name for name in env if name[0] == "%"]:
-        del env[name]
+def drop_temporaries(states: list[State], known: list[Variable] | None) -> None:
+    """Drop the temporaries of a statement that ended; where they are not known, all that there are."""
+    for state in states:
+        env = state.env
+        for name in known if known is not None else [name for name in env if name[0] == "%"]:
+            if name in env:
+                del env[name]
 
 
-HANDLERS: dict[type[Operation], Callable[[Machine, Any, State], list[State] | None]] = {
+Handler: TypeAlias = "Callable[[Machine, Any, State], list[State] | None]"
+HANDLERS: dict[type[Operation], Handler] = {
     End: expressions.on_end,
     Move: expressions.on_move,
     GetAttribute: expressions.on_get_attribute,

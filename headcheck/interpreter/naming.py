@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
+from headcheck import catalog
 from headcheck.catalog.known import Found
 from headcheck.interpreter.state import State
-from headcheck.interpreter.values import Class, Function, Library, Symbol, Value
+from headcheck.interpreter.values import Class, Function, Library, Namespace, Symbol, Value
 
 if TYPE_CHECKING:
     from headcheck.interpreter.machine import Machine
 
+# What may be a builder that a catalog of the project or of a package knows: of the latter, only what is not followed.
 NAMED = frozenset({Function, Class, Library, Symbol})
+FOREIGN = frozenset({Symbol})
 
 
 def known_builder(machine: Machine, state: State, function: Value) -> Found | str | None:
@@ -78,3 +82,20 @@ def path_of(symbol: Symbol) -> list[str] | None:
     if key[0] == "module" and len(key) >= 4:
         return [str(key[4]) if len(key) > 4 else "", "." * int(key[2]) + str(key[1]), str(key[3])]
     return None
+
+
+def member_name(module: str, name: str) -> str:
+    """The qualified name of a member of a library; ``torch.nn.modules`` has the layers of ``torch.nn`` once more, and
+    fastai's modules have much of torch."""
+    if module.startswith("fastai."):
+        from headcheck.catalog import fastai
+
+        return fastai.member(module, name)
+    return f"torch.nn.{name}" if module == "torch.nn.modules" and name[:1].isupper() else f"{module}.{name}"
+
+
+@functools.lru_cache(4096)
+def member_of(module: str, name: str) -> tuple[Value, bool]:
+    """A member of a library, and whether its name is a slip of the pen: files ask for the same ones again and again."""
+    member = Namespace(module) if name == "__dict__" else Library(member_name(module, name))
+    return member, catalog.is_misspelt(module, name)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from headcheck.interpreter.state import Cell, State
 from headcheck.interpreter.values import Class, Function, Value
-from headcheck.ir import Define, Operation, walk
+from headcheck.ir import Define, Operation, operations_in
 from headcheck.records import NamedTuple
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def waiting(machine: Machine) -> list[Skip]:
 def size_of(machine: Machine, skip: Skip) -> int:
     """How many operations the function has."""
     define = machine.definitions[skip.function.code]
-    return len(walk(define.body)) if isinstance(define, Define) else 0
+    return len(operations_in(define)) if isinstance(define, Define) else 0
 
 
 def resume(machine: Machine, skip: Skip) -> list[State]:

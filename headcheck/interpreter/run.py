@@ -18,7 +18,7 @@ from headcheck.interpreter.modules import ROOT, Project
 from headcheck.interpreter.quiet import Quiet
 from headcheck.interpreter.state import State, since
 from headcheck.interpreter.values import Bound, Class, Function, Ref, Value, symbol
-from headcheck.ir import Block, Define, GetAttribute, Operation, walk, walk_here
+from headcheck.ir import Block, Define, GetAttribute, Operation, operations_in, walk, walk_here
 from headcheck.ir.scopes import scope_of
 from headcheck.records import NamedTuple
 from headcheck.semantics import load_effects
@@ -244,7 +244,7 @@ def size_of(machine: Machine, target: Value) -> int:
     """How many operations a function has, or all methods of a class."""
     if type(target) is Class:
         return 1 + sum(size_of(machine, value) for _, value in target.attributes if type(value) is Function)
-    return len(walk(definition(machine, target).body))
+    return len(operations_in(definition(machine, target)))
 
 
 def mark_lost(machine: Machine, states: list[State]) -> None:
@@ -375,7 +375,7 @@ def asks_itself(define: Define, name: str) -> bool:
     """Whether a method reads an attribute of its own object: ``self.freeze``."""
     own = define.parameters[0].name if define.parameters else None
     return name in scope_of(define).spoken and any(
-        type(o) is GetAttribute and o.name == name and o.of == own for o in walk(define.body)
+        type(o) is GetAttribute and o.name == name and o.of == own for o in operations_in(define)
     )
 
 
@@ -443,7 +443,7 @@ def given_batch(machine: Machine, state: State, step: Bound) -> dict[str, Value]
 
 def enter(machine: Machine, function: Value) -> None:
     """What is run next starts in a function, whatever was followed before."""
-    machine.entry = frozenset(id(operation) for operation in walk(definition(machine, function).body))
+    machine.entry = frozenset(map(id, operations_in(definition(machine, function))))
 
 
 def code_of(function: Value) -> int:

@@ -10,7 +10,7 @@ from headcheck.interpreter.picking import speaks_of_models
 from headcheck.interpreter.reaching import modules_in
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import Address, Bound, Class, Function, Value
-from headcheck.ir import Define, DeleteAttribute, DeleteItem, SetAttribute, SetItem, walk
+from headcheck.ir import Define, DeleteAttribute, DeleteItem, SetAttribute, SetItem, operations_in
 from headcheck.ir.scopes import scope_of
 
 if TYPE_CHECKING:
@@ -96,10 +96,11 @@ def _called_changes(machine: Machine, state: State, value: Value, seen: set[int]
 def _sets_parts(define: Define, own: str) -> bool:
     """Whether a function may set or delete a part of a model; an object's own attributes (of `own`) are not."""
     return any(
-        isinstance(op, DeleteAttribute) or (isinstance(op, SetAttribute) and op.of != own) for op in walk(define.body)
+        isinstance(op, DeleteAttribute) or (isinstance(op, SetAttribute) and op.of != own)
+        for op in operations_in(define)
     )
 
 
 @lru_cache(MOST_KEPT)
 def _sets_items(define: Define) -> bool:
-    return any(isinstance(op, ITEMS) for op in walk(define.body))
+    return any(isinstance(op, ITEMS) for op in operations_in(define))

@@ -24,6 +24,7 @@ from headcheck.ir import (
     Move,
     Variable,
     blocks,
+    operations_in,
     walk,
     walk_here,
 )
@@ -88,8 +89,9 @@ def leading_past(machine: Machine, names: Iterable[Value], sites: Set[int]) -> I
         functions = [value] if type(value) is Function else methods(value) if type(value) is Class else []
         for function in functions:
             define = machine.definitions.get(function.code)
-            body = define.body if function.code in machine.called and isinstance(define, Define) else []
-            if any(id(operation) in sites for operation in walk(body)):
+            if function.code not in machine.called or not isinstance(define, Define):
+                continue
+            if any(id(operation) in sites for operation in operations_in(define)):
                 yield Passed(function, value if type(value) is Class else None)
 
 
@@ -100,12 +102,14 @@ def methods(cls: Class) -> list[Function]:
 def named(block: Block) -> frozenset[str]:
     """The names that a file calls, or keeps in a dict to call them, but for those that only their own code calls."""
     found: set[str] = set()
+    plain: Block = []
     for operation in block:
-        called = set(_called(walk([operation])))
         if isinstance(operation, (Define, DefineClass)):
-            called.discard(operation.name)
-        found |= called
-    return frozenset(found)
+            inside = operations_in(operation) if isinstance(operation, Define) else walk(operation.body)
+            found.update(name for name in _called(inside) if name != operation.name)
+        else:
+            plain.append(operation)
+    return frozenset(found.union(_called(walk(plain))))
 
 
 def _called(operations: Iterable[object]) -> Iterator[str]:
@@ -123,6 +127,6 @@ def asked_of_itself(machine: Machine, cls: Class) -> frozenset[str]:
         define = machine.definitions[function.code]
         if isinstance(define, Define) and define.parameters:
             own = define.parameters[0].name
-            read = {o.name for o in walk(define.body) if type(o) is GetAttribute and o.of == own}
+            read = {o.name for o in operations_in(define) if type(o) is GetAttribute and o.of == own}
             found |= read - {define.name}
     return frozenset(found)

@@ -46,9 +46,16 @@ class Operation:
 
 
 class End(Operation):
-    """The end of a source statement: temporaries die here and equal states are merged."""
+    """The end of a source statement: temporaries die here and equal states are merged.
 
-    __slots__ = ()
+    `temporaries` are those that the statement made; None where there may be others.
+    """
+
+    __slots__ = ("temporaries",)
+
+    def __init__(self, node: Any, temporaries: list[Variable] | None) -> None:
+        self.node = node
+        self.temporaries = temporaries
 
 
 class Move(Operation):
@@ -363,7 +370,8 @@ class Parameter:
 
 class Define(Operation):
     """A function or lambda. The names in `stores_global` it declares global, those in `stores_outer` nonlocal; `scope`
-    is what `scopes.scope_of` found in its body.
+    is what `scopes.scope_of` found in its body, `reads` what
+    `facts.is_read` did, `operations` what `operations_in` did.
 
     Those in `unsteady` belong to a function around it that sets them more than once, so what they hold when it is
     called is not what they hold when it is made. `settles` are those that it sets itself (see `Declared`).
@@ -374,7 +382,9 @@ class Define(Operation):
         "decorators",
         "generator",
         "name",
+        "operations",
         "parameters",
+        "reads",
         "scope",
         "settles",
         "stores_global",
@@ -403,6 +413,8 @@ class Define(Operation):
         self.generator = False
         self.unsteady: frozenset[str] = frozenset()
         self.scope: Scope | None = None
+        self.reads: frozenset[str] | None = None
+        self.operations: list[Operation] | None = None
         self.settles: frozenset[str] = frozenset()
 
 
@@ -504,6 +516,13 @@ def walk(block: Block) -> list[Operation]:
     return found
 
 
+def operations_in(define: Define) -> list[Operation]:
+    """Every operation of the body of a function, which is asked for again and again and changes no more."""
+    if define.operations is None:
+        define.operations = walk(define.body)
+    return define.operations
+
+
 def walk_here(block: Block) -> list[Operation]:
     """The same without what stands in functions."""
     found: list[Operation] = []
@@ -512,10 +531,13 @@ def walk_here(block: Block) -> list[Operation]:
 
 
 def _walk(block: Block, found: list[Operation], functions: bool = True) -> None:
-    for operation in block:
-        found.append(operation)
-        inside = _INSIDE.get(type(operation))
-        if inside is not None and (functions or type(operation) is not Define):
-            for inner in inside(operation):
+    taken = 0
+    for place, operation in enumerate(block):
+        kind = type(operation)
+        if kind in _INSIDE and (functions or kind is not Define):
+            found += block[taken : place + 1]
+            taken = place + 1
+            for inner in _INSIDE[kind](operation):
                 if inner:
                     _walk(inner, found, functions)
+    found += block[taken:] if taken else block

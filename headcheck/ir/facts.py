@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Set
+from collections.abc import Sequence, Set
+from itertools import chain
 from typing import TypeGuard
 
 from headcheck.ir import (
     Binary,
-    Block,
     Call,
     Define,
     DefineClass,
@@ -20,7 +20,7 @@ from headcheck.ir import (
     SetAttribute,
     SetItem,
     Variable,
-    walk,
+    operations_in,
 )
 from headcheck.ir.scopes import variables
 from headcheck.records import NamedTuple
@@ -33,10 +33,10 @@ PLACING = frozenset({GetAttribute, Call, SetAttribute, SetItem})
 ANY = "*"  # the attribute that `setattr` sets under a name that is computed
 
 
-def assigned_attributes(block: Block) -> dict[str, frozenset[int]]:
+def assigned_attributes(operations: Sequence[Operation]) -> dict[str, frozenset[int]]:
     """The names of all attributes that some code sets, with the ids of the operations that do."""
     sites: dict[str, set[int]] = defaultdict(set)
-    for operation in walk(block):
+    for operation in operations:
         if isinstance(operation, SetAttribute):
             sites[operation.name].add(id(operation))
         elif isinstance(operation, Call) and operation.function == "setattr":
@@ -58,12 +58,12 @@ class Used(NamedTuple):
     of_others: frozenset[str]
 
 
-def used_attributes(block: Block) -> Used:
+def used_attributes(operations: Sequence[Operation]) -> Used:
     """The names of all attributes whose value some code uses; sizes and parameters do not count."""
     readers: dict[str, list[Operation]] = defaultdict(list)
     reads: list[GetAttribute] = []
     own: set[int] = set()
-    for operation in walk(block):
+    for operation in operations:
         for name in variables(operation):
             if name[0] == "%":
                 readers[name].append(operation)
@@ -72,7 +72,7 @@ def used_attributes(block: Block) -> Used:
         elif isinstance(operation, DefineClass):
             own.update(_own_reads(operation))
     used = [read for read in reads if _is_used(read.target, readers)]
-    by_name = _named_in_calls(block, "getattr")
+    by_name = _named_in_calls(operations, "getattr")
     return Used(
         frozenset(by_name.union(read.name for read in used)),
         frozenset(by_name.union(read.name for read in used if id(read) not in own)),
@@ -81,7 +81,7 @@ def used_attributes(block: Block) -> Used:
 
 def _own_reads(cls: DefineClass) -> set[int]:
     """The reads, in the methods of a class, of what they set on the object itself."""
-    methods = [(o.parameters[0].name, walk(o.body)) for o in cls.body if isinstance(o, Define) and o.parameters]
+    methods = [(o.parameters[0].name, operations_in(o)) for o in cls.body if isinstance(o, Define) and o.parameters]
     of_self = [
         o for me, body in methods for o in body if isinstance(o, (GetAttribute, SetAttribute)) and str(o.of) == me
     ]
@@ -106,23 +106,23 @@ def _is_used(temporary: str, readers: dict[str, list[Operation]]) -> bool:
     return False
 
 
-def _named_in_calls(block: Block, function: str) -> set[str]:
+def _named_in_calls(operations: Sequence[Operation], function: str) -> set[str]:
     """The texts given as names to `getattr` and its kin."""
     return {
         operand
-        for operation in walk(block)
+        for operation in operations
         if isinstance(operation, Call) and operation.function == function
         for _, operand in operation.arguments[1:2]
         if isinstance(operand, str) and not isinstance(operand, Variable)
     }
 
 
-def head_sites(block: Block) -> list[tuple[Operation, str]]:
+def head_sites(operations: Sequence[Operation]) -> list[tuple[Operation, str]]:
     """What looks like a new head put into a model that is not `self`, each with the name it goes under."""
     found: list[tuple[Operation, str]] = []
     reads: dict[str, str] = {}
     layers: set[str] = set()
-    for operation in walk(block):
+    for operation in operations:
         kind = type(operation)
         if kind not in PLACING:
             continue
@@ -143,13 +143,13 @@ def head_sites(block: Block) -> list[tuple[Operation, str]]:
     return found
 
 
-def text_keys(block: Block) -> frozenset[int]:
+def text_keys(operations: Sequence[Operation]) -> frozenset[int]:
     """The ids of the operations that set an item under a text, not in ``_modules``: ``layers["fc"] = …``, or under one
     that is made there: ``layers[str(i)] = …``, ``layers[kind + str(i)] = …``."""
     texts: set[str] = set()
     modules: set[str] = set()
     found: set[int] = set()
-    for operation in walk(block):
+    for operation in operations:
         if makes_text(operation, texts):
             texts.add(operation.target)
         elif isinstance(operation, GetAttribute) and operation.name == "_modules":
@@ -169,11 +169,11 @@ def makes_text(operation: Operation, texts: Set[str]) -> TypeGuard[Binary | Call
     return isinstance(operation, FormatString) or (isinstance(operation, Call) and operation.function == "str")
 
 
-def adds_members(block: Block) -> bool:
+def adds_members(operations: Sequence[Operation]) -> bool:
     """Whether code puts something under a name into a module or an object: ``models.__dict__[name] = build``."""
     dicts: set[str] = set()
     changing: set[str] = set()
-    for operation in walk(block):
+    for operation in operations:
         if isinstance(operation, GetAttribute):
             if operation.name == "__dict__":
                 dicts.add(operation.target)
@@ -191,7 +191,8 @@ def adds_members(block: Block) -> bool:
 
 def is_read(define: Define, name: str) -> bool:
     """Whether the body of a function reads a parameter, deletes it, or may read it by way of `locals`."""
-    return any(
-        name in variables(operation) or "locals" in variables(operation) or isinstance(operation, DeleteName)
-        for operation in walk(define.body)
-    )
+    if define.reads is None:
+        inside = operations_in(define)
+        deleted = any(isinstance(operation, DeleteName) for operation in inside)
+        define.reads = frozenset(chain.from_iterable(map(variables, inside))).union([ANY] if deleted else [])
+    return not define.reads.isdisjoint((name, "locals", ANY))

@@ -37,7 +37,7 @@ from headcheck.ir import (
     With,
 )
 from headcheck.ir.assigned import annotated_fields
-from headcheck.ir.expressions import Expressions, dotted
+from headcheck.ir.expressions import MOST_KEPT, TEMPORARIES, Expressions, dotted
 
 
 def lower(module: cst.Module) -> Block:
@@ -62,10 +62,14 @@ class _Lowering(Expressions):
         return block
 
     def statement(self, node: cst.CSTNode) -> None:
+        """Write a statement and its end. Where a block starts, or one in it has ended, there are temporaries of others:
+        of the statement around, or of those that a jump went past."""
+        others = not self.out or type(node) in COMPOUND
+        before = self.count
         handler = STATEMENTS.get(type(node))
         if handler:
             handler(self, node)
-        self.out.append(End(node))
+        self.out.append(End(node, None if others or self.count > MOST_KEPT else TEMPORARIES[before : self.count]))
 
     def value(self, node: cst.BaseExpression) -> Operand:
         """The value that a statement is for: a `yield` there makes the function a generator."""
@@ -293,3 +297,4 @@ STATEMENTS: dict[type, Callable[[_Lowering, Any], None]] = {
     cst.Global: _Lowering.global_,
     cst.Nonlocal: _Lowering.nonlocal_,
 }
+COMPOUND = frozenset([cst.If, cst.For, cst.While, cst.With, cst.Try, cst.TryStar, cst.Match])

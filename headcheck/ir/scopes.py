@@ -29,6 +29,7 @@ from headcheck.ir import (
     Return,
     SetAttribute,
     SetItem,
+    Try,
     Unary,
     Variable,
     While,
@@ -61,35 +62,44 @@ def _look(define: Define) -> Scope:
     stack: list[Block] = [define.body]
     while stack:
         for operation in stack.pop():
+            kind = type(operation)
+            if kind is End:
+                continue
             if isinstance(operation, Define):
                 free, inner_spoken, inner_imported = scope_of(operation)
                 reads |= free
                 spoken |= inner_spoken
                 imported |= inner_imported
                 continue
-            kind = type(operation)
-            if kind is End:
-                continue
             reads.update(variables(operation))
             if kind in NAMING:
                 spoken.add(operation.name)  # type: ignore[attr-defined]
+            elif kind in OPENING:
+                stack += blocks(operation)
+            elif isinstance(operation, DefineClass):
+                stack.append(operation.body)
             elif isinstance(operation, ImportFrom):
                 imported.add(f"{'.' * operation.level}{operation.module}.{operation.name}")
             elif isinstance(operation, Import):
                 imported.add(operation.module)
-            elif isinstance(operation, DefineClass):
-                stack.append(operation.body)
-            else:
-                stack.extend(blocks(operation))
     free = frozenset(reads.difference([parameter.name for parameter in define.parameters]))
     return Scope(free, frozenset(spoken), frozenset(imported))
 
 
 NAMING = frozenset([GetAttribute, SetAttribute])
+OPENING = frozenset([If, Loop, While, With, Try])
 
 
 def variables(operation: Operation) -> list[str]:
     """The variables an operation reads."""
+    if type(operation) is Call:  # most are of these two kinds
+        read: list[str] = [operation.function] if type(operation.function) is Variable else []
+        for _, operand in (*operation.arguments, *operation.keywords):
+            if type(operand) is Variable:
+                read.append(operand)
+        return read
+    if type(operation) is GetAttribute:
+        return [operation.of] if type(operation.of) is Variable else []
     found: list[str] = []
     for slot in OPERANDS.get(type(operation), ()):
         value = getattr(operation, slot)
@@ -108,14 +118,12 @@ def variables(operation: Operation) -> list[str]:
 
 OPERANDS: dict[type, tuple[str, ...]] = {
     Move: ("value",),
-    GetAttribute: ("of",),
     SetAttribute: ("of", "value"),
     DeleteAttribute: ("of",),
     GetItem: ("of", "index"),
     SetItem: ("of", "index", "value"),
     DeleteItem: ("of", "index"),
     MakeSlice: ("start", "stop", "step"),
-    Call: ("function", "arguments", "keywords"),
     MakeSequence: ("items",),
     MakeDict: ("items",),
     Append: ("of", "value", "key"),

@@ -279,8 +279,8 @@ def test_facts_of_a_file():
         m.changed[0] = c
         """
     )
-    assert {"fc", "head"} == set(facts.assigned_attributes(block))
-    used = facts.used_attributes(block).anywhere
+    assert {"fc", "head"} == set(facts.assigned_attributes(ir.walk(block)))
+    used = facts.used_attributes(ir.walk(block)).anywhere
     assert {"features", "named", "in_features"} <= used
     assert not {"shown", "kept", "changed"} & used
 
@@ -298,6 +298,6 @@ def test_what_a_class_reads_of_itself():
             return m.apart(x)
         """
     )
-    used = facts.used_attributes(block)
+    used = facts.used_attributes(ir.walk(block))
     assert {"own", "others", "late", "own_too", "apart"} <= used.anywhere
     assert used.anywhere - used.of_others == {"own"}
