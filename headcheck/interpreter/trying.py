@@ -46,21 +46,25 @@ FACTS: dict[str, Callable[[Any, Any], bool]] = {
 
 def speaking_of(facts: Mapping[Any, Any], leaf: Symbol) -> tuple[tuple[Any, Any], ...]:
     """What a path knows about values that are made of an unknown."""
-    unknown = whole(leaf)
-    return tuple((fact, known) for fact, known in facts.items() if unknown in unknowns_in(fact))
+    unknown = hash(whole(leaf))
+    found = []
+    for pair in facts.items():
+        kept = _found.get(id(pair[0])) or look_into(pair[0])
+        if unknown in kept[1]:
+            found.append(pair)
+    return tuple(found)
 
 
-def unknowns_in(fact: Any) -> frozenset[Value]:
-    """The unknowns that a fact is made of, each taken as a whole. Paths share their facts, and ask again and again."""
-    known = _found.get(id(fact))
-    if known is None:
-        if len(_found) >= MOST_KEPT:
-            _found.clear()
-        known = _found[id(fact)] = (fact, frozenset(map(whole, _unknowns_in(fact))))
-    return known[1]
+def look_into(fact: Any) -> tuple[Any, frozenset[int]]:
+    """The unknowns that a fact is made of, each taken as a whole, by their hashes, which take long to find. Paths share
+    their facts, and ask again and again."""
+    if len(_found) >= MOST_KEPT:
+        _found.clear()
+    found = _found[id(fact)] = (fact, frozenset(hash(whole(unknown)) for unknown in _unknowns_in(fact)))
+    return found
 
 
-_found: dict[int, tuple[Any, frozenset[Value]]] = {}  # by the id of a fact, which is kept beside
+_found: dict[int, tuple[Any, frozenset[int]]] = {}  # by the id of a fact, which is kept beside
 
 
 def _unknowns_in(fact: Any) -> Iterator[Symbol]:
