@@ -80,7 +80,7 @@ def get_attribute(machine: Machine, op: GetAttribute, state: State, of: Value) -
     if op.discarded:
         access.log_discarded(state, of, op.name, op)
     value = access.get_attribute(machine, state, of, op.name, op)
-    state.env[op.target] = state.resolve(value) if type(value) is Symbol else value
+    state.env[op.target] = state.resolve(value) if state.pinned and type(value) is Symbol else value
     if value is None and access.is_left_out(state, of, op.name):
         state.facts["left out", op.target] = (of, op.name)
     elif of is None:
@@ -290,5 +290,5 @@ def on_call(machine: Machine, op: Call, state: State) -> list[State]:
     for one in after:
         if not one.ended:
             result = one.result
-            one.env[op.target] = one.resolve(result) if type(result) is Symbol else result
+            one.env[op.target] = one.resolve(result) if one.pinned and type(result) is Symbol else result
     return after

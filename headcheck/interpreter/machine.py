@@ -175,35 +175,39 @@ class Machine:
     def run(self, block: Block, states: list[State]) -> list[State]:
         """Run a block from each state; what comes back has run to its end or has `ended` early."""
         done: list[State] = []
-        count = len(states)
+        width = count = len(states)  # now, and where the last statement ended
         budget = self.budget
         enough = STOP * budget.limit
         handlers = self.handlers
         for operation in block:
-            if not states:
+            if not width:
                 break
-            budget.spent += len(states)
+            budget.spent += width
             if budget.spent > enough and budget.exhausted:
                 self.lost = True
                 return done + stopped(states)
             handler = handlers[type(operation)]
             if handler is not expressions.on_end:
-                if len(states) == 1:  # as it nearly always is
+                if width == 1:  # as it nearly always is
                     after = handler(self, operation, states[0])
-                    after = states if after is None else after
+                    if after is None:
+                        after = states
+                    if len(after) == 1 and not after[0].ended:
+                        states = after
+                        continue
                 else:
                     after = self.each(handler, operation, states)
-                if len(after) != 1 or after[0].ended:
-                    done += [state for state in after if state.ended]
-                    after = [state for state in after if not state.ended]
-                states = after
+                done += [state for state in after if state.ended]
+                states = [state for state in after if not state.ended]
+                width = len(states)
                 continue
             temporaries = operation.temporaries  # type: ignore[attr-defined]
             if temporaries != []:
                 drop_temporaries(states, temporaries)
-            if len(states) > count:
+            if width > count:
                 states = self.merge(states)
-            count = len(states)
+                width = len(states)
+            count = width
             if len(done) > FEWEST_ENDED and len(done) > 2 * budget.most_paths():
                 done = self.cut(done, max(FEWEST_ENDED, 2 * budget.most_paths()))
         return done + states
@@ -248,7 +252,7 @@ class Machine:
         if value is UNKNOWN and operand not in state.env:
             state.doubtful = state.doubtful or operand in state.frame.own  # Python goes no further here
             value = self.read_outer(state, operand)
-        return state.resolve(value) if type(value) is Symbol else value
+        return state.resolve(value) if state.pinned and type(value) is Symbol else value
 
     def peek(self, state: State, operand: Operand) -> Value:
         """Read a variable for an operation that the path does not run."""
