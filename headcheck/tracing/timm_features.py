@@ -18,8 +18,13 @@ from headcheck.tracing.build import on_meta
 
 #: As a value without types, so that this file can be checked where the library is not installed.
 timm: Any = importlib.import_module("timm")
-#: The convolutional families that scripts take maps from, by timm's modules.
-_FAMILIES = ("convnext", "densenet", "efficientnet", "mobilenetv3", "regnet", "resnest", "resnet", "vgg")
+#: The families that scripts take maps from, by timm's modules.
+_FAMILIES = (
+    *("convnext", "densenet", "efficientnet", "mobilenetv3", "regnet", "resnest", "resnet", "vgg"),
+    *("byobnet", "cspnet", "dla", "edgenext", "ghostnet", "hrnet", "inception_next", "inception_v3", "inception_v4"),
+    *("maxxvit", "mobilevit", "nfnet", "pvt_v2", "repvit", "res2net", "resnetv2", "rexnet", "senet", "sknet"),
+    *("tresnet", "vovnet", "xception", "xception_aligned", "xcit"),
+)
 
 
 def trace_all(progress: Callable[[int, int, str], None]) -> dict[str, Any]:

@@ -183,14 +183,12 @@ def _bases(model_types: list[str], rows: dict[str, Any], kinds: dict[str, str]) 
 
 
 def _answer(model: Any) -> Any:
-    """Return what a model without a head answers to a picture or words, or to a clip where it takes no picture."""
-    first, *others = _INPUTS[model.main_input_name]
-    try:
-        return model(torch.ones_like(first(model.config)))
-    except (RuntimeError, ValueError):
-        if model.main_input_name != "pixel_values":
-            raise
-        return model(torch.ones_like(others[0](model.config)))
+    """Return what a model without a head answers to the first of the inputs by that name that it takes."""
+    *some, last = _INPUTS[model.main_input_name]
+    for make in some:
+        with contextlib.suppress(IndexError, RuntimeError, ValueError):
+            return model(torch.ones_like(make(model.config)))
+    return model(torch.ones_like(last(model.config)))
 
 
 def learn(table: write.Table, name: str, model_type: str) -> list[Any] | None:

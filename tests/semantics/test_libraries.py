@@ -146,12 +146,14 @@ def test_a_head_of_its_own_is_fed_by_the_map() -> None:
 
 
 def of_transformers(lines: str) -> list[str]:
-    names = "AutoConfig, AutoModelForImageClassification, AutoModelForSequenceClassification, Trainer"
+    kinds = ("Image", "Sequence", "Audio", "Video")
+    names = ", ".join(["AutoConfig", "Trainer", *(f"AutoModelFor{kind}Classification" for kind in kinds)])
     head = f"import torch\nfrom torch import nn\nfrom transformers import {names}\n"
     return [code for _, code in codes(head + textwrap.dedent(lines))]
 
 
 VIT = "AutoModelForImageClassification.from_pretrained('google/vit-base-patch16-224'"
+SPEECH, CLIPS = "MIT/ast-finetuned-speech-commands-v2", "facebook/timesformer-base-finetuned-k400"
 
 
 @pytest.mark.parametrize(
@@ -174,6 +176,9 @@ VIT = "AutoModelForImageClassification.from_pretrained('google/vit-base-patch16-
         (f"m = {VIT}, config=c)", []),
         ("m = AutoModelForSequenceClassification.from_pretrained('bert-base-uncased', num_labels=3)", []),
         ("m = AutoModelForSequenceClassification.from_pretrained('dslim/bert-base-NER', num_labels=3)", []),
+        (f"m = AutoModelForAudioClassification.from_pretrained('{SPEECH}', num_labels=3)", ["HC407"]),
+        (f"m = AutoModelForAudioClassification.from_pretrained('{SPEECH}', num_labels=35)", []),
+        (f"m = AutoModelForVideoClassification.from_pretrained('{CLIPS}', num_labels=3)", ["HC407"]),
     ],
 )
 def test_labels_of_checkpoints(lines: str, found: list[str]) -> None:

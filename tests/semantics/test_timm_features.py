@@ -50,6 +50,9 @@ RESNET = "'resnet50', features_only=True, pretrained=True"
         (f"{RESNET}, output_stride=16", "torch.cat(self.encoder(x)[-2:], 1)", 3072),
         ("'efficientnet_b0', True, features_only=True", "self.encoder(x)[-1]", 320),
         ("'convnext_tiny.fb_in22k', features_only=True", "self.encoder(x)[-1]", 768),
+        ("'hrnet_w18', features_only=True", "self.encoder(x)[1]", 128),
+        ("'pvt_v2_b2', features_only=True", "self.encoder(x)[-1]", 512),
+        ("'xcit_small_12_p16_224', features_only=True", "self.encoder(x)[-1]", 384),
     ],
 )
 def test_the_channels_of_a_map(made: str, map_: str, channels: int) -> None:
