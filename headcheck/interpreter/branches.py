@@ -22,6 +22,7 @@ from headcheck.interpreter.values import (
     is_optional,
     is_plain,
     symbol,
+    unknown_item,
 )
 from headcheck.ir import (
     UNKNOWN,
@@ -196,12 +197,12 @@ def put_unknown(state: State, owner: Value, key: Value) -> None:
     if type(thing) is Sequence and thing.items is not None:
         named = type(key) is int and -len(thing.items) <= key < len(thing.items)
         place = key % len(thing.items) if named else None
-        items = tuple(UNKNOWN if place in (None, at) else item for at, item in enumerate(thing.items))
-        state.heap[owner.address] = thing._replace(items=items)
+        items = (unknown_item(owner, at) if place in (None, at) else item for at, item in enumerate(thing.items))
+        state.heap[owner.address] = thing._replace(items=tuple(items))
     elif type(thing) is Dictionary and thing.view is None and thing.items is not None:
         if thing.items and is_plain(key):
-            pairs = tuple((name, UNKNOWN if name == key else value) for name, value in thing.items)
-            state.heap[owner.address] = thing._replace(items=pairs)
+            pairs = ((name, unknown_item(owner, name) if name == key else value) for name, value in thing.items)
+            state.heap[owner.address] = thing._replace(items=tuple(pairs))
         else:
             state.heap[owner.address] = thing._replace(items=None)
 

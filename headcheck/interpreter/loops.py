@@ -22,6 +22,7 @@ from headcheck.interpreter.values import (
     Value,
     is_plain,
     symbol,
+    unknown_item,
 )
 from headcheck.ir import Append, GetItem, Loop, While, walk
 
@@ -196,8 +197,8 @@ def forget_grown(states: list[State], before: Mapping[Any, Any]) -> None:
         for address, names in grown.items():
             thing = state.heap[address]
             if names is not None:
-                pairs = tuple((name, UNKNOWN if name in names else value) for name, value in thing.items)
-                state.heap[address] = thing._replace(items=pairs)
+                pairs = ((name, unknown_item(Ref(address), name) if name in names else v) for name, v in thing.items)
+                state.heap[address] = thing._replace(items=tuple(pairs))
                 continue
             each = each_of(state, Ref(address)) if type(thing) is Sequence and before[address].items == () else UNKNOWN
             state.heap[address] = unsure_of(thing)

@@ -343,6 +343,11 @@ def is_optional(value: Value) -> bool:
 MADE_OF_PARTS = frozenset([Choice, Condition, Method, Not, Slice])
 
 
+def unknown_item(owner: Ref, name: Value) -> Symbol:
+    """What a list or dict holds under a name, where nobody knows: the same as if no item of it were known."""
+    return symbol("item", f"…[{label(name)}]", owner, name)
+
+
 def size_of(tensor: Value, dimension: int) -> Value:
     """One size of a tensor: an int, or an unknown that is the same each time it is asked for."""
     if type(tensor) is Tensor and tensor.shape is not None:

@@ -36,6 +36,12 @@ def test_what_may_be_there_is_not_taken_to_be_missing(lines, test):
     assert {variable(end, "m") for end in paths(text) if not end.state.ended} == {"torchvision.models.resnet18"}
 
 
+@pytest.mark.parametrize("around", ["", "if len(os.listdir()) > 3:\n        ", "for name in os.listdir():\n        "])
+def test_a_name_that_was_put_there_is_that_of_some_model(around):
+    text = SETTINGS.format(f"{around}config['arch'] = input()", "counts")
+    assert "torchvision.models.resnet50" in {variable(end, "m") for end in paths(text)}
+
+
 def test_a_length_that_stays_the_same():
     text = SETTINGS.format(
         "for name in os.listdir():\n        if name.islower():\n            kinds[1] = 1", "len(kinds) != 2"
