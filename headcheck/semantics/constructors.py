@@ -72,10 +72,24 @@ CONSTRUCTORS: Mapping[str, Constructor] = {
         {"version": "1_0"},
         {("1_0",): "squeezenet1_0", ("1_1",): "squeezenet1_1"},
     ),
+    "VisionTransformer": Constructor(
+        (
+            *("image_size", "patch_size", "num_layers", "num_heads", "hidden_dim", "mlp_dim"),
+            *("dropout", "attention_dropout", "num_classes"),
+        ),
+        dict.fromkeys(("patch_size", "num_layers", "num_heads", "hidden_dim", "mlp_dim")),
+        {
+            (16, 12, 12, 768, 3072): "vit_b_16",
+            (32, 12, 12, 768, 3072): "vit_b_32",
+            (16, 24, 16, 1024, 4096): "vit_l_16",
+            (32, 24, 16, 1024, 4096): "vit_l_32",
+            (14, 32, 16, 1280, 5120): "vit_h_14",
+        },
+    ),
 }
 PLACES = (
     "", "alexnet.", "densenet.", "googlenet.", "inception.", "mobilenet.", "mobilenetv2.", "resnet.", "shufflenetv2.",
-    "squeezenet.",
+    "squeezenet.", "vision_transformer.",
 )  # fmt: skip
 
 

@@ -47,3 +47,27 @@ def test_a_forward_that_goes_on_where_the_librarys_ends():
     script = NET.format(body=body, given="BasicBlock, [2, 2, 2, 2]", size=512) + "net(torch.rand(2, 3, 64, 64))\n"
     assert found("import torch\n" + script.format(3)) == []
     assert [code for _, code in found("import torch\n" + script.format(1000))] == ["HC105"]
+
+
+TRANSFORMER = """
+from torchvision.models import VisionTransformer
+
+net = VisionTransformer({given})
+net.heads.head = nn.Linear({size}, 3)
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "width"),
+    [
+        ("224, 16, 12, 12, 768, 3072, num_classes=9", 768),
+        ("image_size=224, patch_size=32, num_layers=24, num_heads=16, hidden_dim=1024, mlp_dim=4096", 1024),
+        ("32, 16, 12, 12, 768, 3072", None),
+        ("224, 16, 4, 12, 768, 3072", None),
+        ("224, 16, 12, 12, 768, 3072, representation_size=7", None),
+    ],
+)
+def test_a_vision_transformer_as_a_builder_makes_it(given, width):
+    wrong = ["HC101"] if width is not None else []
+    assert [code for _, code in found(TRANSFORMER.format(given=given, size=7))] == wrong
+    assert width is None or found(TRANSFORMER.format(given=given, size=width)) == []

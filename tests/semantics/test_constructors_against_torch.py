@@ -8,6 +8,8 @@ from headcheck.semantics.constructors import CONSTRUCTORS
 
 torch = pytest.importorskip("torch")
 
+#: What a class has to be told beside what decides the builder.
+NEEDED = {"VisionTransformer": {"image_size": 224}}
 CASES = [(name, key, builder) for name, one in CONSTRUCTORS.items() for key, builder in one.builders.items()]
 
 
@@ -21,6 +23,7 @@ def test_a_class_makes_what_the_builder_makes(name, key, builder):
 
     given = dict(zip(CONSTRUCTORS[name].deciding, key, strict=True))
     given = {k: getattr(models.resnet, v.rpartition(".")[2]) if k == "block" else v for k, v in given.items()}
+    given |= NEEDED.get(name, {})
     with torch.device("meta"):
         made, expected = getattr(models, name)(num_classes=7, **given), getattr(models, builder)(num_classes=7)
     assert shapes(made) == shapes(expected)
