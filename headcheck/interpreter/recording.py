@@ -90,7 +90,7 @@ def record(
     state.ungraded, state.cast = False, ""
     machine.recorder, machine.handlers = recorder, recorder.handlers
     budget, machine.budget = machine.budget, Budget(STEPS)
-    start = state.events
+    start = recorder.start = state.events
     try:
         given = tuple(Tensor(shape, register=INPUT - index) for index, shape in enumerate(shapes))
         after = call_object(machine, state, network, given, {}, SITE)
@@ -121,6 +121,8 @@ class Recorder:
         self.number = number
         self.where = where
         self.registers = INPUT
+        self.start: Cell = None
+        self.attributes: dict[int, dict[str, Any]] = {}  # of what has a register: the steps that read them
         self.reasons: dict[int, str] = {}
         self.running = False  # a call of the library, which is one step whatever it does
         self.handlers: dict[type[Operation], Any] = {
@@ -217,6 +219,9 @@ class Recorder:
                 return {"op": "function", "name": function.name}
         if type(function) is Method:
             return {"op": "method", "of": self.encode(state, function.receiver), "name": function.name}
+        read = self.attributes.get(register_of(function) or INPUT)
+        if read is not None:
+            return {"op": "method", "of": read["of"], "name": read["name"]}
         raise Unknown(f"`{label(function)}`, which is not followed")
 
     def given(self, state: State, arguments: tuple[Value, ...], keywords: Mapping[str, Value]) -> dict[str, Any]:
@@ -295,6 +300,8 @@ class Recorder:
         if isinstance(step, str):
             return Symbol(("register", self.new_register(step)), "…")
         register = self.new_register()
+        if step["op"] == "attribute":
+            self.attributes[register] = step
         self.log(state, {**step, "out": register}, op)
         return self.stamped(state, value, register, op)
 
@@ -347,13 +354,25 @@ class Recorder:
         thing = state.object(ref)
         if type(thing) is Module:
             number = self.number(ref.address)
-            if number is not None:
-                return {"ref": number}
+            return {"ref": number} if number is not None else self.part_of(state, ref, depth)
         if type(thing) is Sequence and thing.items is not None and thing.kind == "list":
             return [self.encode(state, item, depth + 1) for item in thing.items]
         if type(thing) is Dictionary and thing.items is not None and all(isinstance(k, str) for k, _ in thing.items):
             return {"dict": {str(k): self.encode(state, v, depth + 1) for k, v in thing.items}}
         raise Unknown("a value that is not known")
+
+    def part_of(self, state: State, ref: Ref, depth: int) -> Any:
+        """A part of one of the library's modules that the forward itself reads: a step that reads it."""
+        taken = (event for event in since(state, self.start) if type(event) is events.Taken)
+        read = next((event for event in taken if event.module == ref.address), None)
+        if read is None or depth > DEEPEST:
+            raise Unknown("a value that is not known")
+        found = self.encode(state, Ref(read.owner), depth + 1)
+        for name in read.name.split("."):
+            step = {"op": "attribute", "of": found, "name": name, "out": self.new_register()}
+            self.log(state, step, SITE)
+            found = {"reg": step["out"]}
+        return found
 
     def program(self, state: State, start: Cell) -> Program:
         """The steps since `start` and what they answer."""

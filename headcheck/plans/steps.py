@@ -7,7 +7,9 @@ from typing import Any
 
 from headcheck import catalog, events
 from headcheck.interpreter import heap
+from headcheck.interpreter.access import class_attribute
 from headcheck.interpreter.calls import NETWORKS
+from headcheck.interpreter.forward import own_forward
 from headcheck.interpreter.values import Address, Ref, Symbol, Tuple, Value, is_plain
 from headcheck.plans.draft import OPEN_ARGUMENTS, Draft
 from headcheck.plans.reach import bare, can_be_built
@@ -20,14 +22,13 @@ FITTING = {
 }
 #: Arguments of layers that leave every shape as it is: where they are not known, the default does.
 STILL = frozenset({"eps", "inplace", "momentum", "negative_slope", "p"})
+#: Methods of modules of which a class may have others, that are not followed here.
+OF_MODULES = ("__call__", "named_parameters", "parameters", "requires_grad_", "state_dict", "to", "train")
 CONTAINERS = frozenset({"torch.nn.Sequential", "torch.nn.ModuleList", "torch.nn.ModuleDict"})
 
 
 def built(draft: Draft, event: events.Built) -> None:
     if event.module not in draft.wanted:
-        return
-    if draft.is_own(event.module):
-        draft.leave_out(event, "a class of the script that derives from a model")
         return
     if not can_be_built(event.builder):
         draft.leave_out(event, f"{event.builder}, which is not built here")
@@ -49,6 +50,17 @@ def built(draft: Draft, event: events.Built) -> None:
     if weights is not False:
         step["weights"] = weights
     draft.step(event, "build", **step)
+    if draft.is_own(event.module):
+        derived(draft, event)
+
+
+def derived(draft: Draft, event: events.Built) -> None:
+    """A class of the script that derives from a model: built as that, with the forward of its own if it has one."""
+    module = draft.execution.state.heap[event.module]
+    if module.node is None or any(class_attribute(module.cls, name) for name in OF_MODULES):
+        draft.leave_out(event, "a class of the script that derives from a model")
+    elif own_forward(module) is not None:
+        draft.networks.append(event.module)
 
 
 def of_default_depth(draft: Draft, event: events.Built, keywords: dict[str, Any]) -> dict[str, Any]:

@@ -176,7 +176,7 @@ class Writer(Draft):
         if network == self.root:
             return tuple(self.inputs()[0])
         model, path = self.execution.place(network) or (None, "")
-        if model is None or model.ref.address != self.model.ref.address:
+        if model is None or model.ref.address != self.model.ref.address or not path:
             return None
         shape = self.execution.arriving(model, path)
         if shape is None:

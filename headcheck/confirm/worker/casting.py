@@ -75,7 +75,6 @@ def around(run: Run, plan: Any, root: Any) -> Iterator[None]:
             yield
         return
     kind = run.device.split(":")[0]
-    mixed = len({p.dtype for p in root.parameters() if p.is_floating_point()}) > 1
     if not cast and not parts_of(plan):
         yield
     elif run.simulates:
@@ -85,6 +84,7 @@ def around(run: Run, plan: Any, root: Any) -> Iterator[None]:
         with region(run, cast):
             yield
     else:
+        mixed = len({p.dtype for p in root.parameters() if p.is_floating_point()}) > 1
         with torch.autocast(kind) if mixed else contextlib.nullcontext():
             yield
 
