@@ -222,7 +222,7 @@ class Machine:
 
     def merge(self, states: list[State]) -> list[State]:
         """Join the paths that no longer differ in anything that matters, and cut those that are too many."""
-        kept, compared = merging.merge(states, self.relevant_in(states[0].frame.module))
+        kept, compared = merging.merge(self, states, self.relevant_in(states[0].frame.module))
         self.budget.spent += compared
         return self.cut(kept, self.budget.most_paths())
 

@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from itertools import compress, islice
 from operator import is_, is_not, itemgetter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headcheck.events import SOFT, Missing, UnknownName
+from headcheck.interpreter import picking
 from headcheck.interpreter.heap import Dictionary, Instance, Module, Sequence, StateDict
 from headcheck.interpreter.state import State, tails
 from headcheck.interpreter.values import Address, Device, Parameter, Tuple, Value, is_optional, is_plain, symbol
+
+if TYPE_CHECKING:
+    from headcheck.interpreter.machine import Machine
 
 LONGEST_TAIL = 12
 MISSING = object()
 GOING = ("", "return", "break", "continue")
 
 
-def merge(states: list[State], relevant: frozenset[str]) -> tuple[list[State], int]:
+def merge(machine: Machine, states: list[State], relevant: frozenset[str]) -> tuple[list[State], int]:
     """Join what can be joined. Also tells how many pairs were compared."""
     kept: list[State] = []
     alike: dict[Any, list[State]] = {}
@@ -36,7 +40,7 @@ def merge(states: list[State], relevant: frozenset[str]) -> tuple[list[State], i
         group = alike.setdefault(key, [])
         for other in group:
             compared += 1
-            if join(other, state, relevant):
+            if join(machine, other, state, relevant):
                 break
         else:
             group.append(state)
@@ -77,7 +81,7 @@ def worth(state: State) -> tuple[bool, bool, int]:
     return state.doubtful, failed, -state.events[2]
 
 
-def join(one: State, other: State, relevant: frozenset[str]) -> bool:
+def join(machine: Machine, one: State, other: State, relevant: frozenset[str]) -> bool:
     """Fold `other` into `one` if nothing that matters sets them apart.
 
     `relevant` are the names of variables, and of attributes with a dot before, whose values can matter to a model.
@@ -94,7 +98,9 @@ def join(one: State, other: State, relevant: frozenset[str]) -> bool:
     if imported is None:
         return False
     variables = _joined_values(one.env, other.env, relevant)
-    if variables is None or any(_is_model(state, state.env.get(name)) for state in (one, other) for name in variables):
+    if variables is None:
+        return False
+    if any(_is_model(machine, state, state.env.get(name)) for state in (one, other) for name in variables):
         return False
     one.globals.update(imported)
     if not other.heap.keys() <= one.heap.keys():
@@ -158,8 +164,10 @@ def _joined_values(
     return found
 
 
-def _is_model(state: State, value: Value) -> bool:
-    """Whether a variable holds a whole model of a library: which one it is matters, whatever its name."""
+def _is_model(machine: Machine, state: State, value: Value) -> bool:
+    """Whether a variable holds a whole model of a library, or what makes one: which one matters, whatever its name."""
+    if type(value) in picking.CALLABLE:
+        return picking.makes_model(machine, state, value)
     thing = state.object(value)
     return type(thing) is Module and thing.build is not None
 

@@ -153,12 +153,10 @@ def analyse_all(
 
 
 class Around(NamedTuple):
-    """What an operation stands in: branches and loops, the words that the functions and classes speak, and the name of
-    the innermost of them."""
+    """What an operation stands in: branches and loops, and the words that the functions and classes speak."""
 
     parents: tuple[Operation, ...] = ()
     scopes: tuple[set[str], ...] = ()
-    name: str = ""
 
 
 NOWHERE = Around()
@@ -207,11 +205,11 @@ class Index:
     def _open(self, operation: Any, around: Around) -> list[tuple[Block, Around]]:
         """The blocks in an operation, and what they stand in."""
         if type(operation) not in FUNCTIONS:
-            below = around._replace(parents=(*around.parents, operation))
+            below = Around((*around.parents, operation), around.scopes)
             return [(each, below) for each in blocks(operation) if each]
         words: set[str] = set()
         self.scopes.append((operation.name, words))
-        return [(operation.body, Around(around.parents, (*around.scopes, words), operation.name))]
+        return [(operation.body, Around(around.parents, (*around.scopes, words)))]
 
     def _speak(self, word: str, operation: Operation, around: Around) -> None:
         self.spoken[word].append(operation)
@@ -259,8 +257,6 @@ class Index:
     def _note_return(self, operation: Return, around: Around) -> None:
         for branch in self._around(around.parents):
             branch.leaves = branch.returns = True
-        for name in (around.name, f".{around.name}"):  # what is called by it is what it returns
-            self.makers[name].append(operation)
 
     def _note_break(self, operation: Break, around: Around) -> None:
         for branch in self._around(around.parents):
