@@ -20,7 +20,7 @@ from headcheck.source.project import Layout, Route
 MOST_FILES = 40  # of a closure
 MOST_LINES = 20_000
 # A script that reaches no model of a library is followed into few modules: what could be said of it is little.
-FEW_FILES = 4
+FEW_FILES = 8
 FEW_LINES = 1_000
 # It is followed through more of them if one puts a new head into a model, which is then of a class of theirs.
 SOME_FILES = 16

@@ -146,7 +146,7 @@ def test_a_script_that_gets_to_no_library_model_is_followed_into_few_modules(tmp
     names = [f"m{number}" for number in range(9)]
     script = "".join(f"import {name}\n{name}.make()\n" for name in names)
     make(tmp_path, {"train.py": script, **{f"{name}.py": own for name in names}})
-    assert len(files_of(tmp_path, "train.py")) == 3
+    assert len(files_of(tmp_path, "train.py")) == 7
     (tmp_path / "m0.py").write_text(BUILD.replace("build", "make"))
     assert len(files_of(tmp_path, "train.py")) == 9
 
