@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -19,7 +19,7 @@ from headcheck.catalog.files import library_of
 from headcheck.interpreter.choosing import KEPT
 from headcheck.interpreter.heap import Module
 from headcheck.interpreter.state import State
-from headcheck.interpreter.trying import agreeing, formula, leaf_of, leaves, speaking_of
+from headcheck.interpreter.trying import agreeing, formula, is_same, leaf_of, leaves, speaking_of
 from headcheck.interpreter.values import Choice, Condition, Library, Not, Ref, Symbol, Tuple, Value, is_plain
 from headcheck.ir import UNKNOWN
 
@@ -65,12 +65,37 @@ def to_try(leaf: Symbol, about: tuple[tuple[Any, Any], ...], test: Value) -> Ite
     it is, alone and put together, and the names of models."""
     found = dict.fromkeys(constants((test, *(part for pair in about for part in pair))))
     texts = [text for text in found if isinstance(text, str)][:MOST_TRIED]
+    if is_counted(leaf, [test, *(fact[-1] if type(fact) is tuple else fact for fact, _ in about)]):
+        whole = [value for value in found if type(value) is int]
+        yield from dict.fromkeys(near for value in (0, *whole) for near in (value, value + 1, value - 1) if near >= 0)
+        return
     yield ANOTHER
     yield from found
     yield from {case(text) for text in texts for case in CASES}
     yield from ("".join(pair) for pair in itertools.permutations(texts, 2))
     yield "".join(texts)
     yield from catalog.registered()
+
+
+def is_counted(leaf: Symbol, tests: Iterable[Value]) -> bool:
+    """Whether an unknown is how many there are of something, and is compared itself, with numbers alone."""
+    if not isinstance(leaf.key, tuple) or leaf.key[:2] not in COUNTS:
+        return False
+    return all(is_same(test, leaf) or is_compared(leaf, test) for test in map(asked_of, tests))
+
+
+def is_compared(leaf: Symbol, test: Value) -> bool:
+    if type(test) is not Condition:
+        return False
+    sides = (test.left, test.right)
+    return any(is_same(one, leaf) and type(other) is int for one, other in (sides, sides[::-1]))
+
+
+def asked_of(test: Value) -> Value:
+    return test.of if type(test) is Not else test
+
+
+COUNTS = frozenset([("call", "builtins.len"), ("call", "torch.cuda.device_count")])
 
 
 def asks_library(state: State, test: Value) -> bool:

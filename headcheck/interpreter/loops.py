@@ -13,10 +13,12 @@ from headcheck.interpreter.merging import same
 from headcheck.interpreter.state import Cell, State, since
 from headcheck.interpreter.values import (
     UNKNOWN,
+    Address,
     Parameter,
     Parameters,
     Ref,
     StateKey,
+    Symbol,
     Tensor,
     Tuple,
     Value,
@@ -155,7 +157,9 @@ def loop_once(machine: Machine, op: Loop | While, state: State, element: Value) 
     names = [name for name in op.assigned if name[0] != "%" and name in state.env]
     before = {name: state.env[name] for name in names if is_plain(state.env[name])}
     heap_before, events_before = state.heap.copy(), state.events
+    iterable = None
     if isinstance(op, Loop):
+        iterable = machine.read(state, op.iterable)
         state.env[op.element] = element
     machine.turns.append(state.conditions)
     states, left = turn(machine.run(op.body, [state]))
@@ -167,9 +171,19 @@ def loop_once(machine: Machine, op: Loop | While, state: State, element: Value) 
             one.env[name] = symbol("looped", name, name, id(op))
         if changed and flags_one_by_one(one, events_before):
             one.log(events.FlagMissed(op, "unknown", UNKNOWN, "requires_grad", UNKNOWN))
+    filled = filled_by_each(states[0], heap_before) if len(states) == 1 and not left else []
     forget_grown(states + broken, heap_before)
+    if type(iterable) is Symbol:
+        for address in filled:
+            states[0].facts["as long", address] = (states[0].heap[address], iterable)
     states = machine.run(op.orelse, states) if op.orelse else states
     return [s for s in left if s.ended != "break"] + states + resume(broken)
+
+
+def filled_by_each(state: State, before: Mapping[Any, Any]) -> list[Address]:
+    """The empty lists that a turn of a loop put one item into, whatever the turn: ``[int(i) for i in ids]``."""
+    empty = (address for address, thing in before.items() if type(thing) is Sequence and thing.items == ())
+    return [address for address in empty if len(state.heap[address].items or ()) == 1]
 
 
 def flags_one_by_one(state: State, before: Cell) -> bool:

@@ -84,6 +84,9 @@ def length(call: CallSite) -> Value:
     if isinstance(value, str):
         return len(value)
     known = items(call, value)
+    if known is None and type(thing) is Sequence:
+        filled, by = call.state.facts.get(("as long", value.address), (None, None))
+        return unknown(call._replace(arguments=(by,)) if filled is thing else call)
     return unknown(call) if known is None else len(known)
 
 
