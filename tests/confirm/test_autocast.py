@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -158,3 +159,48 @@ def test_a_loss_that_autocast_refuses(results: dict[str, FileResult], name: str)
     assert code == "HC601"
     assert "line 14 raises RuntimeError: " in str(detail)
     assert "unsafe to autocast" in str(detail)
+
+
+#: The functions that call one of a list, where the one itself is called by nobody.
+CALLED_BY = {"upsample": "interpolate", "_upsample": "interpolate"}
+LISTS = {
+    "LOWER": ("LOWER_PRECISION_FP",),
+    "FLOAT32": ("FP32", "FP32_SET_OPT_DTYPE", "DIFFERENT_REDISPATCH_SIGNATURE"),
+    "WIDEST": ("PROMOTE",),
+}
+
+
+@pytest.mark.parametrize("ours", LISTS)
+def test_the_lists_are_torchs(ours: str) -> None:
+    """Each function of torch that its header names is in our list of the same kind."""
+    import torch
+
+    from headcheck.confirm.worker import casting
+
+    header = (Path(torch.__file__).parent / "include" / "ATen" / "autocast_mode.h").read_text(encoding="utf-8")
+    listed: set[str] = set()
+    for theirs in LISTS[ours]:
+        (macro,) = re.findall(rf"#define AT_FORALL_{theirs}\(_\)((?:.*\\\n)+.*)", header)
+        listed |= set(re.findall(r"_\((?:ADD_NS\()?(\w+)", macro)) - {"ADD_NS"}
+    assert len(listed) > 5
+    places = (torch, torch.nn.functional, torch.Tensor)
+    names = {CALLED_BY.get(re.split(r"_(?:nearest|linear|bi|tri)", name)[0], name) for name in listed}
+    public = {name for name in names if name[0] != "_" and any(hasattr(place, name) for place in places)}
+    assert public <= getattr(casting, ours)
+
+
+def test_a_map_made_larger_is_in_float32() -> None:
+    import torch
+    from torch.nn.functional import interpolate
+
+    from headcheck.confirm.worker import casting
+
+    layer = torch.nn.Conv2d(3, 4, 3)
+    casting.REGIONS.append("bfloat16")
+    try:
+        with casting.calls(torch):
+            small = layer(torch.rand(1, 3, 8, 8))
+            large = interpolate(small, scale_factor=2)
+    finally:
+        casting.REGIONS.pop()
+    assert (small.dtype, large.dtype) == (torch.bfloat16, torch.float32)

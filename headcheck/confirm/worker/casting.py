@@ -2,7 +2,8 @@
 
 The CPU's own autocast is another one, and there is none for tensors on meta. So where a script computes under autocast
 in parts, each call of torch is given what CUDA's autocast gives it: some functions compute in the lower precision,
-some in float32, the others in what they are handed (the lists of `aten/src/ATen/autocast_mode.h`).
+some in float32, the others in what they are handed. The lists are those of torch's `ATen/autocast_mode.h`, with the
+functions of `torch.nn.functional` that call one of them.
 """
 
 from __future__ import annotations
@@ -16,20 +17,23 @@ from .state import DTYPES, Refused, Run
 
 OFF, ANY = "off", "any"  # besides dtypes: autocast is turned off, or may be on
 LOWER = frozenset(
-    "conv1d conv2d conv3d conv_tbc conv_transpose1d conv_transpose2d conv_transpose3d prelu addmm addmv addr matmul"
-    " __matmul__ __rmatmul__ einsum mm mv linear addbmm baddbmm bmm chain_matmul linalg_multi_dot linalg_vecdot"
-    " lstm gru rnn_tanh rnn_relu lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell multi_head_attention_forward"
-    " scaled_dot_product_attention".split()
+    "convolution conv1d conv2d conv3d conv_tbc conv_transpose1d conv_transpose2d conv_transpose3d prelu addmm addmv"
+    " addr matmul __matmul__ __rmatmul__ einsum mm mv linear addbmm baddbmm bmm chain_matmul linalg_multi_dot"
+    " linalg_vecdot lstm gru rnn_tanh rnn_relu lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell"
+    " multi_head_attention_forward scaled_dot_product_attention".split()
 )
 FLOAT32 = frozenset(
     "acos asin cosh erfinv exp expm1 log log10 log2 log1p reciprocal rsqrt sinh tan pow __pow__ __rpow__ __rdiv__"
-    " __rtruediv__ softplus layer_norm group_norm norm cosine_similarity poisson_nll_loss cosine_embedding_loss"
-    " cross_entropy nll_loss hinge_embedding_loss kl_div l1_loss smooth_l1_loss huber_loss mse_loss"
-    " margin_ranking_loss multilabel_margin_loss soft_margin_loss triplet_margin_loss multi_margin_loss"
-    " binary_cross_entropy_with_logits dist pdist cdist renorm logsumexp prod softmax log_softmax cumprod cumsum"
-    " linalg_vector_norm linalg_matrix_norm sum".split()
+    " __rtruediv__ softplus layer_norm native_layer_norm rms_norm group_norm norm normalize frobenius_norm"
+    " nuclear_norm interpolate upsample upsample_nearest upsample_bilinear pairwise_distance cosine_similarity"
+    " poisson_nll_loss cosine_embedding_loss cross_entropy nll_loss hinge_embedding_loss kl_div l1_loss smooth_l1_loss"
+    " huber_loss mse_loss margin_ranking_loss multilabel_margin_loss soft_margin_loss triplet_margin_loss"
+    " multi_margin_loss binary_cross_entropy_with_logits dist pdist cdist renorm logsumexp prod softmax log_softmax"
+    " cumprod cumsum linalg_vector_norm linalg_matrix_norm sum".split()
 )
-WIDEST = frozenset("addcdiv addcmul atan2 bilinear cross dot grid_sampler index_put tensordot scatter_add vdot".split())
+WIDEST = frozenset(
+    "addcdiv addcmul atan2 bilinear cross dot grid_sample grid_sampler index_put tensordot scatter_add vdot".split()
+)
 UNSAFE = (
     "torch.nn.functional.binary_cross_entropy and torch.nn.BCELoss are unsafe to autocast. Many models use a sigmoid "
     "layer right before the binary cross entropy layer. In this case, combine the two layers using "
