@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
+import libcst as cst
+
 from headcheck import events
 from headcheck.catalog.entry import Node, Shape
 from headcheck.execution.facts import Model, OwnHead
@@ -327,6 +329,19 @@ class Structure(History):
             for name, value in held.items():
                 if type(value) is Ref and value == ref and (type(thing) is not Module or thing.cls is not None):
                     return f"{self._holder_name(thing)}.{name}"
+        return self._name_within(ref)
+
+    def _name_within(self, ref: Ref) -> str:
+        """How a function that has ended called a module, by a part that it put in: ``net`` of ``net.fc = …``."""
+        inside = heap.modules_below(self.state, ref)
+        for event in self.of(events.ChildSet):
+            place = getattr(event.site.node, "targets", None)
+            if event.owner in inside and place:
+                root = place[0].target
+                while isinstance(root, (cst.Attribute, cst.Subscript)):
+                    root = root.value
+                if isinstance(root, cst.Name):
+                    return str(root.value)
         return "model"
 
     def made_by(self, address: Address | None) -> tuple[str, int] | None:

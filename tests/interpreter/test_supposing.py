@@ -174,3 +174,17 @@ def test_a_function_that_hands_the_model_on():
     assert found(script.format(vgg=4096)) == []
     assert found(script.format(vgg=512)) == [(3, "HC101")]
     assert read(script.format(vgg=4096)).statistics[:2] == (2, 2)
+
+
+def test_help_speaks_of_the_model_as_the_function_does():
+    script = """
+    def build(name):
+        net = models.vgg16() if name == "vgg16" else models.alexnet()
+        if name == "vgg16":
+            net.classifier[6] = nn.Linear(512, 3)
+        return net
+
+    build("alexnet")
+    """
+    (finding,) = [f for f in read(script).findings if f.code == "HC101"]
+    assert finding.help == "nn.Linear(net.classifier[6].in_features, 3)"
