@@ -161,6 +161,7 @@ def gather(places: Places, around: Callable[[], Around] = Around) -> FileFacts:
         lambda: facts.text_keys(places.root.operations),
         is_test(places.root.filename),
         lambda: any(facts.adds_members(unit.operations) for unit in places.units),
+        lambda: any(facts.loads(unit.operations) for unit in places.units),
     )
 
 

@@ -21,7 +21,7 @@ class FileFacts:
     an operation, and `where` the same in words (`headcheck.positions.Positions.where`); `head_sites` look like new
     heads being put in, each with the name it goes under; `in_cells`: the file is a notebook, `in_tests`:
     one of tests, by its name; `text_keys` set an item under a text (by id); `adds_members`: some code puts things into
-    modules under names, as ``models.__dict__[name] = build`` does.
+    modules under names, as ``models.__dict__[name] = build`` does; `loads`: some code may read files with `torch.load`.
     """
 
     def __init__(
@@ -36,6 +36,7 @@ class FileFacts:
         text_keys: Callable[[], frozenset[int]] = frozenset,
         in_tests: bool = False,
         adds_members: Callable[[], bool] = bool,
+        loads: Callable[[], bool] = bool,
     ) -> None:
         self._assigned_attributes = assigned_attributes
         self._used_attributes = used_attributes
@@ -47,6 +48,7 @@ class FileFacts:
         self._text_keys = text_keys
         self.in_tests = in_tests
         self._adds_members = adds_members
+        self._loads = loads
 
     @cached_property
     def assigned_attributes(self) -> Mapping[str, frozenset[int]]:
@@ -71,6 +73,10 @@ class FileFacts:
     @cached_property
     def adds_members(self) -> bool:
         return self._adds_members()
+
+    @cached_property
+    def loads(self) -> bool:
+        return self._loads()
 
 
 class Model(NamedTuple):

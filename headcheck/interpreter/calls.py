@@ -441,10 +441,8 @@ def call_unknown(
         for _, part in itertools.chain.from_iterable(heap.subtree(state, Ref(module)) for module in reached):
             state.facts["handed", part.address] = True
     machine.handed.update(value.code for value in given if type(value) is Class)
-    machine.patched = machine.patched or Library("torch") in given  # ``syft.TorchHook(torch)``
-    for value in given:
-        if type(function) is Library:
-            continue
+    machine.patched = machine.patched or TORCH in given  # ``syft.TorchHook(torch)``
+    for value in given if type(function) is not Library else ():
         if type(state.object(value)) in (Sequence, Dictionary):
             forget(state, value)
         elif is_configuration(state, value):
@@ -456,6 +454,9 @@ def call_unknown(
     if any(value is UNKNOWN for value in (function, *given)):
         return answer(state, symbol("call at", f"{where}(…)", id(site), function))
     return answer(state, symbol("call", f"{where}(…)", function, *arguments, *sorted(keywords)))
+
+
+TORCH = Library("torch")
 
 
 def is_configuration(state: State, value: Value) -> bool:

@@ -83,6 +83,10 @@ def called(
         given = (*arguments[1:], *(value for name, value in keywords.items() if name != "root"))
     for value in given:
         kind = type(value)
+        if kind is Method:  # as optional as what it is of, where that is no object
+            value, kind = value.receiver, type(value.receiver)
+            if kind is Ref:
+                continue
         if value.optional if kind is Symbol else kind in PARTED and holds(machine, state, value):
             break
     else:

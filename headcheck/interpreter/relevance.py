@@ -153,13 +153,10 @@ def analyse_all(
 
 
 class Around(NamedTuple):
-    """What an operation stands in: branches and loops, and the words that the functions and classes speak."""
+    """What an operation stands in: branches and loops, and the words that the function or class speaks."""
 
-    parents: tuple[Operation, ...] = ()
-    scopes: tuple[set[str], ...] = ()
-
-
-NOWHERE = Around()
+    parents: tuple[Operation, ...]
+    words: set[str]
 
 
 class Index:
@@ -178,13 +175,15 @@ class Index:
         self.branches: dict[int, Branch] = {}
         self.growing: list[Operation] = []
         self.reads: dict[str, GetAttribute] = {}
+        self.sets: list[SetAttribute] = []
         self.new_layers: list[Operation] = []
         self.calls: list[Call] = []
         self._look(block)
         self._link_temporaries()
 
     def _look(self, block: Block) -> None:
-        pending: list[tuple[Block, Around]] = [(block, NOWHERE)]
+        pending: list[tuple[Block, Around]] = [(block, Around((), set()))]
+        within: list[tuple[set[str], set[str]]] = []
         parents, makers = self.parents, self.makers
         while pending:
             inner, around = pending.pop()
@@ -199,22 +198,22 @@ class Index:
                 note = NOTES.get(kind)
                 if note is not None:
                     note(self, operation, around)
-                if kind in OPENING:
-                    pending += self._open(operation, around)
-
-    def _open(self, operation: Any, around: Around) -> list[tuple[Block, Around]]:
-        """The blocks in an operation, and what they stand in."""
-        if type(operation) not in FUNCTIONS:
-            below = Around((*around.parents, operation), around.scopes)
-            return [(each, below) for each in blocks(operation) if each]
-        words: set[str] = set()
-        self.scopes.append((operation.name, words))
-        return [(operation.body, Around(around.parents, (*around.scopes, words)))]
+                elif kind not in OPENING:
+                    continue
+                if kind in FUNCTIONS:
+                    words: set[str] = set()
+                    self.scopes.append((operation.name, words))  # type: ignore[attr-defined]
+                    within.append((around.words, words))
+                    pending.append((operation.body, Around(above, words)))  # type: ignore[attr-defined]
+                elif kind in OPENING:
+                    below = Around((*above, operation), around.words)
+                    pending += [(each, below) for each in blocks(operation) if each]
+        for words, spoken_inside in reversed(within):
+            words |= spoken_inside
 
     def _speak(self, word: str, operation: Operation, around: Around) -> None:
         self.spoken[word].append(operation)
-        for words in around.scopes:
-            words.add(word)
+        around.words.add(word)
 
     def _change(self, of: Operand, operation: Operation) -> None:
         if type(of) is Variable:
@@ -222,14 +221,18 @@ class Index:
 
     def _note_read(self, operation: GetAttribute, around: Around) -> None:
         self.reads[operation.target] = operation
-        self._speak(operation.name, operation, around)
+        word = operation.name  # as `_speak` does, for the kind of operation that there is most of
+        self.spoken[word].append(operation)
+        around.words.add(word)
 
     def _note_call(self, operation: Call, around: Around) -> None:
         self.calls.append(operation)
-        if type(operation.function) is Variable and operation.function:
-            self._speak(operation.function, operation, around)
+        function = operation.function
+        if type(function) is Variable and function and function[0] != "%":
+            self._speak(function, operation, around)
 
     def _note_set(self, operation: SetAttribute, around: Around) -> None:
+        self.sets.append(operation)
         self.makers["." + operation.name].append(operation)
         self._note_delete(operation, around)
 
@@ -300,24 +303,22 @@ class Index:
                 self.makers[method.of if owner is None else f".{owner.name}"].append(call)
             if (method.name if method is not None else call.function) in BUILDERS:
                 layers.add(call.target)
-            if call.function in BUILTINS:
+            above = self.parents[id(call)]
+            if not above or call.function in BUILTINS:
                 continue
             given = [o for _, o in (*call.arguments, *call.keywords) if type(o) is Variable]
             if method is not None and method.name in MOVING and type(method.of) is Variable:
                 given.append(method.of)
             if given:
                 handed = {*given, *(f".{reads[o].name}" for o in given if o in reads)}
-                for branch in self._around(self.parents[id(call)]):
+                for branch in self._around(above):
                     branch.handed |= handed
         for word in BUILDERS:
             for operation in self.spoken.get(word, ()):
                 for branch in self._around(self.parents[id(operation)]):
                     branch.builds = True
         # A new layer may go under any name: ``model.fc2 = nn.Linear(…)``.
-        for name in [name for name in self.makers if name[0] == "."]:
-            for operation in self.makers[name]:
-                if isinstance(operation, SetAttribute) and operation.value in layers and operation.of != "self":
-                    self.new_layers.append(operation)
+        self.new_layers += [put for put in self.sets if put.value in layers and put.of != "self"]
 
 
 class Branch:
@@ -443,11 +444,16 @@ class _Closure:
                 self._add(key, name[1:])
 
     def _mark(self, key: str, index: Index, operation: Operation) -> None:
-        for one in (operation, *index.parents[id(operation)]):
-            if id(one) not in self.marked:
-                self.marked.add(id(one))
-                for name in _reads(one):
-                    self._add(key, name)
+        """Mark an operation and what it stands in; where one was marked before, so was what that stands in."""
+        marked = self.marked
+        if id(operation) in marked:
+            return
+        for one in (operation, *reversed(index.parents[id(operation)])):
+            if id(one) in marked:
+                return
+            marked.add(id(one))
+            for name in _reads(one):
+                self._add(key, name)
 
     def _add(self, key: str, name: str) -> None:
         names = self.attributes if name[0] == "." else self.names.get(key)

@@ -14,6 +14,7 @@ from headcheck.ir import (
     Define,
     DefineClass,
     DeleteName,
+    End,
     If,
     Loop,
     Move,
@@ -43,18 +44,25 @@ def annotated_fields(node: cst.ClassDef) -> Iterable[str]:
                 yield part.target.value
 
 
+BRANCHES = frozenset([If, Loop, While])
+NESTING = frozenset([With, Try])
+
+
 def assigned(inner: Iterable[Block]) -> set[str]:
     names: set[str] = set()
     for block in inner:
         for operation in block:
-            if isinstance(operation, (If, Loop, While)):
-                names |= operation.assigned
-                if isinstance(operation, Loop):
-                    names.add(operation.element)
-            elif isinstance(operation, (With, Try)):
+            kind = type(operation)
+            if kind is End:
+                continue
+            if kind in BRANCHES:
+                names |= operation.assigned  # type: ignore[attr-defined]
+                if kind is Loop:
+                    names.add(operation.element)  # type: ignore[attr-defined]
+            elif kind in NESTING:
                 names |= assigned(blocks(operation))
-            elif isinstance(operation, DeleteName):
-                names.add(operation.name)
+            elif kind is DeleteName:
+                names.add(operation.name)  # type: ignore[attr-defined]
             else:
                 target = getattr(operation, "target", None)
                 if target is not None:

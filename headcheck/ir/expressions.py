@@ -106,13 +106,13 @@ class Expressions:
     # -- writing -----------------------------------------------------------------------------------------------------
 
     def temporary(self) -> Variable:
-        self.count += 1
-        if self.count > len(TEMPORARIES):
-            made = Variable(f"%{self.count}")
-            if self.count > MOST_KEPT:
-                return made
+        self.count = count = self.count + 1
+        if count <= len(TEMPORARIES):
+            return TEMPORARIES[count - 1]
+        made = Variable(f"%{count}")
+        if count <= MOST_KEPT:
             TEMPORARIES.append(made)
-        return TEMPORARIES[self.count - 1]
+        return made
 
     def variable(self, name: str) -> Variable:
         """A variable of the script that is set here."""
@@ -142,7 +142,8 @@ class Expressions:
         return handler(self, node) if handler else UNKNOWN
 
     def name(self, node: cst.Name) -> Operand:
-        return self.own.get(node.value) or self.names[node.value]
+        name = node.value
+        return self.own.get(name) or self.names[name] if self.own else self.names[name]
 
     def integer(self, node: cst.Integer) -> Operand:
         return int(node.value.replace("_", ""), 0)

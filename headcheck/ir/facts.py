@@ -16,6 +16,7 @@ from headcheck.ir import (
     FormatString,
     GetAttribute,
     GetItem,
+    ImportFrom,
     Operation,
     SetAttribute,
     SetItem,
@@ -187,6 +188,11 @@ def adds_members(operations: Sequence[Operation]) -> bool:
         elif isinstance(operation, Call) and operation.function in changing:
             return True
     return False
+
+
+def loads(operations: Sequence[Operation]) -> bool:
+    """Whether code reads or imports anything called `load`, as it takes to read a file back with `torch.load`."""
+    return any(o.name == "load" for o in operations if type(o) is GetAttribute or type(o) is ImportFrom)
 
 
 def is_read(define: Define, name: str) -> bool:

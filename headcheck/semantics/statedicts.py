@@ -148,7 +148,9 @@ def from_url(call: CallSite) -> Value:
 
 @effect("torch.save")
 def save(call: CallSite) -> Value:
-    """A state dict, alone or in a dict, that may be loaded again."""
+    """A state dict, alone or in a dict, that may be loaded again. Where nothing loads, nobody asks what is in it."""
+    if not call.machine.facts.loads:
+        return unknown(call)
     given, path = call.argument(0, "obj"), call.argument(1, "f")
     alone, thing = content(call.state, given), call.state.object(given)
     parts: tuple[tuple[Value, Content | None, Value], ...] = ((None, alone, UNKNOWN),)

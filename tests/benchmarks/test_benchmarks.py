@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
+from types import FrameType
 
+import libcst
 import pytest
 
-from tests.benchmarks.__main__ import BENCHMARKS, SCRIPTS
+from headcheck.analysis import analyse_unit, only_relative
+from headcheck.interpreter.modules import Alone
+from headcheck.ir.lower import lower
+from headcheck.settings import Settings
+from headcheck.units import Unit
+from tests.benchmarks.__main__ import BENCHMARKS, SCRIPTS, TRAIN
 from tests.benchmarks.measure import ROOT, compare, function, process
 
 # Runs headcheck on the files given, then says which costly modules that loaded.
@@ -35,6 +43,37 @@ def test_a_script_is_read_without_torch() -> None:
     status, modules = loaded("--no-confirm", str(SCRIPTS / "train.py"))
     assert status == 0
     assert "libcst" in modules and "torch" not in modules and "torchvision" not in modules
+
+
+def test_reading_takes_few_steps() -> None:
+    """Calls of Python functions are the same on every machine. Where this fails, reading has become slower for good:
+    run the benchmark `reading`, and find out what is done more often than it must be."""
+    text = TRAIN.read_text(encoding="utf-8")
+    unit = Unit(str(TRAIN), str(TRAIN), text, libcst.parse_module(text))
+    wanted, project = Settings().wants, Alone(only_relative)
+
+    def read() -> None:
+        analyse_unit(unit, project, (), models=False, wanted=wanted)
+
+    read()  # which loads what reading takes
+    assert 2_000 < calls_of(read) < 6_400
+    assert 200 < len(unit.operations) < calls_of(lambda: lower(libcst.parse_module(text))) < 1_900
+
+
+def calls_of(function: Callable[[], object]) -> int:
+    """How many Python functions are entered, generators and comprehensions among them."""
+    entered = 0
+
+    def note(frame: FrameType, event: str, argument: object) -> None:
+        nonlocal entered
+        entered += event == "call" and "headcheck" in frame.f_code.co_filename
+
+    sys.setprofile(note)
+    try:
+        function()
+    finally:
+        sys.setprofile(None)
+    return entered
 
 
 def test_pairs_are_compared() -> None:
