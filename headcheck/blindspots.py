@@ -3,8 +3,8 @@
 A head replacement is a new module that may be a head (it holds a layer that gives so many outputs, see `is_head`) and
 is put into a library model, into a network of the script in the place of a part that it had, or into something that is
 not known: the unknown may be a model, so all of that counts, whatever its name. A head that is only taken out
-(``Identity``) is not counted, nor is an entry of a dict, nor what goes into a container that the script made, nor what
-a class of the script puts into its own objects: it builds them.
+(``Identity``) is not counted, nor is an entry of a dict, nor what goes into a container that the script made or into a
+stand-in of `unittest.mock`, nor what a class of the script puts into its own objects: it builds them.
 A replacement is resolved when on some execution the structure of the model it is put into is known. Of the others,
 those are told apart that read their size from the very layer that they replace: no model can make that size wrong.
 """
@@ -97,6 +97,7 @@ def replacements(execution: Execution, known: Container[int] = ()) -> Iterator[R
             continue
         if (
             type(event) is events.Unresolved
+            and not is_stand_in(event.of)
             and not is_entry(execution, event)
             and is_head(execution, event.name, event.new)
         ):
@@ -114,6 +115,14 @@ def is_entry(execution: Execution, event: events.Unresolved) -> bool:
         return False
     key: Any = event.of.key if type(event.of) is Symbol else ()
     return not (isinstance(key, tuple) and key[-1:] == ("_modules",))
+
+
+def is_stand_in(value: Value) -> bool:
+    """Whether an unknown is what `unittest.mock` puts in the place of another thing, or was got from that."""
+    kind, *parts = key_of(value)
+    while kind in ("attribute", "item", "call"):
+        kind, *parts = key_of(parts[0])
+    return bool(kind == "stand-in")
 
 
 def is_text(value: Value) -> bool:

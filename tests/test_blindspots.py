@@ -135,6 +135,51 @@ def test_a_network_of_the_script():
     assert reasons(script) == [("fc", None)]
 
 
+MOCKED = """
+from unittest import mock
+from unittest.mock import MagicMock, create_autospec, patch
+import lab
+"""
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        f"m = MagicMock()\n{HEAD}",
+        f"m = mock.Mock(spec=lab.Net).body.layers[2]()\n{HEAD}",
+        f"m = create_autospec(lab.Net)\n{HEAD}",
+        "with patch('lab.build') as build:\n    build.return_value = nn.Linear(3, 4)",
+        f"m = patch.object(lab, 'build').start()\n{HEAD}",
+    ],
+)
+def test_what_goes_into_a_stand_in_is_no_head(script):
+    assert reasons(MOCKED + script) == []
+
+
+def test_a_stand_in_that_a_decorator_gives():
+    script = """
+    @patch("lab.one")
+    @mock.patch.object(lab, "build", autospec=True)
+    def test_one(build, one, m):
+        build.return_value = one.return_value = nn.Linear(3, 4)
+        m.fc = nn.Linear(3, 4)
+
+    class TestTwo:
+        @patch("lab.one", new=lab.other)
+        @patch.object(lab, "two", lab.other)
+        @patch("lab.build")
+        def test_two(self, build, m):
+            build.return_value = nn.Linear(3, 4)
+            m.fc = nn.Linear(3, 4)
+    """
+    assert reasons(MOCKED + textwrap.dedent(script)) == [("fc", "argument"), ("fc", "argument")]
+
+
+def test_what_is_put_in_the_place_of_another_thing_by_hand_may_be_a_model():
+    script = f"with patch('lab.build', new=lab.net) as m:\n    {HEAD}"
+    assert reasons(MOCKED + script) == [("fc", "library")]
+
+
 def test_an_entry_of_a_dict_is_no_head():
     assert reasons("def put(m):\n    m.experts['a'] = nn.Linear(3, 4)") == []
     assert (

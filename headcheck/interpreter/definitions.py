@@ -78,7 +78,8 @@ def on_define(machine: Machine, op: Define, state: State) -> None:
             (n, symbol("closure", n, id(op), n) if n in op.unsteady else machine.read(state, Variable(n)))
             for n in sorted(names)
         )
-    function = Function(id(op), defaults, closure, state.frame.module, wrapper_of(machine, state, op))
+    wrapper, stand_ins = wrapper_of(machine, state, op), stand_ins_for(machine, state, op)
+    function = Function(id(op), defaults, closure, state.frame.module, wrapper, stand_ins)
     value: Value = Lazy(function) if op.name == GENERATOR else function
     state.env[op.target] = decorated(machine, state, op, value)
 
@@ -108,6 +109,13 @@ def wrapper_of(machine: Machine, state: State, op: Define) -> str:
         if type(value) is Method and value.name in ("setter", "deleter"):
             return "property"
     return ""
+
+
+def stand_ins_for(machine: Machine, state: State, op: Define) -> int:
+    """How many arguments the decorators of a function give it: ``@patch("lab.build")`` gives one."""
+    values = (machine.read(state, operand) for operand in op.decorators)
+    keys = (value.key for value in values if type(value) is Symbol)
+    return sum(isinstance(key, tuple) and key[0] == "stand-in" for key in keys)
 
 
 def on_define_class(machine: Machine, op: DefineClass, state: State) -> list[State]:

@@ -463,12 +463,13 @@ def definition(machine: Machine, function: Value) -> Define:
 
 
 def unknown_arguments(machine: Machine, function: Value) -> dict[str, Value]:
-    """Every parameter as an unknown named after it, also where it has a default."""
+    """Every parameter as an unknown named after it, also where it has a default; the first as what decorators give."""
     plain = function.function if type(function) is Bound else function
     define = definition(machine, function)
     parameters = [p for p in define.parameters if not p.kind]
     skipped = parameters[1:] if type(function) is Bound else parameters
-    return {p.name: symbol("parameter", p.name, plain.code, p.name) for p in skipped}
+    kinds = ["stand-in" if number < plain.stand_ins else "parameter" for number in range(len(skipped))]
+    return {p.name: symbol(kind, p.name, plain.code, p.name) for kind, p in zip(kinds, skipped, strict=True)}
 
 
 def optional_inputs(machine: Machine, function: Value) -> list[str]:

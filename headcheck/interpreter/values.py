@@ -97,13 +97,17 @@ class Slice(NamedTuple):
 
 
 class Function(NamedTuple):
-    """A function of the script: `code` indexes the machine's definitions; `defaults` go by parameter name."""
+    """A function of the script: `code` indexes the machine's definitions; `defaults` go by parameter name.
+
+    `stand_ins` is how many arguments its decorators give it, each something that stands for another thing.
+    """
 
     code: int
     defaults: tuple[tuple[str, Value], ...]
     closure: tuple[tuple[str, Value], ...]
     module: str
     wrapper: str = ""
+    stand_ins: int = 0
 
 
 class Class(NamedTuple):

@@ -121,6 +121,7 @@ WAITING = {
         ("timm", "timm"),
         ("torch_hub", "dino"),
         ("transformers", "transformers"),
+        ("unittest", "mocking"),
     )
 }
 
