@@ -62,8 +62,18 @@ def over_paths(code: str, seen: Seen, executions: list[Execution]) -> tuple[Exec
             continue  # the script picks by two names, and nobody knows if they go together so
         if others and execution.defaults and all(not e.defaults for e in others):
             conditions.append(at_defaults(execution))
-        return execution, report, conditions
+        return execution, for_all(execution, report), conditions
     return None
+
+
+def for_all(execution: Execution, report: Report) -> Report:
+    """A report on a model that was picked from those that the script may mean says that it is about each of them."""
+    sites = built_at(execution, report)
+    guess = next((guess for guess in execution.guesses if guess.is_open and guess.site in sites), None)
+    if guess is None:
+        return report
+    which = "every model" if guess.kind == "all" else "each model tried of those"
+    return report._replace(message=f"as with {which} that `{guess.key}` may name here, {report.message}")
 
 
 def counts_here(execution: Execution, report: Report, executions: list[Execution]) -> bool:

@@ -238,7 +238,7 @@ def one_each(
     for builder in taken:
         path = state.fork()
         if builder.build(machine, path, ref, chosen):
-            take(path, key, builder.name, (group, kind, len(taken), not paths))
+            take(path, key, builder.name, (group, kind, len(taken), not paths), chosen.site)
             paths.append(path)
     if len(paths) < len(builders) or others:
         if paths:
@@ -248,8 +248,9 @@ def one_each(
     return paths
 
 
-def take(state: State, key: Value, name: Any, group: tuple[int, str, int, bool]) -> None:
-    """Go on with one of the names that a value may be. `group`: its number, kind and size, and if this is its first."""
+def take(state: State, key: Value, name: Any, group: tuple[int, str, int, bool], site: Any = None) -> None:
+    """Go on with one of the names that a value may be. `group`: its number, kind and size, and if this is its first;
+    `site`: where a library builds the model."""
     beside = chosen_beside(state, leaf_of(key))
     pin(state, key, name)
     if ("chosen", key) in state.facts and any(other != name for other in beside):
@@ -259,7 +260,7 @@ def take(state: State, key: Value, name: Any, group: tuple[int, str, int, bool])
     number, kind, size, first = group
     condition = (f"{label(key)} == {name!r}", True, is_invented(key))
     state.conditions = (*state.conditions, condition)
-    state.guesses = (*state.guesses, Guess(number, name, kind, size, condition, first))
+    state.guesses = (*state.guesses, Guess(number, name, kind, size, condition, first, site, label(key)))
 
 
 def is_looked_up(value: Value, name: Value) -> bool:

@@ -40,7 +40,8 @@ class Guess(NamedTuple):
     `kind`: the script lists the candidates (listed), each kind of candidate has a path (all), some have one (some),
     a few of so many that not each was looked at (few).
     `of` is how many candidates the group has paths for; `condition` says the guess among the path's conditions. The
-    path of the candidates that have none has no name.
+    path of the candidates that have none has no name. `site` is the call that builds the model of a library, `key` says
+    what the library is asked for.
     """
 
     group: int
@@ -49,6 +50,8 @@ class Guess(NamedTuple):
     of: int
     condition: tuple[Any, bool, bool] | None
     first: bool = False
+    site: Any = None
+    key: str = ""
 
     @property
     def is_open(self) -> bool:

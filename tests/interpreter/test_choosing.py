@@ -123,6 +123,22 @@ def test_a_failure_is_that_of_every_candidate():
     assert found(script(text.format("last_linear", "last_linear"))) == [(row(2), "HC202")]
 
 
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("m.fc = nn.Linear(7, 2)", "as with each model tried of those that `args.arch` may name here, Linear takes 7 "),
+        ("m.last_linear", "as with each model tried of those that `args.arch` may name here, resnet50 (line "),
+        ("m.head = nn.Linear(9, 2)\n    m.fc", "as with every model that `args.arch` may name here, swin_t (line "),
+    ],
+)
+def test_a_model_that_was_picked_is_not_blamed_as_if_the_script_named_it(body, said):
+    text = f"    m = models.__dict__[arch]()\n    {body}\n"
+    assert [f.message[: len(said)] for f in read(script(text)).findings if f.code in ("HC101", "HC202")][-1] == said
+    named = script(text, ', choices=["swin_t", "resnet18"]')
+    messages = [f.message for f in read(named).findings if f.code in ("HC101", "HC202")]
+    assert messages and not any("may name" in message for message in messages)
+
+
 def test_order_does_not_depend_on_the_name():
     text = """
     m = models.__dict__[arch](weights="DEFAULT")
