@@ -34,6 +34,8 @@ from headcheck.ir import (
     End,
     GetAttribute,
     If,
+    MakeSequence,
+    Move,
     Operand,
     Raise,
     Return,
@@ -55,6 +57,8 @@ def on_if(machine: Machine, op: If, state: State) -> list[State]:
         return machine.run(op.body if known else op.orelse, [state])
     if not machine.matters(op):
         return skip(machine, op, test, state)
+    if not op.statement and tests_class_of_part(test) and asks_another(op):
+        return either(machine, op, test, state)
     options.decides(machine, test)
     if puts_in_mode(machine, op, state):
         return [state]
@@ -68,6 +72,33 @@ def on_if(machine: Machine, op: If, state: State) -> list[State]:
     take_branch(state, op, test, True)
     take_branch(other, op, test, False)
     return machine.run(op.body, [state]) + machine.run(op.orelse, [other])
+
+
+def tests_class_of_part(test: Value) -> bool:
+    """Whether a test is if a module is of a class, which nobody knows: what a library's classes derive from."""
+    key: Any = test.key if type(test) is Symbol else ()
+    return isinstance(key, tuple) and key[:2] == ("call", "builtins.isinstance") and type(key[3]) is Ref
+
+
+def asks_another(op: If) -> bool:
+    """Whether a branch is ``a or b`` where `b`, too, is no more than whether something is of a class."""
+    kept = len(op.body) == 1 and isinstance(op.body[0], Move) and op.body[0].value == op.test
+    calls = [operation for operation in op.orelse if isinstance(operation, Call)]
+    plain = all(isinstance(operation, (Call, GetAttribute, MakeSequence, Move)) for operation in op.orelse)
+    return kept and plain and len(calls) == 1 and calls[0].function == "isinstance"
+
+
+def either(machine: Machine, op: If, test: Value, state: State) -> list[State]:
+    """``isinstance(m, nn.BatchNorm2d) or isinstance(m, nn.LayerNorm)``, as unknown as with a tuple of the two. A loop
+    asks this of each of hundreds of modules."""
+    target = op.body[0].target  # type: ignore[attr-defined]
+    after = machine.run(op.orelse, [state])
+    for one in after:
+        other = one.env[target]
+        known = operators.truth(one, other)
+        if not known:
+            one.env[target] = test if known is False else symbol("either", "isinstance(…)", test, other)
+    return after
 
 
 def take_branch(state: State, op: If, test: Value, wanted: bool) -> None:

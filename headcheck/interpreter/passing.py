@@ -6,11 +6,13 @@ from __future__ import annotations
 from collections.abc import Set
 from typing import TYPE_CHECKING
 
+from headcheck.interpreter.heap import Module
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import Library, Ref, Tuple, Value
 from headcheck.ir import Block, Call, End, GetAttribute, GetItem, If, Loop, MakeSequence, Move, Operand, Operation
 from headcheck.ir.scopes import variables
 from headcheck.records import NamedTuple
+from headcheck.semantics.registry import CallSite
 
 if TYPE_CHECKING:
     from headcheck.interpreter.machine import Machine
@@ -38,22 +40,34 @@ def telling(machine: Machine, op: Loop, state: State, items: tuple[Value, ...]) 
     if asked != {Library("builtins.isinstance")}:
         return items
     flat = [part for found in classes for part in (found.items if type(found) is Tuple else (found,))]
-    return (*(item for item in items[:-1] if not is_of_none(machine, op, state, item, tests, flat)), items[-1])
-
-
-def is_of_none(machine: Machine, op: Loop, state: State, item: Value, tests: Tests, classes: list[Value]) -> bool:
-    """Whether the module of a turn is surely of none of some classes."""
-    from headcheck.semantics.python import is_instance
-    from headcheck.semantics.registry import CallSite
-
-    if tests.of_pairs:
-        if type(item) is not Tuple or len(item.items) != 2:
-            return False
-        item = item.items[1]
-    if type(item) is not Ref:
-        return False
     call = CallSite(machine, state, "isinstance", None, (), {}, op)
-    return all(is_instance(call, item, kind) is False for kind in classes)
+    alike: dict[tuple[int, str], bool] = {}
+    modules = ((item, module_of_turn(item, tests)) for item in items[:-1])
+    return (
+        *(item for item, module in modules if module is None or not is_of_none(call, module, flat, alike)),
+        items[-1],
+    )
+
+
+def module_of_turn(item: Value, tests: Tests) -> Ref | None:
+    """The module that a turn asks for its class, if it is one."""
+    if tests.of_pairs:
+        item = item.items[1] if type(item) is Tuple and len(item.items) == 2 else None
+    return item if type(item) is Ref else None
+
+
+def is_of_none(call: CallSite, ref: Ref, classes: list[Value], alike: dict[tuple[int, str], bool]) -> bool:
+    """Whether a module is surely of none of some classes. `alike` holds the answers so far: the catalog has one node
+    for all parts of a model that are the same."""
+    from headcheck.semantics.python import is_instance
+
+    module = call.state.object(ref)
+    untouched = type(module) is Module and module.node is not None and not (module.values or module.arguments)
+    key = (id(module.node), module.kind) if untouched and module.cls is None and module.chosen is None else (0, "")
+    answer = alike.get(key) if key[0] else None
+    if answer is None:
+        answer = alike[key] = all(is_instance(call, ref, kind) is False for kind in classes)
+    return answer
 
 
 def class_tests(machine: Machine, op: Loop) -> Tests | None:
