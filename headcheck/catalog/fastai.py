@@ -50,9 +50,13 @@ def member(module: str, name: str) -> str:
     """Return what a member of one of fastai's modules is called where it comes from."""
     if module == _MODELS or module == _STARS[0]:
         found = models.canonical(f"torchvision.models.{name}")
-        if found is not None or name.endswith("_Weights"):
+        if found is not None or name.endswith("_Weights") or is_class_of_models(name):
             return found or f"torchvision.models.{name}"
     return _STARRED.get(name, f"{module}.{name}") if module in _STARS else f"{module}.{name}"
+
+
+def is_class_of_models(name: str) -> bool:
+    return name[:1].isupper() and name in namespaces.names("torchvision.models")
 
 
 @functools.cache

@@ -19,7 +19,7 @@ from headcheck.checks.words import (
 )
 from headcheck.execution import Execution, Flow, Model
 from headcheck.findings import Expectation
-from headcheck.interpreter.values import UNKNOWN, Ref, Tuple, Value
+from headcheck.interpreter.values import UNKNOWN, Ref, Symbol, Tuple, Value
 from headcheck.semantics.tensors import JOINED
 
 
@@ -249,9 +249,16 @@ def resize_without_effect(execution: Execution) -> Iterator[Report]:
                 continue
             if any(resized.module == event.owner for resized in execution.of(events.Resized)):
                 continue
+            if is_size_of_data(event.value):
+                continue
             yield written_size(execution, event, layer_name(kind), old)
         elif event.name == "num_classes":
             yield from count_only(execution, event)
+
+
+def is_size_of_data(value: object) -> bool:
+    """Whether a number is the unknown size of a tensor: it may well be the one that the layer has."""
+    return type(value) is Symbol and isinstance(value.key, tuple) and value.key[0] == "size"
 
 
 def written_size(execution: Execution, event: events.FieldSet, layer: str, old: object) -> Report:

@@ -20,7 +20,7 @@ from headcheck.interpreter.choosing import KEPT
 from headcheck.interpreter.heap import Module
 from headcheck.interpreter.state import State
 from headcheck.interpreter.trying import agreeing, formula, is_same, leaf_of, leaves, speaking_of
-from headcheck.interpreter.values import Choice, Condition, Library, Not, Ref, Symbol, Tuple, Value, is_plain
+from headcheck.interpreter.values import Choice, Condition, Library, Not, Ref, Symbol, Tuple, Value, is_plain, label
 from headcheck.ir import UNKNOWN
 
 ANOTHER = "\0another"
@@ -30,7 +30,7 @@ CASES = (str, str.lower, str.upper, str.capitalize)
 
 def contradicts(state: State, test: Value, wanted: bool) -> bool:
     """Whether no value of an unknown is left for which a test comes out so, by all that the path knows of it."""
-    if asks_library(state, test):
+    if asks_library(state, test) or takes_for_another(state, test, wanted):
         return True
     leaf = leaf_of(test)
     if leaf is None or leaf is test:
@@ -123,6 +123,22 @@ def is_said_by_library(state: State, value: Value) -> bool:
     if made not in SAYING:
         return False
     return any(is_said_by_library(state, part) for part in made_of[made == "call" and type(made_of[0]) is Library :])
+
+
+def takes_for_another(state: State, test: Value, wanted: bool) -> bool:
+    """Whether a branch is for models of a class that nothing here knows, and that a model of the library is asked for:
+    whether it is of it is sure, but not known here. One of the same name may well be it."""
+    while type(test) is Not:
+        test, wanted = test.of, not wanted
+    made = test.key if type(test) is Symbol and isinstance(test.key, tuple) else ()
+    if not wanted or made[:2] != ("call", "builtins.isinstance") or len(made) != 5:
+        return False
+    thing = state.object(made[3])
+    if type(thing) is not Module or thing.cls is not None or thing.chosen is not None or thing.build is None:
+        return False
+    kinds = made[4].items if type(made[4]) is Tuple else (made[4],)
+    own = thing.kind.rpartition(".")[2]
+    return all(type(kind) in (Library, Symbol) and label(kind).rpartition(".")[2] != own for kind in kinds)
 
 
 # What makes a text of another value: a call, an attribute, a part of it.

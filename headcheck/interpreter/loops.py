@@ -41,9 +41,9 @@ def on_loop(machine: Machine, op: Loop, state: State) -> list[State]:
         machine.asked = machine.asked or worth_unrolling(machine, op, ())
     each = items and (over_model(items) or (len(items) > LONG and by_number(machine, op, state)))
     if items is None or (items and not each and (len(items) > LONG or not worth_unrolling(machine, op, items))):
-        return loop_once(machine, op, state, element_of(state, iterable))
+        return loop_once(machine, op, state, element_of(state, iterable), len(items) if items else None)
     if machine.budget.skims:
-        return rest_at_once(machine, op, [state], element_of(state, iterable))
+        return rest_at_once(machine, op, [state], element_of(state, iterable), len(items))
     return loop_over(machine, op, state, items, element_of(state, iterable), bool(each))
 
 
@@ -89,7 +89,7 @@ def loop_over(
         items = passing.telling(machine, op, state, items)
         machine.budget.add_loop(id(op), len(items) * len(walk(op.body)))
         spare, remembered = state.fork(), len(machine.left.states)
-    for item in items:
+    for taken, item in enumerate(items, 1):
         for one in states:
             one.env[op.element] = item
         states, left = turn(machine.run(op.body, states))
@@ -103,19 +103,19 @@ def loop_over(
         if not states:
             break
         if machine.budget.skims:
-            return out + rest_at_once(machine, op, states, element) + resume(broken)
+            return out + rest_at_once(machine, op, states, element, len(items) - taken) + resume(broken)
     states = machine.run(op.orelse, states) if op.orelse else states
     return out + states + resume(broken)
 
 
-def rest_at_once(machine: Machine, op: Loop, states: list[State], element: Value) -> list[State]:
-    """What is left of a loop that takes too long: one turn for an `element` that is any."""
+def rest_at_once(machine: Machine, op: Loop, states: list[State], element: Value, turns: int) -> list[State]:
+    """What is left of a loop that takes too long: one turn for an `element` that is any, for all its `turns`."""
     machine.lost = True
     out = []
     for state in states:
         state.cut = True
         before = state.events
-        for one in loop_once(machine, op, state, element):
+        for one in loop_once(machine, op, state, element, turns):
             if any(type(event) in events.BUILDING for event in since(one, before)):
                 one.skipped = one.skipped or "the turns of a loop"
             out.append(one)
@@ -152,8 +152,10 @@ def all_at_once(machine: Machine, op: Loop, state: State, element: Value) -> lis
     return ended + (machine.run(op.orelse, states) if op.orelse else states)
 
 
-def loop_once(machine: Machine, op: Loop | While, state: State, element: Value) -> list[State]:
-    """A loop of unknown length runs once; a number it changed on the way is unknown afterwards."""
+def loop_once(
+    machine: Machine, op: Loop | While, state: State, element: Value, turns: int | None = None
+) -> list[State]:
+    """A loop runs once for all its `turns`, if they are known; a number it changed on the way is unknown afterwards."""
     names = [name for name in op.assigned if name[0] != "%" and name in state.env]
     before = {name: state.env[name] for name in names if is_plain(state.env[name])}
     heap_before, events_before = state.heap.copy(), state.events
@@ -172,10 +174,14 @@ def loop_once(machine: Machine, op: Loop | While, state: State, element: Value) 
         if changed and flags_one_by_one(one, events_before):
             one.log(events.FlagMissed(op, "unknown", UNKNOWN, "requires_grad", UNKNOWN))
     filled = filled_by_each(states[0], heap_before) if len(states) == 1 and not left else []
+    grown = grown_by_each(states, heap_before, turns) if turns is not None and not left else {}
     forget_grown(states + broken, heap_before)
     if type(iterable) is Symbol:
         for address in filled:
             states[0].facts["as long", address] = (states[0].heap[address], iterable)
+    for one in states:
+        for address, length in grown.items():
+            one.facts["as long", address] = (one.heap[address], length)
     states = machine.run(op.orelse, states) if op.orelse else states
     return [s for s in left if s.ended != "break"] + states + resume(broken)
 
@@ -184,6 +190,24 @@ def filled_by_each(state: State, before: Mapping[Any, Any]) -> list[Address]:
     """The empty lists that a turn of a loop put one item into, whatever the turn: ``[int(i) for i in ids]``."""
     empty = (address for address, thing in before.items() if type(thing) is Sequence and thing.items == ())
     return [address for address in empty if len(state.heap[address].items or ()) == 1]
+
+
+def grown_by_each(states: list[State], before: Mapping[Any, Any], turns: int) -> dict[Address, int]:
+    """How long the lists are after all turns of a loop, each of which puts as much into them, whichever way it goes."""
+    grown: dict[Address, int] = {}
+    for address, old in before.items():
+        if type(old) is Sequence and old.kind == "list" and old.items is not None:
+            more = {growth(old, state.heap[address]) for state in states}
+            if len(more) == 1 and (each := more.pop()) is not None:
+                grown[address] = len(old.items) + each * turns
+    return grown
+
+
+def growth(old: Sequence, new: Sequence) -> int | None:
+    """How many items a list has been given after those it had."""
+    if old.items is None or new.items is None or new.items[: len(old.items)] != old.items:
+        return None
+    return len(new.items) - len(old.items) or None
 
 
 def flags_one_by_one(state: State, before: Cell) -> bool:

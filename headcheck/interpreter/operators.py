@@ -331,9 +331,15 @@ def truth(state: State, value: Value) -> bool | None:
     if kind is Ref:
         thing = state.object(value)
         if type(thing) in (Sequence, Dictionary):
-            return None if thing.items is None else bool(thing.items)
+            return is_filled(state, value, thing) if thing.items is None else bool(thing.items)
         return True if type(thing) in (Module, Instance) else None
     return True if kind in IDENTITY else None
+
+
+def is_filled(state: State, ref: Ref, thing: Sequence | Dictionary) -> bool | None:
+    """Whether a list, of whose items nothing is known, was filled by the turns of a loop."""
+    filled, by = state.facts.get(("as long", ref.address), (None, None))
+    return True if filled is thing and type(by) is int else None
 
 
 def _condition_truth(state: State, value: Condition) -> bool | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence, Set
 from itertools import chain
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 from headcheck.ir import (
     Binary,
@@ -32,19 +32,32 @@ ADMINISTRATIVE = frozenset({"hasattr", "isinstance", "print", "len", "type", "id
 # The operations that put a layer somewhere, and those it takes to know what is a layer.
 PLACING = frozenset({GetAttribute, Call, SetAttribute, SetItem})
 ANY = "*"  # the attribute that `setattr` sets under a name that is computed
+#: Methods that set an attribute under the name they are given first.
+REGISTERING = frozenset({"__setattr__", "register_buffer", "register_parameter"})
 
 
 def assigned_attributes(operations: Sequence[Operation]) -> dict[str, frozenset[int]]:
     """The names of all attributes that some code sets, with the ids of the operations that do."""
     sites: dict[str, set[int]] = defaultdict(set)
+    registering: set[str] = set()
     for operation in operations:
         if isinstance(operation, SetAttribute):
             sites[operation.name].add(id(operation))
-        elif isinstance(operation, Call) and operation.function == "setattr":
-            for _, operand in operation.arguments[1:2]:
+        elif isinstance(operation, GetAttribute):
+            if operation.name in REGISTERING:
+                registering.add(operation.target)
+        elif isinstance(operation, Call) and (operation.function == "setattr" or operation.function in registering):
+            for operand in _name_given(operation):
                 is_written = isinstance(operand, str) and not isinstance(operand, Variable)
                 sites[operand if is_written else ANY].add(id(operation))
     return {name: frozenset(found) for name, found in sites.items()}
+
+
+def _name_given(call: Call) -> list[Any]:
+    """What a call that sets an attribute is given as its name."""
+    place = 1 if call.function == "setattr" else 0
+    given = [operand for _, operand in call.arguments[place : place + 1]]
+    return given or [operand for key, operand in call.keywords if key == "name"]
 
 
 # What hands out the layers of a container, which may then be called one by one.

@@ -86,6 +86,8 @@ def length(call: CallSite) -> Value:
     known = items(call, value)
     if known is None and type(thing) is Sequence:
         filled, by = call.state.facts.get(("as long", value.address), (None, None))
+        if filled is thing and type(by) is int:
+            return by
         return unknown(call._replace(arguments=(by,)) if filled is thing else call)
     return unknown(call) if known is None else len(known)
 
@@ -287,13 +289,14 @@ def is_kind(module: Module, name: str) -> bool | None:
     if not name.startswith("torch.nn."):
         ours, theirs = module.kind.split("."), name.split(".")
         if plain or theirs[:2] != ["torchvision", "models"] or ours[:2] != theirs[:2]:
-            return False if plain else None
+            return False if plain or (ours[0] != theirs[0] and {ours[0], theirs[0]} <= APART) else None
         # Classes of classifiers derive from one another only as QuantizableResNet does from ResNet.
         same_class = ours[-1] == last and ours[: len(theirs) - 1] == theirs[:-1]
         return True if same_class else None if last in ours[-1] or {*ours} & DERIVING else False
     return False if plain or lacks(module, name) else None
 
 
+APART = {"efficientnet_pytorch", "timm", "torchvision", "transformers"}  # none derives a class from another's
 DERIVING = {"detection", "segmentation", "optical_flow"}
 PRIVATE = {
     "_BatchNorm": ("BatchNorm", {"num_features"}),

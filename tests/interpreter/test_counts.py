@@ -33,3 +33,34 @@ def load(gpus):
 )
 def test_what_is_tested_before(first, made, then, rows):
     assert found(SPREAD.format(first=first, made=made, then=then)) == [(row, "HC202") for row in rows]
+
+
+FILLED = """
+class Block(nn.Module):
+    def __init__(self, count, more):
+        super().__init__()
+        layers = {made}
+        for i in range(count):
+            width = more.first if i == 0 else more.rest
+            layers.append(more.layer(width))
+        self.layers = nn.Identity() if {empty} else nn.Sequential(*layers)
+
+
+block = Block({count}, settings)
+first = block.layers[0]
+"""
+
+
+@pytest.mark.parametrize("empty", ["len(layers) == 0", "not layers", "len(layers) < 1"])
+@pytest.mark.parametrize(
+    ("made", "count", "rows"),
+    [("[]", 2, []), ("[]", 9, []), ("[]", 70, []), ("[more.stem]", 9, []), ("[]", 0, [12]), ("[more.stem]", 0, [])],
+)
+def test_lists_that_a_loop_fills(made, count, empty, rows):
+    assert found(FILLED.format(made=made, count=count, empty=empty)) == [(row, "HC202") for row in rows]
+
+
+def test_how_long_a_list_is_after_a_loop():
+    script = FILLED.format(made="[more.stem]", count=9, empty="len(layers) != 10")
+    assert found(script) == []
+    assert found(script.replace("!= 10", "== 10")) == [(12, "HC202")]

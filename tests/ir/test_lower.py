@@ -272,6 +272,8 @@ def test_facts_of_a_file():
         """
         m.fc = a
         setattr(m, "head", b)
+        m.register_buffer("scale", c)
+        m.register_parameter(name="shift", param=c)
         y = m.features(x)
         print(m.shown)
         n = m.kept.in_features
@@ -279,7 +281,7 @@ def test_facts_of_a_file():
         m.changed[0] = c
         """
     )
-    assert {"fc", "head"} == set(facts.assigned_attributes(ir.walk(block)))
+    assert {"fc", "head", "scale", "shift"} == set(facts.assigned_attributes(ir.walk(block)))
     used = facts.used_attributes(ir.walk(block)).anywhere
     assert {"features", "named", "in_features"} <= used
     assert not {"shown", "kept", "changed"} & used

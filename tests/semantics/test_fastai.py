@@ -241,3 +241,17 @@ def test_the_arguments_of_a_body_in_either_edition() -> None:
     assert codes(f"{first}\nbody[1]", FIRST_EDITION) == [(4, "HC202")]
     assert codes(first, "from fastai.vision.learner import create_body\nfrom fastai.vision import models\n") == []
     assert codes(first.replace("True, -1", "**options"), FIRST_EDITION) == []
+
+
+def test_classes_of_models() -> None:
+    script = """
+    model = models.vgg16(weights="DEFAULT")
+    if isinstance(model, models.VGG):
+        model.classifier[6] = nn.Linear(4096, 5)
+    elif isinstance(model, models.ResNet):
+        model.fc = nn.Linear(512, 5)
+    """
+    assert codes(script) == []
+    assert codes(script.replace("models.VGG", "models.DenseNet").replace("models.ResNet", "models.VGG")) == [
+        (6, "HC201")
+    ]

@@ -14,6 +14,8 @@ from tests.reading import only, raw
 
 torch = pytest.importorskip("torch")
 torchvision = pytest.importorskip("torchvision")
+pytest.importorskip("timm")
+pytest.importorskip("transformers")
 torch.set_num_threads(1)
 
 NAMES = [
@@ -26,6 +28,7 @@ NAMES = [
     "torch.nn.modules.linear.Linear", "torchvision.models.ResNet", "torchvision.models.resnet.BasicBlock",
     "torchvision.models.VGG", "torchvision.models.DenseNet", "torchvision.models.googlenet.Inception",
     "torchvision.models.swin_transformer.SwinTransformerBlock", "torchvision.models.detection.FasterRCNN",
+    "timm.models.resnet.ResNet", "timm.models.vgg.VGG", "transformers.PreTrainedModel",
     "torchvision.ops.misc.Conv2dNormActivation", "torchvision.ops.misc.ConvNormActivation", "torchvision.ops.MLP",
 ]  # fmt: skip
 MODELS = [
