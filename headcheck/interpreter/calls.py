@@ -434,7 +434,7 @@ def call_unknown(
         given.append(function.receiver)
     if type(function) is Symbol and isinstance(function.key, tuple) and function.key[0] == "attribute":
         given += [part for part in function.key[1:2] if is_configuration(state, part)]
-    reached = modules_in(state, given)
+    reached = () if definitions.only_records(function) else modules_in(state, given)
     for module in reached:
         state.log(events.Escaped(site, module, where, own))
     if reached and definitions.is_of_unread_module(function):
