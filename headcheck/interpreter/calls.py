@@ -356,6 +356,8 @@ def call_method(
             if type(state.object(receiver)) is Module:
                 derive(machine, state, bound.receiver.owner, receiver, arguments, keywords, site)
             return answer(state, None)
+        if bound.name == "__new__" and type(state.object(receiver)) is Instance:
+            return answer(state, receiver)  # `__new__` is followed with the object in the place of its class
         if bound.name == "forward" and type(state.object(receiver)) is Module:
             return call_inherited(machine, state, receiver, arguments, keywords, site)
     thing = state.object(receiver) if type(receiver) is Ref else receiver
