@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -74,11 +75,14 @@ def interpret(block: Block, facts: FileFacts, project: Project) -> list[Executio
 
 def left_out(executions: list[Execution], machine: Machine, facts: FileFacts) -> list[Execution]:
     """Of the paths that were left out on the way, those that came by something that no other path did."""
-    if not machine.left.states:
-        return []
-    seen = Sites(execution.state for execution in executions)
-    new = [state for state in machine.left.states if seen.add(state)]
+    new = new_among_left(machine, (execution.state for execution in executions))
     return [Execution(state, facts, machine, machine.defaults) for state in new]
+
+
+def new_among_left(machine: Machine, states: Iterable[State]) -> list[State]:
+    """Of the paths that were left out on the way, those that came by something that none of some paths did."""
+    seen = Sites(states) if machine.left.states else Sites()
+    return [state for state in machine.left.states if seen.add(state)]
 
 
 def run_supposed(
@@ -99,10 +103,12 @@ def run_supposed(
     own = [value for value in base.globals[ROOT].values() if getattr(value, "module", "") == ROOT]
     found = [p for p in supposing.leading_past(machine, own, missed & dead) if p.function.code not in entered]
     itself = not dead.isdisjoint(missed.intersection(map(id, walk_here(machine.body))))
+    handing = supposing.handing(machine, [each.function for each in found], heads & dead)
+    itself = itself or bool(handing)
     machine.budget, machine.supposing = machine.budget.again(), True
     followed: list[State] = []
     parts = shares([len(walk(machine.body)) * itself, *(size_of(machine, function) for function, _ in found)])
-    machine.switched = supposing.around(machine.body, dead)
+    machine.switched = supposing.around(machine.body, dead | handing)
     if itself:
         machine.budget.share(parts[0])
         followed += machine.run(machine.body, [start()])
@@ -110,6 +116,7 @@ def run_supposed(
         machine.budget.share(part)
         followed += suppose(machine, ends, base, function, owner)
     mark_lost(machine, followed)
+    followed += new_among_left(machine, followed)
     machine.left.forget()
     machine.supposing, machine.switched = False, frozenset()
     return [Execution(state, facts, machine, defaults=False, supposed=dead) for state in followed]
