@@ -210,3 +210,34 @@ m = change(m, 3)
         assert found(script.format(build=build)) == []
         assert read(script.format(build=build)).statistics[:2] == (3, 3)
     assert read(script.format(build="models.resnet18()")).statistics[:2] == (3, 1)
+
+
+MADE = """
+class Net(nn.Module):
+    def __init__(self, classes, name="vgg16"):
+        super().__init__()
+        if name == "vgg16":
+            self.net = models.vgg16(weights="DEFAULT")
+        elif name == "resnet18":
+            self.net = models.resnet18(weights="DEFAULT")
+        else:
+            raise ValueError(name)
+
+    def forward(self, x):
+        return self.net(x)
+
+    def new_head(self, classes):
+        if isinstance(self.net, models.VGG):
+            self.net.classifier[6] = nn.Linear({vgg}, classes)
+        elif isinstance(self.net, models.ResNet):
+            self.net.fc = nn.Linear(512, classes)
+
+net = Net(5, name="{name}")
+"""
+
+
+@pytest.mark.parametrize("name", ["vgg16", "resnet18"])
+def test_methods_that_nothing_calls_of_an_object_made_otherwise(name):
+    assert found(MADE.format(vgg=4096, name=name)) == []
+    assert found(MADE.format(vgg=512, name=name)) == [(16, "HC101")]
+    assert read(MADE.format(vgg=512, name=name)).statistics.resolved == 2
