@@ -380,13 +380,6 @@ class Escaped(NamedTuple):
     own: bool = False
 
 
-class Summarised(NamedTuple):
-    """A summary of a module was printed: its layers and how many parameters they have."""
-
-    site: Site
-    module: Address
-
-
 class Skipped(NamedTuple):
     """A call of a function of the script was not followed, which may have changed `modules`."""
 
@@ -417,7 +410,7 @@ Event: TypeAlias = (
     " | Mismatched | LossTaken | Backward | TopTaken | StateTaken | StateChanged | StateUpdated"
     " | StateDropped | KeyMissing | Saved | GroupAdded"
     " | Uncalled | Adapted | Trained | Computed | NameTested | Moved | Ambient | Casting | Entered | Returned"
-    " | Skipped | Summarised"
+    " | Skipped"
     " | ModeSet | Optimized | Loaded | Overwritten | Resized | Called | OutputRead | Unresolved | Escaped | UnknownName"
 )
 
@@ -441,7 +434,6 @@ SOFT: frozenset[type] = frozenset(
         StateDropped,
         Saved,
         Escaped,
-        Summarised,
         Called,
         OutputRead,
         Mismatched,

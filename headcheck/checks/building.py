@@ -7,13 +7,33 @@ from collections.abc import Iterator
 from headcheck import catalog, events
 from headcheck.checks import Report, check
 from headcheck.checks.words import new_head
-from headcheck.execution import Execution
+from headcheck.execution import Execution, Model
 from headcheck.findings import Expectation
 from headcheck.interpreter.values import Ref
 
 
 def short(builder: str) -> str:
     return builder.rsplit(".", 1)[-1]
+
+
+def head_is_made_anew(model: Model) -> bool:
+    """Whether the library itself gave a model a new head beside weights of its own: for other classes than those of the
+    weights, or since they have no head."""
+    keywords = model.built.keywords
+    if model.built.builder.startswith("transformers."):
+        from headcheck.catalog import transformers
+
+        name = keywords.get("checkpoint")
+        known = transformers.checkpoint(name) if isinstance(name, str) else None
+        labels = keywords.get("num_labels")
+        return known is not None and (not known.labels or (type(labels) is int and labels != known.labels))
+    if model.built.builder.startswith("timm.") and model.built.weights is True:
+        from headcheck.catalog import timm
+
+        named = timm.resolve(model.built.builder.rsplit(".", 1)[-1])
+        classes = keywords.get("num_classes")
+        return named is not None and type(classes) is int and classes not in (0, timm.default_classes(named))
+    return False
 
 
 @check("HC406")

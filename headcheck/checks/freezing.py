@@ -7,6 +7,7 @@ from functools import cache
 
 from headcheck import events
 from headcheck.checks import Report, check
+from headcheck.checks.building import head_is_made_anew
 from headcheck.checks.words import built, dotted, within
 from headcheck.execution import Execution, Model
 from headcheck.findings import Expectation
@@ -16,8 +17,6 @@ from headcheck.interpreter.values import Parameter, Parameters, Ref, Symbol, Val
 
 def frozen_new_heads(execution: Execution) -> Iterator[tuple[Model, str, events.ChildSet, events.Flagged]]:
     """New heads that end up frozen: (model, their path, the event that put it in, the last event that froze it)."""
-    if execution.flags_unseen(True):
-        return
     for model in execution.models:
         for head in model.entry.places:
             event = execution.replacement(model, head.path)
@@ -25,12 +24,47 @@ def frozen_new_heads(execution: Execution) -> Iterator[tuple[Model, str, events.
                 continue
             if not execution.frozen(event.new) and not only_biases_learn(execution, event.new):
                 continue
+            if execution.flags_unseen(True, event.new):
+                continue
             place = execution.place(event.new.address)
             if place is None or place[0] != model:
                 continue
             freezes = [f for f in execution.of(events.Flagged) if not f.value and execution.covers(f, event.new)]
             if freezes and execution.order(freezes[-1]) > execution.order(event) and execution.meant_to_learn(model):
                 yield model, place[1], event, freezes[-1]
+
+
+@check("HC301", "HC304")
+def frozen_made_head(execution: Execution) -> Iterator[Report]:
+    """A head that the library makes anew when it loads weights ends up frozen, and something else of the model learns:
+    ``create_model(…, pretrained=True, num_classes=5)``."""
+    for model in execution.models:
+        heads = [head for head in model.entry.places if not head.auxiliary]
+        if len(heads) != 1 or not head_is_made_anew(model) or execution.replacement(model, heads[0].path) is not None:
+            continue
+        path = heads[0].path
+        held = {n: p for n, p in execution.parameters(model.ref).items if n.startswith(f"{path}.")}
+        if not held or any(execution.trainable(parameter) is not False for parameter in held.values()):
+            continue
+        if any(execution.flags_unseen(True, Ref(execution.settled(p)[0])) for p in held.values()):
+            continue
+        freezes = execution.freezes_of([*held.values()])
+        if not freezes or execution.frozen(model.ref) or not execution.meant_to_learn(model):
+            continue
+        if execution.optimized(model.ref) is not True or execution.escaped(model.ref.address):
+            continue
+        tests = execution.name_tests(model, freezes[-1])
+        said = " or ".join(sorted({repr(test.text) for test in tests}))
+        expectation = Expectation("frozen", tuple(held)[:2])
+        made = f"the head `{dotted(path)}` of {built(execution, model)}, which is made anew there"
+        help_ = f"leave it out, or thaw it: {within(execution.name_of(model.ref), path)}.requires_grad_(True)"
+        if tests:
+            message = f"the name test on {said} does not spare {made}: it is frozen too"
+            help_ = f"test for {path.split('.')[0] + '.'!r}"
+        else:
+            message = f"this freezes {made}, as well"
+        code = "HC304" if tests else "HC301"
+        yield Report(code, freezes[-1].site, message, help_, expectation, model.ref.address, order=not tests)
 
 
 def only_biases_learn(execution: Execution, part: Ref) -> bool:
@@ -80,6 +114,7 @@ def nothing_trainable(execution: Execution) -> Iterator[Report]:
         return
     for event, optimizer in execution.optimizers():
         if not optimizer.complete:
+            yield from nothing_of_wholes(execution, event)
             continue
         flags = [execution.trainable(parameter) for parameter in optimizer.parameters]
         if any(flag is not False for flag in flags) or list(frozen_new_heads(execution)):
@@ -104,6 +139,20 @@ def nothing_trainable(execution: Execution) -> Iterator[Report]:
         help_ = "put a new head in after the freeze, or thaw the part that should learn"
         address = model.ref.address if model else None
         yield Report("HC302", event.site, message, help_, Expectation("raises"), address, order=True)
+
+
+def nothing_of_wholes(execution: Execution, event: events.Optimized) -> Iterator[Report]:
+    """The same where an optimizer gets whole models of which not every parameter is known."""
+    owners = [owner for owners, _ in event.wholes for owner in owners]
+    model = next((m for m in execution.models if m.ref.address in owners), None)
+    added = any(group.optimizer == event.optimizer for group in execution.of(events.GroupAdded))
+    if model is None or added or not all(execution.frozen(Ref(owner)) for owner in owners):
+        return
+    if execution.escaped_before(model.ref.address, event) or list(frozen_new_heads(execution)):
+        return
+    message = f"the optimizer gets no trainable parameter of {built(execution, model)}: all of them are frozen"
+    help_ = "leave the head out of the freeze, or thaw the part that should learn"
+    yield Report("HC302", event.site, message, help_, Expectation("raises"), model.ref.address, order=True)
 
 
 SET = ("requires_grad",)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from headcheck import events
 from headcheck.checks import Report, check
+from headcheck.checks.building import head_is_made_anew
 from headcheck.checks.words import built, dotted
 from headcheck.execution import Execution, Model
 from headcheck.findings import Expectation
@@ -73,21 +74,7 @@ def is_new(execution: Execution, model: Model, event: events.Adapted) -> bool:
     if change is not None:
         place = execution.place(change.new.address) if execution.is_new(change.new) else None
         return place is not None and execution.order(change) < execution.order(event)
-    keywords = model.built.keywords
-    if model.built.builder.startswith("transformers."):
-        from headcheck.catalog import transformers
-
-        name = keywords.get("checkpoint")
-        known = transformers.checkpoint(name) if isinstance(name, str) else None
-        labels = keywords.get("num_labels")
-        return known is not None and (not known.labels or (type(labels) is int and labels != known.labels))
-    if model.built.builder.startswith("timm.") and model.built.weights is True:
-        from headcheck.catalog import timm
-
-        named = timm.resolve(model.built.builder.rsplit(".", 1)[-1])
-        classes = keywords.get("num_classes")
-        return named is not None and type(classes) is int and classes not in (0, timm.default_classes(named))
-    return False
+    return head_is_made_anew(model)
 
 
 def still_frozen(execution: Execution, model: Model) -> bool:

@@ -24,10 +24,15 @@ class Learning(Structure):
         shape = access.shape_of(self.state, parameter)
         return None if shape is None else layers.product(shape)
 
-    def flags_unseen(self, value: bool) -> bool:
-        """Whether something that could not be followed may have had its flag set to `value`."""
+    def flags_unseen(self, value: bool, ref: Ref | None = None) -> bool:
+        """Whether something that could not be followed may have had its flag set to `value`; `ref`: a parameter that
+        this module holds."""
         missed = self.of(events.FlagMissed)
-        return any(event.receiver == "unknown" and event.value is not (not value) for event in missed)
+        unseen = [event for event in missed if event.receiver == "unknown" and event.value is not (not value)]
+        if ref is None or not unseen:
+            return bool(unseen)
+        owners = [event.owner if type(event.owner) is Ref and self.module(event.owner) else None for event in unseen]
+        return any(owner is None or ref.address in self.parts_of(owner) for owner in owners)
 
     def frozen(self, ref: Ref) -> bool:
         """Whether a module has parameters, and surely none of them requires a gradient."""
@@ -42,6 +47,18 @@ class Learning(Structure):
         if flagged.module in below:
             return True
         return flagged.paths is None and not below.isdisjoint(self.parts_of(Ref(flagged.module)))
+
+    def freezes_of(self, parameters: list[Parameter]) -> list[events.Flagged]:
+        """The events that turned the flag of one of some parameters off, oldest first."""
+        places = {self.settled(parameter) for parameter in parameters}
+
+        def reaches(event: events.Flagged) -> bool:
+            if event.paths is None:
+                below = self.parts_of(Ref(event.module))
+                return any(address in below for address, _ in places)
+            return any((event.module, path) in places for path in event.paths)
+
+        return [event for event in self.of(events.Flagged) if not event.value and reaches(event)]
 
     def root_of(self, parameter: Parameter) -> Model | None:
         """The library model a parameter belongs (or belonged) to."""

@@ -32,6 +32,7 @@ from headcheck.interpreter.values import (
     Tuple,
     Value,
     label,
+    pieces_of,
     size_of,
     symbol,
 )
@@ -356,8 +357,6 @@ def call_method(
             if type(state.object(receiver)) is Module:
                 derive(machine, state, bound.receiver.owner, receiver, arguments, keywords, site)
             return answer(state, None)
-        if bound.name == "__new__" and type(state.object(receiver)) is Instance:
-            return answer(state, receiver)  # `__new__` is followed with the object in the place of its class
         if bound.name == "forward" and type(state.object(receiver)) is Module:
             return call_inherited(machine, state, receiver, arguments, keywords, site)
     thing = state.object(receiver) if type(receiver) is Ref else receiver
@@ -436,7 +435,7 @@ def call_unknown(
         given.append(function.receiver)
     if type(function) is Symbol and isinstance(function.key, tuple) and function.key[0] == "attribute":
         given += [part for part in function.key[1:2] if is_configuration(state, part)]
-    reached = () if definitions.only_records(function) else modules_in(state, given)
+    reached = modules_in(state, given)
     for module in reached:
         state.log(events.Escaped(site, module, where, own))
     if reached and definitions.is_of_unread_module(function):
@@ -488,6 +487,8 @@ def symbol_method(
         return UNKNOWN
     if name in ("parameters", "named_parameters") and not arguments and not keywords:
         return Parameters(owner, name == "named_parameters")
+    if name == "startswith" and len(arguments) == 1:
+        return starts(owner, arguments[0])
     if name in ("add_module", "register_module") and len(arguments) == 2:
         writing.log_unresolved(state, owner, arguments[0], arguments[1], site)
     if name == "requires_grad_":
@@ -508,6 +509,14 @@ def symbol_method(
     if name in ("to", "cuda", "cpu", "float", "contiguous") and type(owner) is Symbol:
         return owner  # the same tensor, elsewhere or in another type
     return None
+
+
+def starts(text: Value, start: Value) -> Value:
+    """Whether a text starts with another, where its first piece tells; None if not."""
+    first = next(iter(pieces_of(text)), None)
+    if not isinstance(first, str) or not isinstance(start, str) or (start.startswith(first) and start != first):
+        return None
+    return first.startswith(start)
 
 
 def state_dict_method(state: State, owner: Symbol, name: str, arguments: Arguments, site: Operation) -> Value | None:

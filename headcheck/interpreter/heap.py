@@ -368,10 +368,13 @@ def node_parameters(node: Node) -> Mapping[str, Sizes]:
 
 
 def is_trainable(state: State, parameter: Parameter) -> bool | None:
-    """``requires_grad`` of a parameter, or None if its owner is unknown."""
+    """``requires_grad`` of a parameter, or of all parameters of a module ("*"); None if its owner is unknown, or they
+    differ."""
     module = state.object(parameter.owner)
     if type(module) is not Module:
         return None
+    if parameter.path == "*":
+        return False if all_frozen(state, parameter.owner) else True if all_learn(state, parameter.owner) else None
     parameter = settle(state, parameter)
     owner: Module = state.heap[parameter.owner.address]
     return state.flags.get((parameter.owner.address, parameter.path), owner.trainable)
@@ -379,19 +382,27 @@ def is_trainable(state: State, parameter: Parameter) -> bool | None:
 
 def all_frozen(state: State, ref: Ref) -> bool:
     """Whether all below a module is frozen although not all its parameters are known by name: those of a layer of the
-    library are as the whole of it is flagged."""
+    library, or of a part that the catalog knows nothing of, are as the whole of it is flagged."""
     for _, part in subtree(state, ref):
         module: Module = state.heap[part.address]
-        foreign = module.cls is None and module.node is None and not module.values
+        foreign = module.cls is None and not module.values and (module.node is None or module.node.known == NOTHING)
         if not (module.known or (foreign and not module.children)):
             return False
         if any(value is not None and type(value) is not Ref for value in module.children.values()):
             return False
-        if module.trainable and own_parameters(module) != ():
+        own = own_parameters(module)
+        if module.trainable and (own is None or any(state.flags.get((part.address, name), True) for name in own)):
             return False
         if any(flag and key[0] == part.address for key, flag in state.flags.items()):
             return False
     return True
+
+
+def all_learn(state: State, ref: Ref) -> bool:
+    """Whether nothing below a module had its flag turned off."""
+    below = {part.address: state.heap[part.address] for _, part in subtree(state, ref)}
+    unset = all(flag for (address, _), flag in state.flags.items() if address in below)
+    return unset and all(module.trainable for module in below.values())
 
 
 def settle(state: State, parameter: Parameter) -> Parameter:

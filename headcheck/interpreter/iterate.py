@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from headcheck import events
+from headcheck.catalog.entry import NOTHING
 from headcheck.interpreter import heap
 from headcheck.interpreter.heap import DELETED, Dictionary, Module, Sequence, StateDict
 from headcheck.interpreter.operators import truth
@@ -25,6 +26,8 @@ from headcheck.interpreter.values import (
     symbol,
 )
 from headcheck.ir import UNKNOWN, Operation
+from headcheck.records import NamedTuple
+from headcheck.semantics.layers import own_parameters
 
 if TYPE_CHECKING:
     from headcheck.interpreter.machine import Machine
@@ -87,6 +90,48 @@ def parameters_of(state: State, value: Parameters) -> tuple[Value, ...] | None:
     return tuple(Tuple((ParameterName(prefix + name, parameter), parameter)) for name, parameter in listing.items)
 
 
+class Rest(NamedTuple):
+    """All parameters of a part of a model of which nothing is known but its name."""
+
+    item: Value
+
+
+def parameters_known(state: State, value: Parameters, site: Operation) -> tuple[Value | Rest, ...] | None:
+    """The parameters of a model that are known by their names, and the parts whose parameters are not, in their order:
+    of a model of transformers mostly the head, and what is before it. None where there is no telling."""
+    found: list[Value | Rest] = []
+    if not value.named or value.own:
+        return None
+    prefix = f"{value.prefix}." if value.prefix else ""
+    known = _parameters_known(state, value, prefix, site, found) and any(type(item) is Tuple for item in found)
+    return tuple(found) if known else None
+
+
+def _parameters_known(state: State, value: Parameters, prefix: str, site: Operation, found: list[Value | Rest]) -> bool:
+    ref = value.owner
+    module = state.object(ref)
+    if type(module) is not Module or module.chosen is not None:
+        return False
+    if not module.known:
+        if module.node is None or module.node.known != NOTHING or module.children:
+            return False
+        unknown = symbol("format", "name", prefix, symbol("name", "name", ref))
+        found.append(Rest(Tuple((unknown, Parameter(ref, "*")))))
+        return True
+    own = own_parameters(module)
+    if own is None:
+        return False
+    for name in own:
+        parameter = Parameter(ref, name)
+        found.append(Tuple((ParameterName(prefix + name, parameter), parameter)))
+    for name in heap.child_names(module):
+        child = heap.get_child(state, ref, name, site)
+        inside = Parameters(child, True)
+        if type(child) is not Ref or not _parameters_known(state, inside, f"{prefix}{name}.", site, found):
+            return False
+    return True
+
+
 def modules_of(state: State, value: Modules, site: Operation) -> tuple[Value, ...] | None:
     thing = state.object(value.owner)
     if type(thing) is not Module or not thing.known:
@@ -118,7 +163,7 @@ def _all_modules(state: State, ref: Ref, path: str, pairs: list[tuple[str, Value
 def filtered(machine: Machine, state: State, value: Filtered, site: Operation) -> tuple[Value, ...] | None:
     items = items_of(machine, state, value.iterable, site)
     if items is None:
-        return None
+        return () if passes_none(machine, state, value, site) else None
     kept = []
     for item in items:
         answer = item if value.function is None else machine.call_quietly(state, value.function, (item,), {}, site)
@@ -128,6 +173,14 @@ def filtered(machine: Machine, state: State, value: Filtered, site: Operation) -
         if verdict:
             kept.append(item)
     return tuple(kept)
+
+
+def passes_none(machine: Machine, state: State, value: Filtered, site: Operation) -> bool:
+    """Whether parameters that are not known pass no test, whichever they are: ``p.requires_grad`` of a frozen model."""
+    if type(value.iterable) is not Parameters or value.function is None:
+        return False
+    each = element_of(state, value.iterable)
+    return truth(state, machine.call_quietly(state, value.function, (each,), {}, site)) is False
 
 
 # What one item of an object of a library is, by the class that stands for it.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from headcheck import events
 from headcheck.interpreter import flagging, heap, operators, options, passing
 from headcheck.interpreter.heap import Dictionary, Module, Sequence
-from headcheck.interpreter.iterate import each_of, element_of, items_of
+from headcheck.interpreter.iterate import Rest, each_of, element_of, items_of, parameters_known
 from headcheck.interpreter.merging import same
 from headcheck.interpreter.state import Cell, State, since
 from headcheck.interpreter.values import (
@@ -26,7 +26,7 @@ from headcheck.interpreter.values import (
     symbol,
     unknown_item,
 )
-from headcheck.ir import Append, GetItem, Loop, While, walk
+from headcheck.ir import Append, Break, GetItem, Loop, While, walk
 
 if TYPE_CHECKING:
     from headcheck.interpreter.machine import Machine
@@ -37,6 +37,10 @@ def on_loop(machine: Machine, op: Loop, state: State) -> list[State]:
     if type(iterable) is Parameters and not iterable.own and flagging.is_alike(op):
         return all_at_once(machine, op, state, element_of(state, iterable))
     items = items_of(machine, state, iterable, op)
+    if items is None and type(iterable) is Parameters:
+        parts = parameters_known(state, iterable, op)
+        if parts is not None and not op.orelse and not any(type(operation) is Break for operation in walk(op.body)):
+            return loop_in_parts(machine, op, state, parts)
     if items is None and machine.offers and options.is_optional(machine, iterable):
         machine.asked = machine.asked or worth_unrolling(machine, op, ())
     each = items and (over_model(items) or (len(items) > LONG and by_number(machine, op, state)))
@@ -106,6 +110,23 @@ def loop_over(
             return out + rest_at_once(machine, op, states, element, len(items) - taken) + resume(broken)
     states = machine.run(op.orelse, states) if op.orelse else states
     return out + states + resume(broken)
+
+
+def loop_in_parts(machine: Machine, op: Loop, state: State, parts: tuple[Value | Rest, ...]) -> list[State]:
+    """A turn for each parameter that is known, and one that stands for all those of a part that nobody knows."""
+    states, out = [state], list[State]()
+    for part in parts:
+        if type(part) is Rest:
+            after = [one for before in states for one in loop_once(machine, op, before, part.item)]
+        else:
+            for one in states:
+                one.env[op.element] = part
+            after = machine.run(op.body, states)
+        states, left = turn(after)
+        out += left
+        if len(states) > 1:
+            states = machine.merge(states)
+    return out + states
 
 
 def rest_at_once(machine: Machine, op: Loop, states: list[State], element: Value, turns: int) -> list[State]:

@@ -33,6 +33,7 @@ from headcheck.interpreter.values import (
     is_plain,
     is_unknown,
     label,
+    pieces_of,
     symbol,
     weight,
 )
@@ -278,6 +279,8 @@ def contains(state: State, item: Value, container: Value, site: Operation) -> bo
         return result
     if isinstance(container, str) and isinstance(item, str):
         return item in container
+    if isinstance(item, str) and any(isinstance(piece, str) and item in piece for piece in pieces_of(container)):
+        return True
     if is_state_dict(state, container):
         from headcheck.semantics import statedicts
 

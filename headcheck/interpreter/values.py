@@ -267,6 +267,12 @@ class StateKey(str):
     __slots__ = ()
 
 
+def pieces_of(value: Value) -> tuple[Value, ...]:
+    """What a text is put together of, ``f"layer{i}.conv"``: known pieces and unknown ones; () for anything else."""
+    key: Any = value.key if type(value) is Symbol else ()
+    return key[1:] if isinstance(key, tuple) and key[:1] == ("format",) else ()
+
+
 def is_plain(value: Value) -> bool:
     return isinstance(value, PLAIN)
 
@@ -379,16 +385,6 @@ def last_size(tensor: Value) -> Value:
     """The size of the last dimension (features, classes): an int, or None if it is not known."""
     size = size_of(tensor, -1) if type(tensor) is Tensor else None
     return size if type(size) is int else None
-
-
-def class_unknown(value: Value) -> Symbol:
-    """The class of a value where it is not known."""
-    return symbol("class of", f"type({label(value)})", value)
-
-
-def name_of_class(of: Symbol) -> Symbol:
-    """What a class that is not known is called."""
-    return symbol("attribute", f"{of.label}.__name__", of, "__name__")
 
 
 def label(value: Value) -> str:
