@@ -58,7 +58,7 @@ def over_paths(code: str, seen: Seen, executions: list[Execution]) -> tuple[Exec
         shared = shared_conditions(execution, sure) if execution.cut else conditions
         if any(invented for _, _, invented in (conditions if others else shared)):
             continue  # nobody knows if the path that shows it can be taken
-        if len(execution.names_in(shared)) > 1:
+        if len(execution.names_in(shared)) > 1 and not report.of_any:
             continue  # the script picks by two names, and nobody knows if they go together so
         if others and execution.defaults and all(not e.defaults for e in others):
             conditions.append(at_defaults(execution))

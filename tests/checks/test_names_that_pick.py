@@ -44,3 +44,13 @@ def test_two_names_where_paths_were_cut():
     )
     assert "HC202" not in {code for _, code in found(script.format("config.head == 'fc'"))}
     assert "HC202" in {code for _, code in found(script.format("True"))}
+
+
+def test_what_is_wrong_whichever_model_it_is():
+    """The line does nothing on any path that comes by it: what the two names pick does not matter."""
+    branches = "".join(f"    if flags[{i}]:\n        m.layer1.x{i} = nn.Linear({i + 1}, 2)\n" for i in range(40))
+    script = (
+        f"def f(args, flags):\n    m = models.resnet18()\n{branches}    if args.phase == 'test':\n        return m\n"
+        "    if args.method == 'linear':\n        m.requires_grad = False\n        print(args)\nf(unknown, other)"
+    )
+    assert "HC303" in {code for _, code in found(script)}
