@@ -99,7 +99,7 @@ def replacements(execution: Execution, known: Container[int] = ()) -> Iterator[R
             type(event) is events.Unresolved
             and not is_stand_in(event.of)
             and not is_entry(execution, event)
-            and is_head(execution, event.name, event.new)
+            and is_head(execution, event.name, event.new, place_of(event.of))
         ):
             reason = or_read(execution, event, event.of, why(execution, event.of))
             yield Replacement(event.site, event.owner, text_of(event.name), reason)
@@ -139,7 +139,9 @@ def put_in(execution: Execution, event: events.ChildSet) -> Iterator[Replacement
     owner = execution.module(Ref(event.owner))
     if model is None and owner is not None and owner.cls is not None and type(event.old) is not Ref:
         return
-    if not execution.is_new(event.new) or not is_head(execution, event.name, event.new):
+    place = execution.place(event.owner)
+    within = words_of(place[1].split(".")) if place is not None else ""
+    if not execution.is_new(event.new) or not is_head(execution, event.name, event.new, within):
         return
     if model is not None:
         yield Replacement(event.site, model.entry.builder, event.name, None)
@@ -190,15 +192,30 @@ def text_of(name: Any) -> str:
     return str(name) if isinstance(name, (str, int)) else label(name)
 
 
-def is_head(execution: Execution, name: Any, new: Value) -> bool:
-    """Whether a new module may be a head: it holds a layer that gives so many outputs, or layers that are not known."""
+def is_head(execution: Execution, name: Any, new: Value, within: str = "") -> bool:
+    """Whether a new module may be a head: it holds a layer that gives so many outputs, or layers that are not known.
+    `within` is what the container is called that it is put into under a number, "" if that is not known."""
     module = execution.module(new)
     if module is not None and not module.known and str(name) in HEAD_NAMES:
         return True
     kinds = execution.kinds_in(new)
     if any("Linear" in kind or kind.endswith("Predictor") for kind in kinds):
         return True
-    return bool(kinds & SIZED) and (str(name) in HEAD_NAMES or str(name).isdigit())
+    called = within if str(name).isdigit() else str(name)
+    return bool(kinds & SIZED) and (not called or called in HEAD_NAMES)
+
+
+def place_of(value: Value) -> str:
+    """The attribute that an unknown was read from, be it an item of it: ``features`` of ``m.features[0]``."""
+    kind, *parts = key_of(value)
+    while kind == "item":
+        kind, *parts = key_of(parts[0])
+    return str(parts[1]) if kind == "attribute" else ""
+
+
+def words_of(path: Sequence[str]) -> str:
+    """The last name of a path that is no number: ``features`` of ``features.0.1``."""
+    return next((part for part in reversed(path) if not part.isdigit()), "")
 
 
 def unreached(executions: Sequence[Execution]) -> Iterator[Replacement]:

@@ -380,6 +380,13 @@ class Escaped(NamedTuple):
     own: bool = False
 
 
+class Summarised(NamedTuple):
+    """A summary of a module was printed: its layers and how many parameters they have."""
+
+    site: Site
+    module: Address
+
+
 class Skipped(NamedTuple):
     """A call of a function of the script was not followed, which may have changed `modules`."""
 
@@ -410,7 +417,7 @@ Event: TypeAlias = (
     " | Mismatched | LossTaken | Backward | TopTaken | StateTaken | StateChanged | StateUpdated"
     " | StateDropped | KeyMissing | Saved | GroupAdded"
     " | Uncalled | Adapted | Trained | Computed | NameTested | Moved | Ambient | Casting | Entered | Returned"
-    " | Skipped"
+    " | Skipped | Summarised"
     " | ModeSet | Optimized | Loaded | Overwritten | Resized | Called | OutputRead | Unresolved | Escaped | UnknownName"
 )
 
@@ -434,6 +441,7 @@ SOFT: frozenset[type] = frozenset(
         StateDropped,
         Saved,
         Escaped,
+        Summarised,
         Called,
         OutputRead,
         Mismatched,

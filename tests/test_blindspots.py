@@ -226,6 +226,33 @@ def test_what_a_class_builds_is_no_replacement():
     assert reasons(f"{textwrap.dedent(script)}m.layer = nn.Linear(8, 2)") == [("layer", "builder")]
 
 
+def test_what_a_class_puts_into_its_one_object_is_no_replacement():
+    script = """
+    class One:
+        made = None
+        def __new__(cls, classes):
+            if cls.made is None:
+                cls.made = super().__new__(cls)
+                cls.made.net = models.resnet18()
+                cls.made.net.fc = nn.Linear(512, classes)
+            return cls.made
+    """
+    assert reasons(script) == [("fc", None)]
+
+
+def test_what_is_done_where_a_call_in_a_branch_failed():
+    script = """
+    import sys
+    m = models.resnet18()
+    try:
+        if len(sys.argv) > 1:
+            m.fc = nowhere(sys.argv[1])
+    except ImportError:
+        m.fc = nn.Linear(512, 4)
+    """
+    assert reasons(script) == [("fc", None)]
+
+
 def test_a_container_that_is_known_on_another_path():
     script = """
     import sys
@@ -319,6 +346,14 @@ def test_entries_of_a_dict_are_no_heads_where_paths_were_left_out(monkeypatch):
 def test_stems_and_norms_are_no_heads():
     assert reasons("def put(m):\n    m.conv1 = nn.Conv2d(1, 64, 7)\n    m.bn1 = nn.BatchNorm2d(64)") == []
     assert reasons("def put(m):\n    m.classifier = nn.Conv2d(512, 4, 1)") == [("classifier", "argument")]
+    assert reasons("def put(m):\n    m.stem[0] = nn.Conv2d(1, 64, 7)\n    m.features[0][1] = nn.Conv2d(1, 64, 7)") == []
+    assert reasons("def put(m):\n    m.classifier[1] = m[0] = nn.Conv2d(512, 4, 1)") == [
+        ("1", "argument"),
+        ("0", "argument"),
+    ]
+    known = "m = models.squeezenet1_0()\nm.{}[1] = nn.Conv2d(512, 4, 1)"
+    assert reasons(known.format("features")) == []
+    assert reasons(known.format("classifier")) == [("1", None)]
 
 
 def test_a_stack_whose_layers_are_not_known():

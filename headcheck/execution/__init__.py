@@ -47,6 +47,14 @@ class Execution(Learning):
         modes = [event.training for event in self.of(events.ModeSet) if event.module in holders]
         return not modes or True in modes
 
+    def only_summarised(self, model: Model) -> bool:
+        """Whether a summary of a model is printed, and nothing in the file runs it, trains anything or hands it on."""
+        holders = self.holders(model.ref.address)
+        if all(event.module not in holders for event in self.of(events.Summarised)) or self.escaped(model.ref.address):
+            return False
+        trains = any(True for execution in self.family for _ in execution.of(events.Optimized, events.Backward))
+        return not trains and not self.runs(model.ref)
+
     def replaces(self, copy: events.Copied) -> bool:
         """Whether a copy is there instead of its original: nothing holds or does anything with that one any longer."""
         original = Ref(copy.original)

@@ -32,8 +32,10 @@ from headcheck.interpreter.values import (
     Tensor,
     Tuple,
     Value,
+    class_unknown,
     is_plain,
     label,
+    name_of_class,
     symbol,
 )
 from headcheck.ir import UNKNOWN, Operation
@@ -448,7 +450,7 @@ def type_of(state: State, value: Value) -> Value:
 def class_of(state: State, value: Value) -> Value:
     """The class of a value; where it is not known, or has several names, an unknown that only tells its last name."""
     found = type_of(state, value)
-    return symbol("class of", f"type({label(value)})", value) if found is None else found
+    return class_unknown(value) if found is None else found
 
 
 def class_name(state: State, of: Symbol) -> Value:
@@ -456,7 +458,7 @@ def class_name(state: State, of: Symbol) -> Value:
     assert isinstance(of.key, tuple)
     thing = state.object(of.key[1])
     last = thing.kind.rsplit(".", 1)[-1] if type(thing) is Module and thing.chosen is None else ""
-    return last if last[:1].isupper() else symbol("attribute", f"{of.label}.__name__", of, "__name__")
+    return last if last[:1].isupper() else name_of_class(of)
 
 
 def is_tested(state: State, ref: Ref) -> bool:

@@ -44,6 +44,7 @@ from headcheck.ir import (
     Variable,
     With,
     walk,
+    walk_here,
 )
 
 if TYPE_CHECKING:
@@ -355,7 +356,7 @@ def on_try(machine: Machine, op: Try, state: State) -> list[State]:
         elif one.ended:
             out.append(one)
     out.extend(machine.run(op.orelse, normal) if op.orelse else normal)
-    if op.handlers and any(type(o) is Call for o in op.body):
+    if op.handlers and any(type(o) is Call for o in walk_here(op.body)):
         failing.doubtful = True
         failing.end("raise", "Exception")
         out.extend(handle(machine, op, failing))

@@ -357,6 +357,8 @@ def call_method(
             if type(state.object(receiver)) is Module:
                 derive(machine, state, bound.receiver.owner, receiver, arguments, keywords, site)
             return answer(state, None)
+        if bound.name == "__new__" and type(state.object(receiver)) is Instance:
+            return answer(state, receiver)  # `__new__` is followed with the object in the place of its class
         if bound.name == "forward" and type(state.object(receiver)) is Module:
             return call_inherited(machine, state, receiver, arguments, keywords, site)
     thing = state.object(receiver) if type(receiver) is Ref else receiver
@@ -435,7 +437,7 @@ def call_unknown(
         given.append(function.receiver)
     if type(function) is Symbol and isinstance(function.key, tuple) and function.key[0] == "attribute":
         given += [part for part in function.key[1:2] if is_configuration(state, part)]
-    reached = modules_in(state, given)
+    reached = () if definitions.only_records(function) else modules_in(state, given)
     for module in reached:
         state.log(events.Escaped(site, module, where, own))
     if reached and definitions.is_of_unread_module(function):

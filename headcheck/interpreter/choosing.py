@@ -23,9 +23,11 @@ from headcheck.interpreter.values import (
     Symbol,
     Tuple,
     Value,
+    class_unknown,
     is_invented,
     is_plain,
     label,
+    name_of_class,
 )
 from headcheck.ir import UNKNOWN
 from headcheck.records import NamedTuple
@@ -40,9 +42,9 @@ MOST_SAMPLED = 4
 # What every model has: asking for it does not depend on which one it is.
 COMMON = frozenset(
     [
-        "_modules", "apply", "bfloat16", "buffers", "cpu", "cuda", "double", "eval", "float", "forward", "half",
-        "load_state_dict", "parameters", "requires_grad", "requires_grad_", "share_memory", "state_dict", "to", "train",
-        "training", "zero_grad",
+        "__class__", "_modules", "apply", "bfloat16", "buffers", "cpu", "cuda", "double", "eval", "float", "forward",
+        "half", "load_state_dict", "parameters", "requires_grad", "requires_grad_", "share_memory", "state_dict", "to",
+        "train", "training", "zero_grad",
     ]
 )  # fmt: skip
 
@@ -164,20 +166,24 @@ def settle(machine: Machine, state: State, ref: Ref, asked: str) -> list[State]:
         machine.budget.spent += len(every) // 4
         names = set(consistent(state, key, [builder.name for builder in every]))
         builders = [builder for builder in every if builder.name in names]
+    told = tests_of_class(state, ref, max(chosen.known, 0))
     builders = of_tested_class(state, ref, builders)
     if not is_listed(state, key) and asked and is_odd(asked) and not any(asked in b.attributes for b in builders):
         return [state]
     if len(builders) == 1 and not others and builders[0].build(machine, state, ref, chosen):
         pin(state, key, builders[0].name)
         return [state]
-    if again or not builders:
+    if (again and not told) or not builders:
         return [left_open(state, ref)]
     return one_each(machine, state, ref, builders, asked, others)
 
 
 def of_tested_class(state: State, ref: Ref, builders: list[Builder]) -> list[Builder]:
     """Those builders whose model is of the classes that the path has tested the open one for:
-    ``isinstance(model, (ResNet, Inception3))``."""
+    ``isinstance(model, (ResNet, Inception3))``, ``"resnet" in model.__class__.__name__.lower()``."""
+    by_name = tests_of_class(state, ref)
+    if by_name:
+        builders = [b for b in builders if not b.kind or all(test(b.kind.rpartition(".")[2]) for test in by_name)]
     for fact, known in state.facts.items():
         test = fact[1] if type(fact) is tuple and fact[0] == "truth" else None
         made = test.key if type(test) is Symbol and isinstance(test.key, tuple) else ()
@@ -187,6 +193,13 @@ def of_tested_class(state: State, ref: Ref, builders: list[Builder]) -> list[Bui
             names = {kind.name.rpartition(".")[2] for kind in classes_in(made[4])}
             builders = [b for b in builders if not b.kind or (b.kind.rpartition(".")[2] in names) is known]
     return builders
+
+
+def tests_of_class(state: State, ref: Ref, since: int = 0) -> list[Callable[[Any], bool]]:
+    """What a path has tested of the name of a model's class, but for so many of its facts, as tests of such a name."""
+    name = name_of_class(class_unknown(ref))
+    facts = state.facts if not since else dict(itertools.islice(state.facts.items(), since, None))
+    return [agreeing(fact, known, name) for fact, known in speaking_of(facts, name)]
 
 
 def classes_in(kinds: Value) -> tuple[Value, ...]:

@@ -60,10 +60,18 @@ QUIET = frozenset(
     onnxruntime opencv openpyxl optuna orjson packaging patoolib peewee pickle5 pkg_resources plotly polars
     prettytable progressbar psutil ptflops py7zr pyarrow pycocotools pydantic pydicom pylab pynvml pytest
     pytorch_grad_cam pytorchtools pytz rasterio ray regex requests rich safetensors scipy seaborn sentencepiece shap
-    shapely simplejson six skimage sklearn streamlit submitit sympy tabulate telegram tensorboard tensorboardX
+    shapely simplejson six skimage sklearn smdebug streamlit submitit sympy tabulate telegram tensorboard tensorboardX
     tensorflow termcolor thop tifffile timeit tokenizers toml torch_ema torch_optimizer torchcam torchinfo torchio
     torchsummary torchsummaryX torchtoolbox typer typing_extensions ujson umap uvicorn visdom xgboost xlrd yacs yaml
     zarr
+    """.split()
+)
+
+#: Packages that only keep a record of models, or count what there is in them: what they are given stays as it is.
+RECORDING = frozenset(
+    """
+    aim clearml comet_ml mlflow neptune ptflops smdebug tensorboard tensorboardX thop torchstat torchsummaryX torchview
+    torchviz visdom wandb
     """.split()
 )
 
@@ -183,6 +191,16 @@ def is_of_unread_module(function: Value) -> bool:
         inner = key[WAYS[key[0]]]
         key = inner.key if type(inner) is Symbol else None
     return isinstance(key, tuple) and key[0] == "module" and str(key[1]).partition(".")[0] not in QUIET
+
+
+def only_records(function: Value) -> bool:
+    """Whether a function, or the object it is a method of, is of a package that only keeps a record of models."""
+    while type(function) is Symbol and isinstance(function.key, tuple) and function.key[0] in WAYS:
+        function = function.key[WAYS[function.key[0]]]
+    if type(function) is Symbol and isinstance(function.key, tuple) and function.key[0] == "module":
+        function = function.key[1]
+    module = function.name if type(function) is Library else function if isinstance(function, str) else ""
+    return module.partition(".")[0] in RECORDING or module.startswith("torch.utils.tensorboard")
 
 
 # Where the unknown stands that another one was got from: an attribute of it, or what it answered.

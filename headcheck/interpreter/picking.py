@@ -49,9 +49,10 @@ def pick(
     entries = dict(thing.items)
     kind = "listed"
     if "__name__" in entries:  # the variables of a module: not each is meant to be chosen
-        entries = {name: value for name, value in entries.items() if builds(machine, state, name, value)}
-        kind = "all"
-    if not any(makes_model(machine, state, value) for value in entries.values()) and not is_table(state, entries, key):
+        entries, kind = candidates(machine, state, entries, key)
+    elif not any(makes_model(machine, state, each) for each in entries.values()) and not is_table(state, entries, key):
+        entries = {}
+    if not entries:
         return None
     names = consistent(state, key, entries)
     taken = names if len(names) <= MOST_LISTED else one_of_each(names, entries)[:MOST_LISTED]
@@ -61,9 +62,9 @@ def pick(
         path = state.fork()
         take(path, key, name, (group, kind, len(taken), not paths))
         paths.append((path, entries[name]))
-    if default is not UNKNOWN or kind == "all" or len(names) > len(taken):
+    if default is not UNKNOWN or kind != "listed" or len(names) > len(taken):
         rule_out(state, key, taken)
-        if kind == "all":
+        if kind != "listed":
             state.guesses = (*state.guesses, Guess(group, None, kind, len(taken), None))
         rest = symbol("item", f"…[{label(key)}]", of, key) if default is UNKNOWN else default
         paths.append((state, rest))
@@ -95,6 +96,22 @@ def pick_nth(machine: Machine, state: State, thing: Sequence, index: Symbol) -> 
         take(path, index, place, (group, "listed", len(entries), not paths))
         paths.append((path, entry))
     return Split(tuple(paths))
+
+
+def candidates(
+    machine: Machine, state: State, entries: Mapping[str, Value], key: Symbol
+) -> tuple[dict[str, Value], str]:
+    """What a name may be meant to choose among the variables of a module, and the kind of guess that it is: all that
+    makes models; if the path has tested the name and none of these can have passed, what can, if that is one or two.
+    Of more than two one stands for the others, so that nothing is said of them."""
+    found = {name: value for name, value in entries.items() if builds(machine, state, name, value)}
+    if consistent(state, key, found):
+        return found, "all"
+    public = {name: value for name, value in entries.items() if name[:1] != "_" and type(value) in (Class, Function)}
+    left = consistent(state, key, public)
+    if not left or len(left) == len(public):
+        return {}, "all"
+    return ({name: public[name] for name in left}, "all") if len(left) < 3 else ({left[0]: public[left[0]]}, "few")
 
 
 def builds(machine: Machine, state: State, name: str, value: Value) -> bool:

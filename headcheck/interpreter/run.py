@@ -2,34 +2,44 @@
 
 from __future__ import annotations
 
-import itertools
+from collections.abc import Iterable
 from functools import cache
-from typing import Any
 
 from headcheck import events
 from headcheck.execution import Execution, FileFacts
 from headcheck.interpreter import resuming, supposing
 from headcheck.interpreter.access import class_attribute
 from headcheck.interpreter.calls import call_value
-from headcheck.interpreter.heap import LIGHTNING, Instance, Module, library_bases, subtree
+from headcheck.interpreter.entering import (
+    MOST_HOMES,
+    SITE,
+    call_entry,
+    code_of,
+    definition,
+    enter,
+    find_object,
+    make_homes,
+    mark_lost,
+    name_of,
+    shares,
+    size_of,
+)
+from headcheck.interpreter.heap import LIGHTNING, Module, library_bases, subtree
 from headcheck.interpreter.leaving import Sites
 from headcheck.interpreter.machine import Machine
 from headcheck.interpreter.modules import ROOT, Project
 from headcheck.interpreter.quiet import Quiet
 from headcheck.interpreter.state import State, since
 from headcheck.interpreter.values import Bound, Class, Function, Ref, Value, symbol
-from headcheck.ir import Block, Define, GetAttribute, Operation, operations_in, walk, walk_here
+from headcheck.ir import Block, Define, GetAttribute, operations_in, walk, walk_here
 from headcheck.ir.scopes import scope_of
 from headcheck.records import NamedTuple
 from headcheck.semantics import load_effects
 
 MOST_ENTRIES = 200
-MOST_HOMES = 4  # paths through an `__init__` from whose ends the methods are followed
 STAGES = ("configure_model", "setup")  # what Lightning calls before everything else, in this order
-LOADERS = {f"{stage}_step": f"{short}_dataloader" for stage, short in (("training", "train"), ("validation", "val"))}
 RUNNING = ("forward", "training_step", "configure_optimizers")
 LAYERS = ("torch.nn.Linear", "torch.nn.Conv2d")
-SITE = Operation(None)  # where the calls come from that the script does not make
 
 
 class Entry(NamedTuple):
@@ -74,11 +84,14 @@ def interpret(block: Block, facts: FileFacts, project: Project) -> list[Executio
 
 def left_out(executions: list[Execution], machine: Machine, facts: FileFacts) -> list[Execution]:
     """Of the paths that were left out on the way, those that came by something that no other path did."""
-    if not machine.left.states:
-        return []
-    seen = Sites(execution.state for execution in executions)
-    new = [state for state in machine.left.states if seen.add(state)]
+    new = new_among_left(machine, (execution.state for execution in executions))
     return [Execution(state, facts, machine, machine.defaults) for state in new]
+
+
+def new_among_left(machine: Machine, states: Iterable[State]) -> list[State]:
+    """Of the paths that were left out on the way, those that came by something that none of some paths did."""
+    seen = Sites(states) if machine.left.states else Sites()
+    return [state for state in machine.left.states if seen.add(state)]
 
 
 def run_supposed(
@@ -97,19 +110,26 @@ def run_supposed(
     entered = {code_of(entry.function) for entry in entries}
     base = going_on(ends)[0]
     own = [value for value in base.globals[ROOT].values() if getattr(value, "module", "") == ROOT]
-    found = [p for p in supposing.leading_past(machine, own, missed & dead) if p.function.code not in entered]
+    passed = list(supposing.leading_past(machine, own, missed & dead))
+    found = [p for p in passed if p.function.code not in entered]
+    again = [p for p in passed if p.function.code in entered and p.owner is not None and p.owner.code not in entered]
     itself = not dead.isdisjoint(missed.intersection(map(id, walk_here(machine.body))))
+    handing = supposing.handing(machine, [each.function for each in found], heads & dead)
+    itself = itself or bool(handing)
     machine.budget, machine.supposing = machine.budget.again(), True
     followed: list[State] = []
-    parts = shares([len(walk(machine.body)) * itself, *(size_of(machine, function) for function, _ in found)])
-    machine.switched = supposing.around(machine.body, dead)
+    sizes = [size_of(machine, function) for function, _ in found + again]
+    parts = shares([len(walk(machine.body)) * itself, *sizes])
+    machine.switched = supposing.around(machine.body, dead | handing)
     if itself:
         machine.budget.share(parts[0])
         followed += machine.run(machine.body, [start()])
-    for (function, owner), part in zip(found, parts[1:], strict=True):
+    for (function, owner), part in zip(found + again, parts[1:], strict=True):
         machine.budget.share(part)
-        followed += suppose(machine, ends, base, function, owner)
+        follow = suppose if (function, owner) in found else suppose_made
+        followed += follow(machine, ends, base, function, owner)
     mark_lost(machine, followed)
+    followed += new_among_left(machine, followed)
     machine.left.forget()
     machine.supposing, machine.switched = False, frozenset()
     return [Execution(state, facts, machine, defaults=False, supposed=dead) for state in followed]
@@ -126,6 +146,16 @@ def suppose(machine: Machine, ends: list[State], base: State, function: Function
         return call_value(machine, state, owner, (), {"**": symbol("arguments", "…")}, SITE)
     there = find_object(ends, owner)
     return call_entry(machine, there[0], Bound(there[1], function, owner)) if there is not None else []
+
+
+def suppose_made(
+    machine: Machine, ends: list[State], base: State, function: Function, owner: Class | None
+) -> list[State]:
+    """Call a method that nothing calls, of an object that is made of arguments which are not those of the script."""
+    followed: list[State] = []
+    for home, ref in make_homes(machine, ends, owner, followed) if owner is not None else ():
+        followed += call_entry(machine, home, Bound(ref, function, owner))
+    return followed
 
 
 def run_module(machine: Machine, block: Block) -> list[State]:
@@ -234,26 +264,6 @@ def run_again(machine: Machine, entries: list[Entry]) -> list[State]:
     return followed
 
 
-def shares(sizes: list[int]) -> list[float]:
-    """What part of the whole is gone when each of some things is."""
-    whole = sum(sizes) or 1
-    return [gone / whole for gone in itertools.accumulate(sizes)]
-
-
-def size_of(machine: Machine, target: Value) -> int:
-    """How many operations a function has, or all methods of a class."""
-    if type(target) is Class:
-        return 1 + sum(size_of(machine, value) for _, value in target.attributes if type(value) is Function)
-    return len(operations_in(definition(machine, target)))
-
-
-def mark_lost(machine: Machine, states: list[State]) -> None:
-    """Where a path was left out, nothing can be said of all paths."""
-    for state in states:
-        state.cut = state.cut or machine.lost
-    machine.lost = False
-
-
 def uncalled(ends: list[State]) -> list[Value]:
     """The functions and classes of the file, in order, and the classes of other modules whose networks it made."""
     names = ends[0].globals[ROOT].values()
@@ -321,18 +331,6 @@ def is_lent(machine: Machine, target: Class) -> bool:
     return target.code in machine.handed and not library_bases(target) & LIGHTNING
 
 
-def make_homes(machine: Machine, ends: list[State], target: Class, followed: list[State]) -> list[tuple[State, Ref]]:
-    """Make an object of a class of arguments that nobody knows: paths that did, and the object. Adds to `followed`."""
-    machine.entry = None  # what functions followed before did is no part of this
-    keywords = {} if machine.defaults else {"**": symbol("arguments", "…")}
-    made = call_value(machine, ends[0].fork(), target, (), keywords, SITE)
-    mark_lost(machine, made)
-    followed.extend(made)
-    open_ = [state for state in made if not state.ended and type(state.result) is Ref]
-    several = bool(open_) and type(open_[0].object(open_[0].result)) is Module
-    return [(state, state.result) for state in homes_of(open_, MOST_HOMES if several else 1)]
-
-
 def may_vary(machine: Machine, home: State, target: Class, made: list[State]) -> bool:
     """Whether an object made at its defaults may be another one: it has defaults, and makes models or changes some."""
     init = class_attribute(target, "__init__")
@@ -379,22 +377,6 @@ def asks_itself(define: Define, name: str) -> bool:
     )
 
 
-def homes_of(open_: list[State], most: int) -> list[State]:
-    """So many of the paths through an `__init__`, one for each guess at a model before a second for any. Where a guess
-    is left without one, what is found on the others may not hold for it."""
-    if len(open_) <= most:
-        return open_
-    rows: dict[Any, list[State]] = {}
-    for state in open_:
-        rows.setdefault(tuple((guess.group, guess.name) for guess in state.guesses), []).append(state)
-    taken = [state for row in itertools.zip_longest(*rows.values()) for state in row if state is not None][:most]
-    if len(rows) > most:
-        taken = [state.fork() for state in taken]
-        for state in taken:
-            state.cut = True
-    return taken
-
-
 def run_entry(machine: Machine, home: State, function: Value, entries: list[Entry]) -> list[State]:
     """Follow one function nothing called, and note whether it has to be followed at its defaults, too."""
     asked, machine.asked = machine.asked, False
@@ -404,79 +386,6 @@ def run_entry(machine: Machine, home: State, function: Value, entries: list[Entr
     entries.append(Entry(home, function, machine.asked or has_defaults, machine.supposing))
     machine.asked = machine.asked or asked
     return followed
-
-
-def call_entry(machine: Machine, home: State, function: Value) -> list[State]:
-    """Call with no arguments known; with their defaults only in the run that takes defaults. Whoever runs a network may
-    well give it an input that is None by default."""
-    enter(machine, function)
-    state = home.fork()
-    # What a network was handed to is what runs it: its forward is followed as it was made.
-    state.facts = {fact: known for fact, known in state.facts.items() if type(fact) is not tuple or fact[0] != "handed"}
-    state.end("")
-    state.result = None
-    state.log(events.Entered(SITE, definition(machine, function).name))
-    keywords = unknown_arguments(machine, function)
-    if machine.defaults:
-        keywords = {name: keywords[name] for name in optional_inputs(machine, function)}
-    if type(function) is Bound:
-        keywords |= given_batch(machine, state, function)
-    return call_value(machine, state, function, (), keywords, SITE)
-
-
-def given_batch(machine: Machine, state: State, step: Bound) -> dict[str, Value]:
-    """What Lightning gives to a step of a module that has a loader of its own: what the loader hands out."""
-    define = definition(machine, step)
-    thing = state.object(step.receiver)
-    cls = thing.cls if type(thing) is Module else None
-    if define.name not in LOADERS or cls is None or library_bases(cls).isdisjoint(LIGHTNING):
-        return {}
-    found = class_attribute(cls, LOADERS[define.name])
-    if found is None or type(found[0]) is not Function or len(define.parameters) < 2:
-        return {}
-    from headcheck.semantics import datasets
-
-    loader = machine.call_quietly(state, Bound(step.receiver, *found), (), {}, SITE)
-    known = type(state.object(loader)) is datasets.Loader
-    return {define.parameters[1].name: datasets.batch(state, loader)} if known else {}
-
-
-def enter(machine: Machine, function: Value) -> None:
-    """What is run next starts in a function, whatever was followed before."""
-    machine.entry = frozenset(map(id, operations_in(definition(machine, function))))
-
-
-def code_of(function: Value) -> int:
-    plain = function.function if type(function) is Bound else function
-    assert type(plain) in (Function, Class)
-    return int(plain.code)
-
-
-def name_of(machine: Machine, target: Value) -> str:
-    return target.name if type(target) is Class else definition(machine, target).name
-
-
-def definition(machine: Machine, function: Value) -> Define:
-    define = machine.definitions[code_of(function)]
-    assert isinstance(define, Define)
-    return define
-
-
-def unknown_arguments(machine: Machine, function: Value) -> dict[str, Value]:
-    """Every parameter as an unknown named after it, also where it has a default; the first as what decorators give."""
-    plain = function.function if type(function) is Bound else function
-    define = definition(machine, function)
-    parameters = [p for p in define.parameters if not p.kind]
-    skipped = parameters[1:] if type(function) is Bound else parameters
-    kinds = ["stand-in" if number < plain.stand_ins else "parameter" for number in range(len(skipped))]
-    return {p.name: symbol(kind, p.name, plain.code, p.name) for kind, p in zip(kinds, skipped, strict=True)}
-
-
-def optional_inputs(machine: Machine, function: Value) -> list[str]:
-    """The inputs of a forward that are None where they are not given."""
-    if type(function) is not Bound or definition(machine, function).name != "forward":
-        return []
-    return [name for name, default in function.function.defaults if default is None]
 
 
 def methods_of(cls: Class) -> list[tuple[Function, Class]]:
@@ -495,12 +404,3 @@ def is_held(state: State, ref: Ref) -> bool:
         if any(value == ref for value in thing.children.values()):
             return True
     return False
-
-
-def find_object(ends: list[State], cls: Class) -> tuple[State, Ref] | None:
-    """An object of a class that the script itself made, and a path that did."""
-    for state in ends:
-        for address, thing in state.heap.items():
-            if type(thing) in (Module, Instance) and thing.cls is not None and thing.cls.code == cls.code:
-                return state, Ref(address)
-    return None

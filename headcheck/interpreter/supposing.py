@@ -4,7 +4,7 @@ Where these are arguments, the function that leads past a branch is followed onc
 nothing called it, and unknowns in the place of the script's constants: a user switches to these branches by changing
 some of them. What is found on the way counts only for what stands in them. Functions and classes that the script has
 calls for, none of which a path came to, are followed in the same way: when they are called, the constants are others.
-So is the script itself, where its own lines hold such a branch.
+So is the script itself, where its own lines hold such a branch, or a call that hands a model on to one.
 """
 
 from __future__ import annotations
@@ -19,9 +19,12 @@ from headcheck.ir import (
     Define,
     DefineClass,
     GetAttribute,
+    GetItem,
     If,
     MakeDict,
     Move,
+    SetAttribute,
+    SetItem,
     Variable,
     blocks,
     operations_in,
@@ -93,6 +96,26 @@ def leading_past(machine: Machine, names: Iterable[Value], sites: Set[int]) -> I
                 continue
             if any(id(operation) in sites for operation in operations_in(define)):
                 yield Passed(function, value if type(value) is Class else None)
+
+
+def handing(machine: Machine, functions: Iterable[Function], heads: Set[int]) -> frozenset[int]:
+    """The calls in the script's own lines (by id) of those functions that put new heads, some of these, into what they
+    are given: which head it is goes with the model that the script makes."""
+    defines = [machine.definitions[function.code] for function in functions]
+    names = {define.name for define in defines if isinstance(define, Define) and puts_into_given(define, heads)}
+    calls = walk_here(machine.body) if names else []
+    return frozenset(id(call) for call in calls if type(call) is Call and call.function in names)
+
+
+def puts_into_given(define: Define, heads: Set[int]) -> bool:
+    """Whether a function puts a new head into an argument, or a part of one."""
+    given = {parameter.name for parameter in define.parameters}
+    for operation in operations_in(define):
+        if isinstance(operation, (GetAttribute, GetItem)) and operation.of in given:
+            given.add(operation.target)
+        elif isinstance(operation, (SetAttribute, SetItem)) and operation.of in given and id(operation) in heads:
+            return True
+    return False
 
 
 def methods(cls: Class) -> list[Function]:

@@ -387,6 +387,16 @@ def last_size(tensor: Value) -> Value:
     return size if type(size) is int else None
 
 
+def class_unknown(value: Value) -> Symbol:
+    """The class of a value where it is not known."""
+    return symbol("class of", f"type({label(value)})", value)
+
+
+def name_of_class(of: Symbol) -> Symbol:
+    """What a class that is not known is called."""
+    return symbol("attribute", f"{of.label}.__name__", of, "__name__")
+
+
 def label(value: Value) -> str:
     """A value in words, for conditions and messages."""
     if type(value) is Symbol:

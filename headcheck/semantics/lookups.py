@@ -82,7 +82,7 @@ def of_library(call: CallSite, path: str) -> Value:
 def by_open_name(call: CallSite, text: Value, resolve: Callable[[CallSite, str], Value]) -> Value:
     """A member, by an open name, of what the start of a text names: ``"models." + arch + "(weights=None)"``; without a
     dot, a variable of the module."""
-    names, given = parted(flat(text))
+    names, given = parted(call, flat(text))
     if given is UNKNOWN or not names:
         return UNKNOWN
     before = names[0] if isinstance(names[0], str) else ""
@@ -103,12 +103,12 @@ def by_open_name(call: CallSite, text: Value, resolve: Callable[[CallSite, str],
     return Split(tuple((state, called(call._replace(state=state), each, given)) for state, each in found.paths))
 
 
-def parted(parts: tuple[Value, ...]) -> tuple[tuple[Value, ...], Any]:
+def parted(call: CallSite, parts: tuple[Value, ...]) -> tuple[tuple[Value, ...], Any]:
     """The parts of a text before a call, and the call's arguments: None if there is none, UNKNOWN if they are."""
     for place, part in enumerate(parts):
         if isinstance(part, str) and "(" in part:
             end, _, arguments = str(part).partition("(")
-            given = open_arguments((arguments, *parts[place + 1 :]))
+            given = open_arguments(call, (arguments, *parts[place + 1 :]))
             return (*parts[:place], *([end] if end else [])), UNKNOWN if given is None else given
     return parts, None
 
@@ -116,12 +116,12 @@ def parted(parts: tuple[Value, ...]) -> tuple[tuple[Value, ...], Any]:
 OPEN = "_open_{}_"  # stands in a text for a part that is not known
 
 
-def open_arguments(parts: tuple[Value, ...]) -> Given | None:
+def open_arguments(call: CallSite, parts: tuple[Value, ...]) -> Given | None:
     """The arguments of a call, each of which is plain or not known as a whole: ``"pretrained=" + flag + ")"``."""
     holes = {OPEN.format(i): symbol("eval", label(p), p) for i, p in enumerate(parts) if not isinstance(p, str)}
     text = "".join(part if isinstance(part, str) else OPEN.format(i) for i, part in enumerate(parts))
     tree = parsed(f"f({text}")
-    return arguments_of(tree, holes) if isinstance(tree, ast.Call) else None
+    return arguments_of(call, tree, holes) if isinstance(tree, ast.Call) else None
 
 
 def member(call: CallSite, of: Value, key: Symbol) -> Value:
@@ -177,25 +177,27 @@ def value_of(call: CallSite, tree: ast.expr) -> Value:
         known = type(of) in (Library, Own) or type(call.state.object(of)) in (Instance, Module)
         return access.get_attribute(call.machine, call.state, of, tree.attr, call.site) if known else UNKNOWN
     if isinstance(tree, ast.Call):
-        function, given = value_of(call, tree.func), arguments_of(tree)
+        function, given = value_of(call, tree.func), arguments_of(call, tree)
         return UNKNOWN if function is UNKNOWN or given is None else called(call, function, given)
     return UNKNOWN
 
 
-def arguments_of(tree: ast.Call, holes: Mapping[str, Value] = NO_HOLES) -> Given | None:
+def arguments_of(call: CallSite, tree: ast.Call, holes: Mapping[str, Value] = NO_HOLES) -> Given | None:
     """The arguments of a call, if all of them are plain, or stand for something in `holes` under a name of their own:
     without one, several may be meant."""
-    values = [argument_of(each, NO_HOLES) for each in tree.args]
-    values += [argument_of(keyword.value, holes) for keyword in tree.keywords]
+    values = [argument_of(call, each, NO_HOLES) for each in tree.args]
+    values += [argument_of(call, keyword.value, holes) for keyword in tree.keywords]
     if UNKNOWN in values or any(keyword.arg is None for keyword in tree.keywords):
         return None
     count = len(tree.args)
     return tuple(values[:count]), {str(k.arg): value for k, value in zip(tree.keywords, values[count:], strict=True)}
 
 
-def argument_of(tree: ast.expr, holes: Mapping[str, Value]) -> Value:
+def argument_of(call: CallSite, tree: ast.expr, holes: Mapping[str, Value]) -> Value:
+    """A constant, a variable, or an unknown that stands in a text for itself."""
     if isinstance(tree, ast.Name):
-        return holes.get(tree.id, UNKNOWN)
+        is_open = OPEN.partition("{")[0] in tree.id
+        return holes.get(tree.id, UNKNOWN) if is_open else call.machine.peek(call.state, Variable(tree.id))
     if not isinstance(tree, ast.Constant) or any(hole in str(tree.value) for hole in holes):
         return UNKNOWN
     return tree.value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from headcheck import catalog
+from headcheck import catalog, events
 from headcheck.catalog.entry import NAMES
 from headcheck.interpreter import access, heap, modules, picking, writing
 from headcheck.interpreter.heap import DELETED, Dictionary, Instance, Module, Sequence, StateDict
@@ -64,9 +64,17 @@ def identity(call: CallSite) -> Value:
 
 
 @effect("builtins.print", "builtins.input", "builtins.hash")
-@effect("builtins.display", "IPython.display.display", "torchinfo.summary", "torchsummary.summary")
+@effect("builtins.display", "IPython.display.display")
 def harmless(call: CallSite) -> Value:
     return symbol("call at", f"{call.name.rsplit('.', 1)[-1]}(…)", id(call.site), call.name)
+
+
+@effect("torchinfo.summary", "torchsummary.summary")
+def summary(call: CallSite) -> Value:
+    ref = call.argument(0, "model")
+    if type(call.state.object(ref)) is Module:
+        call.state.log(events.Summarised(call.site, ref.address))
+    return harmless(call)
 
 
 @effect("builtins.exit", "builtins.quit", "sys.exit", "os._exit", "os.abort")

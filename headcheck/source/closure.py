@@ -169,9 +169,26 @@ class _Search:
             if below is None or not below.whole:
                 return
             file = below.places[-1].path
-        outline = self.outline(file)
-        for name in outline.words if outline is not None else ():
+        for name in self.whole(file):
             yield file, name
+
+    def whole(self, file: str) -> dict[str, None]:
+        """The names of a module: its own, what a star brings, and of a package those that it takes from others."""
+        found: dict[str, None] = {}
+        pending, seen = [file], {file}
+        while pending:
+            here = pending.pop()
+            outline = self.outline(here)
+            if outline is None:
+                continue
+            found |= dict.fromkeys(outline.words)
+            if here.endswith(INIT):
+                found |= dict.fromkeys(outline.bindings)
+            routes = (self.route(here, star.module, star.level) for star in outline.stars)
+            brought = {route.places[-1].path for route in routes if route is not None and route.whole}
+            pending.extend(sorted(brought - seen))
+            seen |= brought
+        return found
 
     def in_order(self) -> list[str]:
         """The files as they were come to; those of the bases of its classes come right after a file, since without

@@ -81,6 +81,8 @@ def outline(tree: ast.Module, filename: str, seeds: frozenset[str]) -> Outline:
                     said.add(_dotted(node))
             elif isinstance(node, ast.Name) and node not in inner:
                 said.add(node.id)
+            elif isinstance(node, ast.Call) and _dotted(node.func) == "eval":
+                said.update(_named_in_texts(node))
             elif isinstance(node, ast.Assign):
                 replaces = replaces or _puts_a_head(node)
     wanted = ARGUMENTS | {"." + seed for seed in seeds} | {seed for seed in seeds if not seed.islower() or "_" in seed}
@@ -170,6 +172,14 @@ def _asks_for_main(test: ast.expr) -> bool:
         and test.left.id == "__name__"
         and isinstance(test.ops[0], ast.Eq)
     )
+
+
+def _named_in_texts(call: ast.Call) -> Iterator[str]:
+    """What the texts start with that a call of `eval` is given: ``models`` of ``eval("models.{}()".format(name))``."""
+    nodes = (node for argument in call.args for node in ast.walk(argument))
+    texts = (node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str))
+    starts = (text.partition("(")[0].rpartition(".")[0].strip() for text in texts)
+    yield from (start for start in starts if start and all(part.isidentifier() for part in start.split(".")))
 
 
 def _stored(statement: ast.stmt) -> Iterator[str]:

@@ -416,6 +416,34 @@ def test_attributes_that_are_set_before_the_model_is_known(build):
     assert "resnet18" in builders(text)
 
 
+def test_asked_for_the_name_of_its_class():
+    text = script("""
+    m = models.__dict__[arch]()
+    name = m.__class__.__name__.lower()
+    if hasattr(m, "fc") and "resnet" in name:
+        m.fc = nn.Linear(m.fc.in_features, 2)
+    elif hasattr(m, "classifier") and ("alexnet" in name or "vgg" in name):
+        m.classifier[6] = nn.Linear(m.classifier[6].in_features, 2)
+    elif hasattr(m, "classifier") and "squeezenet" in name:
+        m.classifier[1] = nn.Conv2d(512, 2, 1)
+    elif hasattr(m, "heads") and "visiontransformer" in name:
+        m.heads.head = nn.Linear(m.heads.head.in_features, 2)
+    elif type(m).__name__ == "SwinTransformer":
+        m.head = nn.Linear(m.head.in_features, 2)
+    """)
+    assert read(text).statistics[:2] == (5, 5) and found(text) == []
+
+
+def test_a_class_whose_name_the_path_has_tested_is_that_of_each_candidate():
+    text = """
+    m = models.__dict__[arch]()
+    if "squeeze" in m.__class__.__name__.lower():
+        m.classifier[1] = nn.Conv2d({}, 2, 1)
+    """
+    assert found(script(text.format(512))) == []
+    assert found(script(text.format(513))) == [(row(4), "HC101")]
+
+
 def test_what_no_model_of_the_library_has_is_asked_of_another():
     assert found(script("    m = models.__dict__[arch]()\n    m.bert.pooler\n")) == []
     assert found(script("    m = models.__dict__[arch]()\n    m.last_linear.weight\n")) == [(row(2), "HC202")]

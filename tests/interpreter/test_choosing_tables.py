@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from headcheck import events
+from headcheck.pipeline import check_file
+from headcheck.settings import Settings
 from tests.interpreter.test_choosing import ARCH, builders, messages, script
 from tests.interpreter.test_modules import executions
 from tests.reading import found, paths, variable
@@ -276,6 +278,47 @@ def test_a_builder_of_the_projects_own_module(build):
     names = {variable(e, "m") for e in executions(script, nets=NETS)}
     assert names == {"torchvision.models.resnet18", "torchvision.models.vgg16", "?"}
     assert not any([*execution.of(events.UnknownName)] for execution in executions(script, nets=NETS))
+
+
+TABLE = """
+from torchvision import models
+
+NETS = [models.resnet18, models.resnet50, models.resnet101, models.vgg16]
+
+def _made(number): return NETS[number](weights="DEFAULT")
+def slim(): return _made(0)
+def wide(): return _made(1)
+def wider(): return _made(2)
+def other(): return _made(3)
+def _wide(): return 3
+"""
+
+
+@pytest.mark.parametrize("build", ["nets.__dict__[arch]()", "eval('nets.{}()'.format(arch))"])
+@pytest.mark.parametrize(
+    ("test", "size", "findings"),
+    [
+        ("'slim' in arch", 512, []),
+        ("'slim' in arch", 2048, ["HC101"]),
+        ("'wide' in arch", 512, ["HC101"]),
+        ("'wide' in arch", 2048, []),
+        ("arch[:1] in ('s', 'w')", 7, []),  # the one that is followed stands for the others
+        ("arch", 7, None),
+    ],
+)
+def test_what_a_test_of_the_name_leaves_of_a_module(tmp_path, build, test, size, findings):
+    script = f"""import nets
+from torch import nn
+def make(arch):
+    if {test}:
+        m = {build}
+        m.fc = nn.Linear({size}, 2)
+"""
+    for name, text in (("nets.py", TABLE), ("train.py", script)):
+        (tmp_path / name).write_text(text)
+    result = check_file(str(tmp_path / "train.py"), None, Settings(confirm=False))
+    assert result.statistics[:2] == (1, findings is not None)
+    assert [f.code for f in result.findings] == (findings or [])
 
 
 def test_names_of_old_versions_are_no_misspelt_builders():

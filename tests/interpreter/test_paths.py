@@ -472,30 +472,3 @@ def test_a_wrapper_by_its_type(wrapper):
     m.fc = nn.Linear(512, 3)
     """
     assert found(script) == []
-
-
-ASKED = """
-from backbones import {name}
-
-def new_head(model):
-    if {test}:
-        model.fc = nn.Linear(4096, 5)
-    return model
-
-new_head(models.vgg16(weights="DEFAULT"))
-"""
-
-
-@pytest.mark.parametrize(
-    ("name", "test", "rows"),
-    [
-        ("ResNet", "isinstance(model, ResNet)", []),
-        ("ResNet", "isinstance(model, (ResNet, models.ResNet))", []),
-        ("ResNet", "not isinstance(model, ResNet)", [5]),
-        ("VGG", "isinstance(model, VGG)", [5]),
-        ("VGG", "isinstance(model, models.ResNet)", []),
-        ("VGG", "isinstance(model, models.VGG)", [5]),
-    ],
-)
-def test_a_model_is_asked_for_a_class_that_nobody_knows(name, test, rows):
-    assert found(ASKED.format(name=name, test=test)) == [(row, "HC201") for row in rows]

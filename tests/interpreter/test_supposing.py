@@ -188,3 +188,56 @@ def test_help_speaks_of_the_model_as_the_function_does():
     """
     (finding,) = [f for f in read(script).findings if f.code == "HC101"]
     assert finding.help == "nn.Linear(net.classifier[6].in_features, 3)"
+
+
+def test_a_model_that_the_script_hands_on():
+    """Which branch is taken goes with the model, which a constant names."""
+    script = """
+def change(m, classes):
+    if hasattr(m, "fc") and "resnet" in m.__class__.__name__.lower():
+        m.fc = nn.Linear(m.fc.in_features, classes)
+    elif hasattr(m, "heads") and "vision" in m.__class__.__name__.lower():
+        m.heads.head = nn.Linear(m.heads.head.in_features, classes)
+    elif isinstance(m.classifier, nn.Sequential) and "vgg" in m.__class__.__name__.lower():
+        m.classifier[-1] = nn.Linear(m.classifier[-1].in_features, classes)
+    return m
+
+name = "resnet18"
+m = {build}
+m = change(m, 3)
+"""
+    for build in ("models.__dict__[name]()", "eval(f'models.{name}(weights=None)')"):
+        assert found(script.format(build=build)) == []
+        assert read(script.format(build=build)).statistics[:2] == (3, 3)
+    assert read(script.format(build="models.resnet18()")).statistics[:2] == (3, 1)
+
+
+MADE = """
+class Net(nn.Module):
+    def __init__(self, classes, name="vgg16"):
+        super().__init__()
+        if name == "vgg16":
+            self.net = models.vgg16(weights="DEFAULT")
+        elif name == "resnet18":
+            self.net = models.resnet18(weights="DEFAULT")
+        else:
+            raise ValueError(name)
+
+    def forward(self, x):
+        return self.net(x)
+
+    def new_head(self, classes):
+        if isinstance(self.net, models.VGG):
+            self.net.classifier[6] = nn.Linear({vgg}, classes)
+        elif isinstance(self.net, models.ResNet):
+            self.net.fc = nn.Linear(512, classes)
+
+net = Net(5, name="{name}")
+"""
+
+
+@pytest.mark.parametrize("name", ["vgg16", "resnet18"])
+def test_methods_that_nothing_calls_of_an_object_made_otherwise(name):
+    assert found(MADE.format(vgg=4096, name=name)) == []
+    assert found(MADE.format(vgg=512, name=name)) == [(16, "HC101")]
+    assert read(MADE.format(vgg=512, name=name)).statistics.resolved == 2

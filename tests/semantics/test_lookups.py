@@ -20,6 +20,7 @@ def built(script):
         'eval("models.resnet18(weights=None)")',
         'eval("models.{}(weights={})".format("resnet18", None))',
         'eval(f"models.resnet18(progress={sys.argv[1]})")',
+        '[eval("models.resnet18(weights=kept)") for kept in [None]][0]',
         'locate("torchvision.models.resnet18")()',
         'importlib.import_module("torchvision.models").resnet18()',
         'getattr(importlib.import_module("torchvision.models"), "resnet18")()',

@@ -128,6 +128,26 @@ def test_every_way_to_a_builder(tmp_path, script):
     assert "pkg/zoo.py" in found and "pkg/other.py" not in found
 
 
+@pytest.mark.parametrize(
+    "script",
+    [
+        "import pkg\npkg.__dict__[name]()",
+        "import pkg as nets\ngetattr(nets, name)()",
+        "import pkg\neval('pkg.{}(weights=None)'.format(name))",
+        "import pkg\neval(f'pkg.{name}')()",
+        "import pkg\nmake(pkg)",
+    ],
+)
+def test_what_a_package_brings_by_a_star_may_be_meant_by_a_name_that_is_not_known(tmp_path, script):
+    sub = {"pkg/deep/__init__.py": "from .far import *\n", "pkg/deep/far.py": BUILD.replace("def build", "def far")}
+    package = {"pkg/__init__.py": "from .zoo import *\nfrom .deep import far\n", "pkg/zoo.py": BUILD}
+    make(tmp_path, {"train.py": script, "pkg/apart.py": BUILD, **package, **sub})
+    found = files_of(tmp_path, "train.py")
+    assert {"pkg/__init__.py", "pkg/zoo.py", "pkg/deep/far.py"} <= {*found} and "pkg/apart.py" not in found
+    make(tmp_path, {"train.py": "import pkg\npkg.build()"})
+    assert "pkg/deep/far.py" not in files_of(tmp_path, "train.py")
+
+
 def test_constants_of_small_modules(tmp_path):
     files = {
         "train.py": "from config import N\nimport settings as s\nfrom huge import M\n"

@@ -1,0 +1,149 @@
+"""How code that nothing calls is entered: with arguments nobody knows, on an object made for it or by the script."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+from headcheck import events
+from headcheck.interpreter.access import class_attribute
+from headcheck.interpreter.calls import call_value
+from headcheck.interpreter.heap import LIGHTNING, Instance, Module, library_bases
+from headcheck.interpreter.machine import Machine
+from headcheck.interpreter.state import State
+from headcheck.interpreter.values import Bound, Class, Function, Ref, Value, symbol
+from headcheck.ir import Define, Operation, operations_in
+
+MOST_HOMES = 4  # paths through an `__init__` from whose ends the methods are followed
+LOADERS = {f"{stage}_step": f"{short}_dataloader" for stage, short in (("training", "train"), ("validation", "val"))}
+SITE = Operation(None)  # where the calls come from that the script does not make
+
+
+def call_entry(machine: Machine, home: State, function: Value) -> list[State]:
+    """Call with no arguments known; with their defaults only in the run that takes defaults. Whoever runs a network may
+    well give it an input that is None by default."""
+    enter(machine, function)
+    state = home.fork()
+    # What a network was handed to is what runs it: its forward is followed as it was made.
+    state.facts = {fact: known for fact, known in state.facts.items() if type(fact) is not tuple or fact[0] != "handed"}
+    state.end("")
+    state.result = None
+    state.log(events.Entered(SITE, definition(machine, function).name))
+    keywords = unknown_arguments(machine, function)
+    if machine.defaults:
+        keywords = {name: keywords[name] for name in optional_inputs(machine, function)}
+    if type(function) is Bound:
+        keywords |= given_batch(machine, state, function)
+    return call_value(machine, state, function, (), keywords, SITE)
+
+
+def given_batch(machine: Machine, state: State, step: Bound) -> dict[str, Value]:
+    """What Lightning gives to a step of a module that has a loader of its own: what the loader hands out."""
+    define = definition(machine, step)
+    thing = state.object(step.receiver)
+    cls = thing.cls if type(thing) is Module else None
+    if define.name not in LOADERS or cls is None or library_bases(cls).isdisjoint(LIGHTNING):
+        return {}
+    found = class_attribute(cls, LOADERS[define.name])
+    if found is None or type(found[0]) is not Function or len(define.parameters) < 2:
+        return {}
+    from headcheck.semantics import datasets
+
+    loader = machine.call_quietly(state, Bound(step.receiver, *found), (), {}, SITE)
+    known = type(state.object(loader)) is datasets.Loader
+    return {define.parameters[1].name: datasets.batch(state, loader)} if known else {}
+
+
+def enter(machine: Machine, function: Value) -> None:
+    """What is run next starts in a function, whatever was followed before."""
+    machine.entry = frozenset(map(id, operations_in(definition(machine, function))))
+
+
+def unknown_arguments(machine: Machine, function: Value) -> dict[str, Value]:
+    """Every parameter as an unknown named after it, also where it has a default; the first as what decorators give."""
+    plain = function.function if type(function) is Bound else function
+    define = definition(machine, function)
+    parameters = [p for p in define.parameters if not p.kind]
+    skipped = parameters[1:] if type(function) is Bound else parameters
+    kinds = ["stand-in" if number < plain.stand_ins else "parameter" for number in range(len(skipped))]
+    return {p.name: symbol(kind, p.name, plain.code, p.name) for kind, p in zip(kinds, skipped, strict=True)}
+
+
+def optional_inputs(machine: Machine, function: Value) -> list[str]:
+    """The inputs of a forward that are None where they are not given."""
+    if type(function) is not Bound or definition(machine, function).name != "forward":
+        return []
+    return [name for name, default in function.function.defaults if default is None]
+
+
+def find_object(ends: list[State], cls: Class) -> tuple[State, Ref] | None:
+    """An object of a class that the script itself made, and a path that did."""
+    for state in ends:
+        for address, thing in state.heap.items():
+            if type(thing) in (Module, Instance) and thing.cls is not None and thing.cls.code == cls.code:
+                return state, Ref(address)
+    return None
+
+
+def make_homes(machine: Machine, ends: list[State], target: Class, followed: list[State]) -> list[tuple[State, Ref]]:
+    """Make an object of a class of arguments that nobody knows: paths that did, and the object. Adds to `followed`."""
+    machine.entry = None  # what functions followed before did is no part of this
+    keywords = {} if machine.defaults else {"**": symbol("arguments", "…")}
+    made = call_value(machine, ends[0].fork(), target, (), keywords, SITE)
+    mark_lost(machine, made)
+    followed.extend(made)
+    open_ = [state for state in made if not state.ended and type(state.result) is Ref]
+    several = bool(open_) and type(open_[0].object(open_[0].result)) is Module
+    return [(state, state.result) for state in homes_of(open_, MOST_HOMES if several else 1)]
+
+
+def homes_of(open_: list[State], most: int) -> list[State]:
+    """So many of the paths through an `__init__`, one for each guess at a model before a second for any. Where a guess
+    is left without one, what is found on the others may not hold for it."""
+    if len(open_) <= most:
+        return open_
+    rows: dict[Any, list[State]] = {}
+    for state in open_:
+        rows.setdefault(tuple((guess.group, guess.name) for guess in state.guesses), []).append(state)
+    taken = [state for row in itertools.zip_longest(*rows.values()) for state in row if state is not None][:most]
+    if len(rows) > most:
+        taken = [state.fork() for state in taken]
+        for state in taken:
+            state.cut = True
+    return taken
+
+
+def code_of(function: Value) -> int:
+    plain = function.function if type(function) is Bound else function
+    assert type(plain) in (Function, Class)
+    return int(plain.code)
+
+
+def name_of(machine: Machine, target: Value) -> str:
+    return target.name if type(target) is Class else definition(machine, target).name
+
+
+def definition(machine: Machine, function: Value) -> Define:
+    define = machine.definitions[code_of(function)]
+    assert isinstance(define, Define)
+    return define
+
+
+def size_of(machine: Machine, target: Value) -> int:
+    """How many operations a function has, or all methods of a class."""
+    if type(target) is Class:
+        return 1 + sum(size_of(machine, value) for _, value in target.attributes if type(value) is Function)
+    return len(operations_in(definition(machine, target)))
+
+
+def shares(sizes: list[int]) -> list[float]:
+    """What part of the whole is gone when each of some things is."""
+    whole = sum(sizes) or 1
+    return [gone / whole for gone in itertools.accumulate(sizes)]
+
+
+def mark_lost(machine: Machine, states: list[State]) -> None:
+    """Where a path was left out, nothing can be said of all paths."""
+    for state in states:
+        state.cut = state.cut or machine.lost
+    machine.lost = False

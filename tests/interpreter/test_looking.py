@@ -1,0 +1,87 @@
+"""What only looks at a model: which class it is of, what a record says of it, a summary."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.reading import found
+
+ASKED = """
+from backbones import {name}
+
+def new_head(model):
+    if {test}:
+        model.fc = nn.Linear(4096, 5)
+    return model
+
+new_head(models.vgg16(weights="DEFAULT"))
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "test", "rows"),
+    [
+        ("ResNet", "isinstance(model, ResNet)", []),
+        ("ResNet", "isinstance(model, (ResNet, models.ResNet))", []),
+        ("ResNet", "not isinstance(model, ResNet)", [5]),
+        ("VGG", "isinstance(model, VGG)", [5]),
+        ("VGG", "isinstance(model, models.ResNet)", []),
+        ("VGG", "isinstance(model, models.VGG)", [5]),
+    ],
+)
+def test_a_model_is_asked_for_a_class_that_nobody_knows(name, test, rows):
+    assert found(ASKED.format(name=name, test=test)) == [(row, "HC201") for row in rows]
+
+
+RECORDED = """
+import smdebug.pytorch as smd
+import thop, wandb
+from torch.utils.tensorboard import SummaryWriter
+
+hook, run, writer = smd.Hook.create_from_json_file(), wandb.init(), SummaryWriter()
+model = models.resnet18(weights="DEFAULT")
+model.requires_grad_(False)
+model.fc = nn.Linear(512, 3)
+{call}
+optimizer = torch.optim.SGD(model.layer4.parameters(), lr=0.1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("call", "rows"),
+    [
+        ("wandb.watch(model, log='all')", [10]),
+        ("run.watch(models=[model])", [10]),
+        ("hook.register_hook(model)", [10]),
+        ("writer.add_graph(model, torch.rand(1, 3, 64, 64))", [10]),
+        ("print(thop.profile(model, inputs=(torch.rand(1, 3, 64, 64),)))", [10]),
+        ("improve(model)", []),
+    ],
+)
+def test_what_only_keeps_a_record_of_a_model(call, rows):
+    """Nothing that is handed to other code can be said to have missed the optimizer."""
+    assert found(RECORDED.format(call=call)) == [(row, "HC402") for row in rows]
+
+
+SUMMARY = """
+from torchinfo import summary
+
+model = models.efficientnet_b0()
+for p in model.parameters():
+    p.requires_grad = False
+model.classifier[1] = nn.Linear(1280, 5)
+{use}
+"""
+
+
+@pytest.mark.parametrize(
+    ("use", "rows"),
+    [
+        ("summary(model, (1, 3, 224, 224))", []),
+        ("", [5]),
+        ("summary(model, (1, 3, 224, 224))\nmodel(torch.rand(1, 3, 224, 224)).sum().backward()", [5]),
+        ("optimizer = torch.optim.Adam(model.classifier.parameters())\nsummary(model)", [5]),
+    ],
+)
+def test_a_model_of_which_no_more_than_a_summary_is_wanted(use, rows):
+    assert found(SUMMARY.format(use=use)) == [(row, "HC307") for row in rows]
