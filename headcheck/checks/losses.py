@@ -17,6 +17,11 @@ from headcheck.semantics.datasets import counts
 # (loss, the function before it): what the loss makes of it, and how bad that is.
 DOUBLED: dict[tuple[str, str], tuple[str, str, Severity | None]] = {
     ("CrossEntropyLoss", "softmax"): ("applies log_softmax itself", "leave the softmax out", None),
+    ("CrossEntropyLoss", "sigmoid"): (
+        "wants raw outputs, of which it takes the softmax",
+        "leave the sigmoid out",
+        None,
+    ),
     ("CrossEntropyLoss", "log_softmax"): ("applies log_softmax itself", "use NLLLoss or leave it out", "info"),
     ("BCEWithLogitsLoss", "sigmoid"): ("applies the sigmoid itself", "leave the sigmoid out, or use BCELoss", None),
     ("NLLLoss", "softmax"): ("wants log-probabilities", "use log_softmax", None),
@@ -51,6 +56,17 @@ def activation_before_loss(execution: Execution) -> Iterator[Report]:
                 f"CrossEntropyLoss over a single logit{maker_words(execution, output)} is always 0: nothing is learnt"
             )
             yield Report("HC107", event.site, message, "give the head one output per class, or use BCEWithLogitsLoss")
+        elif event.kind == "CrossEntropyLoss" and is_single_squeezed(execution, output):
+            single = f"the single logit{maker_words(execution, output)}"
+            message = f"CrossEntropyLoss takes the items of a batch for classes: {single} was squeezed"
+            yield Report("HC107", event.site, message, "give the head one output per class, or use BCEWithLogitsLoss")
+
+
+def is_single_squeezed(execution: Execution, output: Tensor) -> bool:
+    """Whether an output is the one number that a layer answers for each item of a batch, in one dimension."""
+    if output.maker is None or output.shape is None or len(output.shape) != 1 or output.shape[0] == 1:
+        return False
+    return bool(execution.field(Ref(output.maker), "out_features") == 1)
 
 
 def is_shown(event: events.LossTaken, output: Tensor) -> bool:
@@ -147,6 +163,8 @@ def loss_target_shape(execution: Execution) -> Iterator[Report]:
         elif event.kind in LABELLED and len(output.shape) == len(target.shape) == 2 and target.dtype == "long":
             message = f"{event.kind} wants class labels in one dimension, the target is {batch_words(target.shape)}"
             yield Report("HC109", event.site, message, "target.squeeze(1)")
+        elif event.kind in LABELLED and len(output.shape) == 1 and not target.shape:
+            continue  # the label of a single picture that is in no batch
         elif event.kind in LABELLED and output.shape and differ(output.shape[:1], target.shape[:1]):
             made = maker_words(execution, output)
             message = f"the output{made} is {batch_words(output.shape)}, the target {batch_words(target.shape)}"

@@ -12,7 +12,7 @@ from headcheck import events
 from headcheck.interpreter.heap import Sequence
 from headcheck.interpreter.iterate import each_of, items_of
 from headcheck.interpreter.products import quotient
-from headcheck.interpreter.values import Symbol, Tensor, Tuple, Value, is_plain, last_size, size_of, symbol
+from headcheck.interpreter.values import Address, Symbol, Tensor, Tuple, Value, is_plain, last_size, size_of, symbol
 from headcheck.ir import UNKNOWN
 from headcheck.records import NamedTuple
 from headcheck.semantics import layers
@@ -112,6 +112,11 @@ def dims_of(tensor: Value) -> tuple[Value, ...] | None:
     return tuple(size_of(tensor, index) for index in range(len(tensor.shape)))
 
 
+def in_another_shape(use: Use, maker: Address | None = None) -> Value:
+    """The numbers of a tensor of which not even the rank is known, in another shape."""
+    return use.tensor._replace(shape=None, features=None, maker=maker)
+
+
 @rule("view", "reshape", "unflatten_view")
 def view(use: Use) -> Value:
     whole = dims_of(use.tensor)
@@ -119,7 +124,7 @@ def view(use: Use) -> Value:
     if "shape" in use.keywords:
         given = use.items(use.keywords["shape"])
     if whole is None or given is None or not given:
-        return use.unknown()
+        return in_another_shape(use) if whole is None else use.unknown()
     rest = tuple(size for size in given if size != -1 or type(size) is not int)
     if len(given) - len(rest) > 1 or not all(type(size) in (int, Symbol) for size in rest):
         return use.unknown()
@@ -133,7 +138,7 @@ def flatten(use: Use) -> Value:
     sizes = dims_of(use.tensor)
     start, end = use.argument(0, "start_dim", default=0), use.argument(1, "end_dim", default=-1)
     if sizes is None or type(start) is not int or type(end) is not int or not sizes:
-        return use.unknown()
+        return in_another_shape(use) if sizes is None else use.unknown()
     first, last = start % len(sizes), end % len(sizes)
     if first > last:
         return use.unknown()
@@ -145,7 +150,7 @@ def flatten(use: Use) -> Value:
 def squeeze(use: Use) -> Value:
     sizes = dims_of(use.tensor)
     if sizes is None:
-        return use.unknown()
+        return in_another_shape(use, use.tensor.maker)
     if not use.arguments and "dim" not in use.keywords:
         if any(type(size) is not int for size in sizes[1:]):
             return use.unknown()

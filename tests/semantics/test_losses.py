@@ -90,6 +90,16 @@ WRONG = {
     "raw outputs before nll": ("F.nll_loss(model_of(3)(images), labels)", "HC107"),
     "the library's outputs before nll": ("nn.NLLLoss()(models.resnet18(num_classes=2)(images), labels)", "HC107"),
     "softmax before nll": ("F.nll_loss(F.softmax(model_of(3)(images), dim=1), labels)", "HC107"),
+    "sigmoid before cross entropy": ("F.cross_entropy(torch.sigmoid(model_of(3)(images)), labels)", "HC107"),
+    "sigmoid of a shape nobody knows": (
+        "def step(net, x, y):\n    return F.cross_entropy(torch.sigmoid(net(x)).view(-1, 3), y)",
+        "HC107",
+    ),
+    "sigmoid squeezed": (
+        "def step(net, x, y):\n    return F.binary_cross_entropy_with_logits(torch.sigmoid(net(x)).squeeze(), y)",
+        "HC107",
+    ),
+    "one logit squeezed": ("F.cross_entropy(model_of(1)(images).squeeze(1), labels.float())", "HC107"),
     "sigmoid method": (
         "nn.BCEWithLogitsLoss()(model_of(1)(images).sigmoid().squeeze(1), labels.float())",
         "HC107",
@@ -143,6 +153,12 @@ RIGHT = {
     "an ignored label": ("nn.CrossEntropyLoss(ignore_index=255)(model_of(3)(images), torch.tensor([0, 255]))"),
     "softmax for show": "probabilities = model_of(3)(images).softmax(1)\nF.cross_entropy(model_of(3)(images), labels)",
     "log softmax and nll": "F.nll_loss(F.log_softmax(model_of(3)(images), dim=1), labels)",
+    "sigmoid for show": "chances = torch.sigmoid(model_of(3)(images))\nF.cross_entropy(model_of(3)(images), labels)",
+    "weighed by a sigmoid": (
+        "out = model_of(3)(images)\nF.cross_entropy(out * torch.sigmoid(out), labels)\n"
+        "F.cross_entropy(torch.sigmoid(out) @ torch.rand(3, 3), labels)"
+    ),
+    "one picture's logits": "F.cross_entropy(model_of(3)(images)[0], labels[0])",
     "log of softmax": "F.nll_loss(torch.log(F.softmax(model_of(3)(images), dim=1)), labels)",
     "log softmax of several": (
         "a, b = (F.log_softmax(model_of(3)(images), dim=1) for _ in range(2))\n"
