@@ -22,6 +22,7 @@ from headcheck.interpreter.modules import ROOT
 from headcheck.interpreter.shapes import SIZED
 from headcheck.interpreter.values import Choice, Library, Method, Ref, Symbol, Value, label
 from headcheck.ir import SetItem
+from headcheck.ir.facts import after_an_end
 from headcheck.records import NamedTuple
 from headcheck.semantics import layers
 
@@ -219,7 +220,8 @@ def words_of(path: Sequence[str]) -> str:
 
 
 def unreached(executions: Sequence[Execution]) -> Iterator[Replacement]:
-    """What looks like a new head and is on no path that was followed, unless a path failed on the way to it."""
+    """What looks like a new head and is on no path that was followed, unless a path failed on the way to it, or no path
+    can come there."""
     if not executions or any(execution.state.ended == "raise" and stopped(execution) for execution in executions):
         return
     machines = {id(execution.machine): execution.machine for execution in executions}.values()
@@ -228,9 +230,15 @@ def unreached(executions: Sequence[Execution]) -> Iterator[Replacement]:
     cut = any(execution.state.cut for execution in executions)
     kept = Sites(execution.state for execution in executions).found if cut else told
     facts = executions[0].facts
-    for operation, name in facts.head_sites:
-        came_by = id(operation) in reached and (id(operation) in kept or id(operation) not in told)
-        if not came_by and id(operation) not in facts.text_keys:
+    missed = [
+        (operation, name)
+        for operation, name in facts.head_sites
+        if not (id(operation) in reached and (id(operation) in kept or id(operation) not in told))
+        and id(operation) not in facts.text_keys
+    ]
+    never = after_an_end(executions[0].machine.body) if missed else frozenset()
+    for operation, name in missed:
+        if id(operation) not in never:
             words = "reading stopped before" if cut else "no path that headcheck followed comes here"
             yield Replacement(operation, "", name, Reason("limit" if cut else "unreached", words))
 

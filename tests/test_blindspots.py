@@ -266,8 +266,30 @@ def test_what_no_path_comes_by():
     assert reasons(f"import sys\nm = models.resnet18()\nsys.exit()\n{HEAD}") == [("fc", "unreached")]
 
 
+def test_what_no_path_can_come_by_is_no_head():
+    script = """
+    def build(classes):
+        raise NotImplementedError
+        m = models.resnet18()
+        if classes:
+            m.fc = nn.Linear(512, classes)
+    def other(m, classes):
+        if classes:
+            return m
+            m.fc = nn.Linear(512, classes)
+        for _ in m:
+            continue
+            m.fc = nn.Linear(512, classes)
+        return m
+    """
+    assert reasons(script) == []
+
+
 def test_a_head_that_is_only_taken_out():
     assert reasons("import sys\nm = models.resnet18()\nsys.exit()\nm.fc = nn.Sequential()") == []
+    pooled = "import sys\nm = models.resnet18()\nsys.exit()\nm.fc = nn.Sequential(nn.AdaptiveAvgPool2d(1), {})"
+    assert reasons(pooled.format("nn.BatchNorm2d(9)")) == []
+    assert reasons(pooled.format("head(9)")) == [("fc", "unreached")]
     assert reasons("m = nowhere()\nm.fc = nn.Sequential()\nm.head = nn.Identity()") == []
     assert reasons("import pretrainedmodels\nm = nowhere()\nm.fc = pretrainedmodels.utils.Identity()") == []
 

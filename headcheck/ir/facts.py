@@ -9,7 +9,10 @@ from typing import Any, TypeGuard
 
 from headcheck.ir import (
     Binary,
+    Block,
+    Break,
     Call,
+    Continue,
     Define,
     DefineClass,
     DeleteName,
@@ -18,10 +21,14 @@ from headcheck.ir import (
     GetItem,
     ImportFrom,
     Operation,
+    Raise,
+    Return,
     SetAttribute,
     SetItem,
     Variable,
+    blocks,
     operations_in,
+    walk,
 )
 from headcheck.ir.scopes import variables
 from headcheck.records import NamedTuple
@@ -31,6 +38,19 @@ from headcheck.source.outline import HEAD_LAYERS
 ADMINISTRATIVE = frozenset({"hasattr", "isinstance", "print", "len", "type", "id"})
 # The operations that put a layer somewhere, and those it takes to know what is a layer.
 PLACING = frozenset({GetAttribute, Call, SetAttribute, SetItem})
+# How the names begin of torch's layers that give as many features as they are given.
+PLAIN_LAYERS = (
+    "Adaptive",
+    "Avg",
+    "BatchNorm",
+    "Dropout",
+    "Flatten",
+    "GroupNorm",
+    "Identity",
+    "LayerNorm",
+    "Max",
+    "ReLU",
+)
 ANY = "*"  # the attribute that `setattr` sets under a name that is computed
 #: Methods that set an attribute under the name they are given first.
 REGISTERING = frozenset({"__setattr__", "register_buffer", "register_parameter"})
@@ -136,6 +156,7 @@ def head_sites(operations: Sequence[Operation]) -> list[tuple[Operation, str]]:
     found: list[tuple[Operation, str]] = []
     reads: dict[str, str] = {}
     layers: set[str] = set()
+    plain: set[Any] = set()
     for operation in operations:
         kind = type(operation)
         if kind not in PLACING:
@@ -145,8 +166,12 @@ def head_sites(operations: Sequence[Operation]) -> list[tuple[Operation, str]]:
         elif isinstance(operation, Call):
             function = operation.function
             name = reads.get(function, function) if type(function) is Variable else ""
-            # An empty Sequential takes a head out.
-            if name in HEAD_LAYERS and (name != "Sequential" or operation.arguments):
+            # A Sequential of nothing takes a head out, one of norms and poolings alone is none.
+            if name.startswith(PLAIN_LAYERS):
+                plain.add(operation.target)
+            elif name in HEAD_LAYERS and (
+                name != "Sequential" or not plain.issuperset(a for _, a in operation.arguments)
+            ):
                 layers.add(operation.target)
         elif isinstance(operation, SetAttribute):
             if operation.value in layers and operation.of != "self":
@@ -155,6 +180,23 @@ def head_sites(operations: Sequence[Operation]) -> list[tuple[Operation, str]]:
             computed = isinstance(operation.index, Variable) and operation.index[0] == "%"
             found.append((operation, "…" if computed else str(operation.index)))
     return found
+
+
+def after_an_end(block: Block) -> frozenset[int]:
+    """The ids of the operations that stand behind a ``return``, ``raise``, ``break`` or ``continue`` of their block."""
+    found: set[int] = set()
+    pending = [block]
+    while pending:
+        current = pending.pop()
+        for place, operation in enumerate(current):
+            if isinstance(operation, (Define, DefineClass)):
+                pending.append(operation.body)
+            elif isinstance(operation, (Return, Raise, Break, Continue)):
+                found.update(map(id, walk(current[place + 1 :])))
+                break
+            else:
+                pending.extend(blocks(operation))
+    return frozenset(found)
 
 
 def text_keys(operations: Sequence[Operation]) -> frozenset[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 
 from headcheck import catalog
@@ -82,6 +83,16 @@ def of_timm(call: CallSite, name: Value) -> Value | None:
     return through("timm.create_model", call._replace(arguments=(name, *call.arguments)))
 
 
+def of_gen_efficientnet(call: CallSite, name: Value) -> Value | None:
+    """The repository from which timm's EfficientNets and MobileNets come, under the same names."""
+    if type(name) is not Symbol and not (isinstance(name, str) and re.match(GENERATED, str(name))):
+        return None
+    return of_timm(call, name)
+
+
+GENERATED = r"(tf_)?(efficientnet|mixnet|mobilenetv[23]|mnasnet|semnasnet|fbnetc|spnasnet)_"
+
+
 def of_deit(call: CallSite, name: Value) -> Value | None:
     """DeiT's repository registers classes of timm under the names that timm has for them, and others under others."""
     if type(name) is Symbol:
@@ -138,6 +149,7 @@ REPOSITORIES: Mapping[str, Callable[[CallSite, Value], Value | None]] = {
     "facebookresearch/dino": of_dino,
     "facebookresearch/dinov2": of_its_own("facebookresearch/dinov2"),
     "huggingface/pytorch-image-models": of_timm,
+    "rwightman/gen-efficientnet-pytorch": of_gen_efficientnet,
     "rwightman/pytorch-image-models": of_timm,
     "lukemelas/EfficientNet-PyTorch": of_efficientnet,
     "Cadene/pretrained-models.pytorch": of_pretrainedmodels,
