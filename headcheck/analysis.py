@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from functools import lru_cache
 from typing import Any
 
-from headcheck import checks, settle
+from headcheck import checks, events, settle
 from headcheck.blindspots import Replacement, survey
 from headcheck.checks import Report
 from headcheck.execution import Execution, FileFacts, Model
@@ -29,7 +29,7 @@ from headcheck.findings import (
 from headcheck.interpreter.leaving import Sites
 from headcheck.interpreter.modules import Alone, Project
 from headcheck.interpreter.run import interpret
-from headcheck.interpreter.values import Address
+from headcheck.interpreter.values import Address, Ref
 from headcheck.ir import DeleteAttribute, Operation, facts
 from headcheck.records import NamedTuple
 from headcheck.source import guard
@@ -131,12 +131,25 @@ def trail(executions: Iterable[Execution], places: Places, heads: Iterable[Repla
     unresolved = {numbers[site]: kind for site, kind in open_.items() if site in numbers}
     known = {id(head.site) for head in heads if head.reason is None}
     resolved = {unit.filename: numbers_of(unit, known) for unit in places.units[1:]} if known else {}
-    return Trail(passed(executions, places), resolved, unresolved)
+    return Trail(passed(executions, places), resolved, added(executions, places), unresolved)
 
 
 def numbers_of(unit: Unit, sites: Set[int]) -> frozenset[int]:
     """The numbers of the operations of a file that are among those with these ids."""
     return frozenset(unit.numbers[site] for site in sites & unit.numbers.keys())
+
+
+def added(executions: Iterable[Execution], places: Places) -> dict[str, frozenset[int]]:
+    """The operations of the other files that put a part into a network of the project, all of which is known, that had
+    none of its name."""
+    sites: set[int] = set()
+    for execution in executions if len(places.units) > 1 else ():
+        for event in execution.of(events.ChildSet):
+            if id(event.site) not in sites and type(event.old) is not Ref:
+                owner = execution.module(Ref(event.owner))
+                if owner is not None and owner.cls is not None and owner.known:
+                    sites.add(id(event.site))
+    return {unit.filename: numbers_of(unit, sites) for unit in places.units[1:]} if sites else {}
 
 
 def passed(executions: Iterable[Execution], places: Places) -> dict[str, frozenset[int]]:

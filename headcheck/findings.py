@@ -207,12 +207,13 @@ class Cell(NamedTuple):
 
 class Trail(NamedTuple):
     """Where a script leads, in numbers of operations: which it comes by in the files that it is followed through, and
-    which of them are head replacements whose model it knows; `unresolved` are those of its own file whose model it does
-    not know, with the reasons.
+    which of them are head replacements whose model it knows; `added` are those that put a new part into a network that
+    it knows, `unresolved` the replacements of its own file whose model it does not know, with the reasons.
     """
 
     passed: Mapping[str, frozenset[int]] = {}
     resolved: Mapping[str, frozenset[int]] = {}
+    added: Mapping[str, frozenset[int]] = {}
     unresolved: Mapping[int, str] = {}
 
 

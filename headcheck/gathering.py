@@ -119,16 +119,19 @@ class _File:
 
 
 def followed_elsewhere(result: FileResult, runs: Sequence[FileResult]) -> FileResult:
-    """The result of a file without the blind spots that are none to scripts which lead to it."""
-    unknown = result.trail.unresolved
-    if not unknown:
+    """The result of a file without the blind spots that are none to scripts which lead to it: they know the model, or
+    it had no such part, so that none was replaced."""
+    if not result.trail.unresolved:
         return result
     known = frozenset().union(*(run.trail.resolved.get(result.filename, frozenset()) for run in runs))
+    added = frozenset().union(*(run.trail.added.get(result.filename, frozenset()) for run in runs)) - known
+    unknown = {site: reason for site, reason in result.trail.unresolved.items() if site not in added}
     left = {site: reason for site, reason in unknown.items() if site not in known}
     surveyed = {code for code, _ in checks.surveys()}
     return result._replace(
         findings=tuple(f for f in result.findings if f.code not in surveyed or f.site in left),
         statistics=result.statistics._replace(
+            replacements=result.statistics.replacements - len(result.trail.unresolved) + len(unknown),
             resolved=result.statistics.resolved + len(unknown) - len(left),
             reasons=tuple(sorted(Counter(left.values()).items())),
         ),

@@ -326,6 +326,19 @@ def test_a_replacement_is_followed_if_it_is_from_a_script_that_imports_it(here):
         assert of(pipeline.run([asked], settings, models=True), "heads.py").blind_spots == ()
 
 
+def test_what_a_script_puts_beside_the_parts_of_a_network_is_no_replacement(here):
+    """Only who leads there knows that the network has no such part."""
+    parts = "from torch import nn\nclass Beside:\n    def __init__(self, net):\n        net.proj = nn.Linear(4, 2)\n"
+    write(here, {"parts.py": parts})
+    assert of(check("parts.py"), "parts.py").statistics.replacements == 1
+    net = "from torch import nn\nfrom parts import Beside\nclass Net({}):\n    def __init__(self):\n"
+    net += "        super().__init__()\n        self.{} = nn.Linear(4, 4)\nBeside(Net())\n"
+    for base, name, counts in (("nn.Module", "body", (0, 0)), ("nn.Module", "proj", (1, 1)), ("Other", "body", (1, 0))):
+        write(here, {"train.py": net.format(base, name)})
+        found = of(check("parts.py"), "parts.py").statistics
+        assert (found.replacements, found.resolved) == counts
+
+
 @pytest.mark.parametrize(("inside", "expected"), [("nn.Linear(4, 4)", []), ("models.resnet18()", [(4, "HC201")])])
 def test_a_layer_put_on_a_network_of_another_file(here, inside, expected):
     """It may be there for the checkpoint alone, unless the network stands around a model whose head it was to be."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from headcheck import events
-from headcheck.interpreter import access, choosing, definitions, heap, options, writing
+from headcheck.interpreter import access, choosing, definitions, heap, options, picking, writing
 from headcheck.interpreter.deriving import call_inherited, derive, needs_object
 from headcheck.interpreter.forward import call_module
 from headcheck.interpreter.heap import Dictionary, Instance, Module, Sequence
@@ -418,6 +418,9 @@ def call_unknown(
     `own`: it is of code of the script that no path has come by.
     """
     if type(function) is Symbol:
+        picked = picking.pick_to_call(state, function, (*arguments, *keywords.values()))
+        if picked:
+            return [s for path, value in picked for s in call_value(machine, path, value, arguments, keywords, site)]
         special = symbol_method(state, function, arguments, keywords, site)
         if special is not None:
             return answer(state, special)

@@ -57,11 +57,7 @@ def pick(
     names = consistent(state, key, entries)
     taken = names if len(names) <= MOST_LISTED else one_of_each(names, entries)[:MOST_LISTED]
     group = next(groups)
-    paths: list[tuple[State, Value]] = []
-    for name in taken:
-        path = state.fork()
-        take(path, key, name, (group, kind, len(taken), not paths))
-        paths.append((path, entries[name]))
+    paths = each(state, key, {name: entries[name] for name in taken}, group, kind)
     if default is not UNKNOWN or kind != "listed" or len(names) > len(taken):
         rule_out(state, key, taken)
         if kind != "listed":
@@ -69,6 +65,36 @@ def pick(
         rest = symbol("item", f"…[{label(key)}]", of, key) if default is UNKNOWN else default
         paths.append((state, rest))
     return Split(tuple(paths)) if paths else None
+
+
+def each(state: State, key: Symbol, entries: Mapping[Any, Value], group: int, kind: str) -> list[tuple[State, Value]]:
+    """A path for each name that an unknown may be, and what stands under it."""
+    paths: list[tuple[State, Value]] = []
+    for name, value in entries.items():
+        path = state.fork()
+        take(path, key, name, (group, kind, len(entries), not paths))
+        paths.append((path, value))
+    return paths
+
+
+def pick_to_call(state: State, function: Symbol, given: Iterable[Value]) -> list[tuple[State, Value]]:
+    """What a dict of the script's functions or classes holds under a name that is not known, where it is called with a
+    model: each of its entries on a path of its own. Nothing if it is none of these."""
+    made = function.key
+    if not isinstance(made, tuple) or made[0] != "item" or type(made[2]) is not Symbol:
+        return []
+    thing = state.object(made[1])
+    entries = dict(thing.items or ()) if type(thing) is Dictionary else {}
+    if len(entries) > MOST_LISTED or not all(type(value) in (Class, Function) for value in entries.values()):
+        return []
+    if not all(map(is_plain, entries)) or not any(is_model(state.object(value)) for value in given):
+        return []
+    names = consistent(state, made[2], entries)
+    return each(state, made[2], {name: entries[name] for name in names}, next(groups), "listed")
+
+
+def is_model(thing: object) -> bool:
+    return type(thing) is Module and (thing.build is not None or thing.cls is not None or thing.chosen is not None)
 
 
 def one_of_each(names: list[Any], entries: Mapping[Any, Value]) -> list[Any]:
@@ -164,7 +190,7 @@ def makes_model(machine: Machine, state: State, value: Value, depth: int = 3) ->
         return depth > 0 and any(makes_model(machine, state, item, depth - 1) for item in value.items)
     thing = state.object(value)
     if type(thing) is Module:
-        return thing.build is not None or thing.cls is not None or thing.chosen is not None
+        return is_model(thing)
     if type(thing) is Sequence:
         return depth > 0 and any(makes_model(machine, state, item, depth - 1) for item in thing.items or ())
     if type(thing) is Dictionary:

@@ -9,7 +9,7 @@ from headcheck.pipeline import check_file
 from headcheck.settings import Settings
 from tests.interpreter.test_choosing import ARCH, builders, messages, script
 from tests.interpreter.test_modules import executions
-from tests.reading import found, paths, variable
+from tests.reading import found, paths, read, variable
 
 # -- dicts of builders -----------------------------------------------------------------------------------------------
 
@@ -278,6 +278,27 @@ def test_a_builder_of_the_projects_own_module(build):
     names = {variable(e, "m") for e in executions(script, nets=NETS)}
     assert names == {"torchvision.models.resnet18", "torchvision.models.vgg16", "?"}
     assert not any([*execution.of(events.UnknownName)] for execution in executions(script, nets=NETS))
+
+
+CALLED = """
+def small(m, classes): m.head = nn.Linear(768, classes)
+class Large:
+    def __init__(self, m, classes): m.head = nn.Linear({size}, classes)
+CHANGE = {{"small": small, "large": Large{more}}}
+m = models.swin_t()
+def run(names, **given):
+    for name in names:
+        CHANGE[name](classes=3, **given)
+run(sys.argv[1:], m=m)
+"""
+
+
+def test_a_function_from_a_table_that_is_handed_a_model():
+    script = f"import sys\n{CALLED}"
+    assert found(script.format(size=768, more="")) == []
+    assert found(script.format(size=512, more="")) == [(5, "HC101")]
+    assert read(script.format(size=768, more="")).statistics[:2] == (2, 2)
+    assert read(script.format(size=768, more=", 'library': torch.save")).statistics[:2] == (2, 0)
 
 
 TABLE = """
