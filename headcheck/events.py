@@ -345,6 +345,13 @@ class Backward(NamedTuple):
     of: Any
 
 
+class Stepped(NamedTuple):
+    """An optimizer took a step."""
+
+    site: Site
+    optimizer: Address
+
+
 class TopTaken(NamedTuple):
     """The `number` largest of the last size of a tensor were asked for."""
 
@@ -414,7 +421,7 @@ class UnknownName(NamedTuple):
 
 Event: TypeAlias = (
     "Built | Created | Taken | Copied | ChildSet | ChildDeleted | FieldSet | Missing | Flagged | FlagMissed"
-    " | Mismatched | LossTaken | Backward | TopTaken | StateTaken | StateChanged | StateUpdated"
+    " | Mismatched | LossTaken | Backward | Stepped | TopTaken | StateTaken | StateChanged | StateUpdated"
     " | StateDropped | KeyMissing | Saved | GroupAdded"
     " | Uncalled | Adapted | Trained | Computed | NameTested | Moved | Ambient | Casting | Entered | Returned"
     " | Skipped | Summarised"
@@ -424,6 +431,9 @@ Event: TypeAlias = (
 # What changes what a model is made of, or which of it learns.
 BUILDING: frozenset[type] = frozenset([Built, Created, Taken, Copied, ChildSet, ChildDeleted, Flagged])
 
+# What tells that something learned.
+LEARNING: frozenset[type] = frozenset([Backward, Stepped, Trained])
+
 # What may have happened on one path only: a path that has it all stands for those that have some of it.
 SOFT: frozenset[type] = frozenset(
     [
@@ -431,6 +441,8 @@ SOFT: frozenset[type] = frozenset(
         Ambient,
         Casting,
         Backward,
+        Stepped,
+        Trained,
         ModeSet,
         Loaded,
         Overwritten,

@@ -90,7 +90,7 @@ def frozen_random_backbone(execution: Execution) -> Iterator[Report]:
         freeze = execution.last_freeze(model)
         if freeze is None or not (execution.meant_to_learn(model) or execution.switched_off()):
             continue
-        if execution.only_summarised(model):
+        if execution.only_summarised(model) or execution.learned_between(model.built, freeze):
             continue
         kept = below(execution, model, path)
         if not kept or any(execution.trainable(parameter) for parameter in kept) or execution.loads(LOADING):

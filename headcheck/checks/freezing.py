@@ -30,7 +30,9 @@ def frozen_new_heads(execution: Execution) -> Iterator[tuple[Model, str, events.
             if place is None or place[0] != model:
                 continue
             freezes = [f for f in execution.of(events.Flagged) if not f.value and execution.covers(f, event.new)]
-            if freezes and execution.order(freezes[-1]) > execution.order(event) and execution.meant_to_learn(model):
+            if not freezes or execution.order(freezes[-1]) < execution.order(event):
+                continue
+            if execution.meant_to_learn(model) and not execution.learned_between(event, freezes[-1]):
                 yield model, place[1], event, freezes[-1]
 
 
@@ -50,6 +52,8 @@ def frozen_made_head(execution: Execution) -> Iterator[Report]:
             continue
         freezes = execution.freezes_of([*held.values()])
         if not freezes or execution.frozen(model.ref) or not execution.meant_to_learn(model):
+            continue
+        if execution.learned_between(model.built, freezes[-1]):
             continue
         if execution.optimized(model.ref) is not True or execution.escaped(model.ref.address):
             continue
@@ -119,6 +123,9 @@ def nothing_trainable(execution: Execution) -> Iterator[Report]:
         flags = [execution.trainable(parameter) for parameter in optimizer.parameters]
         if any(flag is not False for flag in flags) or list(frozen_new_heads(execution)):
             continue
+        freezes = execution.freezes_of([*optimizer.parameters])
+        if freezes and learned_before_frozen(execution, event, freezes[-1]):
+            continue
         owners = [execution.root_of(parameter) for parameter in optimizer.parameters]
         model = next((owner for owner in owners if owner is not None), None)
         if not flags:
@@ -141,6 +148,12 @@ def nothing_trainable(execution: Execution) -> Iterator[Report]:
         yield Report("HC302", event.site, message, help_, Expectation("raises"), address, order=True)
 
 
+def learned_before_frozen(execution: Execution, event: events.Optimized, freeze: events.Flagged) -> bool:
+    """Whether what an optimizer holds was frozen when it had learned. A trainer has asked for its optimizer before it
+    trained, which is read last."""
+    return execution.learned_between(execution.history[0] if execution.invented else event, freeze)
+
+
 def nothing_of_wholes(execution: Execution, event: events.Optimized) -> Iterator[Report]:
     """The same where an optimizer gets whole models of which not every parameter is known."""
     owners = [owner for owners, _ in event.wholes for owner in owners]
@@ -149,6 +162,9 @@ def nothing_of_wholes(execution: Execution, event: events.Optimized) -> Iterator
     if model is None or added or not all(execution.frozen(Ref(owner)) for owner in owners):
         return
     if execution.escaped_before(model.ref.address, event) or list(frozen_new_heads(execution)):
+        return
+    freeze = execution.last_freeze(model)
+    if freeze is not None and learned_before_frozen(execution, event, freeze):
         return
     message = f"the optimizer gets no trainable parameter of {built(execution, model)}: all of them are frozen"
     help_ = "leave the head out of the freeze, or thaw the part that should learn"

@@ -29,6 +29,8 @@ def optimizer_before_replace(execution: Execution) -> Iterator[Report]:
                     continue
                 if not execution.is_new(change.new) or execution.optimized(change.new) is not False:
                     continue
+                if not execution.makes_layers(change.new) or has_done_its_work(execution, event, change):
+                    continue
                 names = tuple(f"{head.path}.{n}" for n, _ in execution.parameters(change.new).items[:2])
                 new = f"the new head `{dotted(head.path)}` of {built(execution, model)} was put in"
                 message = f"this optimizer was made before {new} ({execution.where(change.site)}): it never updates it"
@@ -42,6 +44,12 @@ def optimizer_before_replace(execution: Execution) -> Iterator[Report]:
                 expectation = Expectation("not-in-optimizer", names)
                 yield Report("HC401", event.site, message, help_, expectation, model.ref.address, order=True)
                 break
+
+
+def has_done_its_work(execution: Execution, event: events.Optimized, change: events.ChildSet) -> bool:
+    """Whether an optimizer was used before a change, and nothing learns after it."""
+    last = max((execution.order(e) for e in execution.of(*events.LEARNING)), default=0)
+    return execution.order(event) < last < execution.order(change)
 
 
 def is_trained_after(execution: Execution, model: Model, change: events.ChildSet) -> bool:

@@ -60,6 +60,10 @@ class Learning(Structure):
 
         return [event for event in self.of(events.Flagged) if not event.value and reaches(event)]
 
+    def learned_between(self, start: events.Event, end: events.Event) -> bool:
+        """Whether something learned after an event and before another: what is frozen then keeps what it learned."""
+        return any(type(event) in events.LEARNING for event in self.history[self.order(start) : self.order(end)])
+
     def root_of(self, parameter: Parameter) -> Model | None:
         """The library model a parameter belongs (or belonged) to."""
         place = self.was_at(parameter.owner.address) if self.module(parameter.owner) else None

@@ -119,8 +119,14 @@ def add_param_group(call: CallSite) -> Value:
     return None
 
 
-@method(Optimizer, "step", "zero_grad")
+@method(Optimizer, "step")
 def step(call: CallSite) -> Value:
+    call.state.log(events.Stepped(call.site, call.receiver.address))
+    return None
+
+
+@method(Optimizer, "zero_grad")
+def zero_grad(call: CallSite) -> Value:
     return None
 
 

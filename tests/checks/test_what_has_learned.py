@@ -1,0 +1,134 @@
+"""What is frozen, or replaced, when the training is over: that is no fault, and the same before the training is one."""
+
+import textwrap
+
+import pytest
+
+from headcheck import pipeline
+
+START = """
+import torch
+from torch import nn, optim
+from torchvision import models
+from data import loader, pictures
+
+
+def train(model, optimizer):
+    for x, y in loader:
+        loss = nn.functional.cross_entropy(model(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+"""
+FREEZE = """
+for parameter in model.parameters():
+    parameter.requires_grad = False
+print(model(pictures))
+"""
+NEW_HEAD = """
+model = models.resnet18(weights="DEFAULT")
+model.fc = nn.Linear(512, 10)
+optimizer = optim.Adam(model.parameters())
+"""
+TRAINER = """
+from lightning import LightningModule, Trainer
+
+
+class Net(LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.body = models.resnet18(weights="DEFAULT")
+        self.body.fc = nn.Linear(512, 10)
+
+    def training_step(self, batch, index):
+        x, y = batch
+        return nn.functional.cross_entropy(self.body(x), y)
+
+    def configure_optimizers(self):
+        return optim.Adam(self.parameters())
+
+
+model = Net()
+"""
+
+
+def found(*parts):
+    return {
+        finding.code for finding in pipeline.check_text(START + "\n".join(map(textwrap.dedent, parts)), "script.py")
+    }
+
+
+CASES = {
+    "head": ("HC301", NEW_HEAD, "train(model, optimizer)", FREEZE),
+    "head, another pace": (
+        "HC301",
+        NEW_HEAD,
+        """
+        scaler = torch.amp.GradScaler()
+        for x, y in loader:
+            scaler.scale(nn.functional.cross_entropy(model(x), y)).backward()
+            scaler.step(optimizer)
+        """,
+        FREEZE,
+    ),
+    "head that the library makes": (
+        "HC301",
+        """
+        import timm
+        model = timm.create_model("resnet18", pretrained=True, num_classes=10)
+        optimizer = optim.Adam(model.parameters())
+        """,
+        "train(model, optimizer)",
+        """
+        model.requires_grad_(False)
+        model.layer4.requires_grad_(True)
+        train(model, optim.Adam(model.parameters()))
+        """,
+    ),
+    "layer": (
+        "HC302",
+        """
+        model = nn.Linear(512, 10)
+        optimizer = optim.Adam(model.parameters())
+        """,
+        "train(model, optimizer)",
+        FREEZE,
+    ),
+    "backbone without weights": (
+        "HC307",
+        """
+        model = models.resnet18(weights=None)
+        optimizer = optim.Adam(model.parameters())
+        """,
+        "train(model, optimizer)",
+        FREEZE + "\nmodel.fc = nn.Linear(512, 10)\ntrain(model, optim.Adam(model.fc.parameters()))\n",
+    ),
+    "optimizer": (
+        "HC401",
+        NEW_HEAD,
+        "train(model, optimizer)",
+        """
+        model.fc = nn.Linear(512, 20)
+        print(model(pictures))
+        """,
+    ),
+    "trainer": ("HC301", TRAINER, "Trainer().fit(model, loader)", "\nmodel.freeze()\nprint(model.body(pictures))\n"),
+}
+
+
+@pytest.mark.parametrize("code, before, training, after", CASES.values(), ids=CASES.keys())
+def test_what_has_learned_may_be_frozen(code, before, training, after):
+    assert found(before, training, after) == set()
+
+
+@pytest.mark.parametrize("code, before, training, after", list(CASES.values())[:-1], ids=list(CASES)[:-1])
+def test_what_is_still_to_learn_may_not(code, before, training, after):
+    assert code in found(before, after, training)
+
+
+def test_an_optimizer_has_no_use_for_a_head_without_parameters():
+    change = "\nmodel.fc = {}\ntrain(model, optimizer)\n"
+    assert found(NEW_HEAD, change.format("nn.Identity()")) == set()
+    assert found(NEW_HEAD, change.format("nn.Linear(512, 5)")) == {"HC401"}
