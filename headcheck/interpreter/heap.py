@@ -395,7 +395,14 @@ def all_frozen(state: State, ref: Ref) -> bool:
             return False
         if any(flag and key[0] == part.address for key, flag in state.flags.items()):
             return False
-    return True
+    return not any(_may_learn(state, holder) for holder in _holders(state, ref, "", set()) if holder.path)
+
+
+def _may_learn(state: State, holder: _Holder) -> bool:
+    """Whether a child that is in the catalog's tree only has a parameter that learns, or may have one."""
+    address = holder.owner.address
+    flags = (state.flags.get((address, holder.path + path), True) for path in holder.names)
+    return state.heap[address].trainable and (not holder.known or any(flags))
 
 
 def all_learn(state: State, ref: Ref) -> bool:
