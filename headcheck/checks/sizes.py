@@ -236,12 +236,15 @@ SIZE_ARGUMENTS = frozenset({"in_features", "out_features", "in_channels", "out_c
 
 @check("HC103")
 def resize_without_effect(execution: Execution) -> Iterator[Report]:
-    """A size written to a layer after it was made: its weights keep their shape."""
+    """A size written to a layer of a library model after it was made: its weights keep their shape.
+
+    What scripts write to layers of their own is nearly always what these have, or goes with new weights.
+    """
     for event in execution.of(events.FieldSet):
         part = Ref(event.owner)
         kind = execution.kind(part)
-        if execution.was_at(event.owner) is not None and not execution.is_placed(event.owner):
-            continue  # another layer has taken its place since
+        if not execution.is_placed(event.owner):
+            continue  # or another layer has taken its place since
         if event.name in SIZE_ARGUMENTS and kind.startswith("torch.nn."):
             old = execution.built_with(part, event.name)
             replaced = {e.name for e in execution.of(events.FieldSet) if e.owner == event.owner}
