@@ -158,11 +158,12 @@ def missing_attribute(execution: Execution) -> Iterator[Report]:
         own = module.cls if module is not None else None
         # Whoever a layer was handed to may have given it the attribute; and one that is there on some paths only may
         # be no more than a stand-in. Of a network of the script no path sets it.
-        unsure = (own is None and execution.conditions) or execution.escaped_before(event.owner, event)
-        if place is None and event.action == "read" and unsure:
+        handed = execution.escaped_before(event.owner, event)
+        if place is None and event.action == "read" and (handed or (own is None and execution.conditions)):
             continue
-        if event.action == "read" and execution.on_a_guess and event.name not in catalog.part_names():
-            continue  # what no model of the library has is asked of something else
+        # What no model of the library has is asked of something else, or what made it so was not followed: a mask.
+        if event.action == "read" and (handed or execution.on_a_guess) and event.name not in catalog.part_names():
+            continue
         if own is not None and module is not None and place is None:
             if execution.is_never_asked(own):
                 continue

@@ -12,8 +12,7 @@ from headcheck.interpreter.values import Library, Ref, Tensor, Tuple, Value, sym
 from headcheck.ir import UNKNOWN
 from headcheck.semantics import learners, torch, torchvision
 from headcheck.semantics.python import items, unknown
-from headcheck.semantics.registry import CallSite, Effect, family
-from headcheck.semantics.timm import hand_over
+from headcheck.semantics.registry import CallSite, Effect, family, hand_over
 from headcheck.semantics.torchvision import UNKNOWN_CLASSES, log_built, opaque
 
 #: What the project's path says of its version, as a fact of the path.

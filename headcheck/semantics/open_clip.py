@@ -12,8 +12,7 @@ from headcheck.interpreter.values import Choice, Ref, Symbol, Tensor, Tuple, Val
 from headcheck.ir import UNKNOWN
 from headcheck.semantics import named
 from headcheck.semantics.python import unknown
-from headcheck.semantics.registry import CallSite, effect, family, maker
-from headcheck.semantics.timm import hand_over
+from headcheck.semantics.registry import CallSite, effect, family, hand_over, maker
 from headcheck.semantics.torchvision import build_by_choice, log_built, opaque
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from headcheck.interpreter.heap import Instance, Module, Sequence
 from headcheck.interpreter.values import Library, Ref, Tuple, Value
 from headcheck.ir import UNKNOWN
 from headcheck.semantics.python import unknown
-from headcheck.semantics.registry import CallSite, effect, family
+from headcheck.semantics.registry import CallSite, effect, family, hand_over
 
 #: Configurations whose adapters go into the layers of the model, all others of whose parameters are frozen.
 TUNERS = ("Lora", "AdaLora", "LoHa", "LoKr", "IA3", "OFT", "BOFT", "Vera", "FourierFT", "HRA", "Bone", "Miss")
@@ -33,11 +33,7 @@ def configuration(call: CallSite) -> Value:
 
 @family("peft.")
 def other(call: CallSite) -> Value:
-    from headcheck.interpreter.calls import call_unknown
-
-    return call_unknown(call.machine, call.state, Library(call.name), call.arguments, call.keywords, call.site)[
-        0
-    ].result
+    return hand_over(call)
 
 
 @effect("peft.TaskType", "peft.PeftConfig", "peft.utils.TaskType")
@@ -56,7 +52,7 @@ def get_peft_model(call: CallSite) -> Value:
     saved = modules_saved(call, asked) if asked is not None else None
     spared = names_in(call, asked.get("target_modules")) if asked is not None else None
     if asked is None or saved is None or spared is None:
-        return other(call)
+        return hand_over(call)
     heap.set_all_flags(call.state, base, False)
     call.state.log(events.Adapted(call.site, base.address, saved, spared))
     made = Module("peft.PeftModel", call.site, children={"base_model": base}, known=False)

@@ -6,8 +6,7 @@ from headcheck.catalog import smp
 from headcheck.interpreter.heap import Build, Module
 from headcheck.interpreter.values import Ref, Value
 from headcheck.ir import UNKNOWN
-from headcheck.semantics.registry import CallSite, effect, family, maker
-from headcheck.semantics.timm import hand_over
+from headcheck.semantics.registry import CallSite, effect, family, hand_over, maker
 from headcheck.semantics.torchvision import UNKNOWN_CLASSES, log_built, opaque
 
 #: What does not change what reaches the head.

@@ -28,7 +28,7 @@ from headcheck.interpreter.values import (
 from headcheck.ir import UNKNOWN
 from headcheck.semantics import named, timm_features
 from headcheck.semantics.python import unknown
-from headcheck.semantics.registry import CallSite, effect, family, maker, method
+from headcheck.semantics.registry import CallSite, effect, family, hand_over, maker, method
 from headcheck.semantics.torchvision import UNKNOWN_CLASSES, build_by_choice, log_built, opaque, weights_value
 
 if TYPE_CHECKING:
@@ -132,15 +132,6 @@ def layer(call: CallSite) -> Value:
 def harmless(call: CallSite) -> Value:
     """They read a model, or copy it."""
     return unknown(call)
-
-
-def hand_over(call: CallSite) -> Value:
-    """A function that may do anything to what it is given."""
-    from headcheck.interpreter.calls import call_unknown
-
-    return call_unknown(call.machine, call.state, Library(call.name), call.arguments, call.keywords, call.site)[
-        0
-    ].result
 
 
 @effect("timm.utils.unfreeze", "timm.utils.model.unfreeze", "timm.utils.freeze", "timm.utils.model.freeze")

@@ -23,7 +23,7 @@ from headcheck.interpreter.values import (
 from headcheck.ir import UNKNOWN, Call
 from headcheck.semantics import statedicts
 from headcheck.semantics.python import unknown
-from headcheck.semantics.registry import METHODS, CallSite, effect, family, method
+from headcheck.semantics.registry import METHODS, CallSite, effect, family, hand_over, method
 
 # -- layers ----------------------------------------------------------------------------------------------------------
 
@@ -72,6 +72,17 @@ def bind(call: CallSite, signature: Signature) -> tuple[dict[str, Value], dict[s
             arguments[name] = UNKNOWN
     children = {n: v for n, v in arguments.items() if type(call.state.object(v)) is Module}
     return {n: v for n, v in arguments.items() if n not in children}, children
+
+
+@family("torch.ao.")
+@family("torch.nn.utils.parametrizations.")
+@family("torch.nn.utils.parametrize.")
+@family("torch.nn.utils.prune.")
+@family("torch.quantization.")
+@effect("torch.nn.utils.spectral_norm", "torch.nn.utils.weight_norm")
+def altered(call: CallSite) -> Value:
+    """They put what is computed of a parameter into its place: a mask and what it leaves, a norm, a rounded copy."""
+    return hand_over(call)
 
 
 @family("torch.nn.functional.")
@@ -342,7 +353,7 @@ def get_parameter(call: CallSite) -> Value:
 
 
 @method(Module, "apply", "register_forward_hook", "register_forward_pre_hook", "register_full_backward_hook")
-def hand_over(call: CallSite) -> Value:
+def apply_or_hook(call: CallSite) -> Value:
     escape(call)
     return call.receiver if call.name == "apply" else unknown(call)
 
