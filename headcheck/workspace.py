@@ -271,8 +271,11 @@ class Followed:
             return ROOT if path == self.script else path
 
         links = {
-            key(file): {name: tuple(Link(key(path), other) for path, other in linked) for name, linked in own.items()}
+            key(file): {
+                name: tuple(Link(key(path), other) for path, other in linked if path in self.units)
+                for name, linked in own.items()
+            }
             for file, own in self.needed.links.items()
-            if file in self.units
+            if file in self.units  # and was read: libcst's grammar lacks some of what Python's has
         }
         return relevance.analyse_all({key(path): unit.index for path, unit in self.units.items()}, links)

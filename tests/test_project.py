@@ -78,3 +78,18 @@ def test_a_projects_own_torchvision_is_not_the_library(tmp_path):
     (tmp_path / "own" / "torchvision" / "models.py").write_text("")
     other.write_text(SCRIPT)
     assert check_file(str(other), None, Settings()).findings == ()
+
+
+def test_a_module_that_only_python_can_read_is_not_followed(tmp_path):
+    """libcst does not take a body whose indent is wider than its tabs."""
+    (tmp_path / "blocks.py").write_text(
+        "import torchvision\n\n\nclass A:\n\tdef f(self):\n\t\treturn torchvision.models.resnet18()\n"
+        "\tdef g(self):\n                    return 2\n"
+    )
+    script = tmp_path / "train.py"
+    script.write_text(
+        "import torchvision\nfrom torch import nn\nfrom blocks import *\n\n"
+        "model = torchvision.models.resnet18()\nif A().g():\n    model.fc = nn.Linear(2048, 5)\n"
+    )
+    findings = check_file(str(script), None, Settings()).findings
+    assert [(f.location.row, f.code) for f in findings] == [(7, "HC101")]
