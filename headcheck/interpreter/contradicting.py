@@ -127,18 +127,23 @@ def is_said_by_library(state: State, value: Value) -> bool:
 
 def takes_for_another(state: State, test: Value, wanted: bool) -> bool:
     """Whether a branch is for models of a class that nothing here knows, and that a model of the library is asked for:
-    whether it is of it is sure, but not known here. One of the same name may well be it."""
+    whether it is of it is sure, but not known here. One of the same name may well be it, one of the same library may
+    be what it derives from: then it is the other branch that may not be taken."""
     while type(test) is Not:
         test, wanted = test.of, not wanted
     made = test.key if type(test) is Symbol and isinstance(test.key, tuple) else ()
-    if not wanted or made[:2] != ("call", "builtins.isinstance") or len(made) != 5:
+    if made[:2] != ("call", "builtins.isinstance") or len(made) != 5:
         return False
     thing = state.object(made[3])
     if type(thing) is not Module or thing.cls is not None or thing.chosen is not None or thing.build is None:
         return False
-    kinds = made[4].items if type(made[4]) is Tuple else (made[4],)
-    own = thing.kind.rpartition(".")[2]
-    return all(type(kind) in (Library, Symbol) and label(kind).rpartition(".")[2] != own for kind in kinds)
+    kinds = [
+        kind for kind in (made[4].items if type(made[4]) is Tuple else (made[4],)) if type(kind) in (Library, Symbol)
+    ]
+    named = any(label(kind).rpartition(".")[2] == thing.kind.rpartition(".")[2] for kind in kinds)
+    library = thing.kind.partition(".")[0]
+    near = any(type(kind) is Library and kind.name.partition(".")[0] == library for kind in kinds)
+    return not named if wanted else named or near
 
 
 # What makes a text of another value: a call, an attribute, a part of it.

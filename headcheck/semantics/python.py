@@ -296,11 +296,12 @@ def is_kind(module: Module, name: str) -> bool | None:
         return None
     if not name.startswith("torch.nn."):
         ours, theirs = module.kind.split("."), name.split(".")
+        if ours[-1] == last and ours[: len(theirs) - 1] == theirs[:-1]:  # packages offer the classes of their modules
+            return True
         if plain or theirs[:2] != ["torchvision", "models"] or ours[:2] != theirs[:2]:
             return False if plain or (ours[0] != theirs[0] and {ours[0], theirs[0]} <= APART) else None
         # Classes of classifiers derive from one another only as QuantizableResNet does from ResNet.
-        same_class = ours[-1] == last and ours[: len(theirs) - 1] == theirs[:-1]
-        return True if same_class else None if last in ours[-1] or {*ours} & DERIVING else False
+        return None if last in ours[-1] or {*ours} & DERIVING else False
     return False if plain or lacks(module, name) else None
 
 

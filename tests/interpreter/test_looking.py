@@ -33,6 +33,43 @@ def test_a_model_is_asked_for_a_class_that_nobody_knows(name, test, rows):
     assert found(ASKED.format(name=name, test=test)) == [(row, "HC201") for row in rows]
 
 
+OWN_CLASS = """
+{imports}
+
+model = {built}
+if isinstance(model, {asked}):
+    model.{right} = nn.Linear({size}, 5)
+else:
+    model.other = nn.Linear({size}, 5)
+"""
+
+
+@pytest.mark.parametrize(
+    ("imports", "built", "asked", "right", "size"),
+    [
+        ("import timm", "timm.create_model('resnet18')", "timm.models.ResNet", "fc", 512),
+        ("import timm", "timm.create_model('resnet18')", "timm.models.resnet.ResNet", "fc", 512),
+        ("import timm", "timm.create_model('deit_base_patch16_224')", "timm.models.VisionTransformer", "head", 768),
+        (
+            "from efficientnet_pytorch import EfficientNet",
+            "EfficientNet.from_name('efficientnet-b0')",
+            "EfficientNet",
+            "_fc",
+            1280,
+        ),
+        (
+            "from transformers import PreTrainedModel, ViTForImageClassification",
+            "ViTForImageClassification.from_pretrained('google/vit-base-patch16-224')",
+            "PreTrainedModel",
+            "classifier",
+            768,
+        ),
+    ],
+)
+def test_a_model_is_asked_for_its_own_class(imports, built, asked, right, size):
+    assert found(OWN_CLASS.format(imports=imports, built=built, asked=asked, right=right, size=size)) == []
+
+
 RECORDED = """
 import smdebug.pytorch as smd
 import thop, wandb
