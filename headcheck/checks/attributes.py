@@ -161,8 +161,9 @@ def missing_attribute(execution: Execution) -> Iterator[Report]:
         handed = execution.escaped_before(event.owner, event)
         if place is None and event.action == "read" and (handed or (own is None and execution.conditions)):
             continue
-        # What no model of the library has is asked of something else, or what made it so was not followed: a mask.
-        if event.action == "read" and (handed or execution.on_a_guess) and event.name not in catalog.part_names():
+        # What no model of the library has is asked of something else, or what puts it there was not followed: a mask.
+        unsure = handed or execution.on_a_guess or (own is None and is_set_somewhere(execution, event.name))
+        if event.action == "read" and unsure and event.name not in catalog.part_names():
             continue
         if own is not None and module is not None and place is None:
             if execution.is_never_asked(own):
@@ -190,6 +191,11 @@ def missing_attribute(execution: Execution) -> Iterator[Report]:
             "HC202", event.site, message, help_, Expectation("raises"), place[0].ref.address if place else None
         )
     yield from deleted(execution)
+
+
+def is_set_somewhere(execution: Execution, name: Any) -> bool:
+    """Whether code sets an attribute of this name, and it is no name under which some library has its heads."""
+    return str(name).strip("_") not in {*catalog.part_names(), "last_linear"} and execution.is_set_somewhere(name)
 
 
 def suggestion(execution: Execution, event: events.Missing, place: tuple[Model, str] | None) -> str:

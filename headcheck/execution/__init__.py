@@ -19,7 +19,7 @@ from headcheck.interpreter.shapes import Placed as Placed
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import Address, Ref, Tuple, Value
 from headcheck.ir import Define, walk, walk_here
-from headcheck.ir.facts import used_attributes
+from headcheck.ir.facts import ANY, used_attributes
 from headcheck.ir.scopes import variables
 
 if TYPE_CHECKING:
@@ -79,6 +79,10 @@ class Execution(Learning):
         places = self.parts_of(ref) | self.holders(ref.address)
         found = (e for one in self.family for e in one.of(events.Copied, events.Loaded, events.Overwritten))
         return any(event.module is None or event.module in places for event in found)
+
+    def is_set_somewhere(self, name: Any) -> bool:
+        """Whether code of the project sets an attribute of a name, or one whose name it computes, on whatever it is."""
+        return not self.facts.assigned_attributes.keys().isdisjoint((name, ANY))
 
     def same_elsewhere(self, event: events.ChildSet) -> Iterator[tuple[Execution, events.ChildSet]]:
         """What an operation put in, on every path of the file that comes by it."""

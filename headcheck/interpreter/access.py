@@ -331,7 +331,7 @@ def _beyond(machine: Machine, state: State, module: Module, ref: Ref, name: str)
     """An attribute that is neither child, field nor method of every module."""
     known = None
     if module.node is not None and module.cls is None:
-        known = name in module.node.attributes or (False if module.node.whole else None)
+        known = name in module.node.attributes or (False if module.node.whole and module.known else None)
         if is_of_transformers(module) and is_part_of_another_class(name):
             known = False  # it would be among the parts, all of which are known by name
         if known is False and (is_of_timm(module) or machine.patched) and name not in catalog.part_names():

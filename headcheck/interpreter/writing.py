@@ -26,7 +26,7 @@ from headcheck.interpreter.values import (
     label,
     symbol,
 )
-from headcheck.ir import UNKNOWN, Operation
+from headcheck.ir import UNKNOWN, Operation, SetAttribute, Variable
 from headcheck.semantics.layers import own_parameters
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ def set_attribute(machine: Machine, state: State, of: Value, name: str, value: V
     elif kind in (Parameters, Method) and name == "requires_grad":
         called = kind is Parameters or of.name in ("parameters", "named_parameters")
         if kind is Method and of.name == "data" and type(of.receiver) is Parameter:
-            state.log(events.FlagMissed(site, "data", of.receiver.owner, name, value, of.receiver.path))
+            if value is not True or not has_a_name(site):  # else a tensor of its own, that gradients are taken by
+                state.log(events.FlagMissed(site, "data", of.receiver.owner, name, value, of.receiver.path))
         elif called:
             state.log(events.FlagMissed(site, "call" if kind is Parameters else "uncalled", of, name, value))
     elif kind is Tensor and name == "requires_grad":
@@ -64,8 +65,15 @@ def set_attribute(machine: Machine, state: State, of: Value, name: str, value: V
         if name == "data":
             state.log(events.Overwritten(site, None))
         remember(state, of, name, value)
+    elif kind is Library:  # ``nn.Module.flops = …``: modules may have more from here on
+        machine.patched = True
     elif kind is Own and of.key in state.globals:
         state.set_global(of.key, name, value)
+
+
+def has_a_name(site: Operation) -> bool:
+    """Whether what an attribute is set on is in a variable of the script, and so lasts."""
+    return type(site) is SetAttribute and type(site.of) is Variable and site.of[0] != "%"
 
 
 # What writing to any attribute of an object of a library changes, by the class that stands for it.

@@ -1,4 +1,4 @@
-"""Attributes that code which is not read, or a function of torch, puts on the parts of a model."""
+"""Attributes that come to the parts of a model otherwise than by an assignment of their name."""
 
 import pytest
 
@@ -41,3 +41,35 @@ def test_what_was_put_on_a_part_is_there(change, read):
 
 def test_nobody_gives_a_model_the_head_of_another():
     assert found("ours.prune(model)", "model.classifier") == ["HC202"]
+
+
+COMPUTED = [
+    "setattr(model, ours.name, 3)",
+    "for name in ours.names: setattr(model, name + '_aux', 3)",
+    "for name in ours.names: model.add_module(name, nn.Linear(3, 4))",
+    "for name in ours.names: model._modules[name] = nn.Linear(3, 4)",
+    "for name in ours.names: model.register_buffer(name, ours.masks[name])",
+    "vars(model)['seg_aux'] = 3",
+    "model.__dict__.update(ours.names)",
+]
+
+
+@pytest.mark.parametrize("change", COMPUTED)
+def test_a_name_that_is_computed_may_be_any(change):
+    assert found(change, "model.seg_aux") == []
+    assert found(change, "model.classifier") == []
+    assert found(change.replace("model", "models.vgg11()"), "model.classifier") == ["HC202"]
+
+
+@pytest.mark.parametrize("change", ["if ours.wanted: model.seg_aux = 3", "nn.Module.seg_aux = 3"])
+def test_a_name_that_no_model_of_the_library_has_is_somebodys_own(change):
+    assert found(change, "model.seg_aux") == []
+    assert found(change, "model.other_aux") == (["HC202"] if change[0] == "i" else [])
+    assert found(change, "model.classifier") == ["HC202"]
+
+
+def test_what_is_kept_of_a_parameter_is_a_tensor_of_its_own():
+    kept = "weight = layer.weight.data\nweight.requires_grad = {}"
+    assert found(kept.format(True), "torch.autograd.grad(weight.sum(), weight)") == []
+    assert found(kept.format(False), "weight") == ["HC303"]
+    assert found("layer.weight.data.requires_grad = True", "layer") == ["HC303"]
