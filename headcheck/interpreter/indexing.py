@@ -224,6 +224,10 @@ def set_item(state: State, of: Value, index: Value, value: Value, site: Operatio
         from headcheck.semantics import statedicts
 
         statedicts.put(state, of, index, value, site)
+    elif type(of) is Tensor:
+        from headcheck.semantics import in_place
+
+        in_place.replaced(state, of, in_place.other_numbers(of))
     else:
         log_unresolved(state, of, index, value, site)
 

@@ -61,6 +61,10 @@ def set_attribute(machine: Machine, state: State, of: Value, name: str, value: V
             state.log(events.FlagMissed(site, "call" if kind is Parameters else "uncalled", of, name, value))
     elif kind is Tensor and name == "requires_grad":
         state.log(events.FlagMissed(site, "tensor", of, name, value))
+    elif kind is Tensor and name == "data":
+        from headcheck.semantics import in_place
+
+        in_place.replaced(state, of, value if type(value) is Tensor else Tensor(None))
     elif kind is Symbol:
         if name == "data":
             state.log(events.Overwritten(site, None))

@@ -17,6 +17,7 @@ def load_effects() -> None:
         files,
         gradients,
         hub,
+        in_place,
         iterating,
         lightning,
         lookups,
