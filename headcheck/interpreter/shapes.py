@@ -180,6 +180,8 @@ def keeps_shape(
     if module.node is original:
         if is_as_built(state, value, original):
             return True
+        if may_answer_fewer(module, original):
+            return False
         below = original.children
         parts = module.children.items()
         return all(keeps_shape(state, entry, f"{path}.{n}", v, below.get(n), own) for n, v in parts)
@@ -197,7 +199,7 @@ def is_as_built(state: State, value: Value, original: Node) -> bool:
     while todo:
         part, node = todo.pop()
         module = state.heap.get(part.address) if type(part) is Ref else None
-        if node is None or type(module) is not Module or module.node is not node:
+        if node is None or type(module) is not Module or module.node is not node or may_answer_fewer(module, node):
             return False
         if module.children:
             below = node.children
@@ -205,13 +207,28 @@ def is_as_built(state: State, value: Value, original: Node) -> bool:
     return True
 
 
+def may_answer_fewer(module: Module, original: Node) -> bool:
+    """Whether a layer got another weight, of which it is not known how much it answers: channels were pruned.
+
+    That of a stem is taken to be one for other pictures.
+    """
+    given = "out_channels" if original.kind.startswith("torch.nn.Conv") else "out_features"
+    pruned = module.values.get(given, original.values.get(given)) != original.values.get(given)
+    return pruned and original.values.get("in_channels") != COLOURS
+
+
+COLOURS = 3
+
+
 def same_effect(module: Module, original: Node) -> bool:
     """Two layers of one family that answer as many channels: a stem with other inputs, another activation.
 
-    A layer whose weight was put in afterwards is taken to fit.
+    A stem whose weight was put in afterwards is taken to fit.
     """
     if original.kind.startswith("torch.nn.Conv") and module.kind == original.kind:
-        return heap.field(module, "out_channels") in (UNKNOWN, original.values.get("out_channels"))
+        answered = heap.field(module, "out_channels")
+        is_stem = original.values.get("in_channels") == COLOURS
+        return answered == original.values.get("out_channels") or (answered is UNKNOWN and is_stem)
     neutral = layers.ACTIVATIONS_WITHOUT_PARAMETERS
     if module.kind in neutral and original.kind in neutral:
         return all(layers.RULES[k] is layers.same for k in (module.kind, original.kind))

@@ -73,3 +73,24 @@ def test_what_is_kept_of_a_parameter_is_a_tensor_of_its_own():
     assert found(kept.format(True), "torch.autograd.grad(weight.sum(), weight)") == []
     assert found(kept.format(False), "weight") == ["HC303"]
     assert found("layer.weight.data.requires_grad = True", "layer") == ["HC303"]
+
+
+PRUNED = [
+    "layer.weight.data = layer.weight.data[ours.kept]",
+    "layer.weight = nn.Parameter(layer.weight[:256])\nlayer.out_channels = 256",
+    "pruned = nn.Conv2d(256, len(ours.kept), 3)\npruned.weight.data = layer.weight.data[ours.kept]\n"
+    "model.layer4[1].conv2 = pruned",
+    "for one in model.modules():\n    if isinstance(one, nn.Conv2d):\n        one.weight.data = one.weight[ours.kept]",
+]
+NEW_HEAD = "\nmodel.fc = nn.Linear(256, 2)\nmodel(ours.pictures)"
+
+
+@pytest.mark.parametrize("change", PRUNED)
+def test_a_pruned_layer_answers_nobody_knows_how_much(change):
+    assert found("layer = model.layer4[1].conv2\n" + change + NEW_HEAD, "model") == []
+
+
+def test_a_stem_for_other_pictures_answers_as_much_as_before():
+    change = "layer.weight = nn.Parameter(layer.weight.sum(1, keepdim=True))"
+    assert found(change + NEW_HEAD, "model") == ["HC101"]
+    assert found(NEW_HEAD, "model") == ["HC101"]
