@@ -144,7 +144,9 @@ def _family_of(name: str) -> Effect | None:
 
 
 def makes_model(name: str) -> bool:
-    """Whether a qualified name of a library is a class of models or a function that makes one."""
+    """Whether a qualified name of a library is a class of models or a function that makes one. A package is neither."""
+    if "." not in name:
+        return False
     find_effect(name)  # its library's module may be waiting
     maker = MAKERS.get(name.partition(".")[0])
     return maker is not None and maker(name)
