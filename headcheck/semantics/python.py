@@ -71,9 +71,14 @@ def harmless(call: CallSite) -> Value:
 
 @effect("torchinfo.summary", "torchsummary.summary")
 def summary(call: CallSite) -> Value:
+    """torchinfo moves a model to run it on pictures of its own: to where its first parameter is, or to an accelerator
+    if there is one (`torchinfo.torchinfo.get_device`)."""
     ref = call.argument(0, "model")
     if type(call.state.object(ref)) is Module:
         call.state.log(events.Summarised(call.site, ref.address))
+        if call.name.startswith("torchinfo.") and call.argument(1, "input_size", None) is not None:
+            device = "unsure" if "device" in call.keywords else "accelerator"
+            call.state.log(events.Moved(call.site, ref.address, "summary(…)", device))
     return harmless(call)
 
 

@@ -122,3 +122,32 @@ model.classifier[1] = nn.Linear(1280, 5)
 )
 def test_a_model_of_which_no_more_than_a_summary_is_wanted(use, rows):
     assert found(SUMMARY.format(use=use)) == [(row, "HC307") for row in rows]
+
+
+SUMMARISED = """
+from {library} import summary
+
+device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+model = models.resnet18(weights="DEFAULT").to(device)
+model.fc = nn.Linear(512, 3)
+summary(model, {given})
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+for images, labels in loader:
+    nn.CrossEntropyLoss()(model(images.to(device)), labels.to(device)).backward()
+    optimizer.step()
+"""
+
+
+@pytest.mark.parametrize(
+    ("library", "given", "rows"),
+    [
+        ("torchinfo", "(1, 3, 224, 224)", []),
+        ("torchinfo", "input_size=(1, 3, 224, 224), device=device", []),
+        ("torchinfo", "input_data=pictures", [5]),
+        ("torchsummary", "(3, 224, 224)", [5]),
+    ],
+)
+def test_torchinfo_moves_a_model_to_run_it(library, given, rows):
+    """Seen in its source: `forward_pass` moves the model to what `get_device` answers, which is None for input_data."""
+    moved = [row for row, code in found(SUMMARISED.format(library=library, given=given)) if code == "HC403"]
+    assert moved == rows
