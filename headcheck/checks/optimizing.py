@@ -19,9 +19,10 @@ def optimizer_before_replace(execution: Execution) -> Iterator[Report]:
     for event, optimizer in execution.optimizers():
         if not optimizer.complete:
             continue
+        owners = {parameter.owner: parameter for parameter in optimizer.parameters}
+        held = {id(execution.root_of(parameter)) for parameter in owners.values()}
         for model in execution.models:
-            held = [p for p in optimizer.parameters if execution.root_of(p) is model]
-            if not held:
+            if id(model) not in held:
                 continue
             for head in model.entry.places:
                 change = execution.replacement(model, head.path)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
+from typing import Any
 
 from headcheck import events
 from headcheck.execution.facts import Model, Norm
@@ -66,10 +68,16 @@ class Learning(Structure):
 
     def root_of(self, parameter: Parameter) -> Model | None:
         """The library model a parameter belongs (or belonged) to."""
-        place = self.was_at(parameter.owner.address) if self.module(parameter.owner) else None
-        if place is None:
-            return next((m for m in self.models if m.ref == parameter.owner), None)
-        return place[0]
+        owner = parameter.owner
+        if owner not in self._roots:
+            place = self.was_at(owner.address) if self.module(owner) else None
+            self._roots[owner] = place[0] if place else next((m for m in self.models if m.ref == owner), None)
+        return self._roots[owner]
+
+    @cached_property
+    def _roots(self) -> dict[Any, Model | None]:
+        """The models of the owners of parameters that were asked for: there are hundreds to an optimizer."""
+        return {}
 
     def path_of(self, model: Model, parameter: Parameter) -> str | None:
         """The dotted name of a parameter in its model."""

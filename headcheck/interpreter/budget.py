@@ -13,7 +13,7 @@ FOR_MODELS = 2_000  # more, once there is a model of a library
 MOST_FOR_A_LOOP = 8_000
 MOST_FOR_LOOPS = 16_000  # over all of them
 PATHS_OF_A_LOOP = 4  # that it is worth its steps for
-STOP = 4  # times as many, and everything stops
+STOP = 2.5  # times as many, and everything stops
 BODY = 2 / 3  # of the steps, for the module's body: the rest is left for what nothing calls
 # How many paths are kept, by the share of the steps that is used up.
 WIDTHS = ((0.5, 32), (0.75, 16), (1.0, 8))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from itertools import compress, islice
 from operator import is_, is_not, itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from headcheck.events import SOFT, Missing, UnknownName
 from headcheck.interpreter import picking
@@ -17,7 +17,11 @@ if TYPE_CHECKING:
     from headcheck.interpreter.machine import Machine
 
 LONGEST_TAIL = 12
+MOST_COMPARED = 16  # of the paths that may be one with a path, the last that came
 MISSING = object()
+Known: TypeAlias = (
+    "dict[int, tuple[bool, Any]]"  # of things, by their ids: an answer, and the thing, which keeps its id
+)
 GOING = ("", "return", "break", "continue")
 
 
@@ -30,6 +34,7 @@ def merge(machine: Machine, states: list[State], relevant: frozenset[str]) -> tu
     # be joined: those are compared, not all with all.
     done = [(id(state.events[4]) if state.events is not None else 0, len(state.flags)) for state in states]
     telling = _telling([state.env for state in states], relevant)
+    data: Known = {}
     for state, did in zip(states, done, strict=True):
         if done.count(did) == 1:
             kept.append(state)
@@ -38,9 +43,9 @@ def merge(machine: Machine, states: list[State], relevant: frozenset[str]) -> tu
         held = [(name, DEVICE if is_device(env[name]) else env[name]) for name in telling if name in env]
         key = (did, tuple(held))
         group = alike.setdefault(key, [])
-        for other in group:
+        for other in group[-MOST_COMPARED:]:
             compared += 1
-            if join(machine, other, state, relevant):
+            if join(machine, other, state, relevant, data):
                 break
         else:
             group.append(state)
@@ -81,17 +86,20 @@ def worth(state: State) -> tuple[bool, bool, int]:
     return state.doubtful, failed, -state.events[2]
 
 
-def join(machine: Machine, one: State, other: State, relevant: frozenset[str]) -> bool:
+def join(machine: Machine, one: State, other: State, relevant: frozenset[str], data: Known | None = None) -> bool:
     """Fold `other` into `one` if nothing that matters sets them apart.
 
-    `relevant` are the names of variables, and of attributes with a dot before, whose values can matter to a model.
+    `relevant` are the names of variables, and of attributes with a dot before, whose values can matter to a model;
+    `data` keeps which lists and dicts (by id) hold none of its parts.
     """
     if one.frame is not other.frame or one.doubtful != other.doubtful or one.flags != other.flags:
         return False
     joined = _joined_events(one, other)
     if joined is None:
         return False
-    changed = _joined_heap(one, other, relevant)  # first, for what sets paths apart is mostly there
+    changed = _joined_heap(
+        one, other, relevant, {} if data is None else data
+    )  # first, for what sets paths apart is mostly there
     if changed is None:
         return False
     imported = _joined_globals(one, other)
@@ -207,7 +215,7 @@ def _joined_events(one: State, other: State) -> list[Any] | None:
     return since[1][::-1]
 
 
-def _joined_heap(one: State, other: State, relevant: frozenset[str]) -> dict[Any, Any] | None:
+def _joined_heap(one: State, other: State, relevant: frozenset[str], data: Known) -> dict[Any, Any] | None:
     """What of the heap changes in the joined path; None if modules or optimizers differ."""
     changed: dict[Any, Any] = {}
     for address in _replaced(one.heap, other.heap):
@@ -229,7 +237,7 @@ def _joined_heap(one: State, other: State, relevant: frozenset[str]) -> dict[Any
             changed[address] = thing._replace(values=values, training=thing.training or match.training)
         elif kind is StateDict:
             changed[address] = thing._replace(shapes=None)
-        elif kind in (Sequence, Dictionary) and _is_data(one, thing) and _is_data(other, match):
+        elif kind in (Sequence, Dictionary) and _is_data(one, thing, data) and _is_data(other, match, data):
             if kind is Dictionary and not BUILDING.isdisjoint(
                 _differing(dict(thing.items or ()), dict(match.items or ()))
             ):
@@ -267,8 +275,12 @@ def _joined_attributes(one: Any, other: Any, relevant: frozenset[str]) -> dict[s
     return None if joined is None else {**one, **other, **joined}
 
 
-def _is_data(state: State, thing: Any) -> bool:
+def _is_data(state: State, thing: Any, known: Known) -> bool:
     """Whether a list or dict holds nothing that could be a part of a model."""
-    items = thing.items or ()
-    flat = [part for item in items for part in (item if type(thing) is Dictionary else (item,))]
-    return not any(type(part) in (Parameter, Tuple) or type(state.object(part)) is Module for part in flat)
+    kept = known.get(id(thing))
+    if kept is None:
+        items = thing.items or ()
+        flat = [part for item in items for part in (item if type(thing) is Dictionary else (item,))]
+        is_data = not any(type(part) in (Parameter, Tuple) or type(state.object(part)) is Module for part in flat)
+        kept = known[id(thing)] = (is_data, thing)
+    return kept[0]
