@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from headcheck import events
-from headcheck.interpreter import access, choosing, definitions, heap, options, picking, writing
-from headcheck.interpreter.deriving import call_inherited, derive, needs_object
+from headcheck.interpreter import access, choosing, definitions, heap, options, picking, unknowns, writing
+from headcheck.interpreter.deriving import call_inherited, derive
 from headcheck.interpreter.forward import call_module
 from headcheck.interpreter.heap import Dictionary, Instance, Module, Sequence
 from headcheck.interpreter.naming import known_builder
@@ -22,18 +22,14 @@ from headcheck.interpreter.values import (
     Function,
     Library,
     Method,
-    Parameters,
     Partial,
     Ref,
     Split,
     Super,
     Symbol,
-    Tensor,
     Tuple,
     Value,
     label,
-    pieces_of,
-    size_of,
     symbol,
 )
 from headcheck.ir import UNKNOWN, Define, Operation
@@ -421,7 +417,7 @@ def call_unknown(
         picked = picking.pick_to_call(state, function, (*arguments, *keywords.values()))
         if picked:
             return [s for path, value in picked for s in call_value(machine, path, value, arguments, keywords, site)]
-        special = symbol_method(state, function, arguments, keywords, site)
+        special = unknowns.method(state, function, arguments, keywords, site)
         if special is not None:
             return answer(state, special)
         if (
@@ -474,75 +470,6 @@ def is_configuration(state: State, value: Value) -> bool:
 def forget(state: State, ref: Ref) -> None:
     """A list or dict handed to unknown code may come back changed."""
     state.heap[ref.address] = state.heap[ref.address]._replace(items=None)
-
-
-def symbol_method(
-    state: State, function: Symbol, arguments: Arguments, keywords: Keywords, site: Operation
-) -> Value | None:
-    """Methods whose meaning does not depend on what they are called on: ``something.parameters()``."""
-    key: Any = function.key
-    if not (isinstance(key, tuple) and key[0] == "attribute" and len(key) == 3):
-        return None
-    owner, name = key[1], key[2]
-    if heap.is_state_dict(state, owner):
-        return state_dict_method(state, owner, name, arguments, site)
-    if type(owner) is Class and not arguments and not keywords and not state.guards and needs_object(owner, name):
-        state.log(events.Uncalled(site, owner.name, "network"))
-        state.end("raise", "TypeError")
-        return UNKNOWN
-    if name in ("parameters", "named_parameters") and not arguments and not keywords:
-        return Parameters(owner, name == "named_parameters")
-    if name == "startswith" and len(arguments) == 1:
-        return starts(owner, arguments[0])
-    if name in ("add_module", "register_module") and len(arguments) == 2:
-        writing.log_unresolved(state, owner, arguments[0], arguments[1], site)
-    if name == "requires_grad_":
-        from headcheck.semantics.gradients import is_loss
-
-        receiver = "loss" if is_loss(state, owner) else "unknown"
-        state.log(events.FlagMissed(site, receiver, owner, name, arguments[0] if arguments else True))
-        return owner
-    if name == "backward":
-        state.log(events.Backward(site, owner))
-    if name == "size" and len(arguments) + len(keywords) <= 1:
-        dimension = arguments[0] if arguments else keywords.get("dim")
-        if type(dimension) is int:
-            return size_of(owner, dimension)
-        return symbol("shape", f"{label(owner)}.shape", owner) if dimension is None else None
-    if name == "view" and len(arguments) > 1 and all(type(size) in (int, Symbol) for size in arguments):
-        return Tensor(tuple(None if type(size) is int and size < 0 else size for size in arguments))
-    if name in ("to", "cuda", "cpu", "float", "contiguous") and type(owner) is Symbol:
-        return owner  # the same tensor, elsewhere or in another type
-    return None
-
-
-def starts(text: Value, start: Value) -> Value:
-    """Whether a text starts with another, where its first piece tells; None if not."""
-    first = next(iter(pieces_of(text)), None)
-    if not isinstance(first, str) or not isinstance(start, str) or (start.startswith(first) and start != first):
-        return None
-    return first.startswith(start)
-
-
-def state_dict_method(state: State, owner: Symbol, name: str, arguments: Arguments, site: Operation) -> Value | None:
-    """A method of what `state_dict()` answered."""
-    from headcheck.semantics import statedicts
-
-    if name in ("items", "keys", "values"):
-        return statedicts.view(state, owner, name, site)
-    if name == "get":
-        return statedicts.item(state, owner, arguments[0]) if arguments else None
-    if name == "update" and len(arguments) == 1:
-        statedicts.take_over(state, owner, arguments[0], site)
-        return None
-    if name == "pop" and arguments:
-        found = statedicts.item(state, owner, arguments[0])
-        statedicts.without(state, owner, arguments[0], site, must=len(arguments) == 1)
-        return found
-    if name != "copy":
-        statedicts.changed(state, owner, site)
-        return None
-    return owner
 
 
 CALLS: dict[type, Callable[..., list[State]]] = {
