@@ -207,7 +207,8 @@ def equal(state: State, left: Value, right: Value, site: Operation) -> bool | No
     if is_plain(left) and is_plain(right):
         return bool(left == right)
     if is_unknown(left) or is_unknown(right):
-        return _equal_by_facts(state, left, right)
+        known = _is_class_of(state, left, right)
+        return _equal_by_facts(state, left, right) if known is None else known
     if type(left) in IDENTITY and type(right) in IDENTITY:
         if type(left) is Ref and type(right) is Ref:
             return True if left == right else _equal_objects(state, left, right)
@@ -229,6 +230,22 @@ def equal(state: State, left: Value, right: Value, site: Operation) -> bool | No
         return False
     if (left is None or right is None) and (type(left) in NEVER_NONE or type(right) in NEVER_NONE):
         return False
+    return None
+
+
+def _is_class_of(state: State, left: Value, right: Value) -> bool | None:
+    """``type(model) == models.ResNet``: classes of a library's models go by several names, all of which end alike."""
+    for one, other in ((left, right), (right, left)):
+        made = one.key if type(one) is Symbol and isinstance(one.key, tuple) else ()
+        thing = state.object(made[1]) if made[:1] == ("class of",) else None
+        if type(thing) is not Module or thing.build is None or thing.cls is not None or thing.chosen is not None:
+            continue
+        if type(other) is Class:
+            return False
+        if type(other) is Library and thing.kind:
+            if other.name.rpartition(".")[2] != thing.kind.rpartition(".")[2]:
+                return False
+            return True if other.name.partition(".")[0] == thing.kind.partition(".")[0] else None
     return None
 
 

@@ -151,3 +151,30 @@ def test_torchinfo_moves_a_model_to_run_it(library, given, rows):
     """Seen in its source: `forward_pass` moves the model to what `get_device` answers, which is None for input_data."""
     moved = [row for row, code in found(SUMMARISED.format(library=library, given=given)) if code == "HC403"]
     assert moved == rows
+
+
+BY_TYPE = """
+def new_head(model):
+    if {test}:
+        model.fc = nn.Linear(512, 5)
+    else:
+        model.head = nn.Linear(768, 5)
+
+new_head(models.{name}(weights="DEFAULT"))
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "test", "rows"),
+    [
+        ("resnet18", "type(model) == models.ResNet", []),
+        ("swin_t", "type(model) == models.ResNet", []),
+        ("swin_t", "type(model) is models.resnet.ResNet", []),
+        ("swin_t", "type(model) in (models.ResNet, models.GoogLeNet)", []),
+        ("swin_t", "type(model) != models.ResNet", [3]),
+        ("resnet18", "type(model) == models.SwinTransformer", [5]),
+        ("resnet18", "type(model) in (models.VGG, models.ResNet)", []),
+    ],
+)
+def test_the_class_of_a_model_is_compared_with_one_of_its_library(name, test, rows):
+    assert found(BY_TYPE.format(name=name, test=test)) == [(row, "HC201") for row in rows]
