@@ -94,7 +94,9 @@ def tensor_item(of: Tensor, index: Value) -> Value:
             whole = (part.start, part.stop, part.step) == (None, None, None)
             bounds = as_slice(part) if type(size) is int else None
             sizes.append(size if whole else len(range(size)[bounds]) if bounds is not None else None)
-    return of._replace(shape=(*sizes, *rest))
+    shape = (*sizes, *rest)
+    exact = of.labels is None or of.labels[1] or shape == of.shape  # or else some of the labels are no longer there
+    return of._replace(shape=shape) if exact else of._replace(shape=shape, labels=None)
 
 
 def as_slice(index: Slice) -> slice | None:

@@ -99,7 +99,8 @@ def element_wise(use: Use) -> Value:
         return use.unknown()
     alone = all(is_plain(value) for value in (*use.arguments, *use.keywords.values()))
     name = use.call.name.rsplit(".", 1)[-1].rstrip("_")
-    return use.tensor._replace(activations=(*use.tensor.activations[-7:], name), detached=use.tensor.detached and alone)
+    activations = (*use.tensor.activations[-7:], name)
+    return use.tensor._replace(activations=activations, detached=use.tensor.detached and alone, labels=None)
 
 
 # -- another shape ---------------------------------------------------------------------------------------------------
