@@ -9,7 +9,7 @@ from headcheck import catalog, events
 from headcheck.answers import is_computed
 from headcheck.catalog.entry import IDENTITY
 from headcheck.checks import Report, check
-from headcheck.checks.sizes import fitting
+from headcheck.checks.sizes import SIZE_ARGUMENTS, fitting
 from headcheck.checks.wiring import WRAPPERS
 from headcheck.checks.words import built, count_given, dotted, layer_name, model_name, new_head, outputs_of
 from headcheck.execution import SIZED, Execution, Model
@@ -194,8 +194,11 @@ def missing_attribute(execution: Execution) -> Iterator[Report]:
 
 
 def is_set_somewhere(execution: Execution, name: Any) -> bool:
-    """Whether code sets an attribute of this name, and it is no name under which some library has its heads."""
-    return str(name).strip("_") not in {*catalog.part_names(), "last_linear"} and execution.is_set_somewhere(name)
+    """Whether code sets an attribute of this name, and it is no name under which some library has its heads. Nobody
+    computes the names of a layer's sizes: ``setattr(model, name, nn.Linear(layer.in_features, n))`` sets a layer."""
+    if str(name).strip("_") in {*catalog.part_names(), "last_linear"}:
+        return False
+    return execution.is_set_somewhere(name, computed=name not in SIZE_ARGUMENTS)
 
 
 def suggestion(execution: Execution, event: events.Missing, place: tuple[Model, str] | None) -> str:

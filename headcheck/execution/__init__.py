@@ -80,9 +80,10 @@ class Execution(Learning):
         found = (e for one in self.family for e in one.of(events.Copied, events.Loaded, events.Overwritten))
         return any(event.module is None or event.module in places for event in found)
 
-    def is_set_somewhere(self, name: Any) -> bool:
-        """Whether code of the project sets an attribute of a name, or one whose name it computes, on whatever it is."""
-        return not self.facts.assigned_attributes.keys().isdisjoint((name, ANY))
+    def is_set_somewhere(self, name: Any, computed: bool = True) -> bool:
+        """Whether code of the project sets an attribute of a name on whatever it is; `computed`: or one whose name it
+        computes."""
+        return not self.facts.assigned_attributes.keys().isdisjoint((name, ANY) if computed else (name,))
 
     def same_elsewhere(self, event: events.ChildSet) -> Iterator[tuple[Execution, events.ChildSet]]:
         """What an operation put in, on every path of the file that comes by it."""

@@ -94,3 +94,19 @@ def test_a_stem_for_other_pictures_answers_as_much_as_before():
     change = "layer.weight = nn.Parameter(layer.weight.sum(1, keepdim=True))"
     assert found(change + NEW_HEAD, "model") == ["HC101"]
     assert found(NEW_HEAD, "model") == ["HC101"]
+
+
+def test_a_layer_put_in_under_a_computed_name_says_nothing_of_sizes():
+    text = """
+from torch import nn
+from torchvision import models
+
+def change_head(model, n):
+    name, layer = list(model.named_children())[-1]
+    setattr(model, name, nn.Linear(layer.in_features, n))
+    return model
+
+change_head(models.{name}(weights="DEFAULT"), 7)
+"""
+    findings = [pipeline.check_text(text.format(name=name), "script.py") for name in ("vgg11", "resnet18")]
+    assert [[(f.location.row, f.code) for f in each] for each in findings] == [[(7, "HC202")], []]
