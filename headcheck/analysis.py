@@ -100,7 +100,7 @@ def analyse_unit(
     `wanted` says which codes are asked for: a check that has none of these is left out.
     """
     places = Places((unit, *imported))
-    every = interpret(unit.block, gather(places, around), project)
+    every = interpret(unit.index, gather(places, around), project)
     executions = [execution for execution in every if not execution.supposed]
     supposed = [execution for execution in every if execution.supposed]
     book = PlanBook()
@@ -167,14 +167,14 @@ def gather(places: Places, around: Callable[[], Around] = Around) -> FileFacts:
         lambda: assigned_attributes(places.units, around().assigned),
         lambda: around().used.union(*(unit.used_attributes for unit in places.units)),
         lambda: around().used.union(*(unit.used.of_others for unit in places.units)),
-        lambda: facts.head_sites(places.root.operations),
+        lambda: facts.head_sites(places.root.index),
         places.line,
         places.where,
         any(cell.number is not None for cell in places.root.cells),
         lambda: facts.text_keys(places.root.operations),
         is_test(places.root.filename),
         lambda: any(facts.adds_members(unit.operations) for unit in places.units),
-        lambda: any(facts.loads(unit.operations) for unit in places.units),
+        lambda: any(facts.loads(unit.index) for unit in places.units),
     )
 
 

@@ -11,8 +11,8 @@ from typing import Any, Final
 import libcst as cst
 
 from headcheck.findings import Cell, Location
-from headcheck.interpreter.relevance import Index
 from headcheck.ir import Block, Operation, facts, walk
+from headcheck.ir.index import Index
 from headcheck.ir.lower import lower
 from headcheck.positions import Positions
 from headcheck.records import NamedTuple

@@ -13,7 +13,8 @@ from headcheck.findings import FileResult
 from headcheck.interpreter import relevance
 from headcheck.interpreter.modules import ROOT, Found, Source, Span
 from headcheck.interpreter.relevance import SEEDS, Link
-from headcheck.ir import UNKNOWN, Block
+from headcheck.ir import UNKNOWN
+from headcheck.ir.index import Index
 from headcheck.source import data, guard, importing, load, project, reading, requirements, screen
 from headcheck.source.closure import SMALL, Closure, closure
 from headcheck.source.outline import Outline, outline
@@ -266,7 +267,7 @@ class Followed:
         unit = self.units.get(path)
         return Source(path, name, unit.block if unit is not None else [], path)
 
-    def relevant(self, block: Block) -> dict[str, frozenset[str]]:
+    def relevant(self, index: Index) -> dict[str, frozenset[str]]:
         def key(path: str) -> str:
             return ROOT if path == self.script else path
 

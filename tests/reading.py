@@ -27,7 +27,7 @@ def follow(script: str, preamble: str = PREAMBLE, local=only_relative) -> list[E
     """Every execution of a script, doubtful ones and those at the defaults included. `local` may be a whole project."""
     text = whole(script, preamble)
     unit = Unit("script.py", "script.py", text, cst.parse_module(text))
-    return interpret(unit.block, gather(Places([unit])), local if hasattr(local, "find") else Alone(local))
+    return interpret(unit.index, gather(Places([unit])), local if hasattr(local, "find") else Alone(local))
 
 
 def paths(script: str, **how) -> list[Execution]:

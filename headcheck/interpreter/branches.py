@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from headcheck import events
 from headcheck.interpreter import choosing, contradicting, heap, operators, options
 from headcheck.interpreter.heap import Dictionary, Module, Sequence
-from headcheck.interpreter.relevance import CHANGING
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import (
     Condition,
@@ -46,6 +45,7 @@ from headcheck.ir import (
     walk,
     walk_here,
 )
+from headcheck.ir.index import CHANGING
 
 if TYPE_CHECKING:
     from headcheck.interpreter.machine import Machine

@@ -182,10 +182,15 @@ def on_make_slice(machine: Machine, op: MakeSlice, state: State) -> None:
 def on_make_sequence(machine: Machine, op: MakeSequence, state: State) -> None:
     items = spread(machine, state, op.items, op)
     if op.kind == "tuple":
-        known = items is not None and weight(items, LARGEST_LIST) <= LARGEST_LIST
-        state.env[op.target] = Tuple(items) if known and items is not None else UNKNOWN
+        state.env[op.target] = UNKNOWN if items is None or is_large(items) else Tuple(items)
     else:
         state.env[op.target] = state.allocate(Sequence(items, op.kind), op)
+
+
+def is_large(items: tuple[Value, ...]) -> bool:
+    """Whether a tuple is too long to keep, with the tuples in it."""
+    nested = Tuple in map(type, items)
+    return len(items) >= LARGEST_LIST or (nested and weight(items, LARGEST_LIST) > LARGEST_LIST)
 
 
 def spread(

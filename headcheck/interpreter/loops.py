@@ -39,7 +39,7 @@ def on_loop(machine: Machine, op: Loop, state: State) -> list[State]:
     items = items_of(machine, state, iterable, op)
     if items is None and type(iterable) is Parameters:
         parts = parameters_known(state, iterable, op)
-        if parts is not None and not op.orelse and not any(type(operation) is Break for operation in walk(op.body)):
+        if parts is not None and not op.orelse and Break not in map(type, walk(op.body)):
             return loop_in_parts(machine, op, state, parts)
     if items is None and machine.offers and options.is_optional(machine, iterable):
         machine.asked = machine.asked or worth_unrolling(machine, op, ())
@@ -53,7 +53,7 @@ def on_loop(machine: Machine, op: Loop, state: State) -> list[State]:
 
 def worth_unrolling(machine: Machine, op: Loop, items: tuple[Value, ...]) -> bool:
     """Whether each turn makes something of its own: layers, or the items of a short comprehension."""
-    return machine.matters(op) or (len(items) <= 4 and any(type(operation) is Append for operation in op.body))
+    return machine.matters(op) or (len(items) <= 4 and Append in map(type, op.body))
 
 
 def over_model(items: tuple[Value, ...]) -> bool:

@@ -58,7 +58,6 @@ from headcheck.ir import (
     Variable,
     While,
     With,
-    walk,
 )
 
 if TYPE_CHECKING:
@@ -148,11 +147,11 @@ class Machine:
         finally:
             self.called, self.reached, self.told, self.skips, self.lost, self.asked = kept
 
-    def read_code(self, module: str, block: Block) -> None:
-        """The run comes to the code of a module."""
+    def read_code(self, module: str, size: int) -> None:
+        """The run comes to the code of a module, of so many operations."""
         if module not in self.loaded:
             self.loaded.add(module)
-            self.budget.add_operations(len(walk(block)))
+            self.budget.add_operations(size)
 
     def relevant_in(self, module: str) -> frozenset[str]:
         """The names that can matter, as the code of a module sees them."""
@@ -180,26 +179,29 @@ class Machine:
         enough = STOP * budget.limit
         handlers = self.handlers
         for operation in block:
-            if not width:
-                break
             budget.spent += width
             if budget.spent > enough and budget.exhausted:
                 self.lost = True
                 return done + stopped(states)
-            handler = handlers[type(operation)]
-            if handler is not expressions.on_end:
+            kind = type(operation)
+            if kind is not End:
                 if width == 1:  # as it nearly always is
-                    after = handler(self, operation, states[0])
+                    state = states[0]
+                    after = handlers[kind](self, operation, state)
                     if after is None:
+                        if not state.ended:
+                            continue
                         after = states
-                    if len(after) == 1 and not after[0].ended:
+                    elif len(after) == 1 and not after[0].ended:
                         states = after
                         continue
                 else:
-                    after = self.each(handler, operation, states)
+                    after = self.each(handlers[kind], operation, states)
                 done += [state for state in after if state.ended]
                 states = [state for state in after if not state.ended]
                 width = len(states)
+                if not width:
+                    break
                 continue
             temporaries = operation.temporaries  # type: ignore[attr-defined]
             if temporaries != []:

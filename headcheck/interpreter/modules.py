@@ -10,7 +10,8 @@ from headcheck.interpreter import relevance
 from headcheck.interpreter.heap import Dictionary, Sequence
 from headcheck.interpreter.state import Frame, State, go_back
 from headcheck.interpreter.values import Own, Tuple, Value, symbol
-from headcheck.ir import UNKNOWN, Block, Import, ImportFrom, Operation
+from headcheck.ir import UNKNOWN, Block, Import, ImportFrom, Operation, walk
+from headcheck.ir.index import Index
 from headcheck.records import NamedTuple
 
 if TYPE_CHECKING:
@@ -57,8 +58,8 @@ class Project(Protocol):
     def required(self, package: str) -> tuple[Span, ...]:
         """The versions of a library that the project asks for, none if it does not say."""
 
-    def relevant(self, block: Block) -> Mapping[str, frozenset[str]]:
-        """The names that can matter to a model in each module, the script's `block` among them (see `relevance`)."""
+    def relevant(self, index: Index) -> Mapping[str, frozenset[str]]:
+        """The names that can matter to a model in each module, the script's `index` among them (see `relevance`)."""
 
     def names_of(self, key: str) -> tuple[str, ...]:
         """The dotted names under which the module with a key can be imported."""
@@ -89,8 +90,8 @@ class Alone:
     def required(self, package: str) -> tuple[Span, ...]:
         return ()
 
-    def relevant(self, block: Block) -> Mapping[str, frozenset[str]]:
-        return {ROOT: relevance.analyse(block)}
+    def relevant(self, index: Index) -> Mapping[str, frozenset[str]]:
+        return {ROOT: relevance.analyse(index)}
 
     def names_of(self, key: str) -> tuple[str, ...]:
         return ()
@@ -194,7 +195,7 @@ def run_body(machine: Machine, state: State, source: Source, site: Operation) ->
     state.owned |= {source.key}
     if not source.block:
         return [state]
-    machine.read_code(source.key, source.block)
+    machine.read_code(source.key, len(walk(source.block)))
     state.frame = Frame(source.key, {}, frame.depth, call=site, above=frame)
     state.env = state.globals[source.key]
     after = machine.run(source.block, [state])

@@ -31,7 +31,8 @@ from headcheck.interpreter.modules import ROOT, Project
 from headcheck.interpreter.quiet import Quiet
 from headcheck.interpreter.state import State, since
 from headcheck.interpreter.values import Bound, Class, Function, Ref, Value, symbol
-from headcheck.ir import Block, Define, GetAttribute, operations_in, walk, walk_here
+from headcheck.ir import Define, GetAttribute, operations_in, walk, walk_here
+from headcheck.ir.index import Index
 from headcheck.ir.scopes import scope_of
 from headcheck.records import NamedTuple
 from headcheck.semantics import load_effects
@@ -52,12 +53,12 @@ class Entry(NamedTuple):
     supposed: bool
 
 
-def interpret(block: Block, facts: FileFacts, project: Project) -> list[Execution]:
+def interpret(index: Index, facts: FileFacts, project: Project) -> list[Execution]:
     """Every execution of a file that was followed, those "as started without arguments" last."""
     load_effects()
-    names = cache(lambda: project.relevant(block))  # only where paths part does it matter which names do
+    names = cache(lambda: project.relevant(index))  # only where paths part does it matter which names do
     machine = Machine(names, facts, project)
-    states = run_module(machine, block)
+    states = run_module(machine, index)
     offers, asked = machine.offers, machine.asked
     entries: list[Entry] = []
     states += run_entries(machine, going_on(states), entries)
@@ -68,7 +69,7 @@ def interpret(block: Block, facts: FileFacts, project: Project) -> list[Executio
     supposed = run_supposed(machine, states, facts, executions, entries)
     if asked:
         machine = Machine(names, facts, project, defaults=True)
-        again = run_module(machine, block)
+        again = run_module(machine, index)
         again += run_entries(machine, going_on(again), [])
     else:  # what the module itself does is the same
         machine.defaults = True
@@ -158,11 +159,11 @@ def suppose_made(
     return followed
 
 
-def run_module(machine: Machine, block: Block) -> list[State]:
+def run_module(machine: Machine, index: Index) -> list[State]:
     """Run a module's body: every path."""
-    machine.body = block
-    machine.read_code(ROOT, block)
-    finals = list(machine.run(block, [start()]))
+    machine.body = index.block
+    machine.read_code(ROOT, index.size)
+    finals = list(machine.run(index.block, [start()]))
     mark_lost(machine, finals)
     return finals
 

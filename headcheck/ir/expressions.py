@@ -106,11 +106,12 @@ class Expressions:
     # -- writing -----------------------------------------------------------------------------------------------------
 
     def temporary(self) -> Variable:
-        self.count = count = self.count + 1
-        if count <= len(TEMPORARIES):
-            return TEMPORARIES[count - 1]
-        made = Variable(f"%{count}")
-        if count <= MOST_KEPT:
+        count = self.count
+        self.count = count + 1
+        if count < len(TEMPORARIES):
+            return TEMPORARIES[count]
+        made = Variable(f"%{count + 1}")
+        if count < MOST_KEPT:
             TEMPORARIES.append(made)
         return made
 
@@ -138,8 +139,10 @@ class Expressions:
     # -- expressions: each answers an operand ------------------------------------------------------------------------
 
     def expression(self, node: cst.CSTNode) -> Operand:
-        handler = EXPRESSIONS.get(type(node))
-        return handler(self, node) if handler else UNKNOWN
+        return EXPRESSIONS[type(node)](self, node)
+
+    def unknown(self, node: cst.CSTNode) -> Operand:
+        return UNKNOWN
 
     def name(self, node: cst.Name) -> Operand:
         name = node.value
@@ -171,17 +174,17 @@ class Expressions:
         return target
 
     def attribute(self, node: cst.Attribute) -> Operand:
-        of = self.expression(node.value)
+        of = EXPRESSIONS[type(node.value)](self, node.value)
         target = self.temporary()
         self.out.append(GetAttribute(node, target, of, node.attr.value))
         return target
 
     def call(self, node: cst.Call) -> Operand:
-        function = self.expression(node.func)
+        function = EXPRESSIONS[type(node.func)](self, node.func)
         arguments: list[tuple[bool, Operand]] = []
         keywords: list[tuple[str | None, Operand]] = []
         for argument in node.args:
-            value = self.expression(argument.value)
+            value = EXPRESSIONS[type(argument.value)](self, argument.value)
             if argument.keyword is not None:
                 keywords.append((argument.keyword.value, value))
             elif argument.star == "**":
@@ -451,31 +454,40 @@ STORES: dict[type, Callable[[Expressions, Any, Operand, cst.CSTNode], None]] = {
 SEQUENCE_KINDS: dict[type, str] = {cst.List: "list", cst.Tuple: "tuple", cst.Set: "set"}
 
 
-EXPRESSIONS: dict[type, Callable[[Expressions, Any], Operand]] = {
-    cst.Name: Expressions.name,
-    cst.Integer: Expressions.integer,
-    cst.Float: Expressions.floating,
-    cst.SimpleString: Expressions.string,
-    cst.ConcatenatedString: Expressions.string,
-    cst.FormattedString: Expressions.formatted,
-    cst.Attribute: Expressions.attribute,
-    cst.Call: Expressions.call,
-    cst.List: Expressions.sequence,
-    cst.Tuple: Expressions.sequence,
-    cst.Set: Expressions.sequence,
-    cst.Dict: Expressions.dictionary,
-    cst.Subscript: Expressions.subscript,
-    cst.BinaryOperation: Expressions.binary,
-    cst.UnaryOperation: Expressions.unary,
-    cst.Comparison: Expressions.comparison,
-    cst.BooleanOperation: Expressions.boolean,
-    cst.IfExp: Expressions.conditional,
-    cst.NamedExpr: Expressions.walrus,
-    cst.Lambda: Expressions.lambda_,
-    cst.Await: Expressions.await_,
-    cst.Yield: Expressions.yield_,
-    cst.ListComp: Expressions.comprehension,
-    cst.SetComp: Expressions.comprehension,
-    cst.GeneratorExp: Expressions.comprehension,
-    cst.DictComp: Expressions.comprehension,
-}
+class Writers(dict[type, "Callable[[Expressions, Any], Operand]"]):
+    """How each type of node is written. What is not among them has a value that is unknown."""
+
+    def __missing__(self, kind: type) -> Callable[[Expressions, Any], Operand]:
+        return Expressions.unknown
+
+
+EXPRESSIONS = Writers(
+    {
+        cst.Name: Expressions.name,
+        cst.Integer: Expressions.integer,
+        cst.Float: Expressions.floating,
+        cst.SimpleString: Expressions.string,
+        cst.ConcatenatedString: Expressions.string,
+        cst.FormattedString: Expressions.formatted,
+        cst.Attribute: Expressions.attribute,
+        cst.Call: Expressions.call,
+        cst.List: Expressions.sequence,
+        cst.Tuple: Expressions.sequence,
+        cst.Set: Expressions.sequence,
+        cst.Dict: Expressions.dictionary,
+        cst.Subscript: Expressions.subscript,
+        cst.BinaryOperation: Expressions.binary,
+        cst.UnaryOperation: Expressions.unary,
+        cst.Comparison: Expressions.comparison,
+        cst.BooleanOperation: Expressions.boolean,
+        cst.IfExp: Expressions.conditional,
+        cst.NamedExpr: Expressions.walrus,
+        cst.Lambda: Expressions.lambda_,
+        cst.Await: Expressions.await_,
+        cst.Yield: Expressions.yield_,
+        cst.ListComp: Expressions.comprehension,
+        cst.SetComp: Expressions.comprehension,
+        cst.GeneratorExp: Expressions.comprehension,
+        cst.DictComp: Expressions.comprehension,
+    }
+)

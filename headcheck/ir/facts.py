@@ -19,7 +19,7 @@ from headcheck.ir import (
     FormatString,
     GetAttribute,
     GetItem,
-    ImportFrom,
+    Operand,
     Operation,
     Raise,
     Return,
@@ -30,14 +30,13 @@ from headcheck.ir import (
     operations_in,
     walk,
 )
+from headcheck.ir.index import Index
 from headcheck.ir.scopes import variables
 from headcheck.records import NamedTuple
 from headcheck.source.outline import HEAD_LAYERS
 
 # Reading these off a part says nothing of its use in forward.
 ADMINISTRATIVE = frozenset({"hasattr", "isinstance", "print", "len", "type", "id"})
-# The operations that put a layer somewhere, and those it takes to know what is a layer.
-PLACING = frozenset({GetAttribute, Call, SetAttribute, SetItem})
 # How the names begin of torch's layers that give as many features as they are given.
 PLAIN_LAYERS = (
     "Adaptive",
@@ -151,34 +150,32 @@ def _named_in_calls(operations: Sequence[Operation], function: str) -> set[str]:
     }
 
 
-def head_sites(operations: Sequence[Operation]) -> list[tuple[Operation, str]]:
+def head_sites(index: Index) -> list[tuple[Operation, str]]:
     """What looks like a new head put into a model that is not `self`, each with the name it goes under."""
-    found: list[tuple[Operation, str]] = []
-    reads: dict[str, str] = {}
-    layers: set[str] = set()
+    reads = index.reads
     plain: set[Any] = set()
-    for operation in operations:
-        kind = type(operation)
-        if kind not in PLACING:
+    stacks: list[Call] = []
+    layers: set[Operand] = set()
+    for call in index.calls:
+        name = call.function
+        if type(name) is not Variable:
             continue
-        if isinstance(operation, GetAttribute):
-            reads[operation.target] = operation.name
-        elif isinstance(operation, Call):
-            function = operation.function
-            name = reads.get(function, function) if type(function) is Variable else ""
-            # A Sequential of nothing takes a head out, one of norms and poolings alone is none.
-            if name.startswith(PLAIN_LAYERS):
-                plain.add(operation.target)
-            elif name in HEAD_LAYERS and (
-                name != "Sequential" or not plain.issuperset(a for _, a in operation.arguments)
-            ):
-                layers.add(operation.target)
-        elif isinstance(operation, SetAttribute):
-            if operation.value in layers and operation.of != "self":
-                found.append((operation, operation.name))
-        elif isinstance(operation, SetItem) and operation.value in layers:
-            computed = isinstance(operation.index, Variable) and operation.index[0] == "%"
-            found.append((operation, "…" if computed else str(operation.index)))
+        if name in reads:
+            name = reads[name].name
+        if name in HEAD_LAYERS:
+            if name == "Sequential":
+                stacks.append(call)
+            else:
+                layers.add(call.target)
+        elif name.startswith(PLAIN_LAYERS):
+            plain.add(call.target)
+    # A Sequential of nothing takes a head out, one of norms and poolings alone is none.
+    layers.update(call.target for call in stacks if not plain.issuperset(a for _, a in call.arguments))
+    found: list[tuple[Operation, str]] = [(o, o.name) for o in index.sets if o.value in layers and o.of != "self"]
+    for put in index.set_items:
+        if put.value in layers:
+            computed = isinstance(put.index, Variable) and put.index[0] == "%"
+            found.append((put, "…" if computed else str(put.index)))
     return found
 
 
@@ -245,9 +242,9 @@ def adds_members(operations: Sequence[Operation]) -> bool:
     return False
 
 
-def loads(operations: Sequence[Operation]) -> bool:
+def loads(index: Index) -> bool:
     """Whether code reads or imports anything called `load`, as it takes to read a file back with `torch.load`."""
-    return any(o.name == "load" for o in operations if type(o) is GetAttribute or type(o) is ImportFrom)
+    return "load" in index.imported or any(type(o) is GetAttribute for o in index.spoken.get("load", ()))
 
 
 def is_read(define: Define, name: str) -> bool:

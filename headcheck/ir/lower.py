@@ -33,49 +33,64 @@ from headcheck.ir import (
     Raise,
     Return,
     Try,
+    Variable,
     While,
     With,
 )
 from headcheck.ir.assigned import annotated_fields
-from headcheck.ir.expressions import MOST_KEPT, TEMPORARIES, Expressions, dotted
+from headcheck.ir.expressions import EXPRESSIONS, MOST_KEPT, TEMPORARIES, Expressions, dotted
 
 
 def lower(module: cst.Module) -> Block:
     """Lower a parsed file to one block. Nesting is bounded by the guard that ran before parsing."""
     lowering = _Lowering()
-    return lowering.block(module)
+    return lowering.block(module, [])
+
+
+#: Temporaries that may be left of a statement; None where nobody knows: a loop, or what catches, is come to by jumps,
+#: which go past the end of statements.
+Left = list[Variable] | None
+NONE_LEFT: list[Variable] = []
 
 
 class _Lowering(Expressions):
     """Writes statements, and with them a whole file."""
 
-    def block(self, body: cst.Module | cst.BaseSuite) -> Block:
-        """Lower statements into a block of their own."""
+    around: Left = None  # those of what is around the block, where its first statement is written
+
+    def block(self, body: cst.Module | cst.BaseSuite, around: Left = None) -> Block:
+        """Lower statements into a block of their own. `around`: the temporaries that the first of them is to drop."""
         outer, self.out = self.out, []
+        above, self.around = self.around, around
         for statement in body.body:
             if type(statement) is cst.SimpleStatementLine:
                 for part in statement.body:
                     self.statement(part)
             else:
                 self.statement(statement)
-        block, self.out = self.out, outer
+        block, self.out, self.around = self.out, outer, above
         return block
 
     def statement(self, node: cst.CSTNode) -> None:
-        """Write a statement and its end. Where a block starts, or one in it has ended, there are temporaries of others:
-        of the statement around, or of those that a jump went past."""
-        others = not self.out or type(node) in COMPOUND
-        before = self.count
-        handler = STATEMENTS.get(type(node))
-        if handler:
-            handler(self, node)
-        self.out.append(End(node, None if others or self.count > MOST_KEPT else TEMPORARIES[before : self.count]))
+        """Write a statement and its end, where its temporaries are dropped: those that its writer says are left, or all
+        that it made. Where a block starts, there are those of what is around it, too."""
+        around, self.around = self.around, NONE_LEFT
+        kind, before = type(node), self.count
+        handler = STATEMENTS.get(kind)
+        left = handler(self, node) if handler else None
+        if around is None or self.count > MOST_KEPT:
+            left = None
+        elif kind not in COMPOUND:
+            left = TEMPORARIES[before : self.count]
+        if left is not None and around:
+            left = around + left
+        self.out.append(End(node, left))
 
     def value(self, node: cst.BaseExpression) -> Operand:
         """The value that a statement is for: a `yield` there makes the function a generator."""
         if type(node) is cst.Yield:
             self.declared.generator = True
-        return self.expression(node)
+        return EXPRESSIONS[type(node)](self, node)
 
     def expression_statement(self, node: cst.Expr) -> None:
         self.value(node.value)
@@ -113,15 +128,20 @@ class _Lowering(Expressions):
             elif type(target) is cst.Subscript:
                 self.out.append(DeleteItem(node, self.expression(target.value), self.index(target.slice)))
 
-    def if_(self, node: cst.If) -> None:
+    def if_(self, node: cst.If, above: list[Variable] = NONE_LEFT) -> Left:
+        """`above`: the temporaries of the tests before this one."""
+        before = self.count
         test = self.expression(node.test)
-        body = self.block(node.body)
+        left = above + TEMPORARIES[before : self.count]
+        body = self.block(node.body, left)
         orelse: Block = []
+        every: Left = left
         if type(node.orelse) is cst.If:
-            _, orelse = self.aside(self.if_, node.orelse)
+            every, orelse = self.aside(self.if_, node.orelse, left)
         elif node.orelse is not None:
-            orelse = self.block(node.orelse.body)
+            orelse = self.block(node.orelse.body, left)
         self.branch(If(node.test, test, body, orelse))
+        return every
 
     def for_(self, node: cst.For) -> None:
         iterable = self.expression(node.iter)
@@ -141,7 +161,8 @@ class _Lowering(Expressions):
         self.declared.loops -= 1
         self.branch(While(node, test_block, test, body, orelse))
 
-    def with_(self, node: cst.With) -> None:
+    def with_(self, node: cst.With) -> Left:
+        before = self.count
         contexts: list[Operand] = []
         for item in node.items:
             value = self.expression(item.item)
@@ -151,13 +172,14 @@ class _Lowering(Expressions):
                 self.out.append(GetAttribute(item.item, entered, value, "__enter__"))
                 self.out.append(Call(item.item, entered, entered, [], []))
                 self.store(item.asname.name, entered, node)
-        body = self.block(node.body)
+        body = self.block(node.body, TEMPORARIES[before : self.count])
         for context in reversed(contexts):
             body = [With(node, context, body)]
         self.out.extend(body)
+        return None  # it may catch what is raised in it
 
     def try_(self, node: cst.Try | cst.TryStar) -> None:
-        body = self.block(node.body)
+        body = self.block(node.body, NONE_LEFT)
         handlers = [self.handler(handler) for handler in node.handlers]
         orelse = self.block(node.orelse.body) if node.orelse else []
         final = self.block(node.finalbody.body) if node.finalbody else []
@@ -207,16 +229,19 @@ class _Lowering(Expressions):
         self.out.append(Compare(pattern, target, "In", subject, choices))
         return target
 
-    def function(self, node: cst.FunctionDef) -> None:
+    def function(self, node: cst.FunctionDef) -> Left:
+        before = self.count
         decorators = [self.expression(decorator.decorator) for decorator in node.decorators]
         parameters = self.parameters(node.params)
         inside = len(self.defines)
-        body, declared = self.within(self.block, node.body)
+        left = TEMPORARIES[before : self.count]
+        body, declared = self.within(self.block, node.body, NONE_LEFT)
         define = Define(node, self.variable(node.name.value), node.name.value, parameters, body, decorators)
         define.generator = declared.generator
         define.stores_global = frozenset(declared.globals)
         define.stores_outer = frozenset(declared.nonlocals)
         self.define(define, declared, inside)
+        return left
 
     def global_(self, node: cst.Global) -> None:
         self.declared.globals.update(item.name.value for item in node.names)
@@ -224,13 +249,16 @@ class _Lowering(Expressions):
     def nonlocal_(self, node: cst.Nonlocal) -> None:
         self.declared.nonlocals.update(item.name.value for item in node.names)
 
-    def class_(self, node: cst.ClassDef) -> None:
+    def class_(self, node: cst.ClassDef) -> Left:
+        before = self.count
         decorators = [self.expression(decorator.decorator) for decorator in node.decorators]
         bases = [self.expression(base.value) for base in node.bases]
-        body, _ = self.within(self.block, node.body)
+        left = TEMPORARIES[before : self.count]
+        body, _ = self.within(self.block, node.body, NONE_LEFT)
         fields = tuple(annotated_fields(node))
         name = node.name.value
         self.out.append(DefineClass(node, self.variable(name), name, bases, body, decorators, fields))
+        return left
 
     def return_(self, node: cst.Return) -> None:
         self.out.append(Return(node, None if node.value is None else self.value(node.value)))
@@ -272,7 +300,7 @@ class _Lowering(Expressions):
             self.out.append(ImportFrom(node, self.variable(target), module, name, level))
 
 
-STATEMENTS: dict[type, Callable[[_Lowering, Any], None]] = {
+STATEMENTS: dict[type, Callable[[_Lowering, Any], Left | None]] = {
     cst.Expr: _Lowering.expression_statement,
     cst.Assign: _Lowering.assign,
     cst.AnnAssign: _Lowering.annotated,
@@ -297,4 +325,6 @@ STATEMENTS: dict[type, Callable[[_Lowering, Any], None]] = {
     cst.Global: _Lowering.global_,
     cst.Nonlocal: _Lowering.nonlocal_,
 }
-COMPOUND = frozenset([cst.If, cst.For, cst.While, cst.With, cst.Try, cst.TryStar, cst.Match])
+COMPOUND = frozenset(
+    [cst.If, cst.For, cst.While, cst.With, cst.Try, cst.TryStar, cst.Match, cst.FunctionDef, cst.ClassDef]
+)

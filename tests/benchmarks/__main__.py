@@ -106,7 +106,7 @@ def interpreting(runs: int) -> Comparison:
 
     def read() -> None:
         unit = Unit(str(TRAIN), str(TRAIN), text, tree)
-        interpret(unit.block, gather(Places((unit,))), project)
+        interpret(unit.index, gather(Places((unit,))), project)
 
     return compare(function(read), function(lambda: libcst.parse_module(text)), runs)
 

@@ -47,8 +47,8 @@ class Project:
     def data(self, name):
         return UNKNOWN
 
-    def relevant(self, block):
-        return {ROOT: relevance.analyse(block)}
+    def relevant(self, index):
+        return {ROOT: relevance.analyse(index)}
 
 
 def executions(script: str, **texts: str):
