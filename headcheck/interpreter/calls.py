@@ -327,11 +327,10 @@ def call_library(
     if effect is None:
         return call_unknown(machine, state, library, arguments, keywords, site)
     asks = library.name in ASKING and arguments and choosing.is_open(state, arguments[0])
-    if asks and not (library.name == "builtins.isinstance" and choosing.tests_class(arguments[1:])):
-        asked = arguments[1] if len(arguments) > 1 and library.name == "builtins.getattr" else ""
-        paths = choosing.settle(machine, state, arguments[0], asked if isinstance(asked, str) else "")
-    else:
-        paths = [state]
+    if not asks or (library.name == "builtins.isinstance" and choosing.tests_class(arguments[1:])):
+        return answer(state, effect(CallSite(machine, state, library.name, None, arguments, keywords, site)))
+    asked = arguments[1] if len(arguments) > 1 and library.name == "builtins.getattr" else ""
+    paths = choosing.settle(machine, state, arguments[0], asked if isinstance(asked, str) else "")
     done: list[State] = []
     for path in paths:
         done += answer(path, effect(CallSite(machine, path, library.name, None, arguments, keywords, site)))

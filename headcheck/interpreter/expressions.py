@@ -45,6 +45,7 @@ from headcheck.ir import (
     SetAttribute,
     SetItem,
     Unary,
+    Variable,
 )
 
 if TYPE_CHECKING:
@@ -199,7 +200,7 @@ def spread(
     """The values of a list of operands, starred ones unpacked; None if one of those is not known."""
     values: list[Value] = []
     for starred, operand in operands:
-        value = machine.read(state, operand)
+        value = machine.read(state, operand) if type(operand) is Variable else operand
         if not starred:
             values.append(value)
             continue

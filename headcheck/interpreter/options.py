@@ -52,7 +52,9 @@ def is_optional(machine: Machine, value: Value) -> bool:
 def decides(machine: Machine, *given: Value) -> None:
     """Something depends on these."""
     if machine.offers and not machine.asked:
-        machine.asked = any(is_optional(machine, value) for value in given)
+        for value in given:
+            if is_optional(machine, value):
+                machine.asked = True
 
 
 def goes_into(machine: Machine, state: State, owner: Value, name: str, value: Value) -> None:
@@ -87,7 +89,10 @@ def called(
             value, kind = value.receiver, type(value.receiver)
             if kind is Ref:
                 continue
-        if value.optional if kind is Symbol else kind in PARTED and holds(machine, state, value):
+        if kind is Symbol:
+            if value.optional:
+                break
+        elif kind in PARTED and holds(machine, state, value):
             break
     else:
         return
