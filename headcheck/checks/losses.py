@@ -33,7 +33,7 @@ def activation_before_loss(execution: Execution) -> Iterator[Report]:
     """The loss does itself what an activation did to the output before."""
     for event in execution.of(events.LossTaken):
         output = event.output
-        if type(output) is not Tensor:
+        if type(output) is not Tensor or is_lookup(event):
             continue
         last = output.activations[-1] if output.activations else ""
         doubled = DOUBLED.get((event.kind, last))
@@ -67,6 +67,14 @@ def is_single_squeezed(execution: Execution, output: Tensor) -> bool:
     if output.maker is None or output.shape is None or len(output.shape) != 1 or output.shape[0] == 1:
         return False
     return bool(execution.field(Ref(output.maker), "out_features") == 1)
+
+
+def is_lookup(event: events.LossTaken) -> bool:
+    """Whether a loss takes the number of each label out of its row, as one does to weigh probabilities or scores.
+
+    NLLLoss applies nothing: without a mean over the batch it is ``-output[range(n), target]``, whatever that holds.
+    """
+    return event.kind == "NLLLoss" and event.keywords.get("reduction") == "none"
 
 
 def is_shown(event: events.LossTaken, output: Tensor) -> bool:

@@ -89,6 +89,11 @@ WRONG = {
     ),
     "raw outputs before nll": ("F.nll_loss(model_of(3)(images), labels)", "HC107"),
     "the library's outputs before nll": ("nn.NLLLoss()(models.resnet18(num_classes=2)(images), labels)", "HC107"),
+    "softmax before nll, summed": ("nn.NLLLoss(reduction='sum')(model_of(3)(images).softmax(1), labels)", "HC107"),
+    "softmax twice for each item": (
+        "F.cross_entropy(F.softmax(model_of(3)(images), dim=1), labels, reduction='none').mean()",
+        "HC107",
+    ),
     "softmax before nll": ("F.nll_loss(F.softmax(model_of(3)(images), dim=1), labels)", "HC107"),
     "sigmoid before cross entropy": ("F.cross_entropy(torch.sigmoid(model_of(3)(images)), labels)", "HC107"),
     "sigmoid of a shape nobody knows": (
@@ -216,6 +221,11 @@ RIGHT = {
         "m = models.inception_v3(weights='DEFAULT')\nm.fc = nn.Linear(2048, 2)\nm.AuxLogits.fc = nn.Linear(768, 2)\n"
         "out, aux = m(torch.rand(2, 3, 299, 299))\nF.cross_entropy(out, labels) + F.cross_entropy(aux, labels)"
     ),
+    "probabilities of the labels, looked up": (
+        "p = torch.softmax(model_of(3)(images), dim=1)\nright = -nn.NLLLoss(reduction='none')(p, labels)\n"
+        "loss = ((1 - right) ** 2 * -torch.log(right)).mean()\nloss.backward()"
+    ),
+    "scores of the labels, looked up": "margin = -F.nll_loss(model_of(3)(images), labels, reduction='none')",
     "numbers made up to show what a loss is": (
         "p = torch.softmax(torch.randn((6, 2)) * 2, dim=1)\nt = torch.tensor([0, 1, 0, 1, 1, 0])\n"
         "print(-p[range(6), t])\nprint(F.nll_loss(p, t, reduction='none'))"
