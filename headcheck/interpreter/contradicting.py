@@ -63,7 +63,8 @@ def is_ruled_out(leaf: Symbol, about: tuple[tuple[Any, Any], ...], test: Value, 
 def to_try(leaf: Symbol, about: tuple[tuple[Any, Any], ...], test: Value) -> Iterator[Any]:
     """Values that an unknown may be, those first that are soon found to be possible: what it is not compared with, what
     it is, alone and put together, and the names of models."""
-    found = dict.fromkeys(constants((test, *(part for pair in about for part in pair))))
+    tests = (test, *(pair[0] if type(pair[1]) is bool else pair for pair in about))
+    found = dict.fromkeys(constants(tests, leaf))
     texts = [text for text in found if isinstance(text, str)][:MOST_TRIED]
     if is_counted(leaf, [test, *(fact[-1] if type(fact) is tuple else fact for fact, _ in about)]):
         whole = [value for value in found if type(value) is int]
@@ -72,9 +73,17 @@ def to_try(leaf: Symbol, about: tuple[tuple[Any, Any], ...], test: Value) -> Ite
     yield ANOTHER
     yield from found
     yield from {case(text) for text in texts for case in CASES}
-    yield from ("".join(pair) for pair in itertools.permutations(texts, 2))
-    yield "".join(texts)
+    yield from ("".join(pair) for pair in itertools.permutations(texts, 2) if not all(map(is_model_name, pair)))
+    named = [text for text in texts if is_model_name(text)]
+    yield from ("".join(text for text in texts if text == name or text not in named) for name in named or [""])
     yield from catalog.registered()
+
+
+@functools.cache
+def is_model_name(text: str) -> bool:
+    """Whether models of the library have names that begin so. No name holds two of these but those that the library
+    gives: a script that looks for one after the other asks which model it is."""
+    return bool(text) and any(name.startswith(text.lower()) for name in catalog.registered())
 
 
 def is_counted(leaf: Symbol, tests: Iterable[Value]) -> bool:
@@ -150,16 +159,17 @@ def takes_for_another(state: State, test: Value, wanted: bool) -> bool:
 SAYING = frozenset(["attribute", "binary", "call", "format", "item"])
 
 
-def constants(value: Any) -> Iterator[Any]:
-    """The constants that a value is made of."""
+def constants(value: Any, leaf: Symbol | None = None) -> Iterator[Any]:
+    """The constants that a value is made of, but for those of an unknown `leaf`: where it stands is no value of it."""
     kind = type(value)
     if kind is Symbol:
-        yield from constants(value.key)
+        if leaf is None or not is_same(value, leaf):
+            yield from constants(value.key, leaf)
     elif kind is Tuple:
-        yield from constants(value.items)
+        yield from constants(value.items, leaf)
     elif kind in (tuple, Condition, Not):
         for part in value:
-            yield from constants(part)
+            yield from constants(part, leaf)
     elif is_plain(value) and value is not UNKNOWN:
         yield value
 

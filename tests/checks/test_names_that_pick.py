@@ -54,3 +54,36 @@ def test_what_is_wrong_whichever_model_it_is():
         "    if args.method == 'linear':\n        m.requires_grad = False\n        print(args)\nf(unknown, other)"
     )
     assert "HC303" in {code for _, code in found(script)}
+
+
+PARTS = """
+def build(name, wide):
+    if "resnet18" in name:
+        model = models.resnet18()
+    elif "mobilenet_v2" in name:
+        model = models.mobilenet_v2()
+    elif "vgg" in name:
+        model = models.vgg16()
+    else:
+        raise ValueError(name)
+    if {test}:
+        model.fc = nn.Linear(model.fc.in_features, 3)
+    return model
+"""
+
+
+@pytest.mark.parametrize(
+    "test, codes",
+    [
+        ("'resnet' in name or 'resnext' in name", []),  # no name holds two models' names
+        ("name.startswith('resnet') and wide", []),
+        ("'mobilenet' in name", ["HC202"]),
+        ("'net' in name", ["HC202"]),
+        ("name.endswith('_v2')", ["HC202"]),
+        ("'mobilenet' not in name", ["HC202"]),  # a VGG
+        ("'bn' in name", ["HC202"]),  # vgg16_bn
+        ("'_wide' in name", ["HC202"]),
+    ],
+)
+def test_two_parts_of_one_name(test, codes):
+    assert [code for _, code in found(PARTS.format(test=test))] == codes
