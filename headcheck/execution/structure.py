@@ -263,7 +263,11 @@ class Structure(History):
         found = set()
         for address, thing in self.state.heap.items():
             own = access.class_attribute(thing.cls, "forward") if type(thing) is Module and thing.cls else None
-            if own is not None and getattr(own[0], "code", None) not in self.machine.called:
+            if own is None:
+                continue
+            code = getattr(own[0], "code", -1)
+            handed = getattr(self.machine.definitions.get(code), "generator", False)  # called, and not run
+            if handed or code not in self.machine.called:
                 found.add(address)
         return frozenset(found)
 

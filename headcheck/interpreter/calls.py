@@ -124,6 +124,8 @@ def enter(
         if define.name == "__init__" and type(receiver) is Ref:
             writing.initialised(state, receiver)
         unknown, own = symbol("function", define.name, function.code), function.code not in machine.called
+        if define.generator:
+            machine.called.add(function.code)
         return call_unknown(machine, state, unknown, arguments, keywords, site, own)
     machine.called.add(function.code)
     caller_env, caller_frame = state.env, state.frame
@@ -151,6 +153,8 @@ def enter(
             one.end("")
         elif not one.ended:
             one.result = None
+        if define.generator:
+            one.result = UNKNOWN
         if not one.ended and type(one.result) is Ref:
             log_returned(machine, one, define, env)
         one.frame = caller_frame
@@ -167,11 +171,12 @@ def unknown_inputs(state: State, define: Define, env: Mapping[str, Value], recei
 
 
 def is_followed(machine: Machine, state: State, define: Define, site: Operation) -> bool:
-    """Whether a call goes into a function of the script. Where only skimmed, none does that the script makes itself."""
+    """Whether a call goes into a function of the script. Where only skimmed, none does that the script makes itself.
+    A generator runs where it is asked for its items: it is followed as code that nothing calls."""
     if machine.budget.skims and site.node is not None:
         machine.lost = state.cut = True
         return False
-    return state.frame.depth < DEEPEST and not define.generator
+    return state.frame.depth < DEEPEST and (site.node is None or not define.generator)
 
 
 def note_skipped(machine: Machine, state: State, function: Function, given: list[Value], site: Operation) -> bool:

@@ -305,10 +305,12 @@ class Expressions:
         return self.expression(node.expression)
 
     def yield_(self, node: cst.Yield) -> Operand:
-        if type(node.value) is cst.From:
-            self.expression(node.value.item)
-        elif node.value is not None:
-            self.expression(node.value)
+        """What a generator hands out goes to code that nobody knows, and that answers what nobody knows."""
+        self.declared.generator = True
+        value = node.value.item if type(node.value) is cst.From else node.value
+        if value is not None:
+            handed = self.expression(value)
+            self.out.append(Call(node, self.temporary(), UNKNOWN, [(False, handed)], []))
         return UNKNOWN
 
     def comprehension(self, node: cst.ListComp | cst.SetComp | cst.GeneratorExp | cst.DictComp) -> Operand:

@@ -38,7 +38,7 @@ from headcheck.ir import (
     With,
 )
 from headcheck.ir.assigned import annotated_fields
-from headcheck.ir.expressions import EXPRESSIONS, MOST_KEPT, TEMPORARIES, Expressions, dotted
+from headcheck.ir.expressions import MOST_KEPT, TEMPORARIES, Expressions, dotted
 
 
 def lower(module: cst.Module) -> Block:
@@ -86,14 +86,8 @@ class _Lowering(Expressions):
             left = around + left
         self.out.append(End(node, left))
 
-    def value(self, node: cst.BaseExpression) -> Operand:
-        """The value that a statement is for: a `yield` there makes the function a generator."""
-        if type(node) is cst.Yield:
-            self.declared.generator = True
-        return EXPRESSIONS[type(node)](self, node)
-
     def expression_statement(self, node: cst.Expr) -> None:
-        self.value(node.value)
+        self.expression(node.value)
         last = self.out[-1] if self.out else None
         if isinstance(last, Compare) and type(node.value) is cst.Comparison:
             left = node.value.left
@@ -102,17 +96,17 @@ class _Lowering(Expressions):
             last.discarded = True
 
     def assign(self, node: cst.Assign) -> None:
-        value = self.lazy(node.value) if type(node.value) is cst.GeneratorExp else self.value(node.value)
+        value = self.lazy(node.value) if type(node.value) is cst.GeneratorExp else self.expression(node.value)
         for target in node.targets:
             self.store(target.target, value, node)
 
     def annotated(self, node: cst.AnnAssign) -> None:
         if node.value is not None:
-            self.store(node.target, self.value(node.value), node)
+            self.store(node.target, self.expression(node.value), node)
 
     def augmented(self, node: cst.AugAssign) -> None:
         left = self.expression(node.target)
-        right = self.value(node.value)
+        right = self.expression(node.value)
         target = self.temporary()
         operator = type(node.operator).__name__.removesuffix("Assign")
         self.out.append(Binary(node, target, operator, left, right, in_place=True))
@@ -261,7 +255,7 @@ class _Lowering(Expressions):
         return left
 
     def return_(self, node: cst.Return) -> None:
-        self.out.append(Return(node, None if node.value is None else self.value(node.value)))
+        self.out.append(Return(node, None if node.value is None else self.expression(node.value)))
 
     def raise_(self, node: cst.Raise) -> None:
         exception = node.exc.func if type(node.exc) is cst.Call else node.exc

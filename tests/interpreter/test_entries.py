@@ -77,3 +77,48 @@ def test_main_guard():
     assert found(
         "def main():\n    m = models.resnet50()\n    m.fc = nn.Linear(1, 2)\nif __name__ == '__main__':\n    main()"
     ) == [(3, "HC101")]
+
+
+GENERATORS = {
+    "a context": ("@contextmanager\ndef lifespan(app):\n    global m\n    {}\n    yield\n    m = None", True),
+    "one of a server": ("@asynccontextmanager\nasync def lifespan(app):\n    {}\n    yield {{'model': m}}", True),
+    "a fixture": ("@pytest.fixture\ndef net():\n    {}\n    yield m\n    del m", True),
+    "a method": ("class A:\n    def parts(self):\n        {}\n        yield from m.children()", True),
+    "a value is sent": ("def work():\n    {}\n    while True:\n        m((yield 1))", True),
+    "what is called": ("def work(size=512):\n    {}\n    yield m\nfor m in work(2048):\n    print(m)", False),
+}
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_generators_are_followed_where_nothing_calls_them(name):
+    script, followed = GENERATORS[name]
+    size = "size" if "size" in script else "512"
+    made = f"m = models.resnet50(); m.fc = nn.Linear({size}, 2)"
+    imports = "import pytest\nfrom contextlib import asynccontextmanager, contextmanager\n"
+    assert [code for _, code in found(imports + script.format(made))] == ["HC101"] * followed
+    assert found(imports + script.format(made.replace("512", "2048"))) == []
+
+
+def test_what_a_generator_hands_out_may_be_changed_before_it_goes_on():
+    frozen = "m = models.resnet18()\nm.fc = nn.Linear(512, 2)\nfor p in m.parameters():\n    p.requires_grad = False\n"
+    train = "yield m\nloss = nn.CrossEntropyLoss()(m(x), y)\nopt = optim.SGD(m.parameters(), lr=0.1)\nopt.step()\n"
+    lines = "".join(f"    {line}\n" for line in (frozen + train).splitlines())
+    assert found(f"import torch.optim as optim\ndef work(x, y):\n{lines}") == []
+    assert found(f"import torch.optim as optim\ndef work(x, y):\n{lines.replace('yield m', 'yield')}") != []
+
+
+def test_what_a_context_puts_back_is_put_back():
+    script = """
+        from contextlib import contextmanager
+        class A:
+            def __init__(self):
+                self.m = models.resnet18()
+                self.m.fc = nn.Linear(512, 2)
+            @contextmanager
+            def still(self):
+                self.m.requires_grad_(False)
+                yield
+                self.m.requires_grad_(True)
+        """
+    assert found(script) == []
+    assert found(script.replace("yield", "return").replace("@contextmanager", "")) == [(8, "HC301")]
