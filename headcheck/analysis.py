@@ -321,10 +321,14 @@ def is_final(report: Report, execution: Execution) -> bool:
 
 
 def yields(code: str, seen: list[tuple[Execution, Report]]) -> bool:
-    """Whether scripts that import the file know better: it is of something missing, on paths that no script takes."""
+    """Whether scripts that import the file know better: it is of something missing, on paths that no script takes, or
+    of what only the defaults bring about, in calls that the file itself does not make."""
     from headcheck import rulebook
 
-    return rulebook.rule(code).holds == "every-path" and all(e.invented for e, _ in seen if not e.doubtful)
+    sure = [execution for execution, _ in seen if not execution.doubtful]
+    if rulebook.rule(code).holds == "every-path" and all(execution.invented for execution in sure):
+        return True
+    return all(execution.defaults and execution.made_up for execution in sure)
 
 
 def called_at(execution: Execution, report: Report, places: Places) -> str:

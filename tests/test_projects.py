@@ -339,6 +339,48 @@ def test_what_a_script_puts_beside_the_parts_of_a_network_is_no_replacement(here
         assert (found.replacements, found.resolved) == counts
 
 
+DEFAULTS = """\
+import timm
+from torch import nn
+
+
+def build(name="no_such_net", classes=10):
+    net = timm.create_model(name)
+    net.fc = nn.Linear(512, classes)
+    return net
+
+
+class Net(nn.Module):
+    def __init__(self, name="no_such_net", size=64):
+        super().__init__()
+        self.net = timm.create_model(name)
+        self.net.fc = nn.Linear(size, 10)
+"""
+
+
+def test_defaults_that_no_script_takes_are_none(here):
+    """Whoever calls the function gives it something else, whether that is known or not."""
+    write(here, {"zoo.py": DEFAULTS})
+    assert findings(check("zoo.py")) == {"zoo.py": [(6, "HC205"), (14, "HC205")]}
+    for made in ("build(cfg.name), Net(cfg.name, size=512)", "build('resnet18'), Net(name='resnet18', size=512)"):
+        write(here, {"train.py": f"from zoo import build, Net\nfrom conf import cfg\nmade = {made}\n"})
+        assert findings(check("zoo.py")) == findings(check(".")) == {}
+    write(here, {"other.py": "from zoo import build\nbuild()\n"})
+    assert findings(check("zoo.py")) == findings(check(".")) == {"zoo.py": [(6, "HC205")]}
+
+
+def test_a_default_that_a_script_takes_is_wrong_with_its_other_arguments_too(here):
+    write(here, {"zoo.py": DEFAULTS, "train.py": "from zoo import Net\nNet('resnet18')\n"})
+    assert findings(check("zoo.py")) == findings(check(".")) == {"zoo.py": [(6, "HC205"), (15, "HC101")]}
+
+
+def test_what_is_wrong_whatever_the_arguments_are_stays(here):
+    zoo = "from torch import nn\nfrom torchvision import models\n"
+    zoo += "def build(classes=10):\n    m = models.resnet50()\n    m.fc = nn.Linear(512, classes)\n    return m\n"
+    write(here, {"zoo.py": zoo, "train.py": "from zoo import build\nfrom conf import cfg\nbuild(cfg.classes)\n"})
+    assert findings(check("zoo.py")) == findings(check(".")) == {"zoo.py": [(5, "HC101")]}
+
+
 @pytest.mark.parametrize(("inside", "expected"), [("nn.Linear(4, 4)", []), ("models.resnet18()", [(4, "HC201")])])
 def test_a_layer_put_on_a_network_of_another_file(here, inside, expected):
     """It may be there for the checkpoint alone, unless the network stands around a model whose head it was to be."""

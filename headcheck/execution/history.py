@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from headcheck import events
 from headcheck.execution.facts import FileFacts
 from headcheck.interpreter.leaving import Sites
-from headcheck.interpreter.state import Frame, State, events_of, frames_of
+from headcheck.interpreter.state import MADE_UP, Frame, State, events_of, frames_of
 
 if TYPE_CHECKING:
     from headcheck.interpreter.machine import Machine
@@ -107,6 +107,11 @@ class History:
     def invented(self) -> bool:
         """Whether the path starts with a call that nothing in the script makes."""
         return any(True for _ in self.of(events.Entered))
+
+    @property
+    def made_up(self) -> bool:
+        """Whether the path starts with a call, or an object, that nothing in the script makes."""
+        return MADE_UP in self.state.facts or self.invented
 
     @property
     def files(self) -> list[str]:

@@ -10,7 +10,7 @@ from headcheck.interpreter.access import class_attribute
 from headcheck.interpreter.calls import call_value
 from headcheck.interpreter.heap import LIGHTNING, Instance, Module, library_bases
 from headcheck.interpreter.machine import Machine
-from headcheck.interpreter.state import State
+from headcheck.interpreter.state import MADE_UP, State
 from headcheck.interpreter.values import Bound, Class, Function, Ref, Value, symbol
 from headcheck.ir import Define, Operation, operations_in
 
@@ -89,7 +89,9 @@ def make_homes(machine: Machine, ends: list[State], target: Class, followed: lis
     """Make an object of a class of arguments that nobody knows: paths that did, and the object. Adds to `followed`."""
     machine.entry = None  # what functions followed before did is no part of this
     keywords = {} if machine.defaults else {"**": symbol("arguments", "…")}
-    made = call_value(machine, ends[0].fork(), target, (), keywords, SITE)
+    home = ends[0].fork()
+    home.facts[MADE_UP] = True
+    made = call_value(machine, home, target, (), keywords, SITE)
     mark_lost(machine, made)
     followed.extend(made)
     open_ = [state for state in made if not state.ended and type(state.result) is Ref]

@@ -12,6 +12,7 @@ from headcheck.records import NamedTuple
 
 Cell: TypeAlias = "tuple[Event, Any, int, Frame, Event | None] | None"
 NOTHING: frozenset[str] = frozenset()
+MADE_UP = ("made up",)  # a fact of paths that start with an object which the script does not make
 
 
 class Frame(NamedTuple):
