@@ -176,6 +176,7 @@ class Optimized(NamedTuple):
 
     `groups` are how many of them are in each, and its options. `wholes` are the groups where each is all parameters of
     some modules, whether or not those are known; () if one is not. `by` is what made the optimizer unasked.
+    `of` are the modules that were asked for them, as far as those are known.
     """
 
     site: Site
@@ -187,6 +188,7 @@ class Optimized(NamedTuple):
     keywords: Mapping[str, Any] = {}
     wholes: tuple[tuple[tuple[Address, ...], Mapping[str, Any]], ...] = ()
     by: str = ""
+    of: frozenset[Address] = frozenset()
 
 
 class GroupAdded(NamedTuple):

@@ -85,7 +85,8 @@ def is_used(execution: Execution, address: Address) -> bool:
     """Whether something is called with its children in this order, or trained so.
 
     A stack that another Sequential holds is called with that; one whose parameters an optimizer holds is called
-    somewhere, if no module of the script's own holds it, whose forward may do as it likes.
+    somewhere, if no module of the script's own holds it, whose forward may do as it likes. Its parts are parts of the
+    model too, and perhaps of what is cut out of it: an optimizer that was made of these says nothing of the stack.
     """
     called = {event.module for event in execution.of(events.Called)}
     around, holders = {address}, execution.holders(address)
@@ -96,7 +97,25 @@ def is_used(execution: Execution, address: Address) -> bool:
         around |= found
     if called & around:
         return True
-    return around == holders and execution.optimized(Ref(address)) is True
+    if around != holders or execution.optimized(Ref(address)) is not True:
+        return False
+    asked = [event.of for event in execution.of(events.Optimized)]
+    if all(asked):
+        return not around.isdisjoint(frozenset().union(*asked))
+    return not any(is_run(execution, other, called) for other in beside(execution, address) - around)
+
+
+def beside(execution: Execution, address: Address) -> set[Address]:
+    """The modules that hold parts of a stack, but for those parts."""
+    module = execution.module(Ref(address))
+    parts = {value.address for value in module.children.values() if type(value) is Ref} if module is not None else set()
+    return set().union(*map(execution.holders, parts)) - parts
+
+
+def is_run(execution: Execution, address: Address, called: set[Address]) -> bool:
+    """Whether a module does something with its parts: it is called, or of a class of the script."""
+    module = execution.module(Ref(address))
+    return address in called or (module is not None and module.cls is not None)
 
 
 def holds(execution: Execution, address: Address, inner: set[Address]) -> bool:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from headcheck import events
 from headcheck.interpreter import heap
-from headcheck.interpreter.heap import Dictionary, Module, Optimizer
+from headcheck.interpreter.heap import Dictionary, Module, Optimizer, Sequence
 from headcheck.interpreter.iterate import items_of
 from headcheck.interpreter.values import (
     Address,
@@ -37,8 +37,11 @@ def optimizer(call: CallSite) -> Value:
     if len(call.arguments) > 1:
         keywords["lr"] = call.arguments[1]
     whole = () if complete else wholes(call, given)
-    name = f"torch.optim.{kind}"
-    call.state.log(events.Optimized(call.site, made.address, name, found, complete, tuple(groups), keywords, whole))
+    of = frozenset(asked(call, given))
+    made_of = events.Optimized(
+        call.site, made.address, f"torch.optim.{kind}", found, complete, tuple(groups), keywords, whole, of=of
+    )
+    call.state.log(made_of)
     return made
 
 
@@ -102,6 +105,21 @@ def whole_modules(call: CallSite, value: Value) -> tuple[Address, ...]:
     """The module whose parameters a value is, all of them."""
     is_whole = type(value) is Parameters and not value.own and type(call.state.object(value.owner)) is Module
     return (value.owner.address,) if is_whole and type(value.owner) is Ref else ()
+
+
+def asked(call: CallSite, value: Value) -> Iterator[Address]:
+    """The modules whose ``parameters()`` a value is made of, as far as it says so itself."""
+    if type(value) is Filtered:
+        value = value.iterable
+    if type(value) is Parameters and type(value.owner) is Ref:
+        yield value.owner.address
+    thing = call.state.object(value)
+    if type(thing) is Dictionary and thing.view is None:
+        yield from asked(call, dict(thing.items or ()).get("params", UNKNOWN))
+    items = thing.items if type(thing) is Sequence else value.items if type(value) is Tuple else None
+    for item in items or ():
+        if type(item) is not Parameter:
+            yield from asked(call, item)
 
 
 @method(Optimizer, "add_param_group")
