@@ -62,6 +62,7 @@ from headcheck.ir import (
 
 if TYPE_CHECKING:
     from headcheck.execution import FileFacts
+    from headcheck.interpreter.changing import Changes
     from headcheck.interpreter.passing import Tests
     from headcheck.interpreter.recording import Recorder
     from headcheck.interpreter.resuming import Skip
@@ -112,6 +113,7 @@ class Machine:
         self.without_accelerator: dict[tuple[int, bool], frozenset[int]] = {}
         self.class_tests: dict[int, Tests | None] = {}
         self.called: set[int] = set()
+        self.changes: dict[int, Changes] = {}  # by the class, what its methods do that nothing called
         self.handed: set[int] = set()
         self.budget = Budget()
         self.lost = False

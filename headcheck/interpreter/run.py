@@ -10,6 +10,7 @@ from headcheck.execution import Execution, FileFacts
 from headcheck.interpreter import resuming, supposing
 from headcheck.interpreter.access import class_attribute
 from headcheck.interpreter.calls import call_value
+from headcheck.interpreter.changing import Changes, as_left
 from headcheck.interpreter.entering import (
     MOST_HOMES,
     SITE,
@@ -312,6 +313,7 @@ def run_class(
             ]
             followed.extend(state for state, _ in after)
             homes = [pair for pair in after if not pair[0].ended][:MOST_HOMES] or homes
+    changes = machine.changes[target.code] = Changes(machine, [f for f, _ in waiting if f.code not in machine.called])
     asked, as_given = supposing.asked_of_itself(machine, target), machine.supposing
     waiting.sort(key=lambda pair: definition(machine, pair[0]).name in asked)
     for function, owner in waiting + passed_over:
@@ -322,7 +324,7 @@ def run_class(
             there, homes = None, make_homes(machine, ends, target, followed)
         for home, ref in homes:
             bound = function if function.wrapper == "staticmethod" else Bound(ref, function, owner)
-            followed.extend(run_entry(machine, home, bound, entries))
+            followed.extend(run_entry(machine, as_left(home, ref, changes.before(home, function)), bound, entries))
     machine.supposing = as_given
     return followed
 
@@ -355,8 +357,9 @@ def run_made(machine: Machine, home: State, target: Class) -> list[State]:
     running = RUNNING[1:] if is_lent(machine, target) else RUNNING
     for function, owner in methods_of(target):
         if definition(machine, function).name in running and not machine.budget.exhausted:
+            before = machine.changes[target.code].before(home, function) if target.code in machine.changes else ()
             for state, ref in homes:
-                followed += call_entry(machine, state, Bound(ref, function, owner))
+                followed += call_entry(machine, as_left(state, ref, before), Bound(ref, function, owner))
     return followed
 
 
