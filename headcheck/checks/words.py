@@ -64,16 +64,17 @@ def new_head(execution: Execution, model: Model, head: Head, out: Any) -> str:
 
 
 def outputs_of(execution: Execution, part: Any) -> Any:
-    """The number of classes that a new head was given, or UNKNOWN."""
-    return count_given(execution, part, (int,))
+    """The number of classes that a new head was given, or UNKNOWN; that of a hidden layer is none."""
+    given = count_given(execution, part)
+    return given if isinstance(given, int) else UNKNOWN
 
 
-def count_given(execution: Execution, part: Any, kinds: tuple[type, ...] = (int, Symbol)) -> Any:
+def count_given(execution: Execution, part: Any) -> Any:
     """What a new head was given as its number of classes, also where that is not known; else UNKNOWN."""
     for name in ("out_features", "out_channels", "num_classes"):
         value = execution.field(part, name)
-        if isinstance(value, kinds):
+        if isinstance(value, (int, Symbol)):
             return value
     children = execution.children(part) or []
-    answers = [count_given(execution, child, kinds) for _, child in children]
+    answers = [count_given(execution, child) for _, child in children]
     return next((a for a in reversed(answers) if a is not UNKNOWN), UNKNOWN)

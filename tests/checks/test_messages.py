@@ -28,6 +28,13 @@ CASES = [
         "nn.Linear(net.classifier[6].in_features, num_classes)",
     ),
     (
+        "net = models.resnet18()\n"
+        "net.classifier = nn.Sequential(nn.Linear(512, 250), nn.ReLU(), nn.Linear(250, k), nn.Softmax(1))\nnet(x)",
+        "HC201",
+        "the new layer is never used, `fc` still answers",
+        "net.fc = nn.Linear(net.fc.in_features, num_classes)",  # 250 is what a hidden layer gives
+    ),
+    (
         "net = models.vgg16()\nnet.classifier = nn.Linear(4096, 3)",
         "HC101",
         "Linear takes 4096 features, but vgg16 (line 4) feeds 25088 into `classifier`",
