@@ -160,16 +160,19 @@ def library_is_quiet(name: str, spoken: frozenset[str]) -> bool:
         return False
     if f"{name}.".startswith(QUIET):
         return not any(f"{name}.{part}" in LOUD for part in spoken)
-    loud = _loud_names()
     parts = name.split(".")
+    if parts[0] in registry.MODEL_LIBRARIES:
+        registry.find_effect(f"{parts[0]}.")  # its effects may be waiting
+    loud = _loud_names(len(registry.WAITING))
     if any(loud.get(".".join(parts[:count]), frozenset()) is None for count in range(1, len(parts) + 1)):
         return False
     return all(library_is_quiet(f"{name}.{part}", spoken) for part in loud.get(name) or () if part in spoken)
 
 
 @cache
-def _loud_names() -> dict[str, frozenset[str] | None]:
-    """Names at or below which calls have an effect: the next parts of those below, None where the name itself has."""
+def _loud_names(waiting: int) -> dict[str, frozenset[str] | None]:
+    """Names at or below which calls have an effect: the next parts of those below, None where the name itself has.
+    `waiting` is how many libraries have not brought theirs in yet."""
     found: dict[str, set[str] | None] = {}
     prefixes = {prefix[:-1] for prefix, _ in registry.FAMILIES} - {"torch", "torchvision"}  # whose rest does nothing
     for name in (*prefixes, *registry.EFFECTS):

@@ -126,6 +126,10 @@ WAITING = {
 }
 
 
+#: Those of them that make models, heads or optimizers.
+MODEL_LIBRARIES = frozenset(WAITING) - {"hydra", "omegaconf", "unittest"}
+
+
 def find_effect(name: str) -> Effect | None:
     """The effect of a qualified name, or that of its family."""
     found = EFFECTS.get(name)

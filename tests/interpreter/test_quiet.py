@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from headcheck.semantics import registry
 from tests.reading import follow
 
 WORLD = """
@@ -124,3 +125,21 @@ def test_a_function_that_asks_by_argparse_is_followed_twice():
         return nn.Linear(1, args.n)
     """
     assert [e.defaults for e in follow(script)] == [False, False, True]
+
+
+@pytest.mark.parametrize(
+    ("library", "call"),
+    [
+        ("import timm", "timm.create_model('resnet18')"),
+        ("from transformers import AutoModel", "AutoModel.from_pretrained(x)"),
+        ("import pretrainedmodels as p", "p.__dict__[x](pretrained=None)"),
+        ("from efficientnet_pytorch import EfficientNet", "EfficientNet.from_name('efficientnet-b0')"),
+        ("import segmentation_models_pytorch as smp", "smp.Unet('resnet34')"),
+        ("import open_clip", "open_clip.create_model('ViT-B-32')"),
+    ],
+)
+def test_libraries_whose_effects_wait_for_a_call(library, call):
+    """They are loud before any call was met, too."""
+    assert library.split()[1] in registry.MODEL_LIBRARIES
+    assert len(follow(f"{library}\ndef f(x):\n    return {call}\n")) == 2
+    assert len(follow(f"{library}\ndef f(x):\n    return len(x)\n")) == 1
