@@ -5,7 +5,7 @@ from __future__ import annotations
 from headcheck import events
 from headcheck.execution import Execution, Model
 from headcheck.interpreter.values import Address, Ref
-from headcheck.ir import Block, Call, Define, End, Move, Operation, Return, Variable, walk
+from headcheck.ir import Block, Call, End, Move, Operation, Return, Variable, walk
 from headcheck.ir.scopes import variables
 
 
@@ -21,14 +21,7 @@ def answers_as_it_is(execution: Execution, model: Model) -> bool:
 def as_it_is(execution: Execution, calls: list[events.Called]) -> bool:
     """Whether what these calls answer is only returned, given another name, or handed to a loss."""
     losses = {id(event.site) for event in execution.of(events.LossTaken)}
-    return all(goes_on_as_it_is(body_of(execution, event.site), event.site, losses) for event in calls)
-
-
-def body_of(execution: Execution, call: Call) -> Block:
-    """The block of the function that makes a call, or that of the module."""
-    bodies = (d.body for d in execution.machine.definitions.values() if isinstance(d, Define))
-    holding = [body for body in bodies if any(o is call for o in walk(body))]
-    return holding[-1] if holding else execution.machine.body
+    return all(goes_on_as_it_is(execution.body_of(event.site), event.site, losses) for event in calls)
 
 
 def whole_calls(execution: Execution, address: Address) -> list[events.Called]:

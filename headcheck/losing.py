@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from headcheck import events
-from headcheck.answers import body_of, whole_calls
+from headcheck.answers import whole_calls
 from headcheck.execution import Execution
 from headcheck.interpreter.values import Address, Symbol, Tensor, is_plain
 from headcheck.ir import Call, GetAttribute, GetItem, Move, Operation, Variable, walk
@@ -39,7 +39,7 @@ def losses_over(execution: Execution, event: events.Called) -> Iterator[tuple[ev
     """The losses, in the same function, that get what a call answers, or a part of it, and the way to that."""
     taken = {id(loss.site): loss for loss in execution.of(events.LossTaken)}
     ways: dict[Variable, Path] = {}
-    for operation in walk(body_of(execution, event.site)):
+    for operation in walk(execution.body_of(event.site)):
         if isinstance(operation, Call):
             output = output_of(operation)
             if operation is event.site:

@@ -162,7 +162,7 @@ def missing_attribute(execution: Execution) -> Iterator[Report]:
         if place is None and event.action == "read" and (handed or (own is None and execution.conditions)):
             continue
         # What no model of the library has is asked of something else, or what puts it there was not followed: a mask.
-        unsure = handed or execution.on_a_guess or (own is None and is_set_somewhere(execution, event.name))
+        unsure = handed or execution.on_a_guess or (own is None and is_set_before(execution, event))
         if event.action == "read" and unsure and event.name not in catalog.part_names():
             continue
         if own is not None and module is not None and place is None:
@@ -193,12 +193,14 @@ def missing_attribute(execution: Execution) -> Iterator[Report]:
     yield from deleted(execution)
 
 
-def is_set_somewhere(execution: Execution, name: Any) -> bool:
-    """Whether code sets an attribute of this name, and it is no name under which some library has its heads. Nobody
-    computes the names of a layer's sizes: ``setattr(model, name, nn.Linear(layer.in_features, n))`` sets a layer."""
+def is_set_before(execution: Execution, event: events.Missing) -> bool:
+    """Whether code that may run before sets an attribute of the name that is missing, and it is no name under which
+    some library has its heads: ``model.fc2 = nn.Linear(model.fc2.in_features, n)`` sets one too late. Nobody computes
+    the names of a layer's sizes: ``setattr(model, name, nn.Linear(layer.in_features, n))`` sets a layer."""
+    name = event.name
     if str(name).strip("_") in {*catalog.part_names(), "last_linear"}:
         return False
-    return execution.is_set_somewhere(name, computed=name not in SIZE_ARGUMENTS)
+    return execution.is_set_before(event.site, name, computed=name not in SIZE_ARGUMENTS)
 
 
 def suggestion(execution: Execution, event: events.Missing, place: tuple[Model, str] | None) -> str:

@@ -18,8 +18,8 @@ from headcheck.interpreter.shapes import Flow as Flow
 from headcheck.interpreter.shapes import Placed as Placed
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import Address, Ref, Tuple, Value
-from headcheck.ir import Define, walk, walk_here
-from headcheck.ir.facts import ANY, used_attributes
+from headcheck.ir import Block, Define, Operation, walk, walk_here
+from headcheck.ir.facts import ANY, come_to_after, used_attributes
 from headcheck.ir.scopes import variables
 
 if TYPE_CHECKING:
@@ -80,10 +80,18 @@ class Execution(Learning):
         found = (e for one in self.family for e in one.of(events.Copied, events.Loaded, events.Overwritten))
         return any(event.module is None or event.module in places for event in found)
 
-    def is_set_somewhere(self, name: Any, computed: bool = True) -> bool:
-        """Whether code of the project sets an attribute of a name on whatever it is; `computed`: or one whose name it
-        computes."""
-        return not self.facts.assigned_attributes.keys().isdisjoint((name, ANY) if computed else (name,))
+    def is_set_before(self, site: Operation, name: Any, computed: bool = True) -> bool:
+        """Whether code of the project that may run before an operation sets an attribute of a name on whatever it is;
+        `computed`: or one whose name it computes."""
+        later = come_to_after(self.body_of(site), site)
+        sites = (self.facts.assigned_attributes.get(one, frozenset()) for one in ((name, ANY) if computed else (name,)))
+        return any(not found <= later for found in sites)
+
+    def body_of(self, site: Operation) -> Block:
+        """The block of the function that holds an operation, or that of the module."""
+        bodies = (d.body for d in self.machine.definitions.values() if isinstance(d, Define))
+        holding = [body for body in bodies if any(o is site for o in walk(body))]
+        return holding[-1] if holding else self.machine.body
 
     def same_elsewhere(self, event: events.ChildSet) -> Iterator[tuple[Execution, events.ChildSet]]:
         """What an operation put in, on every path of the file that comes by it."""

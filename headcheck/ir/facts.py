@@ -19,6 +19,7 @@ from headcheck.ir import (
     FormatString,
     GetAttribute,
     GetItem,
+    Loop,
     Operand,
     Operation,
     Raise,
@@ -26,6 +27,7 @@ from headcheck.ir import (
     SetAttribute,
     SetItem,
     Variable,
+    While,
     blocks,
     operations_in,
     walk,
@@ -194,6 +196,20 @@ def after_an_end(block: Block) -> frozenset[int]:
             else:
                 pending.extend(blocks(operation))
     return frozenset(found)
+
+
+def come_to_after(block: Block, site: Operation) -> frozenset[int]:
+    """The ids of the operations of a block that nobody comes to before one of it: those behind it, and behind what it
+    stands in. Where it stands in a loop, another turn may have come by those of the loop."""
+    for place, operation in enumerate(block):
+        if operation is site:
+            return frozenset(map(id, walk(block[place + 1 :])))
+        for inner in () if isinstance(operation, (Define, DefineClass)) else blocks(operation):
+            if any(each is site for each in walk(inner)):
+                behind = frozenset(map(id, walk(block[place + 1 :])))
+                looped = isinstance(operation, (Loop, While))
+                return behind if looped else behind | come_to_after(inner, site)
+    return frozenset()
 
 
 def text_keys(operations: Sequence[Operation]) -> frozenset[int]:

@@ -68,6 +68,30 @@ def test_a_name_that_no_model_of_the_library_has_is_somebodys_own(change):
     assert found(change, "model.classifier") == ["HC202"]
 
 
+LATER = [
+    "size = model.fc2.in_features\nmodel.fc2 = nn.Linear(size, 4)",
+    "model.fc2 = nn.Linear(model.fc2.in_features, 4)",
+    "def change():\n    model.fc2 = nn.Linear(model.fc2.in_features, 4)\nchange()",
+    "if True:\n    size = model.fc2.in_features\nmodel.fc2 = nn.Linear(size, 4)",
+    "model.cut = nn.Linear(model.fc2.in_features, 4)\nwhile ours.wanted():\n    model.fc2 = nn.Linear(4, 4)",
+]
+EARLIER = [
+    "for i in range(2):\n    if i: print(model.fc2)\n    model.fc2 = 3",
+    "if ours.wanted: model.fc2 = 3\nprint(model.fc2)",
+    "def change():\n    model.fc2 = 3\nours.each(change)\nprint(model.fc2)",
+]
+
+
+@pytest.mark.parametrize("change", LATER)
+def test_what_is_put_in_after_a_name_was_read_was_not_there(change):
+    assert found(change, "model") == ["HC202"]
+
+
+@pytest.mark.parametrize("change", EARLIER)
+def test_what_may_be_put_in_before_a_name_is_read_may_be_there(change):
+    assert found(change, "model") == []
+
+
 def test_what_is_kept_of_a_parameter_is_a_tensor_of_its_own():
     kept = "weight = layer.weight.data\nweight.requires_grad = {}"
     assert found(kept.format(True), "torch.autograd.grad(weight.sum(), weight)") == []
