@@ -177,6 +177,16 @@ def test_what_is_left_out(script, left_out):
             "`weight` of the CrossEntropyLoss does not matter (line 5)",
             {"class": "torch.nn.CrossEntropyLoss", "kwargs": {"label_smoothing": 0.1}},
         ),
+        (
+            "m = models.resnet18()\nm.fc = nn.Linear(512, 2, bias=b)",
+            "`bias` of the Linear does not matter (line 5)",
+            {"class": "torch.nn.Linear", "args": [512, 2], "kwargs": {}},
+        ),
+        (
+            "m = models.resnet18()\nm.fc = nn.Linear(n, 2, bias=b)",
+            "`in_features` of the Linear is what reaches it (line 5) and `bias` of the Linear does not matter (line 5)",
+            {"class": "torch.nn.LazyLinear", "kwargs": {"out_features": 2}},
+        ),
     ],
 )
 def test_what_is_taken_for_granted(script, taken, last):

@@ -127,6 +127,10 @@ def created(draft: Draft, event: events.Created) -> None:
             draft.leave_out(event, f"`{name}` of a {module.kind.rsplit('.', 1)[-1]}, which is not known")
 
 
+#: Arguments of layers that say nothing of the shape of what comes out.
+SHAPELESS = frozenset(["bias", "eps", "inplace", "momentum", "negative_slope", "p"])
+
+
 def without_unknown(
     draft: Draft, event: events.Created, kind: str, arguments: dict[str, Value]
 ) -> tuple[dict[str, Value], str]:
@@ -136,8 +140,10 @@ def without_unknown(
     if name in arguments and not is_told(draft, arguments[name]):
         draft.fitted.add(arguments[name])
         draft.taken_for_granted.append(f"`{name}` of the {short} is what reaches it{draft.at(event)}")
-        return {n: v for n, v in arguments.items() if n != name}, lazy
-    unknown = [n for n, v in arguments.items() if not is_plain(v)] if short.endswith("Loss") else []
+        arguments, kind = {n: v for n, v in arguments.items() if n != name}, lazy
+    unknown = [n for n, v in arguments.items() if not is_plain(v)]
+    if not short.endswith("Loss"):
+        unknown = [n for n in unknown if n in SHAPELESS]
     if not unknown or "reduction" in unknown:
         return arguments, kind
     draft.taken_for_granted.append(f"`{unknown[0]}` of the {short} does not matter{draft.at(event)}")
