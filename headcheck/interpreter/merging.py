@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 LONGEST_TAIL = 12
 MOST_COMPARED = 16  # of the paths that may be one with a path, the last that came
 MISSING = object()
-Known: TypeAlias = (
-    "dict[int, tuple[bool, Any]]"  # of things, by their ids: an answer, and the thing, which keeps its id
-)
+# Of things, by their ids: an answer, and the thing, which keeps its id.
+Known: TypeAlias = "dict[int, tuple[bool, Any]]"
 GOING = ("", "return", "break", "continue")
 
 
@@ -97,9 +96,8 @@ def join(machine: Machine, one: State, other: State, relevant: frozenset[str], d
     joined = _joined_events(one, other)
     if joined is None:
         return False
-    changed = _joined_heap(
-        one, other, relevant, {} if data is None else data
-    )  # first, for what sets paths apart is mostly there
+    # First, for what sets paths apart is mostly there.
+    changed = _joined_heap(one, other, relevant, {} if data is None else data)
     if changed is None:
         return False
     imported = _joined_globals(one, other)
