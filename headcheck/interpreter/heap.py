@@ -136,6 +136,12 @@ def is_state_dict(state: State, of: Value) -> bool:
     return type(state.object(of)) is StateDict
 
 
+def is_untouched(module: Module) -> bool:
+    """Whether a part of a library's model has nothing but parts that the script set, and is known for what it is."""
+    own = module.cls is None and module.chosen is None and module.node is not None
+    return own and not module.values and not module.arguments
+
+
 # -- children --------------------------------------------------------------------------------------------------------
 
 
@@ -168,47 +174,36 @@ def get_child(state: State, ref: Ref, name: str, site: Operation) -> Value:
 
 def take(state: State, ref: Ref, name: str, node: Node, site: Operation) -> Ref:
     """Give a part that so far lived in the catalog's tree only an address of its own."""
-    return _take_each(state, ref, {name: node}, site)[name]
-
-
-def take_children(state: State, ref: Ref, site: Operation) -> None:
-    """Give every child of a module an address of its own."""
     module: Module = state.heap[ref.address]
-    if module.node is not None and module.node.children:
-        children = module.children
-        _take_each(state, ref, {n: c for n, c in module.node.children.items() if n not in children}, site)
+    part = Module(
+        node.kind,
+        module.site,
+        node=node,
+        home=home_below(ref, module, name),
+        trainable=module.trainable,
+        training=module.training,
+        known=node.known != NOTHING,
+    )
+    new = state.allocate(part, site)
+    prefix = name + "."
+    for key in [k for k in state.flags if k[0] == ref.address and k[1].startswith(prefix)] if state.flags else ():
+        state.flags[new.address, key[1][len(prefix) :]] = state.flags.pop(key)
+    state.log(events.Taken(site, new.address, ref.address, name))
+    state.heap[ref.address] = module._replace(children={**module.children, name: new})
+    return new
 
 
-def _take_each(state: State, ref: Ref, nodes: Mapping[str, Node], site: Operation) -> dict[str, Ref]:
-    module: Module = state.heap[ref.address]
-    root, inside = (ref.address, "") if module.build is not None else (None, "")
-    if root is None and module.home is not None:
-        root, inside = module.home[0], f"{module.home[1]}."
-    made: dict[str, Ref] = {}
-    for name, node in nodes.items():
-        home = (root, inside + name) if root is not None else None
-        part = Module(
-            node.kind,
-            module.site,
-            node=node,
-            home=home,
-            trainable=module.trainable,
-            training=module.training,
-            known=node.known != NOTHING,
-        )
-        made[name] = new = state.allocate(part, site)
-        prefix = name + "."
-        for key in [k for k in state.flags if k[0] == ref.address and k[1].startswith(prefix)] if state.flags else ():
-            state.flags[new.address, key[1][len(prefix) :]] = state.flags.pop(key)
-        state.log(events.Taken(site, new.address, ref.address, name))
-    state.heap[ref.address] = module._replace(children={**module.children, **made})
-    return made
+def home_below(ref: Ref, module: Module, name: str) -> tuple[Address, str] | None:
+    """Where a child of a module sits in the library's model."""
+    if module.build is not None:
+        return ref.address, name
+    return (module.home[0], f"{module.home[1]}.{name}") if module.home is not None else None
 
 
 def set_child(state: State, ref: Ref, name: str, value: Value, site: Operation, how: str = "attribute") -> None:
     """Put a module, None or something unknown at `name`. What holds this module is kept as a plain value: the modules
     below one are a tree."""
-    if type(state.object(value)) is Module and any(part == ref for _, part in subtree(state, value)):
+    if type(state.object(value)) is Module and ref.address in modules_below(state, value):
         module = state.heap[ref.address]
         state.heap[ref.address] = module._replace(values={**module.values, name: value})
         return

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from headcheck import events
-from headcheck.catalog.entry import NOTHING
-from headcheck.interpreter import heap
-from headcheck.interpreter.heap import DELETED, Dictionary, Module, Sequence, StateDict
+from headcheck.catalog.entry import NOTHING, Node
+from headcheck.interpreter import heap, parts, taking
+from headcheck.interpreter.heap import Dictionary, Module, Sequence, StateDict
 from headcheck.interpreter.operators import truth
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import (
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from headcheck.interpreter.machine import Machine
 
 LONGEST = 64
+LONGEST_MODEL = 3000  # as many modules as are gone through one by one
+BELOW = frozenset(["modules", "named_modules"])  # what goes over a module itself and all that is below it
 UNCALLED = frozenset(["children", "named_children", "modules", "named_modules"])
 
 
@@ -136,28 +139,39 @@ def modules_of(state: State, value: Modules, site: Operation) -> tuple[Value, ..
     thing = state.object(value.owner)
     if type(thing) is not Module or not thing.known:
         return None
-    if value.kind in ("children", "named_children"):
-        pairs = [(n, heap.get_child(state, value.owner, n, site)) for n in heap.child_names(thing)]
-    else:
-        pairs = []
-        if not _all_modules(state, value.owner, "", pairs, site):
+    if value.kind in BELOW:
+        count = count_modules(state, value.owner)
+        if count is None or count > LONGEST_MODEL:
             return None
-    if value.kind in ("children", "modules"):
-        return tuple(child for _, child in pairs)
-    return tuple(Tuple((name, child)) for name, child in pairs)
+        below = taking.take_all(state, value.owner, site)
+        return tuple(ref for _, ref in below) if value.kind == "modules" else tuple(map(Tuple, below))
+    names = heap.child_names(thing)
+    children = [heap.get_child(state, value.owner, name, site) for name in names]
+    return tuple(children) if value.kind == "children" else tuple(map(Tuple, zip(names, children, strict=True)))
 
 
-def _all_modules(state: State, ref: Ref, path: str, pairs: list[tuple[str, Value]], site: Operation) -> bool:
-    module = state.object(ref)
-    if type(module) is not Module or not module.known or len(pairs) > 3000:
-        return False
-    pairs.append((path, ref))
-    heap.take_children(state, ref, site)
-    for name in heap.child_names(module):
-        child = heap.get_child(state, ref, name, site)
-        if child is DELETED or not _all_modules(state, child, f"{path}.{name}" if path else name, pairs, site):
-            return False
-    return True
+def count_modules(state: State, part: parts.Part) -> int | None:
+    """How many modules there are below (and with) one, None if that is not known. None of them gets an address."""
+    if isinstance(part, Node):
+        return modules_in(part)
+    children = parts.children_of(state, part)
+    return None if children is None else in_all([count_modules(state, child) for _, child in children])
+
+
+@lru_cache(maxsize=4096)
+def modules_in(node: Node) -> int | None:
+    """How many modules a part of the catalog's tree has; None if one of them is not known."""
+    return None if node.known == NOTHING else in_all([modules_in(child) for child in node.children.values()])
+
+
+def in_all(counts: list[int | None]) -> int | None:
+    """One and as many as in its parts."""
+    total = 1
+    for count in counts:
+        if count is None:
+            return None
+        total += count
+    return total
 
 
 def filtered(machine: Machine, state: State, value: Filtered, site: Operation) -> tuple[Value, ...] | None:

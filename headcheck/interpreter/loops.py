@@ -6,14 +6,24 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from headcheck import events
-from headcheck.interpreter import flagging, heap, operators, options, passing
+from headcheck.interpreter import flagging, heap, operators, options, passing, quick
 from headcheck.interpreter.heap import Dictionary, Module, Sequence
-from headcheck.interpreter.iterate import Rest, each_of, element_of, items_of, parameters_known
+from headcheck.interpreter.iterate import (
+    BELOW,
+    LONGEST_MODEL,
+    Rest,
+    count_modules,
+    each_of,
+    element_of,
+    items_of,
+    parameters_known,
+)
 from headcheck.interpreter.merging import same
 from headcheck.interpreter.state import Cell, State, since
 from headcheck.interpreter.values import (
     UNKNOWN,
     Address,
+    Modules,
     Parameter,
     Parameters,
     Ref,
@@ -36,6 +46,10 @@ def on_loop(machine: Machine, op: Loop, state: State) -> list[State]:
     iterable = machine.read(state, op.iterable)
     if type(iterable) is Parameters and not iterable.own and flagging.is_alike(op):
         return all_at_once(machine, op, state, element_of(state, iterable))
+    if type(iterable) is Modules and iterable.kind in BELOW:
+        found = over_modules(machine, op, state, iterable)
+        if found is not None:
+            return found
     items = items_of(machine, state, iterable, op)
     if items is None and type(iterable) is Parameters:
         parts = parameters_known(state, iterable, op)
@@ -48,7 +62,23 @@ def on_loop(machine: Machine, op: Loop, state: State) -> list[State]:
         return loop_once(machine, op, state, element_of(state, iterable), len(items) if items else None)
     if machine.budget.skims:
         return rest_at_once(machine, op, [state], element_of(state, iterable), len(items))
-    return loop_over(machine, op, state, items, element_of(state, iterable), bool(each))
+    many = bool(each) and len(items) > MOST_TURNS_APART
+    if many:
+        items = passing.telling(machine, op, state, items)
+    return loop_over(machine, op, state, items, element_of(state, iterable), many)
+
+
+def over_modules(machine: Machine, op: Loop, state: State, iterable: Modules) -> list[State] | None:
+    """A loop over all modules of a model where those may stay in the catalog's tree that it does nothing to; None where
+    that is not known."""
+    count = count_modules(state, iterable.owner)
+    if count is None or count > LONGEST_MODEL:
+        return None
+    element = element_of(state, iterable)
+    if machine.budget.skims:
+        return rest_at_once(machine, op, [state], element, count)
+    items = passing.telling_below(machine, op, state, iterable)
+    return None if items is None else loop_over(machine, op, state, items, element, True)
 
 
 def worth_unrolling(machine: Machine, op: Loop, items: tuple[Value, ...]) -> bool:
@@ -79,33 +109,35 @@ MOST_TURNS_APART = 8
 
 
 def loop_over(
-    machine: Machine, op: Loop, state: State, items: tuple[Value, ...], element: Value, each: bool = True
+    machine: Machine, op: Loop, state: State, items: tuple[Value, ...], element: Value, many: bool
 ) -> list[State]:
     """A turn for each item; where turns go apart over something unknown, one turn for an `element` that is any.
 
-    `each`: the items are a model's parts, or their numbers.
+    `many`: the items are a model's parts, or their numbers, of which there may be hundreds.
     """
     states: list[State] = [state]
     out: list[State] = []
     broken: list[State] = []
     spare, remembered = None, 0
-    if len(items) > MOST_TURNS_APART and each:
-        items = passing.telling(machine, op, state, items)
+    if many:
         machine.budget.add_loop(id(op), len(items) * len(walk(op.body)))
         spare, remembered = state.fork(), len(machine.left.states)
     for taken, item in enumerate(items, 1):
         for one in states:
             one.env[op.element] = item
-        states, left = turn(machine.run(op.body, states))
-        out.extend(s for s in left if s.ended != "break")
-        broken.extend(s for s in left if s.ended == "break")
-        if len(states) > 1:
-            states = machine.merge(states)
-        if spare is not None and len(states) + len(out) + len(broken) > MOST_TURNS_APART:
-            machine.left.forget(remembered)
-            return loop_once(machine, op, spare, element)
-        if not states:
-            break
+        alone = many and len(states) == 1
+        after = quick.turn(machine, op.body, states[0]) if alone else machine.run(op.body, states)
+        if after is not None:
+            states, left = turn(after)
+            out.extend(s for s in left if s.ended != "break")
+            broken.extend(s for s in left if s.ended == "break")
+            if len(states) > 1:
+                states = machine.merge(states)
+            if spare is not None and len(states) + len(out) + len(broken) > MOST_TURNS_APART:
+                machine.left.forget(remembered)
+                return loop_once(machine, op, spare, element)
+            if not states:
+                break
         if machine.budget.skims:
             return out + rest_at_once(machine, op, states, element, len(items) - taken) + resume(broken)
     states = machine.run(op.orelse, states) if op.orelse else states

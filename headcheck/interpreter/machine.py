@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from headcheck.execution import FileFacts
     from headcheck.interpreter.changing import Changes
     from headcheck.interpreter.passing import Tests
+    from headcheck.interpreter.quick import Plan
     from headcheck.interpreter.recording import Recorder
     from headcheck.interpreter.resuming import Skip
 
@@ -112,6 +113,7 @@ class Machine:
         #: The operations of branches for machines without an accelerator, by the node of the test and its truth.
         self.without_accelerator: dict[tuple[int, bool], frozenset[int]] = {}
         self.class_tests: dict[int, Tests | None] = {}
+        self.plans: dict[int, Plan] = {}  # by the body of a loop
         self.called: set[int] = set()
         self.changes: dict[int, Changes] = {}  # by the class, what its methods do that nothing called
         self.handed: set[int] = set()
@@ -173,10 +175,12 @@ class Machine:
 
     # -- blocks ------------------------------------------------------------------------------------------------------
 
-    def run(self, block: Block, states: list[State]) -> list[State]:
-        """Run a block from each state; what comes back has run to its end or has `ended` early."""
+    def run(self, block: Block, states: list[State], before: int = 0) -> list[State]:
+        """Run a block from each state; what comes back has run to its end or has `ended` early. Where it starts in the
+        middle of a statement, there were so many paths `before` that."""
         done: list[State] = []
-        width = count = len(states)  # now, and where the last statement ended
+        width = len(states)
+        count = before or width  # where the last statement ended
         budget = self.budget
         enough = STOP * budget.limit
         handlers = self.handlers

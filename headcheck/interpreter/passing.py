@@ -6,9 +6,11 @@ from __future__ import annotations
 from collections.abc import Set
 from typing import TYPE_CHECKING
 
+from headcheck.catalog.entry import Node
+from headcheck.interpreter import heap, taking
 from headcheck.interpreter.heap import Module
 from headcheck.interpreter.state import State
-from headcheck.interpreter.values import Library, Ref, Tuple, Value
+from headcheck.interpreter.values import Library, Modules, Ref, Tuple, Value
 from headcheck.ir import Block, Call, End, GetAttribute, GetItem, If, Loop, MakeSequence, Move, Operand, Operation
 from headcheck.ir.scopes import variables
 from headcheck.records import NamedTuple
@@ -28,46 +30,82 @@ class Tests(NamedTuple):
 
 def telling(machine: Machine, op: Loop, state: State, items: tuple[Value, ...]) -> tuple[Value, ...]:
     """The items whose turns may do something, and the last, which stays behind as what the loop's variable holds."""
-    tests = class_tests(machine, op)
-    if tests is None:
+    asked = classes_asked_for(machine, op, state)
+    if asked is None:
         return items
-    trial = state.fork()
-    after = machine.run(tests.reads, [trial])
-    if len(after) != 1 or after[0].ended:
-        return items
-    classes = [machine.peek(after[0], operand) for call in tests.calls for _, operand in call.arguments[1:]]
-    asked = {machine.peek(state, call.function) for call in tests.calls}
-    if asked != {Library("builtins.isinstance")}:
-        return items
-    flat = [part for found in classes for part in (found.items if type(found) is Tuple else (found,))]
-    call = CallSite(machine, state, "isinstance", None, (), {}, op)
-    alike: dict[tuple[int, str], bool] = {}
-    modules = ((item, module_of_turn(item, tests)) for item in items[:-1])
-    return (
-        *(item for item, module in modules if module is None or not is_of_none(call, module, flat, alike)),
-        items[-1],
-    )
+    modules = ((item, module_of_turn(item, asked.of_pairs)) for item in items[:-1])
+    return (*(item for item, module in modules if module is None or asked.module(module)), items[-1])
 
 
-def module_of_turn(item: Value, tests: Tests) -> Ref | None:
+def telling_below(machine: Machine, op: Loop, state: State, value: Modules) -> tuple[Value, ...] | None:
+    """The same of a loop over all modules below one, all of which are known; those that pass stay in the catalog's
+    tree. None where the loop asks for something else."""
+    of_pairs = value.kind == "named_modules"
+    asked = classes_asked_for(machine, op, state)
+    if asked is None or asked.of_pairs != of_pairs:
+        return None
+    found = taking.take_all(state, value.owner, op, asked)
+    return tuple(map(Tuple, found)) if of_pairs else tuple(ref for _, ref in found)
+
+
+def module_of_turn(item: Value, of_pairs: bool) -> Ref | None:
     """The module that a turn asks for its class, if it is one."""
-    if tests.of_pairs:
+    if of_pairs:
         item = item.items[1] if type(item) is Tuple and len(item.items) == 2 else None
     return item if type(item) is Ref else None
 
 
-def is_of_none(call: CallSite, ref: Ref, classes: list[Value], alike: dict[tuple[int, str], bool]) -> bool:
-    """Whether a module is surely of none of some classes. `alike` holds the answers so far: the catalog has one node
-    for all parts of a model that are the same."""
-    from headcheck.semantics.python import is_instance
+def classes_asked_for(machine: Machine, op: Loop, state: State) -> Classes | None:
+    """The classes that a loop asks for, as they are called at its start; None if it asks for anything else."""
+    tests = class_tests(machine, op)
+    if tests is None or {machine.peek(state, call.function) for call in tests.calls} != {ISINSTANCE}:
+        return None
+    after = machine.run(tests.reads, [state.fork()]) if tests.reads else [state]
+    if len(after) != 1 or after[0].ended:
+        return None
+    classes = [machine.peek(after[0], operand) for call in tests.calls for _, operand in call.arguments[1:]]
+    flat = [part for found in classes for part in (found.items if type(found) is Tuple else (found,))]
+    return Classes(CallSite(machine, state, "isinstance", None, (), {}, op), flat, tests.of_pairs)
 
-    module = call.state.object(ref)
-    untouched = type(module) is Module and module.node is not None and not (module.values or module.arguments)
-    key = (id(module.node), module.kind) if untouched and module.cls is None and module.chosen is None else (0, "")
-    answer = alike.get(key) if key[0] else None
-    if answer is None:
-        answer = alike[key] = all(is_instance(call, ref, kind) is False for kind in classes)
-    return answer
+
+ISINSTANCE = Library("builtins.isinstance")
+
+
+class Classes:
+    """Some classes, and which modules may be of one. The catalog has one node for all parts of a model that are the
+    same, and so the answers are kept by the node."""
+
+    def __init__(self, call: CallSite, classes: list[Value], of_pairs: bool) -> None:
+        self.call = call
+        self.classes = classes
+        self.of_pairs = of_pairs
+        self.nodes: dict[tuple[Node, str], bool] = {}
+        self.trees: dict[Node, bool] = {}
+
+    def module(self, ref: Ref) -> bool:
+        """Whether a module may be of one of the classes."""
+        from headcheck.semantics.python import is_instance
+
+        thing = self.call.state.object(ref)
+        if type(thing) is Module and thing.node is not None and heap.is_untouched(thing):
+            return self.node(thing.node, thing.kind)
+        return any(is_instance(self.call, ref, kind) is not False for kind in self.classes)
+
+    def node(self, node: Node, kind: str = "") -> bool:
+        """The same of a part of the catalog's tree, or one that is as that has it."""
+        from headcheck.semantics.python import is_of_class
+
+        key = node, kind or node.kind
+        if key not in self.nodes:
+            module = Module(key[1], self.call.site, node=node)
+            self.nodes[key] = any(is_of_class(module, each) is not False for each in self.classes)
+        return self.nodes[key]
+
+    def within(self, node: Node) -> bool:
+        """Whether a part of the catalog's tree, or one below it, may be of one of the classes."""
+        if node not in self.trees:
+            self.trees[node] = self.node(node) or any(map(self.within, node.children.values()))
+        return self.trees[node]
 
 
 def class_tests(machine: Machine, op: Loop) -> Tests | None:

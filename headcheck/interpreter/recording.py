@@ -190,10 +190,13 @@ class Recorder:
         if module is None or module.known or not is_sequential(module) or not module.children:
             items = items_of(machine, state, iterable, op)
             if items and len(items) <= loops.LONG:
-                return [only(loops.loop_over(machine, op, state, items, UNKNOWN), op)]
+                return [only(self.go_over(machine, op, state, items), op)]
             return [only(loops.on_loop(machine, op, state), op)]
         layers = tuple(get_child(state, iterable, name, op) for name in child_names(module))
-        return [only(loops.loop_over(machine, op, state, layers, UNKNOWN), op)]
+        return [only(self.go_over(machine, op, state, layers), op)]
+
+    def go_over(self, machine: Machine, op: Loop, state: State, items: tuple[Value, ...]) -> list[State]:
+        return loops.loop_over(machine, op, state, items, UNKNOWN, len(items) > loops.MOST_TURNS_APART)
 
     def on_if(self, machine: Machine, op: If, state: State) -> list[State]:
         before = state.env.copy()

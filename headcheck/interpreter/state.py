@@ -179,12 +179,14 @@ class State:
     def allocate(self, thing: Any, site: Operation) -> Ref:
         """Put an object on the heap. Addresses come from the site, so that paths which do the same agree on them."""
         key = id(site)
-        number = 0 if (key, 0) not in self.heap else self._first_free(key)
+        number = 0 if (key, 0) not in self.heap else self.first_free(key)
         self.heap[key, number] = thing
         return Ref((key, number))
 
-    def _first_free(self, key: int) -> int:
+    def first_free(self, key: int) -> int:
         """The number after those of a site that are taken, of which there are as many as turns of a loop."""
+        if (key, 0) not in self.heap:
+            return 0
         taken, free = 0, 1
         while (key, free) in self.heap:
             taken, free = free, 2 * free

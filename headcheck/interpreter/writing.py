@@ -209,7 +209,7 @@ def flag_parameter(state: State, of: Parameter, value: Value, site: Operation) -
         return
     of = heap.settle(state, of)
     if type(value) is bool:
-        heap.set_flag(state, of, value)
+        state.flags[of.owner.address, of.path] = value
         state.log(events.Flagged(site, of.owner.address, (of.path,), value))
     else:
         state.log(events.FlagMissed(site, "unknown", of.owner, "requires_grad", value, of.path))

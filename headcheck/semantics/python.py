@@ -261,13 +261,14 @@ def is_instance(call: CallSite, value: Value, kind: Value) -> bool | None:
     if is_plain(value) and type(kind) is Library and kind.name.partition(".")[0] in ("timm", "torch", "torchvision"):
         return False
     module = call.state.object(value)
-    if type(module) is not Module:
-        return None
+    return is_of_class(module, kind) if type(module) is Module else None
+
+
+def is_of_class(module: Module, kind: Value) -> bool | None:
+    """Whether a module is of a class of the script, or of a library."""
     if type(kind) is Class:
         return module.cls is not None and (module.cls == kind or kind in _bases(module.cls))
-    if type(kind) is not Library:
-        return None
-    return is_kind(module, kind.name)
+    return is_kind(module, kind.name) if type(kind) is Library else None
 
 
 def is_layer_class(value: Value) -> bool:

@@ -287,13 +287,15 @@ def of_symbol(state: State, value: Symbol) -> Content | None:
     ref = value.key[1]  # type: ignore[index]
     if type(state.object(ref)) is not Module:
         return None
-    inside = heap.modules_below(state, ref)
+    inside: Mapping[Any, Module] | None = None
     since, taken_over, dropped = False, dict[str, tuple[int, ...] | None](), set[str]()
     concerning: list[Any] = [event for event in state.happened() if type(event) in CONCERNING]
     for event in concerning[::-1]:
         if type(event) in (events.ChildSet, events.ChildDeleted):
-            if since and event.owner in inside:
-                return None
+            if since:
+                inside = inside or heap.modules_below(state, ref)
+                if event.owner in inside:
+                    return None
         elif event.module != ref.address:
             continue
         elif type(event) is events.StateTaken:
