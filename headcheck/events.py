@@ -221,10 +221,14 @@ class Loaded(NamedTuple):
 
 
 class Overwritten(NamedTuple):
-    """Other numbers were written into parameters of a module, or (None) of a model that is not known."""
+    """Other numbers were written into parameters of a module, or (None) of a model that is not known.
+
+    `anew`: another tensor took their place (``p.data = …``), wherever that is and whatever its numbers are.
+    """
 
     site: Site
     module: Address | None
+    anew: bool = False
 
 
 class Resized(NamedTuple):

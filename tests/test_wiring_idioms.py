@@ -15,7 +15,7 @@ OFF = {"HC305", "HC306", "HC501", "HC902"}
 # What PyTorch cannot be asked about here: code that another file would call, compilation, a device that is simulated.
 UNJUDGED = (
     "moved_in_uncalled", "moved_default_device", "moved_wrapped", "compile_ok", "half_autocast", "half_in_lightning",
-    "half_accelerated", "half_not_accelerated", "dp_if",
+    "half_accelerated", "half_not_accelerated", "dp_if", "moved_data", "moved_head_data",
 )  # fmt: skip
 SCRIPTS = [pytest.param(IMPORTS + body, want, id=name) for name, want, body in BLOCKS]
 JUDGED = [script for script in SCRIPTS if script.id not in UNJUDGED]

@@ -143,6 +143,12 @@ class Learning(Structure):
         after = self.history[self.order(event) :]
         return own + [e for e in after if type(e) is events.Moved and e.module in holders]
 
+    def holds_other_tensors(self, ref: Ref) -> bool:
+        """Whether a part was given other tensors than it was made with, which may be anywhere and in any numbers:
+        ``p.data = p.data.cuda()``."""
+        given = (event.module for event in self.of(events.Overwritten) if event.anew)
+        return any(module is None or module in self.parts_of(ref) for module in given)
+
     def untouched_by(self, move: events.Moved, ref: Ref) -> bool:
         """Whether a part holds layers with parameters that the script made, and none was in a model before a move."""
         below = [part for _, part in heap.subtree(self.state, ref)]

@@ -67,7 +67,7 @@ def set_attribute(machine: Machine, state: State, of: Value, name: str, value: V
         in_place.replaced(state, of, value if type(value) is Tensor else Tensor(None))
     elif kind is Symbol:
         if name == "data":
-            state.log(events.Overwritten(site, None))
+            state.log(events.Overwritten(site, None, anew=True))
         remember(state, of, name, value)
     elif kind is Library:  # ``nn.Module.flops = …``: modules may have more from here on
         machine.patched = True
@@ -178,7 +178,7 @@ def set_parameter_attribute(state: State, of: Parameter, name: str, value: Value
     if name == "requires_grad":
         flag_parameter(state, of, value, site)
     elif name == "data":
-        overwritten(state, of, site)
+        overwritten(state, of, site, anew=True)
         if type(state.object(of.owner)) is Module and not keeps_shape(state, of, value):
             owner = heap.settle(state, of).owner.address
             state.heap[owner] = of_any_size(state.heap[owner])
@@ -197,10 +197,10 @@ def keeps_shape(state: State, of: Parameter, value: Value) -> bool:
     return type(value) is Tensor and value.shape is not None and value.shape == shape_of(state, of)
 
 
-def overwritten(state: State, of: Parameter, site: Operation) -> None:
+def overwritten(state: State, of: Parameter, site: Operation, anew: bool = False) -> None:
     """The numbers of a parameter are others from here on: those of another model, or an average of both."""
     known = type(state.object(of.owner)) is Module
-    state.log(events.Overwritten(site, heap.settle(state, of).owner.address if known else None))
+    state.log(events.Overwritten(site, heap.settle(state, of).owner.address if known else None, anew))
 
 
 def flag_parameter(state: State, of: Parameter, value: Value, site: Operation) -> None:
