@@ -14,7 +14,8 @@ from headcheck.checks.wiring import WRAPPERS
 from headcheck.checks.words import built, count_given, dotted, layer_name, model_name, new_head, outputs_of
 from headcheck.execution import SIZED, Execution, Model
 from headcheck.findings import Expectation, Severity
-from headcheck.interpreter.values import UNKNOWN, Ref, is_invented, is_plain
+from headcheck.interpreter.heap import Module
+from headcheck.interpreter.values import UNKNOWN, Class, Ref, is_invented, is_plain
 
 
 def real_heads(model: Model) -> str:
@@ -168,11 +169,7 @@ def missing_attribute(execution: Execution) -> Iterator[Report]:
         if own is not None and module is not None and place is None:
             if execution.is_never_asked(own):
                 continue
-            message = f"{own.name} ({execution.where(module.site)}) has no attribute `{event.name}`: nothing sets one"
-            close = catalog.nearest(
-                str(event.name), [*module.children, *module.values, *(n for n, _ in own.attributes)]
-            )
-            yield Report("HC202", event.site, message, f"did you mean `{close[0]}`?" if close else "")
+            yield of_no_such_name(execution, event, own, module)
             continue
         owner = f"{built(execution, place[0])}" if place and not place[1] else layer_name(execution.kind(part))
         if place and place[1]:
@@ -191,6 +188,17 @@ def missing_attribute(execution: Execution) -> Iterator[Report]:
             "HC202", event.site, message, help_, Expectation("raises"), place[0].ref.address if place else None
         )
     yield from deleted(execution)
+
+
+def of_no_such_name(execution: Execution, event: events.Missing, own: Class, module: Module) -> Report:
+    """What a network of the script does not have: no code sets it, or the network itself has deleted it."""
+    gone = [e for e in execution.of(events.ChildDeleted) if e.owner == event.owner and e.name == event.name]
+    if gone:
+        message = f"{own.name} has no attribute `{event.name}`: it is deleted before ({execution.where(gone[-1].site)})"
+        return Report("HC202", event.site, message, "")
+    message = f"{own.name} ({execution.where(module.site)}) has no attribute `{event.name}`: nothing sets one"
+    close = catalog.nearest(str(event.name), [*module.children, *module.values, *(n for n, _ in own.attributes)])
+    return Report("HC202", event.site, message, f"did you mean `{close[0]}`?" if close else "")
 
 
 def is_set_before(execution: Execution, event: events.Missing) -> bool:

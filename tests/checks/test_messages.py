@@ -41,6 +41,21 @@ CASES = [
         "nn.Linear(25088, 3)",
     ),
     (
+        "class Gate(nn.Module):\n    def __init__(self):\n        super().__init__()\n        self.act = nn.ReLU()\n"
+        "    def forward(self, x):\n        return self.act(x)\n"
+        "class Bare(Gate):\n    def __init__(self):\n        super().__init__()\n        del self.act",
+        "HC202",
+        "Bare has no attribute `act`: it is deleted before (line 13)",
+        "",
+    ),
+    (
+        "class Gate(nn.Module):\n    def __init__(self):\n        super().__init__()\n        self.act = nn.ReLU()\n"
+        "    def forward(self, x):\n        return self.actt(x)\nGate()(x)",
+        "HC202",
+        "Gate (line 10) has no attribute `actt`: nothing sets one",
+        "did you mean `act`?",
+    ),
+    (
         "class T:\n    def __init__(self):\n        self.net = models.resnet18()\n"
         "        self.net.fc = nn.Linear(1, 2)",
         "HC101",
