@@ -10,6 +10,7 @@ from headcheck.catalog.entry import REQUIRED, Entry, Head, Node, Plain, Shape, S
 from headcheck.catalog.models import (
     canonical,
     find,
+    is_inert,
     is_module,
     model_builder,
     part_names,
@@ -38,6 +39,7 @@ __all__ = [
     "Signature",
     "canonical",
     "find",
+    "is_inert",
     "is_misspelt",
     "is_module",
     "layer",

@@ -90,6 +90,15 @@ def find(builder: str, keywords: Mapping[str, Plain], weights: bool | str) -> En
     return _at_size(_merge(entries), facts, weights)
 
 
+def is_inert(builder: str, keyword: str) -> bool:
+    """Return whether a keyword has no effect on the structure, whatever its value: `dropout`, a detector's `min_size`.
+
+    False for a builder that is not catalogued.
+    """
+    name = canonical(builder)
+    return name is not None and keyword in _shared(_facts(name)["keywords"])[0]
+
+
 def worker_keywords(builder: str, keywords: Mapping[str, Plain], weights: bool | str) -> dict[str, Plain]:
     """Return the keywords that build the same structure without weights, quickly.
 

@@ -119,6 +119,8 @@ def look_up(canonical: str, keywords: Mapping[str, Value], weights: Value) -> En
         elif name == "num_classes":
             # An unknown number of classes changes no more than the head's outputs: marked by -1, see `classes_known`.
             plain[name] = UNKNOWN_CLASSES
+        elif catalog.is_inert(canonical, name):
+            plain[name] = None
         else:
             return None
     if weights is not UNKNOWN:
