@@ -47,7 +47,7 @@ _PROMPTS: Final = (re.compile(r"(?:>>>|\.\.\.)(?: |$)"), re.compile(r"(?:In \[\d
 _MARKS: Final = re.compile(
     r"""#[^\n]*|[rRbBuUfFtT]{0,2}(?P<triple>\"{3}|'{3})|"(?:\\.|[^"\\])*"?|'(?:\\.|[^'\\])*'?|[()\[\]{}]|\\$"""
 )
-_TRIPLE_ENDS: Final = {quote: re.compile(rf"(?:\\.|(?!{quote}).)*{quote}", re.DOTALL) for quote in ('"""', "'''")}
+_TRIPLE_ENDS: Final = {quote: re.compile(rf"(?:\\.|(?!{quote})[^\\])*{quote}", re.DOTALL) for quote in ('"""', "'''")}
 
 
 class Plain(NamedTuple):

@@ -37,6 +37,7 @@ REPLACED = [
     ('x = """\n!ls\n%time\n"""\n!ls', 'x = """\n!ls\n%time\n"""\npass'),
     ("x = f'''a\n!b''' + [\n'''\n!c''']\n!d", "x = f'''a\n!b''' + [\n'''\n!c''']\npass"),
     ("x = 1 + \\\n  2\n!ls", "x = 1 + \\\n  2\npass"),
+    ("x = '''a\\'''\n!b'''\n!ls", "x = '''a\\'''\n!b'''\npass"),
 ]
 
 
@@ -129,6 +130,7 @@ def test_python_3_stays_as_it_is(text):
 
 
 def test_text_of_any_size_takes_no_time():
-    for text in ("(" * 50_000, "'" * 50_000, "\\\n" * 20_000, "%time " * 10_000, "a=" * 50_000, "a." * 50_000 + "?"):
+    long = ("(" * 50_000, "'" * 50_000, "\\\n" * 20_000, "%time " * 10_000, "a=" * 50_000, "a." * 50_000 + "?")
+    for text in (*long, '"""' + "\\n" * 20_000 + '\n"""'):
         ipython.plain(text)
         ipython.python3(text)
