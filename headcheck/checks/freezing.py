@@ -32,8 +32,29 @@ def frozen_new_heads(execution: Execution) -> Iterator[tuple[Model, str, events.
             freezes = [f for f in execution.of(events.Flagged) if not f.value and execution.covers(f, event.new)]
             if not freezes or execution.order(freezes[-1]) < execution.order(event):
                 continue
-            if execution.meant_to_learn(model) and not execution.learned_between(event, freezes[-1]):
+            learned = execution.learned_between(event, freezes[-1]) or is_frozen_later(execution, model, freezes[-1])
+            if execution.meant_to_learn(model) and not learned:
                 yield model, place[1], event, freezes[-1]
+
+
+#: Methods of Lightning's modules that run when something has learned, and those that run over and over again.
+AFTERWARDS = frozenset(
+    """on_epoch_end on_train_batch_end on_train_end on_train_epoch_end on_validation_end on_validation_epoch_end
+    training_epoch_end validation_epoch_end""".split()
+)
+AGAIN = frozenset(
+    """on_before_optimizer_step on_before_zero_grad on_epoch_start on_train_batch_start on_train_epoch_start
+    on_validation_epoch_start on_validation_start training_step validation_step""".split()
+)
+
+
+def is_frozen_later(execution: Execution, model: Model, freeze: events.Flagged) -> bool:
+    """Whether a method freezes that Lightning's trainer calls when a model has learned, or that it calls again and
+    again, and it does so at some time only: ``if self.current_epoch >= 5``."""
+    entered = [event for event in execution.of(events.Entered) if execution.order(event) < execution.order(freeze)]
+    name = entered[-1].name if entered else ""
+    at_its_time = name in AFTERWARDS or (name in AGAIN and bool(execution.conditions))
+    return at_its_time and execution.in_lightning(model.ref.address)
 
 
 @check("HC301", "HC304")
@@ -53,7 +74,7 @@ def frozen_made_head(execution: Execution) -> Iterator[Report]:
         freezes = execution.freezes_of([*held.values()])
         if not freezes or execution.frozen(model.ref) or not execution.meant_to_learn(model):
             continue
-        if execution.learned_between(model.built, freezes[-1]):
+        if execution.learned_between(model.built, freezes[-1]) or is_frozen_later(execution, model, freezes[-1]):
             continue
         if execution.optimized(model.ref) is not True or execution.escaped(model.ref.address):
             continue

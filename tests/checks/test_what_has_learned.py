@@ -132,3 +132,44 @@ def test_an_optimizer_has_no_use_for_a_head_without_parameters():
     change = "\nmodel.fc = {}\ntrain(model, optimizer)\n"
     assert found(NEW_HEAD, change.format("nn.Identity()")) == set()
     assert found(NEW_HEAD, change.format("nn.Linear(512, 5)")) == {"HC401"}
+
+
+HOOK = """
+from lightning import LightningModule
+
+
+class Net(LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.body = models.resnet18(weights="DEFAULT")
+        self.body.fc = nn.Linear(512, 128)
+        self.head = nn.Linear(128, 10)
+
+    def {hook}:
+        {freeze}
+
+    def training_step(self, batch, index):
+        x, y = batch
+        return nn.functional.cross_entropy(self.head(self.body(x)), y)
+
+    def configure_optimizers(self):
+        return optim.Adam(self.parameters())
+"""
+
+
+@pytest.mark.parametrize(
+    "hook, freeze",
+    [
+        ("on_train_epoch_start(self)", "if self.current_epoch >= 5:\n            self.body.requires_grad_(False)"),
+        ("on_train_epoch_start(self)", "self.body.requires_grad_(self.current_epoch < 5)"),
+        ("on_train_epoch_end(self)", "self.body.requires_grad_(False)"),
+        ("on_train_batch_start(self, *_)", "if self.global_step == 900:\n            self.body.requires_grad_(False)"),
+    ],
+)
+def test_a_trainer_may_freeze_at_its_time(hook, freeze):
+    assert found(HOOK.format(hook=hook, freeze=freeze)) == set()
+
+
+@pytest.mark.parametrize("hook", ["on_train_epoch_start(self)", "on_fit_start(self)", "setup(self, stage)"])
+def test_a_trainer_may_not_freeze_a_new_head_at_once(hook):
+    assert found(HOOK.format(hook=hook, freeze="self.body.requires_grad_(False)")) == {"HC301"}
