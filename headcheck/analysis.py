@@ -271,7 +271,7 @@ def find(
                 if execution.supposed and id(report.site) not in execution.supposed:
                     continue
                 if report.order and len(places.units) > 1:
-                    report = report._replace(site=mended_at(execution, report, places))
+                    report = located(execution, report)._replace(site=mended_at(execution, report, places))
                 reports.setdefault((report.code, id(report.site)), []).append((execution, report))
     findings = []
     for (code, _), seen in reports.items():
@@ -343,6 +343,14 @@ def called_at(execution: Execution, report: Report, places: Places) -> str:
     return said_in(home, places.where(step)) if step is not None else ""
 
 
+def located(execution: Execution, report: Report) -> Report:
+    """A report that says at which step of its plan it is shown."""
+    expectation = report.expectation
+    if expectation.kind not in ("raises", "device") or expectation.step is not None:
+        return report
+    return report._replace(expectation=expectation._replace(step=execution.line(report.site)))
+
+
 def mended_at(execution: Execution, report: Report, places: Places) -> Operation:
     """Where to mend what is wrong in its order: the call of it, if what does it is a function of another file."""
     if report.model is None:
@@ -368,7 +376,7 @@ def finding(execution: Execution, report: Report, conditions: Iterable[Any], pla
         said_in(unit, report.help),
         settle.condition_words(conditions, places.code),
         fix=fix_of(report, places),
-        expectation=report.expectation,
+        expectation=located(execution, report).expectation,
         plan=plan_of(execution, report, book),
         called_at=called_at(execution, report, places),
     )

@@ -6,7 +6,7 @@ Named tuples, not dataclasses: every run makes these classes anew, and dataclass
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from headcheck.records import NamedTuple
 
@@ -17,6 +17,7 @@ ExpectationKind = Literal[
     "none",
     "fails", "two-devices", "by-class", "unlearnt",
 ]  # fmt: skip
+Stage: TypeAlias = Literal["step", "forward", "loss", "backward"]
 CANDIDATES = frozenset(["fails", "two-devices", "by-class", "unlearnt"])
 
 
@@ -47,7 +48,7 @@ class Expectation(NamedTuple):
     """What running a finding's plan in PyTorch must show for the finding to be confirmed.
 
     `kind` is one of
-    - ``raises``: the plan, or the forward pass after it, raises;
+    - ``raises``: the plan, or the passes after it, raise;
     - ``device``: the same, where a move to another device is one;
     - ``output``: the output keeps `classes` classes although a new head was put in;
     - ``no-grad``: the parameters named (paths from the model's root) get no gradient;
@@ -62,13 +63,22 @@ class Expectation(NamedTuple):
     - ``by-class``: the answer is not (N, classes);
     - ``unlearnt``: the parameters named require a gradient, and none of them gets one.
 
-    Where `line` is given, it must raise at that line of the script's own forward.
+    What raises must do so where the finding is, for it may be another fault: in one of the stages `at`, if any is
+    given; of steps, in the one of the finding's own place (`step`, its line); where `line` is given, at that line of
+    the script's own forward; where `part` is, in the forward of the module of this path, whatever holds it.
     """
 
     kind: ExpectationKind = "none"
     parameters: tuple[str, ...] = ()
     classes: int | None = None
     line: int | None = None
+    part: str = ""
+    at: tuple[Stage, ...] = ()
+    step: int | None = None
+
+
+AT_ITS_STEP = Expectation("raises", at=("step",))
+IN_FORWARD = Expectation("raises", at=("forward",))
 
 
 class Verdict(NamedTuple):

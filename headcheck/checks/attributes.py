@@ -13,7 +13,7 @@ from headcheck.checks.sizes import SIZE_ARGUMENTS, fitting
 from headcheck.checks.wiring import WRAPPERS
 from headcheck.checks.words import built, count_given, dotted, layer_name, model_name, new_head, outputs_of
 from headcheck.execution import SIZED, Execution, Model
-from headcheck.findings import Expectation, Severity
+from headcheck.findings import AT_ITS_STEP, IN_FORWARD, Expectation, Severity
 from headcheck.interpreter.heap import Module
 from headcheck.interpreter.values import UNKNOWN, Class, Ref, is_invented, is_plain
 
@@ -184,9 +184,7 @@ def missing_attribute(execution: Execution) -> Iterator[Report]:
         else:
             message = f"{owner} has no attribute `{event.name}`"
         help_ = suggestion(execution, event, place)
-        yield Report(
-            "HC202", event.site, message, help_, Expectation("raises"), place[0].ref.address if place else None
-        )
+        yield Report("HC202", event.site, message, help_, AT_ITS_STEP, place[0].ref.address if place else None)
     yield from deleted(execution)
 
 
@@ -262,7 +260,7 @@ def deleted(execution: Execution) -> Iterator[Report]:
             continue
         message = f"deletes `{event.name}`, which the forward of {built(execution, model)} calls"
         name = f"{execution.name_of(model.ref)}.{event.name}"
-        yield Report("HC202", event.site, message, f"{name} = nn.Identity()", Expectation("raises"), model.ref.address)
+        yield Report("HC202", event.site, message, f"{name} = nn.Identity()", IN_FORWARD, model.ref.address)
 
 
 @check("HC203")
@@ -311,7 +309,7 @@ def one_of_joint_heads_left(execution: Execution) -> Iterator[Report]:
         )
         help_, classes = new_head(execution, model, kept[0], count), kept[0].out_features
         # A single class is stretched to the width of the other head.
-        expectation = Expectation("raises") if count != 1 else Expectation("output", classes=classes)
+        expectation = IN_FORWARD if count != 1 else Expectation("output", classes=classes)
         yield Report("HC203", event.site, message, help_, expectation, model.ref.address, "error")
 
 
@@ -345,7 +343,7 @@ def unknown_model(execution: Execution) -> Iterator[Report]:
             message = f"`{event.name}` of {owner} is a module that has models, and none itself"
         help_ = "did you mean " + " or ".join(f"`{name}`" for name in close) + "?" if close else ""
         step = {"op": "look_up", "line": execution.line(event.site), "namespace": event.namespace, "name": event.name}
-        yield Report("HC205", event.site, message, help_, Expectation("raises"), steps=(step,))
+        yield Report("HC205", event.site, message, help_, AT_ITS_STEP, steps=(step,))
 
 
 def builders_in(namespace: str) -> list[str]:
@@ -360,4 +358,4 @@ def unknown_timm_model(event: events.UnknownName) -> Report:
     close = catalog.nearest(model, timm.architectures())
     message = f"timm has no model `{model}` (as of timm {timm.version()})"
     help_ = "did you mean " + " or ".join(f"`{name}`" for name in close) + "?" if close else ""
-    return Report("HC205", event.site, message, help_, Expectation("raises"))
+    return Report("HC205", event.site, message, help_, AT_ITS_STEP)

@@ -8,7 +8,7 @@ from headcheck import catalog, events
 from headcheck.checks import Report, check
 from headcheck.checks.words import new_head
 from headcheck.execution import Execution, Model
-from headcheck.findings import Expectation
+from headcheck.findings import AT_ITS_STEP, Expectation
 from headcheck.interpreter.values import Ref
 
 
@@ -57,7 +57,7 @@ def weights_with_num_classes(execution: Execution) -> Iterator[Report]:
         help_ = "leave num_classes out and replace the head"
         if model is not None and main and main[0].kind.endswith(("Linear", "Conv2d")):
             help_ += f": {new_head(execution, model, main[0], count)}"
-        yield Report("HC406", event.site, message, help_, Expectation("raises"), event.module)
+        yield Report("HC406", event.site, message, help_, AT_ITS_STEP, event.module)
 
 
 @check("HC112")

@@ -16,6 +16,8 @@ from headcheck.interpreter.parts import Part
 from headcheck.interpreter.values import Ref
 from headcheck.semantics.layers import ACTIVATIONS_WITHOUT_PARAMETERS
 
+RAISES = Expectation("raises", at=("forward", "loss"))
+
 
 @check("HC111")
 def stale_class_count(execution: Execution) -> Iterator[Report]:
@@ -45,7 +47,7 @@ def stale_labels(execution: Execution, model: Model) -> Iterator[Report]:
         f"computes reckons with `num_labels`, which is still {own}"
     )
     help_ = f"{name}.num_labels = {name}.config.num_labels = {now}"
-    yield Report("HC111", event.site, message, help_, Expectation("raises"), model.ref.address)
+    yield Report("HC111", event.site, message, help_, RAISES, model.ref.address)
 
 
 def last_outputs(execution: Execution, part: Part) -> Any:
@@ -120,6 +122,4 @@ def stale_detector(execution: Execution, model: Model) -> Iterator[Report]:
             f"of {anchors} anchors, but `num_classes` beside it is still {count}"
         )
         name = f"{within(execution.name_of(model.ref), owner)}.num_classes"
-        yield Report(
-            "HC111", event.site, message, f"{name} = {given // anchors}", Expectation("raises"), model.ref.address
-        )
+        yield Report("HC111", event.site, message, f"{name} = {given // anchors}", RAISES, model.ref.address)

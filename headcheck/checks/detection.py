@@ -9,7 +9,7 @@ from headcheck.catalog.entry import Node
 from headcheck.checks import Report, check
 from headcheck.checks.words import built, dotted, layer_name, outputs_of
 from headcheck.execution import Execution, Model
-from headcheck.findings import Expectation
+from headcheck.findings import IN_FORWARD, Expectation
 from headcheck.interpreter.heap import Dictionary, Sequence
 from headcheck.interpreter.parts import Part
 from headcheck.interpreter.values import Function, Method, Ref, Tensor, Tuple, Value
@@ -75,7 +75,7 @@ def describe(execution: Execution, model: Model, path: str, inner: str, given: i
     help_ = (
         f"in_channels={takes}" if inner.startswith("conv") else "the channels of the backbone's feature maps, in order"
     )
-    return Report("HC101", execution.site_of(part), message, help_, Expectation("raises"), model.ref.address)
+    return Report("HC101", execution.site_of(part), message, help_, IN_FORWARD, model.ref.address)
 
 
 # -- classes ---------------------------------------------------------------------------------------------------------
@@ -147,7 +147,7 @@ def only_the_background(execution: Execution) -> Iterator[Report]:
         help_ = "num_classes=2: the background counts as a class, and labels start at 1"
         holders = execution.holders(model.ref.address)
         learns = all(event.training for event in execution.of(events.ModeSet) if event.module in holders)
-        shown = Expectation("raises" if learns else "none")
+        shown = IN_FORWARD if learns else Expectation()
         yield Report("HC114", site, message, help_, shown, model.ref.address)
 
 
@@ -221,7 +221,7 @@ def other_anchors(execution: Execution) -> Iterator[Report]:
             f"{built(execution, model)} for {said(other)}"
         )
         # An SSD trains on, and fails when it predicts.
-        expectation = Expectation("raises" if len(given) == 1 else "none")
+        expectation = IN_FORWARD if len(given) == 1 else Expectation()
         site, help_ = execution.site_of(new), f"num_anchors={said(other)}"
         yield Report("HC113", site, message, help_, expectation, model.ref.address)
 

@@ -10,7 +10,7 @@ from headcheck.checks import Report, check
 from headcheck.checks.building import head_is_made_anew
 from headcheck.checks.words import built, dotted, within
 from headcheck.execution import Execution, Model
-from headcheck.findings import Expectation
+from headcheck.findings import Expectation, Stage
 from headcheck.interpreter.heap import is_sequential
 from headcheck.interpreter.values import Parameter, Parameters, Ref, Symbol, Value
 
@@ -166,7 +166,7 @@ def nothing_trainable(execution: Execution) -> Iterator[Report]:
         )
         help_ = "put a new head in after the freeze, or thaw the part that should learn"
         address = model.ref.address if model else None
-        yield Report("HC302", event.site, message, help_, Expectation("raises"), address, order=True)
+        yield Report("HC302", event.site, message, help_, Expectation("raises", at=LEARNING), address, order=True)
 
 
 def learned_before_frozen(execution: Execution, event: events.Optimized, freeze: events.Flagged) -> bool:
@@ -189,9 +189,10 @@ def nothing_of_wholes(execution: Execution, event: events.Optimized) -> Iterator
         return
     message = f"the optimizer gets no trainable parameter of {built(execution, model)}: all of them are frozen"
     help_ = "leave the head out of the freeze, or thaw the part that should learn"
-    yield Report("HC302", event.site, message, help_, Expectation("raises"), model.ref.address, order=True)
+    yield Report("HC302", event.site, message, help_, Expectation("raises", at=LEARNING), model.ref.address, order=True)
 
 
+LEARNING: tuple[Stage, ...] = ("step", "backward")
 SET = ("requires_grad",)
 READ = ("requires_grad", "requires_grad_")
 
@@ -304,7 +305,7 @@ def flag_on_call(execution: Execution, event: events.FlagMissed) -> Iterator[Rep
 def flag_on_uncalled(execution: Execution, event: events.FlagMissed) -> Iterator[Report]:
     name = event.name if event.name != "requires_grad" else "parameters"
     message = f"`{name}` is not called here: it is a method, not the parameters"
-    yield Report("HC303", event.site, message, f"write {name}()", Expectation("raises"), None)
+    yield Report("HC303", event.site, message, f"write {name}()")
 
 
 def flag_compared(execution: Execution, event: events.FlagMissed) -> Iterator[Report]:

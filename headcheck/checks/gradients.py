@@ -45,4 +45,4 @@ def backward_from_nothing(execution: Execution) -> Iterator[Report]:
             made = maker_words(execution, taken.output)
             message = f"the output{made} was computed without gradients (no_grad, or detached): nothing can learn of it"
             help_ = "compute what should learn outside of torch.no_grad(), and take no detached output for the loss"
-            yield Report("HC302", event.site, message, help_, Expectation("raises"))
+            yield Report("HC302", event.site, message, help_, Expectation("raises", at=("backward",)))

@@ -9,7 +9,7 @@ from headcheck.checks import Report, check
 from headcheck.checks.building import head_is_made_anew
 from headcheck.checks.words import built, dotted
 from headcheck.execution import Execution, Model
-from headcheck.findings import Expectation
+from headcheck.findings import AT_ITS_STEP
 from headcheck.interpreter.values import UNKNOWN
 
 
@@ -31,7 +31,7 @@ def mismatched_sizes(execution: Execution) -> Iterator[Report]:
             continue
         message = f"the checkpoint {name} has a head for {known.labels} labels, {kind} with {labels} cannot take it"
         help_ = "pass ignore_mismatched_sizes=True: the head is then made anew"
-        yield Report("HC407", event.site, message, help_, Expectation("raises"), event.module)
+        yield Report("HC407", event.site, message, help_, AT_ITS_STEP, event.module)
 
 
 @check("HC309")

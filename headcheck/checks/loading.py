@@ -8,7 +8,7 @@ from headcheck import events
 from headcheck.checks import Report, check
 from headcheck.checks.words import built, shape_words
 from headcheck.execution import Execution
-from headcheck.findings import Expectation
+from headcheck.findings import AT_ITS_STEP, Expectation
 from headcheck.interpreter.values import Ref
 
 
@@ -30,13 +30,12 @@ def state_dict_mismatch(execution: Execution) -> Iterator[Report]:
             message = f"`{name}` is {shape_words(has)} in the weights and {shape_words(takes)} in {into}{others}{said}"
             names = named([name for name, _, _ in event.differing])
             help_ = f"load the weights before the layer is replaced, or leave {names} out"
-            yield Report("HC405", event.site, message, help_, Expectation("raises"), event.module, always=event.saved)
+            yield Report("HC405", event.site, message, help_, AT_ITS_STEP, event.module, always=event.saved)
         elif event.strict is True and (event.missing or event.unexpected):
             parts = [f"{into} has no {named(event.unexpected)}"] if event.unexpected else []
             parts += [f"the weights have no {named(event.missing)}"] if event.missing else []
-            expectation = Expectation("raises")
             said = " and ".join(parts)
-            yield Report("HC405", event.site, said, "strict=False", expectation, event.module, always=event.saved)
+            yield Report("HC405", event.site, said, "strict=False", AT_ITS_STEP, event.module, always=event.saved)
         elif event.strict is False and event.total and len(event.unexpected) == event.total:
             message = f"nothing is loaded: no name in the weights is one of {into}"
             if event.unexpected:

@@ -18,7 +18,7 @@ from headcheck.checks.words import (
     within,
 )
 from headcheck.execution import Execution, Flow, Model
-from headcheck.findings import Expectation
+from headcheck.findings import IN_FORWARD, Expectation
 from headcheck.interpreter.values import UNKNOWN, Ref, Symbol, Tuple, Value
 from headcheck.semantics.tensors import JOINED
 
@@ -67,7 +67,7 @@ def describe(execution: Execution, model: Model, flow: Flow, place: str) -> Repo
         or execution.site_of(flow.sized.part if flow.sized else None)
         or model.built.site
     )
-    expectation = Expectation("raises")
+    expectation = Expectation("raises", part=flow.at.path)
     after_new = flow.sized is not None and execution.is_new(flow.sized.part)
     if mismatch.reason != "size":
         wants = "a vector" if mismatch.reason == "map" else "a feature map"
@@ -211,17 +211,18 @@ def stem_does_not_fit(execution: Execution) -> Iterator[Report]:
                 f"{built(execution, model)} takes {following[1]}"
             )
             site = execution.site_of(event.new) or event.site
-            yield Report("HC108", site, message, f"out_channels={was}", Expectation("raises"), model.ref.address)
+            yield Report("HC108", site, message, f"out_channels={was}", IN_FORWARD, model.ref.address)
 
 
 def fitting(layer: str, size: int | None, out: object, kernel: Value = 1) -> str:
-    """The layer as it takes what reaches it. Of a convolution with a larger `kernel` only the argument that changes,
-    as it may have more."""
+    """The layer as it takes what reaches it. Only the argument that changes where it answers what is not known, for it
+    may be a hidden one; and of a convolution with a larger `kernel`, which may have more."""
     if layer.startswith("Conv"):
         pointwise = kernel == 1 or (type(kernel) is Tuple and set(kernel.items) == {1})
-        return f"nn.{layer}({size}, {argument(out)}, kernel_size=1)" if pointwise else f"in_channels={size}"
+        known = pointwise and out is not UNKNOWN
+        return f"nn.{layer}({size}, {argument(out)}, kernel_size=1)" if known else f"in_channels={size}"
     if layer == "Linear":
-        return f"nn.{layer}({size}, {argument(out)})"
+        return f"nn.{layer}({size}, {argument(out)})" if out is not UNKNOWN else f"in_features={size}"
     if layer.endswith(("RCNN", "RetinaNet", "FCOS")):
         return f"backbone.out_channels = {size}"
     if layer.endswith(("Predictor", "Head")):

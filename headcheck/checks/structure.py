@@ -9,7 +9,7 @@ from headcheck.catalog.entry import Shape
 from headcheck.checks import Report, check
 from headcheck.checks.words import built, dotted, shape_words
 from headcheck.execution import Execution, Model
-from headcheck.findings import Expectation
+from headcheck.findings import IN_FORWARD, Expectation
 from headcheck.interpreter.heap import Module
 from headcheck.interpreter.values import Address, Ref
 from headcheck.semantics.layers import product
@@ -32,7 +32,7 @@ def children_are_not_forward(execution: Execution) -> Iterator[Report]:
         if flattened and refused_inside(execution, event.module):
             continue  # the layer that gets the map says so itself
         message = f"a Sequential of the children of {built(execution, model)} is not its forward: {lost}"
-        yield Report("HC206", event.site, message, instead(execution, model), Expectation("raises"))
+        yield Report("HC206", event.site, message, instead(execution, model), IN_FORWARD)
 
 
 def first_loss(execution: Execution, stack: Module) -> tuple[Model, str, bool] | None:

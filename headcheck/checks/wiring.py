@@ -73,14 +73,14 @@ def left_behind(execution: Execution) -> Iterator[Report]:
                 f"before it was put in ({execution.where(device.site)})"
             )
             help_ = f"move the model after its head is replaced: {execution.name_of(model.ref)}.to(device)"
-            yield Report("HC403", event.site, message, help_, Expectation("device"), model.ref.address)
+            yield Report("HC403", event.site, message, help_, Expectation("device", part=path), model.ref.address)
         if dtype is not None and dtype.dtype in OTHER_DTYPES and stays(execution, event, dtype, "dtype"):
             message = (
                 f"the new head `{dotted(path)}` of {built(execution, model)} is float32: the model was cast to "
                 f"{dtype.dtype} before it was put in ({execution.where(dtype.site)})"
             )
             help_ = f"cast the model after its head is replaced, or make the head with dtype=torch.{dtype.dtype}"
-            yield Report("HC408", event.site, message, help_, Expectation("raises"), model.ref.address)
+            yield Report("HC408", event.site, message, help_, Expectation("raises", part=path), model.ref.address)
 
 
 def last(moves: list[events.Moved], what: str, usual: str) -> events.Moved | None:

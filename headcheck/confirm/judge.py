@@ -81,11 +81,30 @@ def _model(observation: Observation) -> Ruling:
 
 
 def _raises(expectation: Expectation, observation: Observation) -> Ruling:
-    if observation.status == "raised" and expectation.line not in (None, observation.line):
-        return "inconclusive", f"line {observation.line} raises: {observation.error}"
     if observation.status == "raised":
-        return "confirmed", observation.error
+        return ("confirmed", observation.error) if _is_there(expectation, observation) else _elsewhere(observation)
     return "refuted", f"forward and backward ran: {_summary(observation)}"
+
+
+def _is_there(expectation: Expectation, observation: Observation) -> bool:
+    """Whether what raised is what the finding is about, and not another fault of the script."""
+    inside = expectation.line is not None or bool(expectation.part)
+    stages = ("forward",) if inside else expectation.at
+    if stages and observation.at not in stages:
+        return False
+    if observation.at == "step":
+        return expectation.step in (None, observation.line)
+    if expectation.line not in (None, observation.line):
+        return False
+    return not expectation.part or any(f".{expectation.part}." in f".{path}." for path in observation.within)
+
+
+def _elsewhere(observation: Observation) -> Ruling:
+    """Something else is wrong, and keeps the run from what the finding is about."""
+    if observation.line is not None:
+        return "inconclusive", f"line {observation.line} raises: {observation.error}"
+    within = next(iter(observation.within), "")
+    return "inconclusive", f"`{within}` raises: {observation.error}" if within else observation.error
 
 
 def _device(expectation: Expectation, observation: Observation) -> Ruling:

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from headcheck.findings import Stage
+
 Shapes = tuple[tuple[str, tuple[int, ...]], ...]
 ObservationStatus = Literal["ran", "raised", "refused", "lost"]
-Stage = Literal["step", "forward", "loss", "backward"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class Observation:
     parameter got a gradient; `parameters` the plan's probes that exist. `milliseconds` is both passes' time.
     `changed` holds the top-level names under which one step of the optimizers changed a parameter, None without one.
     `loss` is the kind of the script's own loss that the gradient came from, "" where there is none.
+    `within` are the paths from the root of the innermost module whose forward raised.
     `everywhere`: it raises whatever the numbers that the plan leaves open, and the size of the input.
     `moves_ignored`: the plan moves a module to an accelerator that the device it ran on only stands in for.
     """
@@ -40,6 +42,7 @@ class Observation:
     at: Stage | None = None
     step: int | None = None
     line: int | None = None
+    within: tuple[str, ...] = ()
     outputs: Shapes = ()
     eval_outputs: Shapes | None = None
     trainable: int | None = None
@@ -78,13 +81,14 @@ def parse(answer: object) -> Observation:
         at=at,
         step=_count(answer.get("step")),
         line=_count(answer.get("line")),
+        within=_names(answer.get("within")),
         outputs=_shapes(answer.get("outputs") or []),
         eval_outputs=None if answer.get("eval_outputs") is None else _shapes(answer["eval_outputs"]),
         trainable=_count(answer.get("trainable")),
         total=_count(answer.get("total")),
-        gradient=tuple(_text(name) for name in _list(answer.get("gradient") or [])),
+        gradient=_names(answer.get("gradient")),
         parameters=_states(answer.get("parameters") or {}),
-        changed=None if answer.get("changed") is None else tuple(_text(name) for name in _list(answer["changed"])),
+        changed=None if answer.get("changed") is None else _names(answer["changed"]),
         milliseconds=_number(answer.get("milliseconds")),
         device=_text(answer.get("device") or "cpu"),
         moves_ignored=answer.get("ignored") is True,
@@ -116,6 +120,10 @@ def _list(value: object) -> list[object]:
     if not isinstance(value, list):
         raise MalformedAnswer(f"{value!r:.40} is no list")
     return value
+
+
+def _names(value: object) -> tuple[str, ...]:
+    return tuple(_text(name) for name in _list(value or []))
 
 
 def _shapes(value: object) -> Shapes:

@@ -56,6 +56,12 @@ CASES = [
         "did you mean `act`?",
     ),
     (
+        "net = models.resnet18()\nnet.fc = nn.Sequential(nn.Linear(25088, hidden), nn.ReLU(), nn.Linear(hidden, k))",
+        "HC101",
+        "Linear takes 25088 features, but resnet18 (line 4) feeds 512 into `fc[0]`",
+        "in_features=512",  # what a hidden layer gives is no number of classes
+    ),
+    (
         "class T:\n    def __init__(self):\n        self.net = models.resnet18()\n"
         "        self.net.fc = nn.Linear(1, 2)",
         "HC101",
@@ -205,7 +211,7 @@ def test_severity(script, severity):
 @pytest.mark.parametrize(
     "script, expectation",
     [
-        ("m = models.resnet18()\nm.fc = nn.Linear(2, 3)", Expectation("raises")),
+        ("m = models.resnet18()\nm.fc = nn.Linear(2, 3)", Expectation("raises", part="fc", step=5)),
         ("m = models.resnet18()\nm.head = nn.Linear(2, 3)", Expectation("no-grad", ("head.weight", "head.bias"), 1000)),
         ("m = models.resnet18()\nm.fc.out_features = 3", Expectation("output", classes=1000)),
         ("m = models.resnet18()\nm.fc = nn.Linear(512, 3)\nm.requires_grad_(False)",

@@ -98,3 +98,30 @@ def test_a_remark_on_what_is_right_anyway_is_not_refuted(tmp_path: Path) -> None
     ((_, result),) = confirmed([script]).items()
     assert [(f.code, f.severity, f.expectation.kind) for f in result.findings] == [("HC303", "info", "none")]
     assert [f.verdict.status for f in result.findings if f.verdict is not None] == ["inconclusive"]
+
+
+TWO_FAULTS = {
+    "a step and the forward after it": (
+        "model = models.resnet18()\nmodel.fc = nn.Linear(2048, 10)\nprint(model.classifier)\n",
+        [("HC101", "inconclusive", "line 5 raises: AttributeError"), ("HC202", "confirmed", "AttributeError")],
+    ),
+    "two layers of the forward": (
+        "model = models.vgg11()\nmodel.features[0] = nn.Conv2d(3, 32, 3, padding=1)\n"
+        "model.classifier[6] = nn.Linear(512, 10)\n",
+        [("HC101", "inconclusive", "`features.3` raises: RuntimeError"), ("HC108", "confirmed", "RuntimeError")],
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "verdicts"), TWO_FAULTS.values(), ids=TWO_FAULTS)
+def test_a_finding_is_confirmed_by_its_own_failure_alone(
+    tmp_path: Path, text: str, verdicts: list[tuple[str, str, str]]
+) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(f"from torch import nn\nfrom torchvision import models\n{text}")
+    ((_, result),) = confirmed([script]).items()
+    found = {finding.code: finding.verdict for finding in result.findings}
+    for code, status, detail in verdicts:
+        assert found[code] is not None
+        assert found[code].status == status
+        assert found[code].detail.startswith(detail)

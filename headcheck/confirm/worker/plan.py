@@ -52,6 +52,8 @@ def run_plan(libraries: Libraries, plan: Any, memory_bytes: int) -> dict[str, An
     except Exception as error:  # whatever the libraries raise is the answer
         record(answer, error, casting.is_left_out(run, plan))
         answer["line"] = answer.get("line") or run.line
+        if answer["at"] == "forward":
+            answer["within"] = names_of(innermost(run, error), module(run, plan.get("root")))
     if answer["status"] != "refused" and answer["at"] != "step":
         describe(run, plan, module(run, plan.get("root")), answer)
     answer["ignored"] = "accelerator" in run.moves and run.device == "cpu"
@@ -108,6 +110,21 @@ def record(answer: dict[str, Any], error: Exception, cast: bool) -> None:
     if cast and DTYPES_APART.search(described):
         ours = True
     answer.update(status="refused" if ours else "raised", error=described[:MAX_ERROR])
+
+
+def innermost(run: Run, error: Exception) -> Any:
+    """The module in whose forward an error was raised; None if that was in none."""
+    found, traceback = None, error.__traceback__
+    while traceback is not None:
+        owner = traceback.tb_frame.f_locals.get("self")
+        found = owner if isinstance(owner, run.torch.nn.Module) else found
+        traceback = traceback.tb_next
+    return found
+
+
+def names_of(part: Any, root: Any) -> list[str]:
+    """The paths from the root at which a module stands; "" for the root itself."""
+    return [name for name, found in root.named_modules(remove_duplicate=False) if found is part]
 
 
 def describe(run: Run, plan: Any, root: Any, answer: dict[str, Any]) -> None:
