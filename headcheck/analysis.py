@@ -100,7 +100,7 @@ def analyse_unit(
     `wanted` says which codes are asked for: a check that has none of these is left out.
     """
     places = Places((unit, *imported))
-    every = interpret(unit.index, gather(places, around), project)
+    every = interpret(unit.index, gather(places, around), project, patient=models)
     executions = [execution for execution in every if not execution.supposed]
     supposed = [execution for execution in every if execution.supposed]
     book = PlanBook()

@@ -145,6 +145,15 @@ def test_models_and_their_timelines_are_in_cells():
     assert [(step.cell, step.location.row) for step in model.timeline] == [(2, 1), (2, 2), (3, 1)]
 
 
+def test_a_model_is_shown_as_a_run_of_all_cells_leaves_it():
+    """Which ends with the cell that stops."""
+    cells = ("model = models.resnet50()", "model.classifier\nmodel.fc = nn.Linear(3, 2)", "model.fc = nn.Linear(3, 2)")
+    result = pipeline.check_file("a.ipynb", notebook(IMPORTS, *cells), Settings(confirm=False))
+    (plan,) = result.plans
+    assert (plan["left_out"], plan["taken"]) == ("", "no cell is run after the one that stops")
+    assert [step["op"] for step in plan["steps"]] == ["build", "read"]
+
+
 # --- comments --------------------------------------------------------------------------------------------------------
 
 

@@ -142,7 +142,6 @@ def test_the_number_of_classes_may_stay_open():
         ("m = models.resnet18()\nm.fc = unknown(512)", "the new `fc`, which is not known"),
         ("m = models.resnet18()\nm.fc = nn.Sequential(nn.Linear(512, 2), unknown())", "`1` of a Sequential"),
         ("m = models.resnet18()\nclass N(nn.Linear):\n    pass\nm.fc = N(512, 2)", "N, a class of the script"),
-        ("m = models.resnet18()\nm.fc.weight = unknown", "the new `weight`, which is not known"),
         ("m = models.resnet18()\nm.forward = unknown", "the new `forward`, which is not known"),
         ("m = models.resnet18()\nm.note = unknown", ""),
         ("m = models.resnet18()\nm.note = 'x'", ""),
@@ -195,6 +194,50 @@ def test_what_is_taken_for_granted(script, taken, last):
     step = layers[-1]
     assert (plan["left_out"], plan["taken"], plan["shortened"]) == ("", taken, False)
     assert {key: step[key] for key in last} == last
+
+
+def test_a_weight_that_is_not_known_is_as_large_as_the_old_one():
+    plan = plan_of("m = models.resnet18()\nm.conv1 = nn.Conv2d(1, 64, 7)\nm.conv1.weight = w\nm.fc = nn.Linear(512, 2)")
+    assert (plan["left_out"], plan["taken"]) == ("", "the new `weight` is as large as the old one (line 6)")
+    assert plan["shortened"]  # if it is not, the model may not fail where the plan does
+    assert plan["input"] == [[2, 1, 224, 224]]
+
+
+def test_a_layer_that_a_forward_makes_is_made_once():
+    plan = plan_of("""
+        class Net(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.model = models.resnet18()
+            def forward(self, x):
+                y = nn.Softmax(dim=1)(self.model(x))
+                return nn.Sigmoid()(y) + unknown(y) if x is None else nn.Sigmoid()(y)
+        net = Net()
+        """)
+    layers = [step["class"] for step in plan["steps"] if step["op"] == "layer"]
+    assert (plan["left_out"], layers) == ("", ["torch.nn.Softmax", "torch.nn.Sigmoid"])
+
+
+@pytest.mark.parametrize(
+    ("move", "left_out", "taken"),
+    [
+        ("self.given", "", "`to` moves a tensor to where the model is (line 9)"),
+        ("'cuda'", "", ""),
+        ("dtype=self.given", "`pick(…)`, which is not known (line 9)", ""),
+    ],
+)
+def test_a_move_to_what_is_not_known_keeps_the_tensor_as_it_is(move, left_out, taken):
+    plan = plan_of(f"""
+        class Net(nn.Module):
+            def __init__(self, given):
+                super().__init__()
+                self.model, self.given = models.resnet18(), given
+            def forward(self, x):
+                y = x.to({move})
+                return self.model(y)
+        net = Net(pick())
+        """)
+    assert (plan["left_out"], plan["taken"]) == (left_out, taken)
 
 
 def test_a_stack_has_the_layers_that_are_known():

@@ -3,7 +3,7 @@
 A plan that is not complete has `left_out` something that the script does. What it shows wrong is wrong all the same,
 but what it shows right proves nothing: only a complete plan refutes a finding or calls a model clean. One that has
 `taken` something for granted may call a model clean, and says so, but refutes nothing; where a stack is `shortened` to
-the layers that are known, what raises proves nothing.
+the layers that are known, or a layer has a weight that is not known, what raises proves nothing.
 """
 
 from __future__ import annotations

@@ -13,6 +13,8 @@ FOR_MODELS = 2_000  # more, once there is a model of a library
 MOST_FOR_A_LOOP = 8_000
 MOST_FOR_LOOPS = 16_000  # over all of them
 PATHS_OF_A_LOOP = 4  # that it is worth its steps for
+PATIENCE = 4  # times as many for the code, where models are confirmed: importing torch takes longer than reading
+MOST_FOR_PATIENCE = 60_000
 STOP = 2.5  # times as many, and everything stops
 BODY = 2 / 3  # of the steps, for the module's body: the rest is left for what nothing calls
 # How many paths are kept, by the share of the steps that is used up.
@@ -27,9 +29,10 @@ class Budget:
     rest, by its size. What a share leaves is the next one's; what it takes too much is not taken from all of them.
     """
 
-    def __init__(self, limit: int = FEWEST) -> None:
+    def __init__(self, limit: int = FEWEST, patient: bool = False) -> None:
         self.spent = 0
         self.limit = limit
+        self.patience = MOST_FOR_PATIENCE if patient else 0  # steps that may still be added for it
         self.for_models = False
         self.loops: dict[int, int] = {}
         self.for_loops = 0
@@ -39,7 +42,10 @@ class Budget:
 
     def add_operations(self, count: int) -> None:
         """So much code is read in this run."""
-        self.limit += STEPS_EACH * count
+        steps = STEPS_EACH * count
+        more = min((PATIENCE - 1) * steps, self.patience)
+        self.patience -= more
+        self.limit += steps + more
 
     def add_model(self) -> None:
         """There is a model to look after."""

@@ -99,6 +99,7 @@ class Machine:
         facts: FileFacts,
         project: modules.Project,
         defaults: bool = False,
+        patient: bool = False,
     ) -> None:
         self.names = names
         self.facts = facts
@@ -117,7 +118,7 @@ class Machine:
         self.called: set[int] = set()
         self.changes: dict[int, Changes] = {}  # by the class, what its methods do that nothing called
         self.handed: set[int] = set()
-        self.budget = Budget()
+        self.budget = Budget(patient=patient)
         self.lost = False
         self.left = Left()
         self.skips: dict[int, Skip] = {}

@@ -57,11 +57,13 @@ BUILTINS = frozenset(["abs", "float", "int", "len", "list", "max", "min", "sum",
 
 
 class Program(NamedTuple):
-    """`steps` are those that the `answer` depends on, as data; `unknown` says why there is none ("" if there is)."""
+    """`steps` are those that the `answer` depends on, as data; `unknown` says why there is none ("" if there is).
+    `taken` is what it takes for granted."""
 
     steps: tuple[dict[str, Any], ...] = ()
     answer: Any = None
     unknown: str = ""
+    taken: tuple[str, ...] = ()
 
 
 class Unknown(Exception):
@@ -78,13 +80,15 @@ def record(
     network: Ref,
     shapes: Iterable[tuple[int, ...] | None],
     number: Callable[[Address], int | None],
+    make: Callable[[events.Created, Module], int | None],
     where: Callable[[Operation], tuple[int, str]],
 ) -> Program:
     """What a network answers to tensors of these shapes (None: of any), as it is in a state.
 
-    `number` gives the number that a module has in the plan, `where` the line of an operation and its words.
+    `number` gives the number that a module has in the plan, `make` one to a layer that the forward makes itself,
+    `where` the line of an operation and its words.
     """
-    recorder = Recorder(number, where)
+    recorder = Recorder(number, make, where)
     state = state.fork()
     state.end("")
     state.ungraded, state.cast = False, ""
@@ -117,8 +121,15 @@ def only(states: list[State], op: Operation) -> State:
 class Recorder:
     """Stands between the machine and its handlers while one forward is recorded."""
 
-    def __init__(self, number: Callable[[Address], int | None], where: Callable[[Operation], tuple[int, str]]) -> None:
+    def __init__(
+        self,
+        number: Callable[[Address], int | None],
+        make: Callable[[events.Created, Module], int | None],
+        where: Callable[[Operation], tuple[int, str]],
+    ) -> None:
         self.number = number
+        self.make = make
+        self.taken: list[str] = []
         self.where = where
         self.registers = INPUT
         self.start: Cell = None
@@ -213,7 +224,14 @@ class Recorder:
         if arguments is None or any(name is None for name, _ in op.keywords):
             raise Unknown("arguments that are not known")
         keywords = {str(name): machine.read(state, value) for name, value in op.keywords}
-        return {**self.callee(state, function), **self.given(state, arguments, keywords)}
+        called = self.callee(state, function)
+        try:
+            return {**called, **self.given(state, arguments, keywords)}
+        except Unknown:
+            if called["op"] != "method" or called["name"] != "to" or "dtype" in keywords:
+                raise
+        self.taken.append(f"`to` moves a tensor to where the model is{self.words(op)}")
+        return {**called, "name": "contiguous", "args": [], "kwargs": {}}  # which leaves it as it is
 
     def callee(self, state: State, function: Value) -> dict[str, Any]:
         if type(function) is Library:
@@ -357,6 +375,10 @@ class Recorder:
         thing = state.object(ref)
         if type(thing) is Module:
             number = self.number(ref.address)
+            if number is None:
+                made = (event for event in since(state, self.start) if type(event) is events.Created)
+                event = next((event for event in made if event.module == ref.address), None)
+                number = self.make(event, thing) if event is not None else None
             return {"ref": number} if number is not None else self.part_of(state, ref, depth)
         if type(thing) is Sequence and thing.items is not None and thing.kind == "list":
             return [self.encode(state, item, depth + 1) for item in thing.items]
@@ -385,7 +407,7 @@ class Recorder:
         if not registers_in(answer):
             return Program(unknown="what its forward answers, which is not known")
         steps = [event.step for event in since(state, start) if type(event) is events.Computed]
-        return Program(tuple(needed(steps, answer)), answer)
+        return Program(tuple(needed(steps, answer)), answer, taken=tuple(self.taken))
 
 
 def needed(steps: list[dict[str, Any]], answer: Any) -> list[dict[str, Any]]:

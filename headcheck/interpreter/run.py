@@ -54,11 +54,14 @@ class Entry(NamedTuple):
     supposed: bool
 
 
-def interpret(index: Index, facts: FileFacts, project: Project) -> list[Execution]:
-    """Every execution of a file that was followed, those "as started without arguments" last."""
+def interpret(index: Index, facts: FileFacts, project: Project, patient: bool = False) -> list[Execution]:
+    """Every execution of a file that was followed, those "as started without arguments" last.
+
+    `patient`: with more steps, for what is to be confirmed.
+    """
     load_effects()
     names = cache(lambda: project.relevant(index))  # only where paths part does it matter which names do
-    machine = Machine(names, facts, project)
+    machine = Machine(names, facts, project, patient=patient)
     states = run_module(machine, index)
     offers, asked = machine.offers, machine.asked
     entries: list[Entry] = []
@@ -69,7 +72,7 @@ def interpret(index: Index, facts: FileFacts, project: Project) -> list[Executio
     machine.left.forget()
     supposed = run_supposed(machine, states, facts, executions, entries)
     if asked:
-        machine = Machine(names, facts, project, defaults=True)
+        machine = Machine(names, facts, project, defaults=True, patient=patient)
         again = run_module(machine, index)
         again += run_entries(machine, going_on(again), [])
     else:  # what the module itself does is the same

@@ -26,9 +26,10 @@ class Draft:
         self.taken_for_granted: list[str] = []
         self.parts: dict[tuple[Address, str], Address] = {}  # the library's own parts that were read
         self.stacks: set[Address] = set()  # those with some layers in them
-        self.shortened = False  # a stack has more layers than are known
+        self.shortened = False  # a stack has more layers than are known, or a layer a weight of another size perhaps
         self.fitted: set[Value] = set()  # sizes that are whatever they must be in one place
         self.numbers: dict[Address, int] = {}
+        self.own_layers: dict[Address, Address] = {}  # of the forward that is written: what they have here
         self.given: list[Any] = []  # what the root takes, if it takes several tensors
         self.more_optimizers = False  # one that may hold its parameters is not known
         self.may_take_other = False  # it may take something else than the picture that it is given

@@ -92,10 +92,11 @@ def connected(execution: Execution, root: Address) -> set[Address]:
 
 
 def stem_channels(execution: Execution, model: Model) -> int | None:
-    """The channels that a replaced first convolution takes, None if it is the library's own."""
+    """The channels that a replaced first convolution is made for, None if it is the library's own."""
     path = _first_convolution(model.entry.root)
     part = execution.part(model, path) if path else None
-    channels = execution.field(part, "in_channels") if part is not None and execution.is_new(part) else None
+    module = execution.module(part) if type(part) is Ref and execution.is_new(part) else None
+    channels = module.arguments.get("in_channels") if module is not None else None
     return channels if isinstance(channels, int) else None
 
 

@@ -101,6 +101,11 @@ def created(draft: Draft, event: events.Created) -> None:
         kwargs = {name: draft.plain(name, value) for name, value in given.items()}
         draft.step(event, "build", out=draft.number(event.module), builder=module.build.builder, kwargs=kwargs)
         return
+    layer(draft, event, module)
+
+
+def layer(draft: Draft, event: events.Created, module: heap.Module) -> None:
+    """A layer of a library, or a stack of some."""
     if module.cls is not None or not module.kind.startswith(("torch.nn.", "torchvision.", "fastai.layers.")):
         name = module.cls.name if module.cls is not None else module.kind
         draft.leave_out(event, f"{name}, a class of the script")
@@ -202,8 +207,11 @@ def field_set(draft: Draft, event: events.FieldSet) -> None:
         return
     if is_plain(event.value):
         draft.step(event, "plain", of=draft.number(event.owner), parameters=None, name=event.name, value=event.value)
-    elif event.name in ("weight", "bias", "forward"):
-        draft.leave_out(event, f"the new `{event.name}`, which is not known")
+    elif event.name in ("weight", "bias"):
+        draft.shortened = True
+        draft.taken_for_granted.append(f"the new `{event.name}` is as large as the old one{draft.at(event)}")
+    elif event.name == "forward":
+        draft.leave_out(event, "the new `forward`, which is not known")
 
 
 def flagged(draft: Draft, event: events.Flagged) -> None:

@@ -12,7 +12,7 @@ from headcheck.interpreter.values import Address, Ref
 from headcheck.losing import loss_of
 from headcheck.plans.draft import Draft
 from headcheck.plans.reach import bare, stem_channels
-from headcheck.plans.steps import STEPS, created
+from headcheck.plans.steps import STEPS, created, layer
 
 if TYPE_CHECKING:
     from headcheck.interpreter.recording import Program
@@ -28,7 +28,7 @@ class Writer(Draft):
         if self.execution.skipped:
             self.left_out.append(f"{self.execution.skipped}, for there is too much to follow")
         if self.execution.stopped:
-            self.left_out.append("what comes after the cell that stops")
+            self.taken_for_granted.append("no cell is run after the one that stops")
         for event in self.execution.history:
             handler = STEPS.get(type(event))
             if handler is not None:
@@ -91,7 +91,7 @@ class Writer(Draft):
         if module.kind in heap.CONTAINERS and (module.children or address in self.stacks):
             self.shortened = True
             self.taken_for_granted.append(f"the layers that are not known go on with what the {short} has{where}")
-        elif module.cls is None:
+        elif module.cls is None and not is_layer(module):
             self.left_out.append(f"what else is put into the {short}{where}")
 
     def write_forward(self, network: Address) -> None:
@@ -102,11 +102,13 @@ class Writer(Draft):
         shape = self.arriving(network)
         if shape is None:
             return
+        self.own_layers = {}
         count = how_many(self.execution, network) if network == self.root else 1
         program = self.with_one(network, shape) if count == 1 else self.with_several(network, count)
         if program.unknown:
             self.left_out.append(program.unknown)
             return
+        self.taken_for_granted.extend(program.taken)
         step = {"steps": list(program.steps), "answer": program.answer}
         self.steps.append({"op": "forward", "of": self.number(network), "line": None, **step})
 
@@ -119,6 +121,7 @@ class Writer(Draft):
             Ref(network),
             [None if shape is None else tuple(shape) for shape in shapes],
             self.number_in_forward,
+            self.made_in_forward,
             lambda op: (self.execution.line(op), self.execution.where(op)),
         )
 
@@ -131,6 +134,15 @@ class Writer(Draft):
                 self.wanted.add(address)
                 created(self, event)
         return self.numbers.get(address)
+
+    def made_in_forward(self, event: events.Created, module: heap.Module) -> int | None:
+        """The number of a layer that a forward makes for itself: one beside the network."""
+        if module.cls is not None or module.children or module.build or not module.kind.startswith("torch.nn."):
+            return None
+        if event.module not in self.own_layers:
+            self.own_layers[event.module] = own = (0, len(self.numbers))  # its address is that of this forward alone
+            layer(self, event._replace(module=own), module)
+        return self.number(self.own_layers[event.module])
 
     def with_one(self, network: Address, shape: tuple[int | None, ...]) -> Program:
         """What a network does with one tensor. Where it is the root, its first layer tells what it takes; if none is
@@ -183,6 +195,11 @@ class Writer(Draft):
             self.left_out.append(f"the shape that reaches `{path}`, which is not known")
             return None
         return (BATCH, *(size if isinstance(size, int) else None for size in shape))
+
+
+def is_layer(module: heap.Module) -> bool:
+    """Whether a module is a layer of torch without any parts: what is put into it beside its own does nothing."""
+    return module.kind.startswith("torch.nn.") and not module.children and module.kind not in heap.CONTAINERS
 
 
 def with_own_cast(loss: dict[str, Any] | None, cast: bool | str) -> dict[str, Any] | None:
