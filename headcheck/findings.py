@@ -88,7 +88,8 @@ class Verdict(NamedTuple):
     The rest describes the model at its end where the plan ran to it: output shapes by key (the key of a plain tensor
     output is ""), parameter counts, the top-level names whose parameters got a gradient, those under which one step of
     the script's optimizers changed one (None where there is none, or no numbers), and the milliseconds that forward and
-    backward took. `taken` is what the run takes for granted, `loss` the script's own loss that the gradient came from.
+    backward took. `taken` is what the run takes for granted and `left_out` what it leaves out of what the script does,
+    `loss` the script's own loss that the gradient came from.
     """
 
     status: VerdictStatus
@@ -102,6 +103,7 @@ class Verdict(NamedTuple):
     changed: tuple[str, ...] | None = None
     taken: str = ""
     loss: str = ""
+    left_out: str = ""
 
 
 class Finding(NamedTuple):

@@ -59,6 +59,7 @@ def verdict(
         milliseconds=observation.milliseconds,
         changed=observation.changed,
         loss=observation.loss,
+        left_out=left_out,
     )
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import TextIO
 
 from headcheck import blindspots
-from headcheck.findings import Run
+from headcheck.findings import ModelReport, Run, Verdict
 from headcheck.report import summary, words
+from headcheck.report.colour import harmless
 
 
 def render(run: Run, out: TextIO, colour: bool) -> None:
@@ -29,7 +31,56 @@ def render(run: Run, out: TextIO, colour: bool) -> None:
     )
     for reason, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0])):
         out.write(f"  not followed: {count:,} {blindspots.REASONS[reason]}\n")
-    out.writelines(f"{line}\n" for line in summary.lines(run))
+    out.writelines(f"{line}\n" for line in [*_of_models(run), *summary.lines(run)])
+
+
+SHOWN = ("clean", "confirmed")
+PLACE = re.compile(r" \((?:[^()]*:|cell \d+, line |line )\d+\)")
+CODE = re.compile(r"`[^`]*`|\d+(\.\d+)?")
+LONGEST = 100
+
+
+def _of_models(run: Run) -> list[str]:
+    """How many models that were run are clean, or fail as was found, and why the others are not shown. A model is what
+    one place builds; where paths differ, the one that is not shown counts."""
+    verdicts = {place: verdict for place, verdict in _by_place(run).items() if verdict is not None}
+    if not verdicts:
+        return []
+    counts = Counter(verdict.status if verdict.status in SHOWN else "" for verdict in verdicts.values())
+    device = summary.device_name(next(iter(verdicts.values())).device)
+    said = f"{counts['clean']:,} clean, {counts['confirmed']:,} with what was found confirmed, {counts['']:,} not shown"
+    open_ = Counter(_reason(verdict) for verdict in verdicts.values() if verdict.status not in SHOWN)
+    reasons = sorted(open_.items(), key=lambda item: (-item[1], item[0]))
+    lines = [f"  not shown: {count:,} for {harmless(reason)}" for reason, count in reasons]
+    return [f"{summary.number(len(verdicts), 'model')} run on {device}: {said}", *lines]
+
+
+def _by_place(run: Run) -> dict[object, Verdict | None]:
+    """The verdict on each model: the confirmed one of a finding on it, where there is one."""
+    found: dict[object, Verdict | None] = {}
+    for result in run.files:
+        proven = {
+            built: finding.verdict
+            for finding in result.findings
+            if finding.verdict is not None
+            and finding.verdict.status == "confirmed"
+            and (built := summary.built(result, finding.plan))
+        }
+        for model in result.models:
+            place, verdict = _place(model), proven.get(summary.built(result, model.plan)) or model.verdict
+            if place not in found or verdict is None or verdict.status not in SHOWN:
+                found[place] = verdict
+    return found
+
+
+def _place(model: ModelReport) -> object:
+    return model.filename, model.cell, model.location
+
+
+def _reason(verdict: Verdict) -> str:
+    """Why a model is not shown, without what is of one script alone."""
+    text = CODE.sub("…", PLACE.sub("", verdict.left_out or verdict.detail)).strip()
+    return text if len(text) <= LONGEST else text[:LONGEST] + "…"
 
 
 def _reasons(run: Run) -> Counter[str]:

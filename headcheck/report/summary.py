@@ -66,16 +66,16 @@ def _models(run: Run) -> tuple[int, int, str]:
         return sum(result.statistics.models for result in run.files), 0, ""
     for result in run.files:
         faulty = {each.plan for each in result.findings if _counts(each) and each.severity != "info"} - {None}
-        places = {_built(result, plan) for plan in faulty} - {""}
+        places = {built(result, plan) for plan in faulty} - {""}
         for model in result.models:
             place = (model.filename, model.cell, model.location)
             clean = model.verdict is not None and model.verdict.status == "clean" and model.plan not in faulty
-            clean = clean and _built(result, model.plan) not in places
+            clean = clean and built(result, model.plan) not in places
             by_place[place] = clean and by_place.get(place, True)
             device = device or (model.verdict.device if model.verdict is not None else "")
     return len(by_place), sum(by_place.values()), device_name(device)
 
 
-def _built(result: FileResult, plan: int | None) -> str:
+def built(result: FileResult, plan: int | None) -> str:
     """Where the model of a plan is built: several plans may be of one model, alone and in the script's network."""
     return str(result.plans[plan]["built"]) if plan is not None and plan < len(result.plans) else ""

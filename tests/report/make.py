@@ -69,6 +69,6 @@ def model(**values):
     return ModelReport(**values)
 
 
-def run(*findings, text=TEXT, models=(), filename="train.py", notes=(), statistics=None):
+def run(*findings, text=TEXT, models=(), filename="train.py", notes=(), statistics=None, plans=()):
     statistics = statistics or Statistics()
-    return Run((FileResult(filename, text, findings, tuple(models), statistics, relevant=True),), notes)
+    return Run((FileResult(filename, text, findings, tuple(models), statistics, tuple(plans), relevant=True),), notes)

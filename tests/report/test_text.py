@@ -6,7 +6,7 @@ import pytest
 from make import CLEAN, CONFIRMED, INCONCLUSIVE, REFUTED, TEXT, finding, model, run
 
 from headcheck import report
-from headcheck.findings import Expectation, Run, Statistics, Verdict
+from headcheck.findings import Expectation, Location, Run, Statistics, Verdict
 from headcheck.report import colour, statistics
 
 
@@ -196,6 +196,32 @@ def test_statistics():
 Found 11 errors in 1 file.
 """
     )
+
+
+def test_statistics_of_the_models_that_were_run():
+    """Where one place is shown on one path and not on another, it is not shown."""
+    open_ = "a call of `f`, for there is too much to follow (train.py:12)"
+    places = [
+        (5, CLEAN),
+        (6, CLEAN),
+        (6, Verdict("inconclusive", f"output (2, 3), but this leaves out {open_}", left_out=open_)),
+        (7, Verdict("inconclusive", "the run leaves out it", left_out=open_.replace("12", "3").replace("`f`", "`g`"))),
+        (8, Verdict("inconclusive", "no answer within 60 seconds")),
+        (9, CONFIRMED),
+        (10, INCONCLUSIVE),
+    ]
+    models = tuple(model(location=Location(row, 1), verdict=verdict, plan=None) for row, verdict in places)
+    models = (*models[:-1], models[-1]._replace(plan=0))
+    ran = run(finding(verdict=CONFIRMED, plan=0), models=models, plans=({"built": "line 10"},))
+    out = io.StringIO()
+    statistics.render(ran, out, False)
+    assert out.getvalue().splitlines()[2:] == [
+        "6 models run on cpu: 1 clean, 2 with what was found confirmed, 3 not shown",
+        "  not shown: 2 for a call of …, for there is too much to follow",
+        "  not shown: 1 for no answer within … seconds",
+        "1 other model is clean: forward and backward ran on cpu.",
+        "Found 1 error in 1 file (1 confirmed on cpu).",
+    ]
 
 
 def test_a_detail_without_a_device():
