@@ -503,6 +503,8 @@ METER = """
         ("net.load_state_dict(best)", False),
         ("net.eval()", False),
         ("meter = Meter(); meter.step()", False),
+        ("meter = Meter(); meter.bar.at = 3", False),
+        ("meter = Meter(); meter.bar.fc = 3", True),  # whose it is nobody looks
         ("net.fc = nn.Linear(512, 3)", True),
         ("setattr(net, 'fc', nn.Linear(512, 3))", True),
         ("net.fc.requires_grad_(False)", True),

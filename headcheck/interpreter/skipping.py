@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,8 @@ SETTING = frozenset(["delattr", "setattr"])
 #: What changes a stack of layers: its items are set or deleted, or one of these methods is called.
 ITEMS = (DeleteItem, SetItem)
 REORDERING = frozenset(["append", "extend", "insert", "pop"])
+#: Attributes of modules and parameters that say how they compute and learn.
+OWN = frozenset(["__dict__", "bias", "data", "forward", "requires_grad", "weight"])
 
 
 def may_be_changed(
@@ -41,8 +44,17 @@ def may_be_changed(
     """
     reached = modules_in(state, [*given, *_around(machine, state, function, set())])
     of_module = any(type(state.object(value)) is Module for value in given[:1])
-    changes = bool(reached) and _changes(machine, state, function, of_module, set(), certain)
+    names = _names_of_parts(state, reached) if certain and reached else None
+    changes = bool(reached) and _changes(machine, state, function, of_module, set(), names)
     return frozenset(reached) if changes else frozenset()
+
+
+def _names_of_parts(state: State, reached: Iterable[Address]) -> frozenset[str]:
+    """The names under which something can be put into some modules that changes what they do."""
+    from headcheck import catalog
+
+    own = (module.children for module in map(state.heap.get, reached) if type(module) is Module)
+    return OWN.union(catalog.part_names(), *own)
 
 
 def _around(machine: Machine, state: State, function: Function, seen: set[int]) -> list[Value]:
@@ -58,10 +70,11 @@ def _around(machine: Machine, state: State, function: Function, seen: set[int]) 
 
 
 def _changes(
-    machine: Machine, state: State, function: Function, of_module: bool, seen: set[int], certain: bool
+    machine: Machine, state: State, function: Function, of_module: bool, seen: set[int], names: frozenset[str] | None
 ) -> bool:
-    """`of_module`: whether it is a method of a module, whose own attributes are its parts."""
-    define = machine.definitions.get(function.code)
+    """`of_module`: whether it is a method of a module, whose own attributes are its parts. `names`: where it must be
+    certain, those of what it may change."""
+    define, certain = machine.definitions.get(function.code), names is not None
     if not isinstance(define, Define):
         return True
     spoken, free = scope_of(define).spoken, scope_of(define).free
@@ -71,32 +84,34 @@ def _changes(
         return False
     seen.add(function.code)
     own = define.parameters[0].name if define.parameters and not of_module else ""
-    if _sets_parts(define, own):
+    if _sets_parts(define, own, names):
         return True
     speaks = speaks_of_models(machine, function.code)
     if speaks and (not certain or not REORDERING.isdisjoint(spoken) or _sets_items(define)):
         return True
     around = {**state.globals.get(function.module, {}), **dict(function.closure)}
     called = [around[name] for name in free if name in around]
-    return any(_called_changes(machine, state, value, seen, certain) for value in called)
+    return any(_called_changes(machine, state, value, seen, names) for value in called)
 
 
-def _called_changes(machine: Machine, state: State, value: Value, seen: set[int], certain: bool) -> bool:
-    whole = certain  # a function that is no method has no attributes of its own
+def _called_changes(machine: Machine, state: State, value: Value, seen: set[int], names: frozenset[str] | None) -> bool:
+    whole = certain = names is not None  # a function that is no method has no attributes of its own
     if type(value) is Bound:
         whole = certain and type(state.object(value.receiver)) is Module
         value = value.function
     if type(value) is Class:  # what is made of it has attributes of its own
         methods = [method for _, method in value.attributes if type(method) is Function]
-        return any(_changes(machine, state, method, not certain, seen, certain) for method in methods)
-    return type(value) is Function and _changes(machine, state, value, whole, seen, certain)
+        return any(_changes(machine, state, method, not certain, seen, names) for method in methods)
+    return type(value) is Function and _changes(machine, state, value, whole, seen, names)
 
 
 @lru_cache(MOST_KEPT)
-def _sets_parts(define: Define, own: str) -> bool:
-    """Whether a function may set or delete a part of a model; an object's own attributes (of `own`) are not."""
+def _sets_parts(define: Define, own: str, names: frozenset[str] | None) -> bool:
+    """Whether a function may set or delete a part of a model (of one of these `names`, where they are given); an
+    object's own attributes (of `own`) are not."""
     return any(
-        isinstance(op, DeleteAttribute) or (isinstance(op, SetAttribute) and op.of != own)
+        (isinstance(op, DeleteAttribute) or (isinstance(op, SetAttribute) and op.of != own))
+        and (names is None or op.name in names)
         for op in operations_in(define)
     )
 

@@ -11,6 +11,7 @@ from headcheck.interpreter.access import class_attribute
 from headcheck.interpreter.calls import NETWORKS
 from headcheck.interpreter.forward import own_forward
 from headcheck.interpreter.values import Address, Ref, Symbol, Tuple, Value, is_plain
+from headcheck.ir import UNKNOWN
 from headcheck.plans.draft import OPEN_ARGUMENTS, Draft
 from headcheck.plans.reach import bare, can_be_built
 
@@ -37,7 +38,7 @@ def built(draft: Draft, event: events.Built) -> None:
         k: v.items if type(v) is Tuple else v for k, v in event.keywords.items() if is_plain(v) or type(v) is Tuple
     }
     for name in OPEN_ARGUMENTS & event.keywords.keys() - keywords.keys():
-        if type(event.keywords[name]) is Symbol:
+        if type(event.keywords[name]) is Symbol or event.keywords[name] is UNKNOWN:
             keywords[name] = draft.plain(name, event.keywords[name])
     unknown = next((k for k in event.keywords if k not in keywords and "drop" not in k), None)
     if unknown is not None:

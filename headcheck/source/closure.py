@@ -2,7 +2,7 @@
 uses, directly or through others, as far as these speak of models.
 
 A file is needed for a function or class that speaks of models or calls one that does, for the base of a class, and for
-a variable or an import of a small module. Everything else stays unknown, which costs nothing.
+a variable, an import or a layer of a small module. Everything else stays unknown, which costs nothing.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ MOST_OUTLINES = 160  # looked at for one
 BYTES_OF_A_LINE = 35
 INIT = "__init__.py"
 SMALL = 32 * 2**10  # bytes of a module that is read for its variables alone, or for what it imports
+LAYER = "Module"  # what a layer or network of the project derives from, wherever it has that from
 NAMESPACES = frozenset(["torch", "torchvision"])  # what scripts have from others: ``from common import *``
 
 Node: TypeAlias = "tuple[str, str]"  # a file and a name in it
@@ -211,7 +212,8 @@ class _Search:
 
     def needed(self, size_of: Callable[[str], int]) -> set[str]:
         """The files that hold a name which speaks of models, a base of a class, or a variable of a small module."""
-        pending = [node for node in self.users if self._speaks(node) or self._is_wanted(node, size_of)]
+        builds = self.builds()
+        pending = [node for node in self.users if self._speaks(node) or self._is_wanted(node, size_of, builds)]
         found = set(pending)
         while pending:
             for user in self.users[pending.pop()]:
@@ -228,13 +230,15 @@ class _Search:
         outline = self.outlines.get(node[0])
         return outline is not None and node[1] in outline.speaking
 
-    def _is_wanted(self, node: Node, size_of: Callable[[str], int]) -> bool:
+    def _is_wanted(self, node: Node, size_of: Callable[[str], int], builds: bool) -> bool:
         file, name = node
         outline = self.outlines.get(file)
         if outline is None or file == self.script:
             return False
         if node in self.inherited:
             return True
+        if builds and LAYER in {base.rpartition(".")[2] for base in outline.bases.get(name, ())}:
+            return size_of(file) <= SMALL
         brought = any(binding.module.partition(".")[0] in NAMESPACES for binding in outline.bindings.get(name, ()))
         return (brought or name in outline.names) and size_of(file) <= SMALL
 

@@ -93,6 +93,25 @@ def test_only_what_speaks_of_models_is_needed(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("build", "found"),
+    [(BUILD, ["layers.py", "zoo.py"]), ("def build():\n    return 3\n", [])],  # without a model, nothing is asked
+)
+def test_layers_of_the_project_are_read_where_a_model_is_built(tmp_path, build, found):
+    make(
+        tmp_path,
+        {
+            "train.py": "from zoo import build\nfrom layers import Flatten\nfrom meters import Meter\n"
+            "build(); Flatten(); Meter()\n",
+            "zoo.py": build,
+            "layers.py": "from torch import nn\nclass Flatten(nn.Module):\n    def forward(self, x):\n"
+            "        return x.view(len(x), -1)\n",
+            "meters.py": "class Meter:\n    pass\n",
+        },
+    )
+    assert files_of(tmp_path, "train.py") == found
+
+
+@pytest.mark.parametrize(
     "script",
     [
         "from pkg import build\nbuild()",

@@ -88,7 +88,7 @@ def around(run: Run, plan: Any, root: Any) -> Iterator[None]:
         with region(run, cast):
             yield
     else:
-        mixed = len({p.dtype for p in root.parameters() if p.is_floating_point()}) > 1
+        mixed = len({p.dtype for p in root.parameters() if p.dtype.is_floating_point}) > 1
         with torch.autocast(kind) if mixed else contextlib.nullcontext():
             yield
 

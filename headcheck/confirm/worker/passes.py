@@ -39,7 +39,7 @@ def dummy_inputs(run: Run, plan: Any, root: Any) -> tuple[list[Any], Any]:
     if sum(math.prod(shape) for shape in sizes) > MAX_INPUT_ELEMENTS:
         raise Refused(f"input {shapes!r:.60} is too big")
     device = "meta" if run.simulates else "cpu" if run.moves == {"cpu"} else run.device
-    floats = (p.dtype for p in root.parameters() if p.is_floating_point())
+    floats = (p.dtype for p in root.parameters() if p.dtype.is_floating_point)  # of lazy ones, too
     dtype = next(floats, torch.float32)
     return [dummy_input(run, shape, dtype, device) for shape in shapes], device
 
