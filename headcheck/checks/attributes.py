@@ -39,6 +39,17 @@ def is_whole_by_name(model: Model) -> bool:
     return model.entry.task == "transformers" and bool(model.entry.root.children)
 
 
+def sits_elsewhere(execution: Execution, event: events.ChildSet) -> bool:
+    """Whether a new module is put under another name, too, that is read: ``model.classifier = model.fc = head``."""
+    for other in execution.of(events.ChildSet):
+        owner = execution.module(Ref(other.owner)) if other.new == event.new else None
+        if owner is None or owner.children.get(other.name) != event.new:
+            continue
+        if owner.node is None or other.name in owner.node.children:  # of the script's own network, or a part's
+            return True
+    return False
+
+
 @check("HC201")
 def unused_head(execution: Execution) -> Iterator[Report]:
     """A new module under a name that the model's forward never reads: the old head still answers."""
@@ -61,6 +72,8 @@ def unused_head(execution: Execution) -> Iterator[Report]:
             continue
         if execution.guesses and is_computed(event.site):
             continue  # the name goes with the model, and neither is known
+        if sits_elsewhere(execution, event):
+            continue
         if module.children.get(event.name) != event.new or not execution.forward_is_the_librarys(model):
             continue
         kinds = execution.kinds_in(event.new)
