@@ -276,12 +276,8 @@ def make_object(machine: Machine, cls: Class, site: Operation) -> Module | Insta
 
 
 NETWORKS = {"torch.nn.Module", *heap.LIGHTNING}
-PLAIN_BASES = {
-    *NETWORKS,
-    "torch.nn.Sequential",
-    "builtins.object",
-    "abc.ABC",
-}
+BARE = {"builtins.object", "abc.ABC"}  # classes that give those which derive from them nothing
+PLAIN_BASES = {*NETWORKS, "torch.nn.Sequential", *BARE}
 
 
 def all_bases(cls: Class) -> Iterator[Value]:

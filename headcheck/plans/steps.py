@@ -8,7 +8,7 @@ from typing import Any
 from headcheck import catalog, events
 from headcheck.interpreter import heap
 from headcheck.interpreter.access import class_attribute
-from headcheck.interpreter.calls import NETWORKS
+from headcheck.interpreter.calls import BARE, NETWORKS
 from headcheck.interpreter.forward import own_forward
 from headcheck.interpreter.values import Address, Ref, Symbol, Tuple, Value, is_plain
 from headcheck.ir import UNKNOWN
@@ -90,7 +90,7 @@ def created(draft: Draft, event: events.Created) -> None:
     if event.module not in draft.wanted or event.module in draft.built_later:
         return
     module = draft.execution.state.heap[event.module]
-    if module.cls is not None and heap.library_bases(module.cls) <= NETWORKS:
+    if module.cls is not None and heap.library_bases(module.cls) <= NETWORKS | BARE:
         draft.step(event, "network", out=draft.number(event.module))
         draft.networks.append(event.module)
         return
