@@ -203,6 +203,14 @@ def test_a_weight_that_is_not_known_is_as_large_as_the_old_one():
     assert plan["input"] == [[2, 1, 224, 224]]
 
 
+def test_pictures_have_three_channels_where_nothing_else_is_known():
+    timm = "import timm\nm = timm.create_model('resnet18', in_chans=c, num_classes=3)"
+    plan = plan_of(timm)
+    assert (plan["left_out"], plan["taken"]) == ("", "it takes pictures of 3 channels (line 5)")
+    assert plan["steps"][0]["kwargs"] == {"num_classes": 3}
+    assert plan_of(timm.replace("c,", "c, output_stride=k,"))["left_out"].startswith("`output_stride` of resnet18")
+
+
 def test_a_layer_that_a_forward_makes_is_made_once():
     plan = plan_of("""
         class Net(nn.Module):

@@ -45,7 +45,10 @@ def sits_elsewhere(execution: Execution, event: events.ChildSet) -> bool:
         owner = execution.module(Ref(other.owner)) if other.new == event.new else None
         if owner is None or owner.children.get(other.name) != event.new:
             continue
-        if owner.node is None or other.name in owner.node.children:  # of the script's own network, or a part's
+        place = execution.place(other.owner)
+        if owner.node is None or place is None:  # of the script's own network
+            return True
+        if other.name in owner.node.children and not is_idle(*place, other.name):
             return True
     return False
 

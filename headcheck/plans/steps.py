@@ -13,7 +13,7 @@ from headcheck.interpreter.forward import own_forward
 from headcheck.interpreter.values import Address, Ref, Symbol, Tuple, Value, is_plain
 from headcheck.ir import UNKNOWN
 from headcheck.plans.draft import OPEN_ARGUMENTS, Draft
-from headcheck.plans.reach import bare, can_be_built
+from headcheck.plans.reach import PICTURE, bare, can_be_built
 
 #: Layers that torch fits to what reaches them: the argument that may be left away then, and the class that does so.
 FITTING = {
@@ -40,7 +40,9 @@ def built(draft: Draft, event: events.Built) -> None:
     for name in OPEN_ARGUMENTS & event.keywords.keys() - keywords.keys():
         if type(event.keywords[name]) is Symbol or event.keywords[name] is UNKNOWN:
             keywords[name] = draft.plain(name, event.keywords[name])
-    unknown = next((k for k in event.keywords if k not in keywords and "drop" not in k), None)
+    unknown = next((k for k in event.keywords if k not in (*keywords, "in_chans") and "drop" not in k), None)
+    if "in_chans" in event.keywords.keys() - keywords.keys():
+        draft.taken_for_granted.append(f"it takes pictures of {PICTURE[0]} channels{draft.at(event)}")
     if unknown is not None:
         draft.leave_out(event, f"`{unknown}` of {event.builder.rsplit('.', 1)[-1]}, which is not known")
     weights = event.weights if isinstance(event.weights, (bool, str)) else False
