@@ -203,6 +203,12 @@ def test_a_weight_that_is_not_known_is_as_large_as_the_old_one():
     assert plan["input"] == [[2, 1, 224, 224]]
 
 
+@pytest.mark.parametrize("keywords", ["min_size=s, num_classes=3", "trainable_backbone_layers=k", "weights_backbone=w"])
+def test_a_keyword_that_changes_no_part_may_be_any(keywords):
+    plan = plan_of(f"m = models.detection.fasterrcnn_resnet50_fpn({keywords})")
+    assert (plan["left_out"], plan["taken"]) == ("", "")
+
+
 def test_pictures_have_three_channels_where_nothing_else_is_known():
     timm = "import timm\nm = timm.create_model('resnet18', in_chans=c, num_classes=3)"
     plan = plan_of(timm)

@@ -40,11 +40,12 @@ def built(draft: Draft, event: events.Built) -> None:
     for name in OPEN_ARGUMENTS & event.keywords.keys() - keywords.keys():
         if type(event.keywords[name]) is Symbol or event.keywords[name] is UNKNOWN:
             keywords[name] = draft.plain(name, event.keywords[name])
-    unknown = next((k for k in event.keywords if k not in (*keywords, "in_chans") and "drop" not in k), None)
-    if "in_chans" in event.keywords.keys() - keywords.keys():
+    unknown = [k for k in event.keywords if k not in keywords and not may_be_any(event.builder, k)]
+    if "in_chans" in unknown:
+        unknown.remove("in_chans")
         draft.taken_for_granted.append(f"it takes pictures of {PICTURE[0]} channels{draft.at(event)}")
-    if unknown is not None:
-        draft.leave_out(event, f"`{unknown}` of {event.builder.rsplit('.', 1)[-1]}, which is not known")
+    if unknown:
+        draft.leave_out(event, f"`{unknown[0]}` of {event.builder.rsplit('.', 1)[-1]}, which is not known")
     weights = event.weights if isinstance(event.weights, (bool, str)) else False
     if event.builder.startswith("transformers."):
         keywords = of_default_depth(draft, event, keywords)
@@ -55,6 +56,11 @@ def built(draft: Draft, event: events.Built) -> None:
     draft.step(event, "build", **step)
     if draft.is_own(event.module):
         derived(draft, event)
+
+
+def may_be_any(builder: str, keyword: str) -> bool:
+    """Whether a model is made of the same parts whatever a keyword is."""
+    return "drop" in keyword or (builder.startswith("torchvision.") and catalog.is_inert(builder, keyword))
 
 
 def derived(draft: Draft, event: events.Built) -> None:
