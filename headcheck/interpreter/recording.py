@@ -240,7 +240,10 @@ class Recorder:
                 return {"op": "function", "name": function.name}
         if type(function) is Method:
             return {"op": "method", "of": self.encode(state, function.receiver), "name": function.name}
-        read = self.attributes.get(register_of(function) or INPUT)
+        register = register_of(function)
+        if register in self.reasons:  # why what it was read off is not known
+            raise Unknown(self.reasons[register])
+        read = self.attributes.get(register) if register is not None else None
         if read is not None:
             return {"op": "method", "of": read["of"], "name": read["name"]}
         raise Unknown(f"`{label(function)}`, which is not followed")
