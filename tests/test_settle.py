@@ -114,7 +114,8 @@ def result():
 
 
 def raised(**values):
-    answer = {"status": "raised", "at": "forward", "error": "RuntimeError: mat1 and mat2 shapes cannot be multiplied"}
+    error = "RuntimeError: mat1 and mat2 shapes cannot be multiplied"
+    answer = {"status": "raised", "at": "forward", "within": ("fc",), "error": error}
     return Observation(**{**answer, **values})
 
 
@@ -125,6 +126,8 @@ def test_findings_and_models_get_the_verdict_of_their_plan():
     assert finding.verdict.status == "confirmed"
     assert "mat1 and mat2" in finding.verdict.detail
     assert model.verdict is not None
+    elsewhere = settle.with_verdicts(result(), [raised(within=("conv1",))])
+    assert elsewhere.findings[0].verdict.status == "inconclusive"
 
 
 def test_without_a_plan_there_is_no_verdict():
@@ -146,7 +149,7 @@ def test_an_incomplete_plan_refutes_nothing():
 
 def test_the_expectation_of_a_finding():
     (finding,) = result().findings
-    assert finding.expectation == Expectation("raises")
+    assert finding.expectation == Expectation("raises", part="fc", step=5)
 
 
 # -- what only running shows -----------------------------------------------------------------------------------------
