@@ -43,16 +43,17 @@ LONGEST = 100
 def _of_models(run: Run) -> list[str]:
     """How many models that were run are clean, or fail as was found, and why the others are not shown. A model is what
     one place builds; where paths differ, the one that is not shown counts."""
-    verdicts = {place: verdict for place, verdict in _by_place(run).items() if verdict is not None}
-    if not verdicts:
+    verdicts = _by_place(run)
+    device = next((verdict.device for verdict in verdicts.values() if verdict is not None), None)
+    if device is None:  # nothing was confirmed
         return []
-    counts = Counter(verdict.status if verdict.status in SHOWN else "" for verdict in verdicts.values())
-    device = summary.device_name(next(iter(verdicts.values())).device)
-    said = f"{counts['clean']:,} clean, {counts['confirmed']:,} with what was found confirmed, {counts['']:,} not shown"
-    open_ = Counter(_reason(verdict) for verdict in verdicts.values() if verdict.status not in SHOWN)
+    counts = Counter(verdict.status for verdict in verdicts.values() if verdict is not None and _is_shown(verdict))
+    not_shown = len(verdicts) - counts.total()
+    said = f"{counts['clean']:,} clean, {counts['confirmed']:,} with what was found confirmed, {not_shown:,} not shown"
+    open_ = Counter(_reason(verdict) for verdict in verdicts.values() if not _is_shown(verdict))
     reasons = sorted(open_.items(), key=lambda item: (-item[1], item[0]))
     lines = [f"  not shown: {count:,} for {harmless(reason)}" for reason, count in reasons]
-    return [f"{summary.number(len(verdicts), 'model')} run on {device}: {said}", *lines]
+    return [f"{summary.number(len(verdicts), 'model')} on {summary.device_name(device)}: {said}", *lines]
 
 
 def _by_place(run: Run) -> dict[object, Verdict | None]:
@@ -68,17 +69,23 @@ def _by_place(run: Run) -> dict[object, Verdict | None]:
         }
         for model in result.models:
             place, verdict = _place(model), proven.get(summary.built(result, model.plan)) or model.verdict
-            if place not in found or verdict is None or verdict.status not in SHOWN:
+            if place not in found or not _is_shown(verdict):
                 found[place] = verdict
     return found
+
+
+def _is_shown(verdict: Verdict | None) -> bool:
+    return verdict is not None and verdict.status in SHOWN
 
 
 def _place(model: ModelReport) -> object:
     return model.filename, model.cell, model.location
 
 
-def _reason(verdict: Verdict) -> str:
+def _reason(verdict: Verdict | None) -> str:
     """Why a model is not shown, without what is of one script alone."""
+    if verdict is None:
+        return "a model that is not built here"
     text = CODE.sub("…", PLACE.sub("", verdict.left_out or verdict.detail)).strip()
     return text if len(text) <= LONGEST else text[:LONGEST] + "…"
 

@@ -208,6 +208,7 @@ def test_statistics_of_the_models_that_were_run():
         (7, Verdict("inconclusive", "the run leaves out it", left_out=open_.replace("12", "3").replace("`f`", "`g`"))),
         (8, Verdict("inconclusive", "no answer within 60 seconds")),
         (9, CONFIRMED),
+        (11, None),
         (10, INCONCLUSIVE),
     ]
     models = tuple(model(location=Location(row, 1), verdict=verdict, plan=None) for row, verdict in places)
@@ -216,8 +217,9 @@ def test_statistics_of_the_models_that_were_run():
     out = io.StringIO()
     statistics.render(ran, out, False)
     assert out.getvalue().splitlines()[2:] == [
-        "6 models run on cpu: 1 clean, 2 with what was found confirmed, 3 not shown",
+        "7 models on cpu: 1 clean, 2 with what was found confirmed, 4 not shown",
         "  not shown: 2 for a call of …, for there is too much to follow",
+        "  not shown: 1 for a model that is not built here",
         "  not shown: 1 for no answer within … seconds",
         "1 other model is clean: forward and backward ran on cpu.",
         "Found 1 error in 1 file (1 confirmed on cpu).",
