@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import ItemsView, Iterable, Iterator, Mapping, ValuesView
 from math import prod
 from typing import Any
 
@@ -144,28 +144,45 @@ def _only(letters: tuple[Any, ...], used: tuple[int, ...]) -> tuple[Any, ...]:
 
 
 class Children(Mapping[str, Node]):
-    """The children of a node in order, decoded one by one."""
+    """The children of a node in order, each decoded when it is first asked for."""
 
-    __slots__ = ("_decoder", "_items")
+    __slots__ = ("_decoder", "_nodes", "_rows")
 
-    def __init__(self, decoder: Decoder, items: dict[str, Row]) -> None:
+    def __init__(self, decoder: Decoder, rows: dict[str, Row]) -> None:
         self._decoder = decoder
-        self._items = items
+        self._rows = rows
+        self._nodes: dict[str, Node] = {}
 
     def __getitem__(self, name: str) -> Node:
-        return self._decoder.below(self._items[name])
+        node = self._nodes.get(name)  # to find one by its row, all that the row says is hashed
+        if node is None:
+            node = self._nodes[name] = self._decoder.below(self._rows[name])
+        return node
 
     def get(self, name: str, default: Any = None) -> Any:
-        return self._decoder.below(self._items[name]) if name in self._items else default
+        return self[name] if name in self._rows else default
+
+    def _all(self) -> dict[str, Node]:
+        if len(self._nodes) < len(self._rows):
+            self._nodes = {name: self[name] for name in self._rows}
+        return self._nodes
+
+    def items(self) -> ItemsView[str, Node]:
+        """In order; all that are there are decoded for it."""
+        return self._all().items()
+
+    def values(self) -> ValuesView[Node]:
+        """As `items`."""
+        return self._all().values()
 
     def __contains__(self, name: object) -> bool:
-        return name in self._items
+        return name in self._rows
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._items)
+        return iter(self._rows)
 
     def __len__(self) -> int:
-        return len(self._items)
+        return len(self._rows)
 
 
 class Overlaid(Mapping[str, Node]):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -66,35 +66,35 @@ class Structure(History):
         return thing if type(thing) is Module else None
 
     @cached_property
-    def _placed(self) -> dict[Address, tuple[Model, Address | None, str]]:
-        """Where each module of a library model sits at the end: (its model, what holds it, its name there)."""
-        found: dict[Address, tuple[Model, Address | None, str]] = {}
-        for model in self.models:
-            todo: list[tuple[Address, Address | None, str]] = [(model.ref.address, None, "")]
-            while todo:
-                address, holder, name = todo.pop()
-                module = self.state.heap.get(address)
-                if address in found or type(module) is not Module:
-                    continue
-                found[address] = (model, holder, name)
-                below = reversed(list(module.children.items())) if module.children else ()
-                todo += [(value.address, address, name) for name, value in below if type(value) is Ref]
-        return found
+    def _places(self) -> list[tuple[Model, Mapping[Address, tuple[Address | None, str]]]]:
+        """The library models, each with the modules in it at the end: what holds them, and their names there."""
+        return [(model, heap.below(self.state, model.ref)) for model in self.models]
+
+    def _holding(self, address: Address) -> tuple[Model, Mapping[Address, tuple[Address | None, str]]] | None:
+        """The library model in which a module sits at the end, with the places of all that is in it."""
+        return next((found for found in self._places if address in found[1]), None)
+
+    def _above(self, address: Address) -> Iterator[tuple[Address, str]]:
+        """What holds a module that sits in a library model, and its name there, and so on up to the model."""
+        found = self._holding(address)
+        while found is not None:
+            holder, name = found[1][address]
+            if holder is None:
+                return
+            yield holder, name
+            address = holder
 
     def is_placed(self, address: Address) -> bool:
         """Whether a module sits in a library model at the end."""
-        return address in self._placed
+        return self._holding(address) is not None
 
     def place(self, address: Address) -> tuple[Model, str] | None:
         """Where a module sits in a library model at the end: (its model, dotted path)."""
-        if address not in self._placed:
+        found = self._holding(address)
+        if found is None:
             return None
-        names: list[str] = []
-        model, holder, name = self._placed[address]
-        while holder is not None:
-            names.append(name)
-            _, holder, name = self._placed[holder]
-        return model, ".".join(reversed(names))
+        names = [name for _, name in self._above(address)]
+        return found[0], ".".join(reversed(names))
 
     def was_at(self, address: Address) -> tuple[Model, str] | None:
         """Where a module sits, or sat before something else took its place."""
@@ -107,8 +107,9 @@ class Structure(History):
 
     def owner_of(self, address: Address) -> Model | None:
         """The library model a module belongs, or belonged, to."""
-        if address in self._placed:
-            return self._placed[address][0]
+        found = self._holding(address)
+        if found is not None:
+            return found[0]
         home = self.state.heap[address].home
         return next((m for m in self.models if home is not None and m.ref.address == home[0]), None)
 
@@ -185,7 +186,7 @@ class Structure(History):
         sets = self.of(events.ChildSet)
         put_in = {e.new.address for e in sets if type(e.new) is Ref and self.owner_of(e.owner) is not None}
         for address, thing in self.state.heap.items():
-            if type(thing) is not Module or thing.node is not None or address in self._placed:
+            if type(thing) is not Module or thing.node is not None or self.is_placed(address):
                 continue
             if address in put_in or thing.home is not None:  # it was in a model before something took its place
                 continue
@@ -199,12 +200,7 @@ class Structure(History):
 
     def is_inside_own(self, address: Address) -> bool:
         """Whether a layer is in a module of the script's that was put into a library model: that one calls it."""
-        _, holder, _ = self._placed.get(address, (None, None, ""))
-        while holder in self._placed:
-            if self.state.heap[holder].cls is not None:
-                return True
-            _, holder, _ = self._placed[holder]
-        return False
+        return any(self.state.heap[holder].cls is not None for holder, _ in self._above(address))
 
     @cached_property
     def _in_use(self) -> set[Address]:
@@ -337,7 +333,7 @@ class Structure(History):
 
     def _name_within(self, ref: Ref) -> str:
         """How a function that has ended called a module, by a part that it put in: ``net`` of ``net.fc = …``."""
-        inside = heap.modules_below(self.state, ref)
+        inside = heap.below(self.state, ref)
         for event in self.of(events.ChildSet):
             place = getattr(event.site.node, "targets", None)
             if event.owner in inside and place:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from headcheck import catalog
 from headcheck.interpreter.heap import Module
@@ -48,6 +48,9 @@ COMMON = frozenset(
     ]
 )  # fmt: skip
 
+#: The unknown in a text, and what it is.
+Solution: TypeAlias = "tuple[Symbol | None, Any]"
+
 groups = itertools.count()
 
 
@@ -73,14 +76,15 @@ def fitting(
         for test in tests:
             names = tuple(filter(test, names))
         return names
-    return tuple(name for name in names if fits(key, leaf, name, tests))
+    solve = solver(key)
+    return tuple(name for name in names if fits(solve(name), key, leaf, tests))
 
 
-def fits(key: Symbol, leaf: Symbol | None, name: Any, tests: list[Callable[[Any], bool]]) -> bool:
-    found = solve(key, name)
-    if found is None:
+def fits(solution: Solution | None, key: Symbol, leaf: Symbol | None, tests: list[Callable[[Any], bool]]) -> bool:
+    """Whether a key can be what `solution` says, by what is known of the unknown in it."""
+    if solution is None:
         return False
-    symbol, text = found
+    symbol, text = solution
     if leaf is None or not is_same(symbol, leaf):
         return True
     # Of a text that an f-string or ``str()`` made, the part may have been a number.
@@ -88,29 +92,62 @@ def fits(key: Symbol, leaf: Symbol | None, name: Any, tests: list[Callable[[Any]
     return any(all(test(value) for test in tests) for value in values)
 
 
-def solve(key: Value, text: Any) -> tuple[Symbol | None, Any] | None:
-    """What the unknown in a derived text must be for the text to be `text`; None if it cannot be that.
+def solver(key: Value) -> Callable[[Any], Solution | None]:
+    """What tells what the unknown in a derived text must be for the text to be another; None if it cannot be that.
 
-    (None, …) stands for no unknown, or for one that is not told from others.
+    (None, …) stands for no unknown, or for one that is not told from others. What the text is made of is looked at
+    once, however many others are tried.
     """
     if type(key) is not Symbol:
-        return (None, text) if key == text else None
+        return lambda text: (None, text) if key == text else None
     parts = inner(key)
-    if parts is None or not isinstance(text, str):
-        return key, text
+    if parts is None:
+        return lambda text: (key, text)
     if text_method(key) is not None:
         leaf = leaf_of(key)
-        value = formula(key, leaf)(text) if leaf is not None else UNKNOWN
-        return (leaf, text) if value == text else (None, text) if value is UNKNOWN else None
+        return of_texts(key, by_trying(formula(key, leaf), leaf) if leaf is not None else by_trying(no_formula, None))
     unknowns = [part for part in parts if not is_plain(part)]
     if len(unknowns) != 1:
-        pieces = [str(part) for part in parts if is_plain(part)]
-        return (None, text) if all(piece in text for piece in pieces) else None
+        return of_texts(key, by_pieces([str(part) for part in parts if is_plain(part)]))
     place = parts.index(unknowns[0])
     before, after = ("".join(map(str, side)) for side in (parts[:place], parts[place + 1 :]))
-    if not text.startswith(before) or not text.endswith(after) or len(text) < len(before) + len(after):
-        return None
-    return solve(unknowns[0], text[len(before) : len(text) - len(after)])
+    return of_texts(key, between(before, after, solver(unknowns[0])))
+
+
+def of_texts(key: Symbol, solve: Callable[[str], Solution | None]) -> Callable[[Any], Solution | None]:
+    """The same for all there is: what is no text is not taken apart."""
+    return lambda text: solve(text) if isinstance(text, str) else (key, text)
+
+
+def no_formula(text: Any) -> Any:
+    return UNKNOWN
+
+
+def by_trying(formula: Callable[[Any], Any], leaf: Symbol | None) -> Callable[[str], Solution | None]:
+    """A text that methods of texts make: the unknown in it may be what they leave as it is."""
+
+    def solve(text: str) -> Solution | None:
+        value = formula(text)
+        return (leaf, text) if value == text else (None, text) if value is UNKNOWN else None
+
+    return solve
+
+
+def by_pieces(pieces: list[str]) -> Callable[[str], Solution | None]:
+    """A text that has some pieces in it."""
+    return lambda text: (None, text) if all(piece in text for piece in pieces) else None
+
+
+def between(before: str, after: str, inside: Callable[[Any], Solution | None]) -> Callable[[str], Solution | None]:
+    """A text that has an unknown between two known ends."""
+    ends, least = len(before), len(before) + len(after)
+
+    def solve(text: str) -> Solution | None:
+        if not text.startswith(before) or not text.endswith(after) or len(text) < least:
+            return None
+        return inside(text[ends : len(text) - len(after)])
+
+    return solve
 
 
 # -- splitting a path ------------------------------------------------------------------------------------------------
@@ -289,7 +326,7 @@ def pin(state: State, key: Value, name: Any) -> None:
         return
     settled_on(state, key, name)
     state.pin(key, name)
-    leaf, text = solve(key, name) or (None, None)
+    leaf, text = solver(key)(name) or (None, None)
     if text_method(key) is not None and leaf is not None and leaf not in state.facts:
         state.pin(leaf, text)
 

@@ -19,7 +19,7 @@ from headcheck.catalog.files import library_of
 from headcheck.interpreter.choosing import KEPT
 from headcheck.interpreter.heap import Module
 from headcheck.interpreter.state import State
-from headcheck.interpreter.trying import agreeing, formula, is_same, leaf_of, leaves, speaking_of
+from headcheck.interpreter.trying import agreeing, formula, is_same, kept, leaf_of, leaves, speaking_of
 from headcheck.interpreter.values import Choice, Condition, Library, Not, Ref, Symbol, Tuple, Value, is_plain, label
 from headcheck.ir import UNKNOWN
 
@@ -63,8 +63,9 @@ def is_ruled_out(leaf: Symbol, about: tuple[tuple[Any, Any], ...], test: Value, 
 def to_try(leaf: Symbol, about: tuple[tuple[Any, Any], ...], test: Value) -> Iterator[Any]:
     """Values that an unknown may be, those first that are soon found to be possible: what it is not compared with, what
     it is, alone and put together, and the names of models."""
-    tests = (test, *(pair[0] if type(pair[1]) is bool else pair for pair in about))
-    found = dict.fromkeys(constants(tests, leaf))
+    found = dict.fromkeys(constants(test, leaf))
+    for fact, known in about:
+        found.update(constants_in(fact, known, leaf))
     texts = [text for text in found if isinstance(text, str)][:MOST_TRIED]
     if is_counted(leaf, [test, *(fact[-1] if type(fact) is tuple else fact for fact, _ in about)]):
         whole = [value for value in found if type(value) is int]
@@ -157,6 +158,12 @@ def takes_for_another(state: State, test: Value, wanted: bool) -> bool:
 
 # What makes a text of another value: a call, an attribute, a part of it.
 SAYING = frozenset(["attribute", "binary", "call", "format", "item"])
+
+
+@kept
+def constants_in(fact: Any, known: Any, leaf: Symbol) -> dict[Any, None]:
+    """The constants that a fact speaks of: what is known of it is one, unless that is whether it is true."""
+    return dict.fromkeys(constants(fact if type(known) is bool else (fact, known), leaf))
 
 
 def constants(value: Any, leaf: Symbol | None = None) -> Iterator[Any]:

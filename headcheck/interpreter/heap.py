@@ -6,6 +6,7 @@ everything the script did not touch stays in the catalog's shared tree.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from types import MappingProxyType
@@ -203,7 +204,7 @@ def home_below(ref: Ref, module: Module, name: str) -> tuple[Address, str] | Non
 def set_child(state: State, ref: Ref, name: str, value: Value, site: Operation, how: str = "attribute") -> None:
     """Put a module, None or something unknown at `name`. What holds this module is kept as a plain value: the modules
     below one are a tree."""
-    if type(state.object(value)) is Module and ref.address in modules_below(state, value):
+    if type(state.object(value)) is Module and ref.address in below(state, value):
         module = state.heap[ref.address]
         state.heap[ref.address] = module._replace(values={**module.values, name: value})
         return
@@ -455,17 +456,49 @@ def subtree(state: State, ref: Ref) -> Iterator[tuple[str, Ref]]:
             stack.extend([(prefix + n, v) for n, v in reversed(list(module.children.items())) if type(v) is Ref])
 
 
-def modules_below(state: State, ref: Ref) -> dict[Address, Module]:
-    """Every module below (and with) `ref` that has an address, in no order that counts."""
-    found: dict[Address, Module] = {}
-    todo = [ref.address]
+class Below(NamedTuple):
+    """A walk over the modules below (and with) one that have an address, as `below` answers it, and what each held."""
+
+    places: Mapping[Address, tuple[Address | None, str]]
+    children: tuple[Mapping[str, Value], ...]
+
+    def still_there(self, state: State) -> bool:
+        """Whether each module of the walk holds what it held."""
+        try:
+            return all(map(operator.is_, map(children_of, map(state.heap.get, self.places)), self.children))
+        except AttributeError:  # what sits at an address is no module on this path
+            return False
+
+
+children_of = operator.attrgetter("children")
+MOST_KEPT = 4  # walks below one module
+FEWEST_KEPT = 32  # modules, for a walk to be kept
+
+
+def below(state: State, ref: Ref) -> Mapping[Address, tuple[Address | None, str]]:
+    """Every module below (and with) `ref` that has an address, with what holds it and its name there.
+
+    It is asked for again and again, on path after path, of models that hold what they held: so it is kept.
+    """
+    kept: list[Below] = state.walks.setdefault(ref.address, [])
+    for walk in kept:
+        if walk.still_there(state):
+            return walk.places
+    places: dict[Address, tuple[Address | None, str]] = {}
+    children: list[Mapping[str, Value]] = []
+    todo: list[tuple[Address, Address | None, str]] = [(ref.address, None, "")]
     while todo:
-        address = todo.pop()
+        address, holder, name = todo.pop()
         module = state.heap.get(address)
-        if address not in found and type(module) is Module:
-            found[address] = module
-            todo.extend([child.address for child in module.children.values() if type(child) is Ref])
-    return found
+        if address not in places and type(module) is Module:
+            places[address] = holder, name
+            children.append(module.children)
+            inside = reversed(list(module.children.items())) if module.children else ()
+            todo += [(child.address, address, name) for name, child in inside if type(child) is Ref]
+    if len(places) >= FEWEST_KEPT:
+        kept.insert(0, Below(places, tuple(children)))
+        del kept[MOST_KEPT:]
+    return places
 
 
 def copy_module(state: State, ref: Ref, site: Operation) -> Ref:

@@ -48,10 +48,13 @@ def children_of(state: State, part: Part) -> list[tuple[str, Part]] | None:
     module = module_of(state, part)
     if module is None or not module.known:
         return None
+    held, made = module.children, module.node.children if module.node is not None else heap.EMPTY
+    if not held:
+        return list(made.items())
     found: list[tuple[str, Part]] = []
     for name in heap.child_names(module):
-        child = child_of(state, part, name)
-        if child is None:
+        child = held[name] if name in held else made[name]
+        if name in held and type(child) is not Ref:
             return None
         found.append((name, child))
     return found

@@ -101,6 +101,10 @@ class Classes:
             self.nodes[key] = any(is_of_class(module, each) is not False for each in self.classes)
         return self.nodes[key]
 
+    @property
+    def key(self) -> tuple[Value, ...]:
+        return tuple(self.classes)
+
     def within(self, node: Node) -> bool:
         """Whether a part of the catalog's tree, or one below it, may be of one of the classes."""
         if node not in self.trees:

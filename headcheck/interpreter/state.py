@@ -76,7 +76,8 @@ class State:
     `ungraded`: the code around keeps no gradients (``with torch.no_grad():``); `cast`: the autocast around, as in
     `events.Casting`.
     `globals` holds the variables of every module that was imported so far; those of modules that are not in `owned` may
-    be shared with other paths, and are copied before they are written to.
+    be shared with other paths, and are copied before they are written to. `walks` is what all paths of a run keep of
+    what they found (see `heap.below`).
     """
 
     __slots__ = (
@@ -101,6 +102,7 @@ class State:
         "result",
         "skipped",
         "ungraded",
+        "walks",
     )
 
     def __init__(self, module: str) -> None:
@@ -125,6 +127,7 @@ class State:
         self.doubtful = False
         self.cut = False
         self.skipped = ""
+        self.walks: dict[Any, Any] = {}
 
     def fork(self) -> State:
         other = State.__new__(State)
@@ -146,6 +149,7 @@ class State:
         other.guards, other.doubtful = self.guards, self.doubtful
         other.cut, other.skipped = self.cut, self.skipped
         other.caught, other.ungraded, other.cast = self.caught, self.ungraded, self.cast
+        other.walks = self.walks
         return other
 
     def at_home(self) -> bool:

@@ -9,9 +9,10 @@ from headcheck import events
 from headcheck.catalog.entry import Node
 from headcheck.interpreter import heap
 from headcheck.interpreter.heap import EMPTY, Module
-from headcheck.interpreter.state import State
-from headcheck.interpreter.values import Address, Parameter, Ref
+from headcheck.interpreter.state import State, since
+from headcheck.interpreter.values import Address, Parameter, Ref, Value
 from headcheck.ir import Operation
+from headcheck.records import NamedTuple
 
 
 class Wanted(Protocol):
@@ -22,6 +23,11 @@ class Wanted(Protocol):
     def node(self, node: Node) -> bool: ...
 
     def within(self, node: Node) -> bool: ...
+
+    @property
+    def key(self) -> tuple[Value, ...]:
+        """What tells the answers for the catalog's modules from those of others."""
+        ...
 
 
 class Every:
@@ -36,6 +42,10 @@ class Every:
     def within(self, node: Node) -> bool:
         return True
 
+    @property
+    def key(self) -> tuple[Value, ...]:
+        return ()
+
 
 EVERY = Every()
 
@@ -49,6 +59,16 @@ def take_all(state: State, ref: Ref, site: Operation, wanted: Wanted = EVERY) ->
         for address, path in [key for key in state.flags if key[0] in taking.owners]:
             heap.set_flag(state, Parameter(Ref(address), path), state.flags.pop((address, path)))
     return taking.found
+
+
+class _Taken(NamedTuple):
+    """What going over a module did of which nothing had an address: paths that do the same take the same parts."""
+
+    module: Module
+    children: dict[str, Ref]
+    found: list[tuple[str, Ref]]
+    parts: dict[Address, Module]
+    events: list[events.Event]
 
 
 class _Taking:
@@ -69,7 +89,35 @@ class _Taking:
         names = heap.child_names(module)
         if self.wanted.module(ref) or (last and not names):
             self.found.append((path, ref))
+        taken = self.untouched(ref, module, path, last) if not module.children else self.rest(ref, module, path, last)
+        if taken:
+            self.owners.add(ref.address)
+            self.state.heap[ref.address] = module._replace(children={**module.children, **taken})
+
+    def untouched(self, ref: Ref, module: Module, path: str, last: bool) -> dict[str, Ref]:
+        """Take the parts of a module none of which has an address."""
+        known = self.state.walks
+        same = module.trainable, module.training, module.home, id(module.node), id(module.site), module.build is None
+        key = id(self.site), self.free, ref.address, same, path, last, self.wanted.key
+        taken: _Taken | None = known.get(key)
+        if taken is None:
+            start, before, found = self.free, self.state.events, len(self.found)
+            children = self.rest(ref, module, path, last)
+            parts = {(key[0], n): self.state.heap[key[0], n] for n in range(start, self.free)}
+            events = list(since(self.state, before))[::-1]
+            taken = known[key] = _Taken(module, children, self.found[found:], parts, events)
+            return children
+        self.state.heap.update(taken.parts)
+        self.free += len(taken.parts)
+        self.found += taken.found
+        for event in taken.events:
+            self.state.log(event)
+        return taken.children
+
+    def rest(self, ref: Ref, module: Module, path: str, last: bool) -> dict[str, Ref]:
+        """Go over the parts of a module; those are answered that are taken for it."""
         prefix = f"{path}." if path else ""
+        names = heap.child_names(module)
         taken: dict[str, Ref] = {}
         for name in names:
             ends = last and name == names[-1]
@@ -81,9 +129,7 @@ class _Taking:
             if ends or self.wanted.within(node):
                 home = heap.home_below(ref, module, name)
                 taken[name] = self.part(node, module, (ref.address, name), home, prefix + name, ends)
-        if taken:
-            self.owners.add(ref.address)
-            self.state.heap[ref.address] = module._replace(children={**module.children, **taken})
+        return taken
 
     def part(
         self,

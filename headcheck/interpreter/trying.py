@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from headcheck.interpreter.operators import BINARY, ORDER
 from headcheck.interpreter.values import Condition, Not, Slice, Symbol, Tuple, Value, is_plain, whole
@@ -18,6 +18,28 @@ from headcheck.ir import UNKNOWN
 MOST_KEPT = 4_000  # facts
 
 
+Answer = TypeVar("Answer")
+
+
+def kept(function: Callable[[Any, Any, Symbol], Answer]) -> Callable[[Any, Any, Symbol], Answer]:
+    """The same function of (a fact, what is known of it, an unknown in it), which keeps what it answered: paths share
+    their facts, and to hash one takes about as long as to look at it."""
+    answers: dict[tuple[int, int, Symbol], tuple[Answer, Any, Any]] = {}  # the facts are kept beside, for their ids
+
+    @functools.wraps(function)
+    def answer(fact: Any, known: Any, leaf: Symbol) -> Answer:
+        key = id(fact), id(known), leaf
+        found = answers.get(key)
+        if found is None:
+            if len(answers) >= MOST_KEPT:
+                answers.clear()
+            found = answers[key] = function(fact, known, leaf), fact, known
+        return found[0]
+
+    return answer
+
+
+@kept
 def agreeing(fact: Any, known: Any, leaf: Symbol) -> Callable[[Any], bool]:
     """A test of whether a fact of a path can be true if `leaf` is what is tested."""
     rule: Callable[[Any, Any], bool] | None = None if type(known) is Symbol else operator.eq

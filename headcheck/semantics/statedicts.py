@@ -19,6 +19,7 @@ from headcheck.interpreter import access, heap
 from headcheck.interpreter.heap import Dictionary, Module, Sequence, StateDict
 from headcheck.interpreter.state import State, events_of
 from headcheck.interpreter.values import (
+    Address,
     Library,
     Parameter,
     Ref,
@@ -63,7 +64,7 @@ def taken(state: State, ref: Ref, site: Operation) -> Value:
 
 def of_module(state: State, ref: Ref) -> Content | None:
     """The parameters of a module as it stands. While it stays so, the same is answered for key after key."""
-    parts = tuple(heap.modules_below(state, ref).values())
+    parts = tuple(map(state.heap.get, heap.below(state, ref)))
     key = tuple(map(id, parts))
     known = _recent.get(key)
     if known is None:
@@ -281,19 +282,34 @@ CONCERNING = frozenset(
 )  # fmt: skip
 
 
+def concerning(state: State) -> list[Any]:
+    """What happened on a path to networks and their state dicts, newest first. A loop over a dict's keys asks for it
+    turn after turn: only what came since is looked at."""
+    last, before = state.walks.get(CONCERNING, (None, []))
+    found: list[Any] = []
+    cell = state.events
+    while cell is not None and cell is not last:
+        if type(cell[0]) in CONCERNING:
+            found.append(cell[0])
+        cell = cell[1]
+    if cell is last:
+        found += before
+    state.walks[CONCERNING] = state.events, found
+    return found
+
+
 def of_symbol(state: State, value: Symbol) -> Content | None:
     if not is_taken(value):
         return None
     ref = value.key[1]  # type: ignore[index]
     if type(state.object(ref)) is not Module:
         return None
-    inside: Mapping[Any, Module] | None = None
+    inside: Mapping[Address, Any] | None = None
     since, taken_over, dropped = False, dict[str, tuple[int, ...] | None](), set[str]()
-    concerning: list[Any] = [event for event in state.happened() if type(event) in CONCERNING]
-    for event in concerning[::-1]:
+    for event in reversed(concerning(state)):
         if type(event) in (events.ChildSet, events.ChildDeleted):
             if since:
-                inside = inside or heap.modules_below(state, ref)
+                inside = inside or heap.below(state, ref)
                 if event.owner in inside:
                     return None
         elif event.module != ref.address:
