@@ -180,9 +180,10 @@ def is_followed(machine: Machine, state: State, define: Define, site: Operation)
 
 
 def note_skipped(machine: Machine, state: State, function: Function, given: list[Value], site: Operation) -> bool:
-    """A call is not followed: note which modules it changes. Answers whether it may do something to any."""
-    from headcheck.interpreter.skipping import may_be_changed
+    """A call is not followed: forget what it sets, note which modules it changes. Answers whether it may do that."""
+    from headcheck.interpreter.skipping import forget_what_it_sets, may_be_changed
 
+    forget_what_it_sets(machine, state, function, given)
     changed = may_be_changed(machine, state, function, given, certain=True)
     if changed:
         state.log(events.Skipped(site, machine.definitions[function.code].name, changed))

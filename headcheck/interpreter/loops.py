@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from headcheck import events
 from headcheck.interpreter import flagging, heap, operators, options, passing, quick
+from headcheck.interpreter.forgetting import constants, forget_constants, is_constant
 from headcheck.interpreter.heap import Dictionary, Module, Sequence
 from headcheck.interpreter.iterate import (
     BELOW,
@@ -211,7 +212,8 @@ def loop_once(
     """A loop runs once for all its `turns`, if they are known; a number it changed on the way is unknown afterwards."""
     names = [name for name in op.assigned if name[0] != "%" and name in state.env]
     before = {name: state.env[name] for name in names if is_plain(state.env[name])}
-    heap_before, events_before = state.heap.copy(), state.events
+    outside = globals_before(op, state)
+    heap_before, events_before, module = state.heap.copy(), state.events, state.frame.module
     iterable = None
     if isinstance(op, Loop):
         iterable = machine.read(state, op.iterable)
@@ -220,15 +222,21 @@ def loop_once(
     states, left = turn(machine.run(op.body, [state]))
     machine.turns.pop()
     broken = [s for s in left if s.ended == "break"]
-    for one in states + broken:
+    touched = [
+        [address for address, old in heap_before.items() if one.heap[address] is not old] for one in states + broken
+    ]
+    for one, addresses in zip(states + broken, touched, strict=True):
         changed = [name for name, value in before.items() if not same(one.env.get(name), value)]
         for name in changed:
             one.env[name] = symbol("looped", name, name, id(op))
+        for name in [name for name, value in outside.items() if not same(one.globals[module].get(name), value)]:
+            one.set_global(module, name, symbol("looped", name, name, id(op)))
+        changed += forget_counted(one, heap_before, addresses, op)
         if changed and flags_one_by_one(one, events_before):
             one.log(events.FlagMissed(op, "unknown", UNKNOWN, "requires_grad", UNKNOWN))
     filled = filled_by_each(states[0], heap_before) if len(states) == 1 and not left else []
     grown = grown_by_each(states, heap_before, turns) if turns is not None and not left else {}
-    forget_grown(states + broken, heap_before)
+    forget_grown(states + broken, heap_before, touched)
     if type(iterable) is Symbol:
         for address in filled:
             states[0].facts["as long", address] = (states[0].heap[address], iterable)
@@ -237,6 +245,28 @@ def loop_once(
             one.facts["as long", address] = (one.heap[address], length)
     states = machine.run(op.orelse, states) if op.orelse else states
     return [s for s in left if s.ended != "break"] + states + resume(broken)
+
+
+def globals_before(op: Loop | While, state: State) -> dict[str, Value]:
+    """The constants that a loop sets outside of its function, by the names that this declares global."""
+    if not state.frame.global_names:
+        return {}
+    around = state.globals[state.frame.module]
+    names = [name for name in op.assigned if name in state.frame.global_names and name in around]
+    return {name: around[name] for name in names if is_plain(around[name])}
+
+
+def forget_counted(state: State, before: Mapping[Any, Any], touched: list[Address], op: Loop | While) -> list[str]:
+    """The attributes that one turn of a loop set anew, as in ``self.width *= 2``: all turns set other numbers."""
+    forgotten: list[str] = []
+    for address in touched:
+        now, former = constants(state.heap[address]), constants(before[address])
+        if now is not former:
+            names = [name for name, value in former.items() if not same(now.get(name), value)]
+            names = [name for name in names if is_constant(former[name])]
+            forget_constants(state, address, names, id(op))
+            forgotten += names
+    return forgotten
 
 
 def filled_by_each(state: State, before: Mapping[Any, Any]) -> list[Address]:
@@ -268,19 +298,18 @@ def flags_one_by_one(state: State, before: Cell) -> bool:
     return any(type(event) is events.Flagged and event.paths is not None for event in since(state, before))
 
 
-def forget_grown(states: list[State], before: Mapping[Any, Any]) -> None:
+def forget_grown(states: list[State], before: Mapping[Any, Any], touched: list[list[Address]]) -> None:
     """A list, dict or Sequential that a loop of unknown length changed holds nobody knows how many items; one with as
-    many as before holds others in their places.
+    many as before holds others in their places. `touched`: what the turn changed, by path.
 
     Also where the one turn that was followed did not change it: another turn did.
     """
     grown: dict[Any, set[Value] | None] = {}
-    for state in states:
-        for address, old in before.items():
-            new = state.heap[address]
-            if new is not old and (
-                type(new) in (Sequence, Dictionary)
-                or (type(new) is Module and heap.is_sequential(new) and len(new.children) != len(old.children))
+    for state, addresses in zip(states, touched, strict=True):
+        for address in addresses:
+            new, old = state.heap[address], before[address]
+            if type(new) in (Sequence, Dictionary) or (
+                type(new) is Module and heap.is_sequential(new) and len(new.children) != len(old.children)
             ):
                 changed, so_far = refilled(new, old), grown.get(address, set())
                 grown[address] = None if changed is None or so_far is None else changed | so_far

@@ -1,16 +1,19 @@
-"""What a call that is not followed, because there are no steps left for it, may have done to a model."""
+"""What a call that is not followed, because there are no steps left for it, may have done to a model, and to what the
+sizes of its layers are taken from."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from headcheck.interpreter.calls import lineage
+from headcheck.interpreter.forgetting import constants, forget_constants, is_constant
 from headcheck.interpreter.heap import Module
 from headcheck.interpreter.picking import speaks_of_models
 from headcheck.interpreter.reaching import modules_in
 from headcheck.interpreter.state import State
-from headcheck.interpreter.values import Address, Bound, Class, Function, Value
+from headcheck.interpreter.values import Address, Bound, Class, Function, Ref, Value, symbol
 from headcheck.ir import Define, DeleteAttribute, DeleteItem, SetAttribute, SetItem, operations_in
 from headcheck.ir.scopes import scope_of
 
@@ -103,6 +106,52 @@ def _called_changes(machine: Machine, state: State, value: Value, seen: set[int]
         methods = [method for _, method in value.attributes if type(method) is Function]
         return any(_changes(machine, state, method, not certain, seen, names) for method in methods)
     return type(value) is Function and _changes(machine, state, value, whole, seen, names)
+
+
+def forget_what_it_sets(machine: Machine, state: State, function: Function, given: list[Value]) -> None:
+    """A function, called with these values, is not followed: what it sets that was a constant may be another one now.
+
+    That is a variable that it, or what it calls, declares global; and an attribute of an object that it was given,
+    of a name under which it sets one.
+    """
+    objects = {value.address for value in given if type(value) is Ref}
+    kept = [address for address in objects if constants(state.heap.get(address))]
+    owners = [cls for address in objects if (cls := getattr(state.heap.get(address), "cls", None)) is not None]
+    followed = list(_with_called(machine, state, function, owners, set()))
+    for inner, define in followed:
+        variables = state.globals.get(inner.module, {})
+        for name in define.stores_global:
+            if name in variables and is_constant(variables[name]):
+                state.set_global(inner.module, name, symbol("global", name, inner.module, name, function.code))
+    if kept:
+        names = frozenset().union(*(_sets(define) for _, define in followed))
+        for address in kept:
+            forget_constants(state, address, names, function.code)
+
+
+def _with_called(
+    machine: Machine, state: State, function: Function, owners: list[Class], seen: set[int]
+) -> Iterator[tuple[Function, Define]]:
+    """A function, and those of the script that it calls by their names, or as methods of one of these classes."""
+    define = machine.definitions.get(function.code)
+    if not isinstance(define, Define) or function.code in seen:
+        return
+    seen.add(function.code)
+    yield function, define
+    scope = scope_of(define)
+    around = {**state.globals.get(function.module, {}), **dict(function.closure)}
+    called = [around[name] for name in scope.free if name in around]
+    for cls in owners:
+        called += [value for base in lineage(cls) for name, value in base.attributes if name in scope.spoken]
+    for value in called:
+        if type(value) is Function:
+            yield from _with_called(machine, state, value, owners, seen)
+
+
+@lru_cache(MOST_KEPT)
+def _sets(define: Define) -> frozenset[str]:
+    """The names of the attributes that a function sets, on whatever."""
+    return frozenset(op.name for op in operations_in(define) if isinstance(op, SetAttribute))
 
 
 @lru_cache(MOST_KEPT)
