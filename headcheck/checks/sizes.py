@@ -189,29 +189,27 @@ def wrong_picture(execution: Execution, event: events.Mismatched) -> Iterator[Re
 @check("HC108")
 def stem_does_not_fit(execution: Execution) -> Iterator[Report]:
     """A new convolution in a library model that answers other channels than the layer after it takes."""
-    for model in execution.models:
-        if not execution.forward_is_the_librarys(model):
+    for event in execution.of(events.ChildSet):
+        place = execution.place(event.owner) if execution.is_new(event.new) else None
+        if place is None or not execution.forward_is_the_librarys(place[0]):
             continue
-        for event in execution.of(events.ChildSet):
-            place = execution.place(event.owner)
-            if place is None or place[0] is not model or not execution.is_new(event.new):
-                continue
-            path = f"{place[1]}.{event.name}" if place[1] else event.name
-            original = execution.original(model, path)
-            if original is None or not original.kind.startswith("torch.nn.Conv"):
-                continue
-            if execution.part(model, path) != event.new or any(h.path == path for h in model.entry.heads):
-                continue
-            following = execution.sized_after(model, path)
-            gives, was = execution.field(event.new, "out_channels"), original.values.get("out_channels")
-            if following is None or type(gives) is not int or gives == was or following[1] != was:
-                continue
-            message = (
-                f"this convolution answers {gives} channels, but `{dotted(following[0])}` of "
-                f"{built(execution, model)} takes {following[1]}"
-            )
-            site = execution.site_of(event.new) or event.site
-            yield Report("HC108", site, message, f"out_channels={was}", IN_FORWARD, model.ref.address)
+        model = place[0]
+        path = f"{place[1]}.{event.name}" if place[1] else event.name
+        original = execution.original(model, path)
+        if original is None or not original.kind.startswith("torch.nn.Conv"):
+            continue
+        if execution.part(model, path) != event.new or any(h.path == path for h in model.entry.heads):
+            continue
+        following = execution.sized_after(model, path)
+        gives, was = execution.field(event.new, "out_channels"), original.values.get("out_channels")
+        if following is None or type(gives) is not int or gives == was or following[1] != was:
+            continue
+        message = (
+            f"this convolution answers {gives} channels, but `{dotted(following[0])}` of "
+            f"{built(execution, model)} takes {following[1]}"
+        )
+        site = execution.site_of(event.new) or event.site
+        yield Report("HC108", site, message, f"out_channels={was}", IN_FORWARD, model.ref.address)
 
 
 def fitting(layer: str, size: int | None, out: object, kernel: Value = 1) -> str:

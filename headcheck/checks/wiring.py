@@ -119,9 +119,10 @@ def stays(execution: Execution, event: events.ChildSet, move: events.Moved, what
 @check("HC404")
 def wrapped_before_replace(execution: Execution) -> Iterator[Report]:
     """A head put in after the model went into DistributedDataParallel, which looks at its parameters only once."""
-    for model, path, event in execution.new_heads():
-        for wrapped in execution.of(events.Created):
-            if execution.kind(Ref(wrapped.module)) != DISTRIBUTED or execution.order(wrapped) > execution.order(event):
+    distributed = [e for e in execution.of(events.Created) if execution.kind(Ref(e.module)) == DISTRIBUTED]
+    for model, path, event in execution.new_heads() if distributed else ():
+        for wrapped in distributed:
+            if execution.order(wrapped) > execution.order(event):
                 continue
             inner = wrapped.children.get("module")
             if type(inner) is not Ref or model.ref.address not in execution.parts_of(inner):

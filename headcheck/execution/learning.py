@@ -133,7 +133,7 @@ class Learning(Structure):
     def moves_before(self, ref: Ref, event: events.Event) -> list[events.Moved]:
         """The moves of a module, or of what holds it, before an event."""
         holders = self.holders(ref.address)
-        return [e for e in self.history[: self.order(event)] if type(e) is events.Moved and e.module in holders]
+        return [e for e in self.of(events.Moved) if self.order(e) < self.order(event) and e.module in holders]
 
     def moves_reaching(self, ref: Ref, event: events.Event) -> list[events.Moved]:
         """The moves that reach a new part: its own at any time, those of what holds it after it was put in."""

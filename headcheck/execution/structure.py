@@ -22,6 +22,7 @@ from headcheck.ir import UNKNOWN, Call, DefineClass, GetItem, walk
 from headcheck.semantics import layers
 
 CALLED_BY_OTHERS = ("forward", "extra_repr", "reset_parameters")  # what torch calls of a network
+MOST_MODELS_ASKED = 8  # one by one for what they hold: each knows it of all paths, and a table is made for each path
 
 
 class Structure(History):
@@ -70,8 +71,15 @@ class Structure(History):
         """The library models, each with the modules in it at the end: what holds them, and their names there."""
         return [(model, heap.below(self.state, model.ref)) for model in self.models]
 
+    @cached_property
+    def _held(self) -> dict[Address, tuple[Model, Mapping[Address, tuple[Address | None, str]]]]:
+        """For each module of a library model that model, with the places of all that is in it."""
+        return {address: found for found in reversed(self._places) for address in found[1]}
+
     def _holding(self, address: Address) -> tuple[Model, Mapping[Address, tuple[Address | None, str]]] | None:
         """The library model in which a module sits at the end, with the places of all that is in it."""
+        if len(self.models) > MOST_MODELS_ASKED:
+            return self._held.get(address)
         return next((found for found in self._places if address in found[1]), None)
 
     def _above(self, address: Address) -> Iterator[tuple[Address, str]]:
@@ -374,15 +382,20 @@ class Structure(History):
 
     def replacement(self, model: Model, path: str) -> events.ChildSet | None:
         """The last event that put something new at a head's place, or at a place above it; None if nothing did."""
-        last = None
+        put = [event for full, event in self._put.get(model.ref.address, ()) if f"{path}.".startswith(f"{full}.")]
+        return put[-1] if put else None
+
+    @cached_property
+    def _put(self) -> dict[Address, list[tuple[str, events.ChildSet]]]:
+        """What was put into each library model and is still there, by where."""
+        found: dict[Address, list[tuple[str, events.ChildSet]]] = {}
         for event in self.of(events.ChildSet):
             place = self.place(event.owner)
-            if place is None or place[0] is not model:
-                continue
-            full = f"{place[1]}.{event.name}" if place[1] else event.name
-            if (path == full or path.startswith(full + ".")) and self.part(model, full) == event.new:
-                last = event
-        return last
+            if place is not None:
+                path = f"{place[1]}.{event.name}" if place[1] else event.name
+                if self.part(place[0], path) == event.new:
+                    found.setdefault(place[0].ref.address, []).append((path, event))
+        return found
 
     def holders(self, address: Address) -> set[Address]:
         """A module and all modules that hold it."""
@@ -488,9 +501,15 @@ class Structure(History):
         """
         holders = self.holders(model.ref.address)
         place = self.order(event)
-        if any(type(e) is events.Called and e.module in holders for e in self.history[place:]):
+        if any(later >= place and called.module in holders for later, called in self._calls):
             return True
-        return not any(type(e) is events.Entered for e in self.history[:place])
+        entered = next(self.of(events.Entered), None)
+        return entered is None or self.order(entered) >= place
+
+    @cached_property
+    def _calls(self) -> list[tuple[int, events.Called]]:
+        """The calls of modules, each with its place in time."""
+        return [(place, event) for place, event in enumerate(self.history) if type(event) is events.Called]
 
     def overrides(self, method: str) -> bool:
         """Whether a module of one of the script's classes has a method of its own in place of `torch.nn.Module`'s."""
