@@ -146,12 +146,13 @@ def _only(letters: tuple[Any, ...], used: tuple[int, ...]) -> tuple[Any, ...]:
 class Children(Mapping[str, Node]):
     """The children of a node in order, each decoded when it is first asked for."""
 
-    __slots__ = ("_decoder", "_nodes", "_rows")
+    __slots__ = ("_decoder", "_nodes", "_ordered", "_rows")
 
     def __init__(self, decoder: Decoder, rows: dict[str, Row]) -> None:
         self._decoder = decoder
         self._rows = rows
-        self._nodes: dict[str, Node] = {}
+        self._nodes: dict[str, Node] = {}  # as they were asked for
+        self._ordered: dict[str, Node] | None = None
 
     def __getitem__(self, name: str) -> Node:
         node = self._nodes.get(name)  # to find one by its row, all that the row says is hashed
@@ -163,9 +164,9 @@ class Children(Mapping[str, Node]):
         return self[name] if name in self._rows else default
 
     def _all(self) -> dict[str, Node]:
-        if len(self._nodes) < len(self._rows):
-            self._nodes = {name: self[name] for name in self._rows}
-        return self._nodes
+        if self._ordered is None:
+            self._ordered = {name: self[name] for name in self._rows}
+        return self._ordered
 
     def items(self) -> ItemsView[str, Node]:
         """In order; all that are there are decoded for it."""

@@ -269,3 +269,12 @@ def test_weights() -> None:
 def test_nearest() -> None:
     assert catalog.nearest("resnet55", catalog.registered())[0] == "resnet50"
     assert catalog.nearest("zzzzzz", catalog.registered()) == ()
+
+
+def test_children_come_in_their_order_whichever_is_asked_for_first() -> None:
+    """Those of a model are decoded one by one, and kept."""
+    children = entry("squeezenet1_1").root.children["classifier"].children
+    for name in reversed(list(children)):
+        assert children[name].kind
+    assert [name for name, _ in children.items()] == list(children) == ["0", "1", "2", "3"]
+    assert list(children.values()) == [children[name] for name in children]
