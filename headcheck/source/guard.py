@@ -58,10 +58,8 @@ def check(text: str, filename: str = "<text>") -> ast.Module | Unreadable:
             warnings.simplefilter("ignore")  # on invalid escapes and the like: no business of headcheck's
             tree = ast.parse(text)
     except SyntaxError as error:
-        newer = may_be_newer(error)
-        what = f"{error.msg}, which may be fine in a Python that is newer than headcheck's" if newer else error.msg
         place = max(error.lineno or 1, 1), max(error.offset or 1, 1)
-        return Unreadable(filename, f"syntax error: {what}", *place, valid=newer)
+        return Unreadable(filename, in_words(error), *place, valid=may_be_newer(error))
     except (RecursionError, MemoryError):  # what Python's own parser says to too much nesting
         return Unreadable(filename, "nested too deeply for Python's own parser")
     except ValueError as error:  # a NUL, a lone surrogate
@@ -76,6 +74,11 @@ def may_be_newer(error: SyntaxError) -> bool:
     """Whether Python 3.12 may read what the Python that headcheck runs under does not: type parameters, f-strings with
     anything inside."""
     return sys.version_info < (3, 12) and bool(error.msg.startswith("f-string") or NEWER.match(error.text or ""))
+
+
+def in_words(error: SyntaxError) -> str:
+    newer = ", which may be fine in a Python that is newer than headcheck's" if may_be_newer(error) else ""
+    return f"syntax error: {error.msg}{newer}"
 
 
 def parse(text: str, filename: str = "<text>") -> libcst.Module | Unreadable:

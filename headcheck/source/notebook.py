@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from headcheck.findings import Cell
 from headcheck.records import NamedTuple
-from headcheck.source import ipython
+from headcheck.source import guard, ipython
 from headcheck.source.reading import Source, Unreadable, universal
 
 MAX_CODE: Final = 16 * 2**20  # characters without long strings; what is left out is pictures
@@ -110,8 +110,9 @@ def _joined(filename: str, found: list[tuple[int, str]]) -> Source:
         texts.append(read.text)
         if read.error is not None:
             row, column = min(read.error.lineno or 1, text.count("\n") + 1), max(read.error.offset or 1, 1)
-            reason = f"syntax error: {read.error.msg}; this cell is not read, the others are"
-            unread.append(Unreadable(filename, reason, first + max(row, 1) - 1, column))
+            reason = f"{guard.in_words(read.error)}; this cell is not read, the others are"
+            valid = guard.may_be_newer(read.error)
+            unread.append(Unreadable(filename, reason, first + max(row, 1) - 1, column, valid))
         first += text.count("\n") + 1
     return Source(filename, "".join(f"{text}\n" for text in texts), cells=tuple(cells), unread=tuple(unread))
 

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import sys
 
 import pytest
 
@@ -95,6 +96,13 @@ def test_a_cell_that_cannot_be_read_is_left_out_and_said():
     assert source.text == "x = 1\ny = get_ipython()(y)\n\n\nz = 1\n"
     assert [(each.row, each.column) for each in source.unread] == [(3, 5)]
     assert source.unread[0].reason == "syntax error: invalid syntax; this cell is not read, the others are"
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="Python reads it from 3.12 on")
+def test_a_cell_that_a_newer_python_reads_says_so():
+    (unread,) = read("x = 1", "y = f'{'a'}{\"\\n\"}'").unread
+    assert unread.valid
+    assert "may be fine in a Python that is newer than headcheck's; this cell is not read" in unread.reason
 
 
 def test_the_names_of_a_cell_that_cannot_be_read():
