@@ -52,12 +52,38 @@ def is_ruled_out(leaf: Symbol, about: tuple[tuple[Any, Any], ...], test: Value, 
     tests = [agreeing(fact, known, leaf) for fact, known in about]
     answer = formula(test, leaf)
     possible = False
-    for value in allowed if allowed is not None else to_try(leaf, about, test):
+    if allowed is None:
+        allowed = named(leaf, about, test) if asks_again(leaf, about, test, wanted) else to_try(leaf, about, test)
+    for value in allowed:
         if all(agrees(value) for agrees in tests):
             if answer(value) is not (not wanted):
                 return False
             possible = True
     return possible
+
+
+def asks_again(leaf: Symbol, about: tuple[tuple[Any, Any], ...], test: Value, wanted: bool) -> bool:
+    """Whether a test looks in a text for what that text was found not to be: ``"vgg11" in name`` behind the branch of
+    ``name == "vgg11"``. It is for that name that it asks again, and not for any other that has this one in it."""
+    ruled_out = next((known for fact, known in about if fact == ("not", leaf)), ())
+    answer = formula(test, leaf)
+    return any(isinstance(text, str) and text in ruled_out and answer(text) is wanted for text in constants(test, leaf))
+
+
+def named(leaf: Symbol, about: tuple[tuple[Any, Any], ...], test: Value) -> Iterator[Any]:
+    """The values that a script itself speaks of, and what it has found to be in one text put together."""
+    found = dict.fromkeys(constants(test, leaf))
+    inside = [text for text in found if isinstance(text, str)]
+    for fact, known in about:
+        found.update(constants_in(fact, known, leaf))
+        inside += [text for text in constants_in(fact, known, leaf) if known is True and isinstance(text, str)]
+    yield from found
+    yield from put_together(inside[:MOST_TRIED])
+
+
+def put_together(texts: list[str]) -> Iterator[str]:
+    """Two texts in one, but no names of two models: a script that looks for one after the other asks which it is."""
+    return ("".join(pair) for pair in itertools.permutations(texts, 2) if not all(map(is_model_name, pair)))
 
 
 def to_try(leaf: Symbol, about: tuple[tuple[Any, Any], ...], test: Value) -> Iterator[Any]:
@@ -74,7 +100,7 @@ def to_try(leaf: Symbol, about: tuple[tuple[Any, Any], ...], test: Value) -> Ite
     yield ANOTHER
     yield from found
     yield from {case(text) for text in texts for case in CASES}
-    yield from ("".join(pair) for pair in itertools.permutations(texts, 2) if not all(map(is_model_name, pair)))
+    yield from put_together(texts)
     named = [text for text in texts if is_model_name(text)]
     yield from ("".join(text for text in texts if text == name or text not in named) for name in named or [""])
     yield from catalog.registered()
