@@ -121,7 +121,9 @@ def unused_in_own_network(execution: Execution) -> Iterator[Report]:
             continue
         if not execution.only_its_own_forward(module) or execution.inside(module.cls, event.site):
             continue
-        if not execution.kinds_in(event.new) & SIZED:
+        if execution.asks_by_computed_name(module.cls) or execution.is_its_own_doing(event):
+            continue
+        if execution.is_sized_by_its_place(event) or not execution.kinds_in(event.new) & SIZED:
             continue
         inner = [name for name, value in module.children.items() if execution.owner_of_value(value) is not None]
         if not inner and module.cls.module != execution.file_of(event):

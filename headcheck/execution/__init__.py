@@ -18,7 +18,7 @@ from headcheck.interpreter.shapes import Flow as Flow
 from headcheck.interpreter.shapes import Placed as Placed
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import Address, Ref, Tuple, Value
-from headcheck.ir import Block, Define, Operation, walk, walk_here
+from headcheck.ir import Block, Define, GetItem, Move, Operation, walk, walk_here
 from headcheck.ir.facts import ANY, come_to_after, used_attributes
 from headcheck.ir.scopes import variables
 
@@ -92,6 +92,25 @@ class Execution(Learning):
         bodies = (d.body for d in self.machine.definitions.values() if isinstance(d, Define))
         holding = [body for body in bodies if any(o is site for o in walk(body))]
         return holding[-1] if holding else self.machine.body
+
+    def output_used(self, model: Model, outputs: tuple[str, ...]) -> bool:
+        """Whether the script reads one of these outputs (or the second of two) of the model."""
+        for event in self.of(events.OutputRead):
+            asked = event.module == model.ref.address and (event.key in outputs or event.key == 1)
+            if asked and not self.is_let_drop(event.site):
+                return True
+        return False
+
+    def is_let_drop(self, site: Operation) -> bool:
+        """Whether what an operation answers only gets a name that no code around it asks for: ``outputs, _ = …``."""
+        around = walk(self.body_of(site))
+        if type(site) is not GetItem or not any(operation is site for operation in around):
+            return False
+        takers = [operation for operation in around if site.target in variables(operation)]
+        names = {operation.target for operation in takers if type(operation) is Move}
+        if not all(type(operation) is Move for operation in takers):
+            return False
+        return not any(names.intersection(variables(operation)) for operation in around)
 
     def same_elsewhere(self, event: events.ChildSet) -> Iterator[tuple[Execution, events.ChildSet]]:
         """What an operation put in, on every path of the file that comes by it."""

@@ -141,6 +141,20 @@ def _is_used(temporary: str, readers: dict[str, list[Operation]]) -> bool:
     return False
 
 
+def asks_by_computed_name(method: Define) -> bool:
+    """Whether a method asks its object for an attribute whose name is computed, or a forward for all of its parts."""
+    me = method.parameters[0].name if method.parameters else ""
+    parts = HAND_OUT if method.name == "forward" else ()
+    for operation in operations_in(method):
+        if isinstance(operation, GetAttribute) and operation.of == me and operation.name in parts:
+            return True
+        if isinstance(operation, Call) and operation.function == "getattr":
+            given = [operand for _, operand in operation.arguments[:2]]
+            if given[:1] == [me] and isinstance(given[-1], Variable):
+                return True
+    return False
+
+
 def _named_in_calls(operations: Sequence[Operation], function: str) -> set[str]:
     """The texts given as names to `getattr` and its kin."""
     return {
