@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from headcheck import catalog, events
+from headcheck.catalog.files import library_of
 from headcheck.interpreter import heap, parts
 from headcheck.interpreter.access import class_attribute, missing, shape_of
 from headcheck.interpreter.heap import DELETED, Instance, Module, Sequence
@@ -69,10 +70,18 @@ def set_attribute(machine: Machine, state: State, of: Value, name: str, value: V
         if name == "data":
             state.log(events.Overwritten(site, None, anew=True))
         remember(state, of, name, value)
-    elif kind is Library:  # ``nn.Module.flops = …``: modules may have more from here on
+    elif kind is Library and makes_modules(of.name):  # ``nn.Module.flops = …``: modules may have more from here on
         machine.patched = True
     elif kind is Own and of.key in state.globals:
         state.set_global(of.key, name, value)
+
+
+def makes_modules(name: str) -> bool:
+    """Whether a thing of a library may be, or make, what modules are of: its settings (``cudnn.benchmark = True``), and
+    those of others (``ImageFile.LOAD_TRUNCATED_IMAGES = True``), are no part of any."""
+    if name.startswith("torch.backends."):
+        return False
+    return library_of(name) is not None or any(name.startswith(made.partition(".")[0]) for made in heap.LIGHTNING)
 
 
 def has_a_name(site: Operation) -> bool:

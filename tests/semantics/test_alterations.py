@@ -68,6 +68,20 @@ def test_a_name_that_no_model_of_the_library_has_is_somebodys_own(change):
     assert found(change, "model.classifier") == ["HC202"]
 
 
+SETTINGS = [
+    "torch.backends.cudnn.benchmark = True",
+    "from torch.backends import cudnn\ncudnn.deterministic = True",
+    "from PIL import ImageFile\nImageFile.LOAD_TRUNCATED_IMAGES = True",
+    "import pandas\npandas.options.mode.chained_assignment = None",
+]
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_what_is_set_of_a_library_without_modules_is_no_part_of_one(setting):
+    assert found(setting, "model.other_aux") == ["HC202"]
+    assert found(setting, "model.training") == []
+
+
 LATER = [
     "size = model.fc2.in_features\nmodel.fc2 = nn.Linear(size, 4)",
     "model.fc2 = nn.Linear(model.fc2.in_features, 4)",
