@@ -35,8 +35,9 @@ def state_dict_mismatch(execution: Execution) -> Iterator[Report]:
             parts = [f"{into} has no {named(event.unexpected)}"] if event.unexpected else []
             parts += [f"the weights have no {named(event.missing)}"] if event.missing else []
             said = " and ".join(parts)
-            yield Report("HC405", event.site, said, "strict=False", AT_ITS_STEP, event.module, always=event.saved)
-        elif event.strict is False and event.total and len(event.unexpected) == event.total:
+            help_ = prefix(execution, event) if fits_nowhere(event) else "strict=False"
+            yield Report("HC405", event.site, said, help_, AT_ITS_STEP, event.module, always=event.saved)
+        elif event.strict is False and fits_nowhere(event):
             message = f"nothing is loaded: no name in the weights is one of {into}"
             if event.unexpected:
                 message += f", such as {named(event.unexpected[:1])}"
@@ -57,6 +58,11 @@ def named(names: Sequence[str]) -> str:
     """Two names at most: `fc.weight` and `fc.bias`."""
     shown = " and ".join(f"`{name}`" for name in names[:2])
     return shown if len(names) <= 2 else f"{shown} and {len(names) - 2} more"
+
+
+def fits_nowhere(event: events.Loaded) -> bool:
+    """Whether no name in the weights is one of the module: with ``strict=False`` nothing at all would be loaded."""
+    return bool(event.total) and len(event.unexpected) == event.total
 
 
 def prefix(execution: Execution, event: events.Loaded) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from headcheck import catalog
+from headcheck import analysis, catalog
 from headcheck.interpreter.modules import ROOT
 from headcheck.semantics import statedicts
 from tests.reading import PREAMBLE, follow, found
@@ -54,6 +54,20 @@ def codes(script, head=HEAD):
 )
 def test_what_does_not_fit_is_found(script):
     assert codes(script) == ["HC405"]
+
+
+@pytest.mark.parametrize(
+    ("script", "instead"),
+    [
+        ("del state['fc.bias']\nmodel.load_state_dict(state)", "strict=False"),
+        ("net = nn.Sequential(model)\nnet.load_state_dict(state)", "load them into `0`"),
+        ("model.load_state_dict(models.vgg11().state_dict())", ""),
+    ],
+)
+def test_weights_none_of_which_fit_are_not_let_through(script, instead):
+    head = HEAD.replace("model.fc = nn.Linear(512, 5)", "")
+    (finding,) = analysis.analyse(IN_STEPS + head + script, "script.py").findings
+    assert (finding.code, finding.help) == ("HC405", instead)
 
 
 @pytest.mark.parametrize(
