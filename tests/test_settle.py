@@ -49,6 +49,32 @@ def test_one_path_is_enough_for_a_size_and_its_conditions_are_named(script, want
     assert conditions(script) == ("HC101", wanted)
 
 
+WHOLE = """
+class Whole(nn.Module):
+    def __init__(self, show, small):
+        super().__init__()
+        self.show = show
+        self.trunk = nn.Sequential(*list({}.children())[:-1])
+        self.head = nn.Linear(2048, 5)
+    def forward(self, x):
+        x = self.head(self.trunk(x).flatten(1))
+        if self.show:
+            return x, self.show
+        return x
+"""
+
+
+@pytest.mark.parametrize(
+    ("trunk", "wanted"),
+    [
+        ("models.resnet18()", ()),
+        ("(models.resnet18() if small else models.resnet50())", ("small",)),
+    ],
+)
+def test_a_branch_both_sides_of_which_show_it_is_no_condition(trunk, wanted):
+    assert conditions(WHOLE.format(trunk)) == ("HC101", wanted)
+
+
 def test_two_lines_are_two_findings():
     script = "m = models.resnet50()\nif a:\n    m.fc = nn.Linear(512, 2)\nelse:\n    m.fc = nn.Linear(1024, 2)"
     assert found(script) == [(3, "HC101"), (5, "HC101")]
