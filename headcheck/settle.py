@@ -125,14 +125,9 @@ def needed(execution: Execution, showing: list[Execution], others: list[Executio
         c for c in execution.conditions if c not in guessed and any(c not in other.conditions for other in others)
     ]
     shared = [c for c in telling if all(c in other.conditions for other in showing)]
-    # A path that decides nothing otherwise came less far: no condition tells it from those that show it.
-    apart = [other for other in others if decides_otherwise(other, execution)]
+    # A path that decides nothing but what this one does came less far: no condition tells them apart.
+    apart = [other for other in others if any(c not in execution.conditions for c in other.conditions)]
     return shared if all(any(c not in other.conditions for c in shared) for other in apart) else telling
-
-
-def decides_otherwise(one: Execution, other: Execution) -> bool:
-    taken = {(id(node), wanted) for node, wanted, _ in one.conditions}
-    return any((id(node), not wanted) in taken for node, wanted, _ in other.conditions)
 
 
 def holds_for_all(guess: Guess, execution: Execution, report: Report, sure: Seen, executions: list[Execution]) -> bool:

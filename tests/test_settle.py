@@ -43,6 +43,10 @@ def conditions(script):
             "else:\n    m = models.resnet34()\nm.fc = nn.Linear(512, 2)",
             ("a == 1",),
         ),
+        (
+            "m = {'a': models.resnet50, 'b': models.resnet101, 'c': models.resnet18}[name]()\nm.fc = nn.Linear(512, 2)",
+            ("name == 'a'",),
+        ),
     ],
 )
 def test_one_path_is_enough_for_a_size_and_its_conditions_are_named(script, wanted):
