@@ -10,16 +10,18 @@ from __future__ import annotations
 STEPS_EACH = 4  # for each operation of what is read
 FEWEST = 400
 FOR_MODELS = 2_000  # more, once there is a model of a library
-MOST_FOR_A_LOOP = 8_000
-MOST_FOR_LOOPS = 16_000  # over all of them
+LOOPS_EACH = 8  # more for loops over the parts of models, where other paths came to them before
+MOST_FOR_A_LOOP = 3_000
+MOST_FOR_LOOPS = 6_000  # over all of them
 PATHS_OF_A_LOOP = 4  # that it is worth its steps for
 PATIENCE = 4  # times as many for the code, where models are confirmed: importing torch takes longer than reading
 MOST_FOR_PATIENCE = 60_000
 STOP = 2.5  # times as many, and everything stops
 BODY = 2 / 3  # of the steps, for the module's body: the rest is left for what nothing calls
 # How many paths are kept, by the share of the steps that is used up.
-WIDTHS = ((0.5, 32), (0.75, 16), (1.0, 8))
-NARROWEST = 4
+WIDTHS = ((0.5, 32), (0.75, 16), (1.0, 8), (1.25, 4), (1.5, 2))
+NARROWEST = 1
+OBJECTS = 32  # that a path has for each step that it costs to look at all of them
 
 
 class Budget:
@@ -36,6 +38,7 @@ class Budget:
         self.for_models = False
         self.loops: dict[int, int] = {}
         self.for_loops = 0
+        self.most_for_loops = 0
         self.start = 0
         self.rest: int | None = None  # the steps taken before the functions that nothing calls
         self.part = BODY
@@ -46,6 +49,7 @@ class Budget:
         more = min((PATIENCE - 1) * steps, self.patience)
         self.patience -= more
         self.limit += steps + more
+        self.most_for_loops = min(self.most_for_loops + LOOPS_EACH * count, MOST_FOR_LOOPS)
 
     def add_model(self) -> None:
         """There is a model to look after."""
@@ -54,12 +58,21 @@ class Budget:
             self.limit += FOR_MODELS
 
     def add_loop(self, loop: int, steps: int) -> None:
-        """There is a loop over the parts of a model, which is worth so many steps more, on some paths."""
-        if self.loops.get(loop, 0) < PATHS_OF_A_LOOP:
-            self.loops[loop] = self.loops.get(loop, 0) + 1
-            more = min(int(steps / BODY), MOST_FOR_A_LOOP, MOST_FOR_LOOPS - self.for_loops)
+        """There is a loop over the parts of a model, which is worth so many steps more on the first path that comes to
+        it, and on some others as far as there is code for it."""
+        times = self.loops.get(loop, 0)
+        if times < PATHS_OF_A_LOOP:
+            self.loops[loop] = times + 1
+            most = self.most_for_loops if times else MOST_FOR_LOOPS
+            more = max(0, min(int(steps / BODY), MOST_FOR_A_LOOP, most - self.for_loops))
             self.for_loops += more
             self.limit += more
+
+    def look_at(self, paths: int, objects: int) -> None:
+        """Some paths are looked at whole, with all the objects of each: there is one for each module of a model that
+        a loop goes over. Beyond the share that counts no more: what is left is read once, to its end."""
+        if not self.skims:
+            self.spent += paths * objects // OBJECTS
 
     def share(self, part: float) -> None:
         """Start on a function that nothing calls: when it ends, so much of what there is for all of them is used up."""
@@ -68,13 +81,14 @@ class Budget:
         self.start = self.spent
         self.part = part
 
-    def used(self) -> float:
-        """How much of the share is gone: more than 1 beyond its end."""
+    def used(self, more: int = 0) -> float:
+        """How much of the share is gone, after so many steps more: more than 1 beyond its end."""
         if self.rest is None:
             size = self.part * self.limit
         else:
             size = self.rest + self.part * max(self.limit - self.rest, (1 - BODY) * self.limit) - self.start
-        return (self.spent - self.start) / size if size > 0 else 1.0 + self.spent - self.start
+        spent = self.spent + more - self.start
+        return spent / size if size > 0 else 1.0 + spent
 
     def most_paths(self) -> int:
         used = self.used()
@@ -91,8 +105,9 @@ class Budget:
         return self.spent > STOP * self.limit
 
     def again(self) -> Budget:
-        """As many steps for another run over the same file."""
+        """The steps for another run over the same file: as many, but those that were taken beyond half."""
         other = Budget()
-        other.limit, other.for_models = self.limit, self.for_models
-        other.loops, other.for_loops = self.loops, self.for_loops
+        other.limit = self.limit - max(0, min(self.spent, self.limit) - self.limit // 2)
+        other.for_models = self.for_models
+        other.loops, other.for_loops, other.most_for_loops = self.loops, self.for_loops, self.most_for_loops
         return other

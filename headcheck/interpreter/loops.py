@@ -47,6 +47,8 @@ def on_loop(machine: Machine, op: Loop, state: State) -> list[State]:
     iterable = machine.read(state, op.iterable)
     if type(iterable) is Parameters and not iterable.own and flagging.is_alike(op):
         return all_at_once(machine, op, state, element_of(state, iterable))
+    if type(iterable) in (Modules, Parameters) and passing.shows_only(machine, op, state):
+        return loop_once(machine, op, state, element_of(state, iterable))
     if type(iterable) is Modules and iterable.kind in BELOW:
         found = over_modules(machine, op, state, iterable)
         if found is not None:
@@ -107,6 +109,7 @@ def by_number(machine: Machine, op: Loop, state: State) -> bool:
 
 LONG = 64  # more items than that are gone through one by one only where they are a model's parts
 MOST_TURNS_APART = 8
+MOST_MEETINGS = 32  # of paths that part in one turn of hundreds and go on with the next together
 
 
 def loop_over(
@@ -119,9 +122,11 @@ def loop_over(
     states: list[State] = [state]
     out: list[State] = []
     broken: list[State] = []
-    spare, remembered = None, 0
+    spare, remembered, met = None, 0, machine.met
     if many:
         machine.budget.add_loop(id(op), len(items) * len(walk(op.body)))
+        if machine.budget.used(len(items) * quick.least(op.body)) > 1:  # it would be left in the middle
+            return rest_at_once(machine, op, states, element, len(items))
         spare, remembered = state.fork(), len(machine.left.states)
     for taken, item in enumerate(items, 1):
         for one in states:
@@ -134,7 +139,8 @@ def loop_over(
             broken.extend(s for s in left if s.ended == "break")
             if len(states) > 1:
                 states = machine.merge(states)
-            if spare is not None and len(states) + len(out) + len(broken) > MOST_TURNS_APART:
+            apart = len(states) + len(out) + len(broken)
+            if spare is not None and (apart > MOST_TURNS_APART or machine.met - met > MOST_MEETINGS):
                 machine.left.forget(remembered)
                 return loop_once(machine, op, spare, element)
             if not states:
@@ -218,6 +224,7 @@ def loop_once(
     if isinstance(op, Loop):
         iterable = machine.read(state, op.iterable)
         state.env[op.element] = element
+    machine.budget.look_at(4, len(state.heap))
     machine.turns.append(state.conditions)
     states, left = turn(machine.run(op.body, [state]))
     machine.turns.pop()

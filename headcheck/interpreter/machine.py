@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from headcheck.interpreter.resuming import Skip
 
 CONSTANTS = frozenset([bool, float, int, str])  # what a user may switch
+MOST_IN_STATEMENT = 2  # times as many paths as are kept may go on with a statement, at the end of which they meet
 FEWEST_ENDED = 8  # of the paths that ended early, those that are kept in any case
 BUILTINS = frozenset(dir(__builtins__) if not isinstance(__builtins__, dict) else __builtins__) | {
     "display"  # of every notebook
@@ -114,6 +115,7 @@ class Machine:
         #: The operations of branches for machines without an accelerator, by the node of the test and its truth.
         self.without_accelerator: dict[tuple[int, bool], frozenset[int]] = {}
         self.class_tests: dict[int, Tests | None] = {}
+        self.showing: dict[int, frozenset[Variable] | None] = {}
         self.plans: dict[int, Plan] = {}  # by the body of a loop
         self.called: set[int] = set()
         self.changes: dict[int, Changes] = {}  # by the class, what its methods do that nothing called
@@ -136,6 +138,7 @@ class Machine:
         self.compared: dict[
             int, set[Symbol]
         ] = {}  # by the node of a branch, the names that its test compares with texts
+        self.met = 0  # how often paths that had parted met
         self.speaking: dict[int, bool] = {}  # whether the body of a function speaks of models
         self.reached: set[int] = set()  # the operations that put something somewhere, as far as paths came by them
         self.reached_at_home: frozenset[int] | None = None  # the same when the module's body had run
@@ -203,6 +206,8 @@ class Machine:
                         states = after
                         continue
                 else:
+                    if width > count and width > MOST_IN_STATEMENT * budget.most_paths():
+                        states = self.cut(states, budget.most_paths())
                     after = self.each(handlers[kind], operation, states)
                 done += [state for state in after if state.ended]
                 states = [state for state in after if not state.ended]
@@ -231,8 +236,10 @@ class Machine:
 
     def merge(self, states: list[State]) -> list[State]:
         """Join the paths that no longer differ in anything that matters, and cut those that are too many."""
+        self.met += 1
         kept, compared = merging.merge(self, states, self.relevant_in(states[0].frame.module))
         self.budget.spent += compared
+        self.budget.look_at(compared, len(states[0].heap))
         return self.cut(kept, self.budget.most_paths())
 
     def cut(self, states: list[State], most: int) -> list[State]:

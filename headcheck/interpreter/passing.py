@@ -11,7 +11,25 @@ from headcheck.interpreter import heap, taking
 from headcheck.interpreter.heap import Module
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import Library, Modules, Ref, Tuple, Value
-from headcheck.ir import Block, Call, End, GetAttribute, GetItem, If, Loop, MakeSequence, Move, Operand, Operation
+from headcheck.ir import (
+    Binary,
+    Block,
+    Call,
+    Compare,
+    End,
+    FormatString,
+    GetAttribute,
+    GetItem,
+    If,
+    Loop,
+    MakeSequence,
+    Move,
+    Operand,
+    Operation,
+    Unary,
+    Variable,
+    walk,
+)
 from headcheck.ir.scopes import variables
 from headcheck.records import NamedTuple
 from headcheck.semantics.registry import CallSite
@@ -26,6 +44,52 @@ class Tests(NamedTuple):
     reads: Block
     calls: tuple[Call, ...]
     of_pairs: bool
+
+
+def shows_only(machine: Machine, op: Loop, state: State) -> bool:
+    """Whether a loop over the parts of a model does no more than print what they are, and leaves nothing behind that
+    may matter: ``for name, p in model.named_parameters(): print(name, p.shape)``."""
+    if id(op) not in machine.showing:
+        machine.showing[id(op)] = showing(op)
+    functions = machine.showing[id(op)]
+    return functions is not None and all(type(machine.peek(state, name)) is Library for name in functions)
+
+
+def showing(op: Loop) -> frozenset[Variable] | None:
+    """The functions that a loop calls if all it does is to ask for things and to show them; None if it does more."""
+    called, methods, around = set(), set(), set()
+    of_turn: set[Operand] = {op.element}
+    assigned = {getattr(part, "target", None) for part in walk(op.body)} | {op.element}
+    for part in walk(op.body):
+        if (isinstance(part, GetItem) and part.of in of_turn) or (isinstance(part, Move) and part.value in of_turn):
+            of_turn.add(part.target)
+        if isinstance(part, GetAttribute):
+            if part.of in around or part.of not in assigned:
+                around.add(part.target)  # ``nn.Conv2d``
+            elif part.name in ASKED:
+                methods.add(part.target)
+            else:
+                return None
+        elif isinstance(part, Call) and part.function not in methods:
+            if part.function not in SHOWN:
+                return None
+            called.add(part.function)
+        elif type(part) not in ASKING:
+            return None
+    left = {name for name in op.assigned if name[0] != "%" and name not in of_turn}
+    return None if left or op.orelse else frozenset(called)
+
+
+ASKING = frozenset([Binary, Call, Compare, End, FormatString, GetAttribute, GetItem, If, MakeSequence, Move, Unary])
+#: What is asked of a parameter, a module or a text, and changes none of them.
+ASKED = frozenset(
+    [
+        "__class__", "__name__", "abs", "data", "device", "dim", "dtype", "endswith", "format", "grad", "is_leaf",
+        "item", "max", "mean", "min", "ndim", "norm", "numel", "requires_grad", "shape", "size", "split", "startswith",
+        "std", "sum", "type",
+    ]
+)  # fmt: skip
+SHOWN = frozenset(["float", "int", "isinstance", "len", "print", "repr", "str", "type"])  # builtins
 
 
 def telling(machine: Machine, op: Loop, state: State, items: tuple[Value, ...]) -> tuple[Value, ...]:

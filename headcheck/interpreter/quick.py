@@ -42,23 +42,33 @@ COUNTS: dict[str, Callable[[int, int], int]] = {"Add": operator.add, "Subtract":
 ORDERS: dict[str, Callable[[Any, Any], bool]] = {**operators.ORDER, "Equal": operator.eq, "NotEqual": operator.ne}
 ISINSTANCE = Library("builtins.isinstance")
 MOST = 10**6
+AS_MUCH = 4  # operations that take as long, where they are closures, as one that its handler does
 
 
 class Plan:
-    """The steps of a block, each with where its operation stands there."""
+    """The steps of a block, each with where its operation stands there, and what the budget is charged for all that are
+    left of it from there on."""
 
-    __slots__ = ("block", "places", "steps")
+    __slots__ = ("block", "left", "places", "steps")
 
     def __init__(self, machine: Machine, block: Block) -> None:
         self.block = block
         self.steps: list[Step] = []
         self.places: list[int] = []
+        self.left = [least(block[place:]) for place in range(len(block) + 1)]
         for place, operation in enumerate(block):
             maker = MAKERS.get(type(operation), as_handled)
             step = maker(machine, operation)
             if step is not None:
                 self.steps.append(step)
                 self.places.append(place)
+
+
+def least(block: Block) -> int:
+    """What the operations of a block cost, those that their handlers do and those that are closures, but for what is in
+    the blocks that are in it."""
+    handled = sum(type(operation) not in MAKERS for operation in block)
+    return handled + -(-(len(block) - handled) // AS_MUCH)
 
 
 def turn(machine: Machine, block: Block, state: State) -> list[State] | None:
@@ -75,14 +85,15 @@ def turn(machine: Machine, block: Block, state: State) -> list[State] | None:
 
 def follow(machine: Machine, plan: Plan, state: State) -> list[State] | None:
     """Take the steps of a plan, as many as a path takes alone."""
-    machine.budget.spent += len(plan.block)
+    machine.budget.spent += plan.left[0]
     for number, step in enumerate(plan.steps):
         after = step(state)
         if after is not None:
             ended = [one for one in after if one.ended]
             others = [one for one in after if not one.ended]
-            rest = plan.block[plan.places[number] + 1 :]
-            machine.budget.spent -= len(rest)
+            place = plan.places[number] + 1
+            rest = plan.block[place:]
+            machine.budget.spent -= plan.left[place]
             return ended + machine.run(rest, others, 1) if others else ended
     return None
 

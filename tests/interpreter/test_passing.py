@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from headcheck import events
+from headcheck.interpreter import quick
+from headcheck.interpreter.heap import Module
 from headcheck.interpreter.values import Ref
 from tests.reading import only, paths
 
@@ -30,7 +32,8 @@ def test_modules_of_other_classes_take_no_steps(loop: str, test: str) -> None:
 
 
 @pytest.mark.parametrize("before", ["n = n + 1", "names.append(m)", "m.seen = True"])
-def test_what_each_turn_does_is_done(before: str) -> None:
+def test_what_each_turn_does_is_done(monkeypatch: pytest.MonkeyPatch, before: str) -> None:
+    monkeypatch.setattr(quick, "AS_MUCH", 1)
     loop = f"for m in model.modules():\n    {before}\n    if {CLASSES[0]}:\n        m.requires_grad_(False)\n"
     execution = only(f"{MODEL}n, names = 0, []\n{loop}")
     assert flagged(execution) == [False]
@@ -94,3 +97,48 @@ def test_a_walk_through_a_model_goes_to_its_leaves() -> None:
     thaw(model, [])
     """
     assert len(flagged(only(script))) == 20
+
+
+# -- loops that show what there is -----------------------------------------------------------------------------------
+
+SHOWN = [
+    "for name, p in model.named_parameters():\n    print(name, p.requires_grad)\n",
+    "for p in model.parameters():\n    if p.requires_grad:\n        print(p.shape, p.numel())\n",
+    "for name, _ in model.named_modules():\n    print(f'{name}: {len(name)}')\n",
+    "for m in model.modules():\n    print(type(m).__name__, isinstance(m, nn.Conv2d))\n",
+]
+
+
+@pytest.mark.parametrize("loop", SHOWN)
+def test_loops_that_only_print_take_no_steps(loop: str) -> None:
+    execution = only(f"{MODEL}{loop}model.fc = nn.Linear(512, 2)\n")
+    assert execution.machine.budget.spent < 60
+    assert sum(type(thing) is Module for thing in execution.state.heap.values()) < 5
+    assert not execution.cut
+
+
+@pytest.mark.parametrize("loop", SHOWN)
+@pytest.mark.parametrize(
+    "also, kind",
+    [
+        ("model.fc.bias.requires_grad = False", events.Flagged),
+        ("setattr(model, 'fc', nn.Linear(512, 2))", events.ChildSet),
+        ("kept.append(model.fc)", None),
+        ("count = count + 1", None),
+    ],
+)
+def test_loops_that_do_more_than_print(loop: str, also: str, kind: type | None) -> None:
+    execution = only(f"{MODEL}kept, count = [], 0\n{loop}    {also}\n")
+    assert execution.machine.budget.spent > 161
+    assert kind is None or any(True for _ in execution.of(kind))
+
+
+def test_a_typo_that_is_only_printed() -> None:
+    """``requires_gard`` is asked of each parameter and raises: that is no loop that only shows."""
+    script = f"{MODEL}for p in model.parameters():\n    print(p.requires_gard)\n"
+    assert any(True for _ in only(script).of(events.FlagMissed))
+
+
+def test_a_print_of_the_scripts_own() -> None:
+    own = "def print(m):\n    m.requires_grad_(False)\n"
+    assert flagged(only(f"{own}{MODEL}for m in model.children():\n    print(m)\n"))

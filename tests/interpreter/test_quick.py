@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from headcheck.interpreter import loops, quick
+from headcheck.interpreter import budget, loops, quick
 from headcheck.interpreter.heap import Module
 from headcheck.interpreter.values import label
 from headcheck.pipeline import check_text
@@ -130,6 +130,7 @@ def told(script: str) -> list:
 @pytest.mark.parametrize("body", BODIES)
 def test_quick_turns_do_what_the_machine_does(monkeypatch: pytest.MonkeyPatch, body: str) -> None:
     script = whole(BODIES[body], MODEL)
+    monkeypatch.setattr(quick, "AS_MUCH", 1)
     quickly = told(script)
     monkeypatch.setattr(quick, "turn", lambda machine, block, state: machine.run(block, [state]))
     assert quickly == told(script)
@@ -255,3 +256,27 @@ def calls(script: str) -> int:
 def test_turns_cost_few_calls(loop: str, each: int) -> None:
     turns = MODULES if "modules" in loop else PARAMETERS
     assert (calls(MODEL + loop) - calls(MODEL)) / turns < each
+
+
+def test_a_loop_that_there_are_no_steps_for_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    script = whole(BODIES["names"], MODEL)
+    whole_loop = only(script)
+    assert whole_loop.machine.budget.spent > PARAMETERS and not whole_loop.cut
+    monkeypatch.setattr(budget, "MOST_FOR_A_LOOP", 0)
+    monkeypatch.setattr(budget, "FOR_MODELS", 0)
+    assert all(one.cut and one.machine.budget.spent < PARAMETERS / 4 for one in paths(script))
+
+
+@pytest.mark.parametrize(("test", "most"), [("name in loaded", loops.MOST_MEETINGS + 1), ("'fc' in name", 0)])
+def test_paths_do_not_part_and_meet_on_hundreds_of_turns(test: str, most: int) -> None:
+    script = f"""
+    loaded = torch.load("weights.pth").keys()
+    kept = {{}}
+    for name, value in model.state_dict().items():
+        if {test}:
+            kept[name] = value
+        else:
+            kept[name] = torch.zeros(1)
+    """
+    execution = paths(whole(script, MODEL))[0]
+    assert execution.machine.met <= most and not execution.cut
