@@ -47,7 +47,7 @@ def on_loop(machine: Machine, op: Loop, state: State) -> list[State]:
     iterable = machine.read(state, op.iterable)
     if type(iterable) is Parameters and not iterable.own and flagging.is_alike(op):
         return all_at_once(machine, op, state, element_of(state, iterable))
-    if type(iterable) in (Modules, Parameters) and passing.shows_only(machine, op, state):
+    if type(iterable) in (Modules, Parameters) and passing.changes_nothing(machine, op, state):
         return loop_once(machine, op, state, element_of(state, iterable))
     if type(iterable) is Modules and iterable.kind in BELOW:
         found = over_modules(machine, op, state, iterable)

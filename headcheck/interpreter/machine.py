@@ -115,7 +115,7 @@ class Machine:
         #: The operations of branches for machines without an accelerator, by the node of the test and its truth.
         self.without_accelerator: dict[tuple[int, bool], frozenset[int]] = {}
         self.class_tests: dict[int, Tests | None] = {}
-        self.showing: dict[int, frozenset[Variable] | None] = {}
+        self.idle: dict[int, frozenset[tuple[Variable, str]] | None] = {}  # by a loop over parts, what it calls
         self.plans: dict[int, Plan] = {}  # by the body of a loop
         self.called: set[int] = set()
         self.changes: dict[int, Changes] = {}  # by the class, what its methods do that nothing called

@@ -46,34 +46,44 @@ class Tests(NamedTuple):
     of_pairs: bool
 
 
-def shows_only(machine: Machine, op: Loop, state: State) -> bool:
-    """Whether a loop over the parts of a model does no more than print what they are, and leaves nothing behind that
-    may matter: ``for name, p in model.named_parameters(): print(name, p.shape)``."""
-    if id(op) not in machine.showing:
-        machine.showing[id(op)] = showing(op)
-    functions = machine.showing[id(op)]
-    return functions is not None and all(type(machine.peek(state, name)) is Library for name in functions)
+def changes_nothing(machine: Machine, op: Loop, state: State) -> bool:
+    """Whether a loop over the parts of a model does no more than print what they are, or fill their tensors anew, and
+    leaves nothing behind that may matter: ``for name, p in model.named_parameters(): print(name, p.shape)``."""
+    if id(op) not in machine.idle:
+        machine.idle[id(op)] = called_only(op)
+    functions = machine.idle[id(op)]
+    return functions is not None and all(is_harmless(machine.peek(state, of), path) for of, path in functions)
 
 
-def showing(op: Loop) -> frozenset[Variable] | None:
-    """The functions that a loop calls if all it does is to ask for things and to show them; None if it does more."""
-    called, methods, around = set(), set(), set()
+def is_harmless(of: Value, path: str) -> bool:
+    """Whether a function of a library, by what it is read from, does nothing that anything here asks for."""
+    name = f"{of.name}{path}" if type(of) is Library else ""
+    return name.startswith("torch.nn.init.") or name in SHOWING
+
+
+def called_only(op: Loop) -> frozenset[tuple[Variable, str]] | None:
+    """The functions that a loop calls, by the variables and the paths from there that lead to them, if all else that it
+    does is to ask for things; None if it does more."""
+    called: set[tuple[Variable, str]] = set()
+    around: dict[Operand, tuple[Variable, str]] = {}  # ``nn.Conv2d``
+    methods: set[Operand] = set()
     of_turn: set[Operand] = {op.element}
     assigned = {getattr(part, "target", None) for part in walk(op.body)} | {op.element}
     for part in walk(op.body):
         if (isinstance(part, GetItem) and part.of in of_turn) or (isinstance(part, Move) and part.value in of_turn):
             of_turn.add(part.target)
         if isinstance(part, GetAttribute):
-            if part.of in around or part.of not in assigned:
-                around.add(part.target)  # ``nn.Conv2d``
+            if type(part.of) is Variable and (part.of in around or part.of not in assigned):
+                base, path = around.get(part.of, (part.of, ""))
+                around[part.target] = base, f"{path}.{part.name}"
             elif part.name in ASKED:
                 methods.add(part.target)
             else:
                 return None
         elif isinstance(part, Call) and part.function not in methods:
-            if part.function not in SHOWN:
+            if type(part.function) is not Variable or (part.function in assigned and part.function not in around):
                 return None
-            called.add(part.function)
+            called.add(around.get(part.function, (part.function, "")))
         elif type(part) not in ASKING:
             return None
     left = {name for name in op.assigned if name[0] != "%" and name not in of_turn}
@@ -84,12 +94,14 @@ ASKING = frozenset([Binary, Call, Compare, End, FormatString, GetAttribute, GetI
 #: What is asked of a parameter, a module or a text, and changes none of them.
 ASKED = frozenset(
     [
-        "__class__", "__name__", "abs", "data", "device", "dim", "dtype", "endswith", "format", "grad", "is_leaf",
-        "item", "max", "mean", "min", "ndim", "norm", "numel", "requires_grad", "shape", "size", "split", "startswith",
-        "std", "sum", "type",
+        "__class__", "__name__", "abs", "bias", "data", "device", "dim", "dtype", "endswith", "format", "grad",
+        "is_leaf", "item", "max", "mean", "min", "ndim", "norm", "numel", "requires_grad", "shape", "size", "split",
+        "startswith", "std", "sum", "type", "weight",
     ]
 )  # fmt: skip
-SHOWN = frozenset(["float", "int", "isinstance", "len", "print", "repr", "str", "type"])  # builtins
+SHOWING = frozenset(
+    f"builtins.{name}" for name in ("float", "int", "isinstance", "len", "print", "repr", "str", "type")
+)
 
 
 def telling(machine: Machine, op: Loop, state: State, items: tuple[Value, ...]) -> tuple[Value, ...]:

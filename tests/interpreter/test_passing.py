@@ -99,18 +99,20 @@ def test_a_walk_through_a_model_goes_to_its_leaves() -> None:
     assert len(flagged(only(script))) == 20
 
 
-# -- loops that show what there is -----------------------------------------------------------------------------------
+# -- loops that change nothing -----------------------------------------------------------------------------------
 
 SHOWN = [
     "for name, p in model.named_parameters():\n    print(name, p.requires_grad)\n",
     "for p in model.parameters():\n    if p.requires_grad:\n        print(p.shape, p.numel())\n",
     "for name, _ in model.named_modules():\n    print(f'{name}: {len(name)}')\n",
     "for m in model.modules():\n    print(type(m).__name__, isinstance(m, nn.Conv2d))\n",
+    "for m in model.modules():\n    if isinstance(m, nn.Conv2d):\n        nn.init.kaiming_normal_(m.weight)\n"
+    "    elif isinstance(m, nn.BatchNorm2d):\n        nn.init.ones_(m.weight)\n        torch.nn.init.zeros_(m.bias)\n",
 ]
 
 
 @pytest.mark.parametrize("loop", SHOWN)
-def test_loops_that_only_print_take_no_steps(loop: str) -> None:
+def test_loops_that_change_nothing_take_no_steps(loop: str) -> None:
     execution = only(f"{MODEL}{loop}model.fc = nn.Linear(512, 2)\n")
     assert execution.machine.budget.spent < 60
     assert sum(type(thing) is Module for thing in execution.state.heap.values()) < 5
@@ -127,7 +129,7 @@ def test_loops_that_only_print_take_no_steps(loop: str) -> None:
         ("count = count + 1", None),
     ],
 )
-def test_loops_that_do_more_than_print(loop: str, also: str, kind: type | None) -> None:
+def test_loops_that_do_more(loop: str, also: str, kind: type | None) -> None:
     execution = only(f"{MODEL}kept, count = [], 0\n{loop}    {also}\n")
     assert execution.machine.budget.spent > 161
     assert kind is None or any(True for _ in execution.of(kind))
