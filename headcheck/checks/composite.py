@@ -8,7 +8,7 @@ from headcheck.answers import answers_as_it_is
 from headcheck.catalog.entry import Head, Shape
 from headcheck.checks import Report, check
 from headcheck.checks.words import built, dotted, new_head, outputs_of, shape_words
-from headcheck.execution import Execution, Model
+from headcheck.execution import SIZED, Execution, Model
 from headcheck.findings import Expectation
 from headcheck.interpreter.parts import Part
 
@@ -54,8 +54,8 @@ def map_flattened(execution: Execution) -> Iterator[Report]:
         event = execution.replacement(model, head.path)
         if flow.shape is None or flow.mismatch is not None or len(flow.shape) != MAP or 1 in flow.shape[1:]:
             continue
-        if event is None or not answers_as_it_is(execution, model):
-            continue
+        if event is None or not answers_as_it_is(execution, model) or not execution.kinds_in(part) & SIZED:
+            continue  # what has no outputs of its own is no classifier: somebody wants the features, and gets them
         message = (
             f"`{dotted(place)}` of {built(execution, model)} pooled what its layers answered, these do not: every "
             "place of the map becomes a class of its own"

@@ -8,6 +8,7 @@ from headcheck import events
 from headcheck.interpreter import choosing, contradicting, heap, operators, options
 from headcheck.interpreter.heap import Dictionary, Module, Sequence
 from headcheck.interpreter.state import State
+from headcheck.interpreter.trying import text_method
 from headcheck.interpreter.values import (
     Condition,
     Device,
@@ -29,6 +30,7 @@ from headcheck.ir import (
     Block,
     Break,
     Call,
+    Compare,
     Continue,
     End,
     GetAttribute,
@@ -40,6 +42,7 @@ from headcheck.ir import (
     Return,
     SetItem,
     Try,
+    Unary,
     Variable,
     With,
     walk,
@@ -162,6 +165,8 @@ def evaluated_in(machine: Machine, op: If) -> tuple[tuple[Call, Variable], ...]:
 
 def skip(machine: Machine, op: If, test: Value, state: State) -> list[State]:
     """A branch that cannot touch a model: what it assigns becomes unknown; a side that ends the path is not taken."""
+    if not op.statement and type(op.body[-1]) is Move:
+        put_together(machine, op, op.body[-1].target, test, state)
     for name in op.assigned:
         if name[0] != "%" or not op.statement:
             state.env[name] = symbol("merged", name, name, id(op))._replace(optional=is_optional(test))
@@ -175,6 +180,35 @@ def skip(machine: Machine, op: If, test: Value, state: State) -> list[State]:
         if ends(machine, state, side):
             operators.assume(state, test, wanted)
     return [state]
+
+
+def put_together(machine: Machine, op: If, target: Variable, test: Value, state: State) -> None:
+    """What ``a or b`` is where paths do not part for it: an unknown made of both tests, from which it is told what it
+    leaves of a name. Of anything else, it is an unknown of its own."""
+    short, long = (op.body, op.orelse) if len(op.body) == 1 else (op.orelse, op.body)
+    made = symbol("merged", "…", target, id(op))._replace(optional=is_optional(test))
+    if len(short) == 1 and type(short[0]) is Move and short[0].value == op.test and set(map(type, long)) <= PLAIN:
+        after = machine.run(long, [state.fork()])
+        other = after[0].env.get(target) if len(after) == 1 and not after[0].ended else None
+        if is_test(test) and is_test(other):
+            made = symbol("or" if short is op.body else "and", "…", test, other)
+    state.env[target] = made
+
+
+def is_test(value: Value) -> bool:
+    """Whether a value is true or false, and made of what was compared or asked of a text."""
+    if type(value) is not Symbol:
+        return type(value) in (Condition, Not)
+    method = text_method(value)
+    return (
+        method[1] in ("startswith", "endswith")
+        if method is not None
+        else isinstance(value.key, tuple) and value.key[0] in ("or", "and")
+    )
+
+
+# What asks, and changes nothing.
+PLAIN = frozenset([Call, Compare, GetAttribute, MakeSequence, Move, Unary])
 
 
 def changed_in(machine: Machine, op: If) -> tuple[tuple[Variable, str], ...]:

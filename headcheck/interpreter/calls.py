@@ -128,6 +128,9 @@ def enter(
             machine.called.add(function.code)
         return call_unknown(machine, state, unknown, arguments, keywords, site, own)
     machine.called.add(function.code)
+    if takes_no(define, keywords):
+        state.end("raise", "TypeError")
+        return [state]
     caller_env, caller_frame = state.env, state.frame
     at_home = state.at_home()
     env = bind_arguments(state, define, function, arguments, keywords, site)
@@ -201,6 +204,15 @@ def log_returned(machine: Machine, state: State, define: Define, arguments: Mapp
     if name is not None and type(state.object(state.result)) is Module and not is_read(define, name):
         options.decides(machine, arguments.get(name))
         state.log(events.Returned(define, state.result.address, name, arguments.get(name, UNKNOWN)))
+
+
+def takes_no(define: Define, keywords: Keywords) -> bool:
+    """Whether a function has no parameter for one of the keywords that it is given: Python refuses the call. What a
+    decorator makes of a function may take others."""
+    if not keywords or define.decorators or any(parameter.kind == "**" for parameter in define.parameters):
+        return False
+    names = [parameter.name for parameter in define.parameters if parameter.kind != "*"]
+    return any(name not in names for name in keywords if name != "**")
 
 
 def bind_arguments(

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from headcheck.events import SOFT, Missing, UnknownName
 from headcheck.interpreter import picking
+from headcheck.interpreter.choosing import MOST_LISTED
 from headcheck.interpreter.heap import Dictionary, Instance, Module, Sequence, StateDict
 from headcheck.interpreter.state import State, tails
-from headcheck.interpreter.values import Address, Device, Parameter, Tuple, Value, is_optional, is_plain, symbol
+from headcheck.interpreter.values import Address, Device, Parameter, Symbol, Tuple, Value, is_optional, is_plain, symbol
 
 if TYPE_CHECKING:
     from headcheck.interpreter.machine import Machine
@@ -115,12 +116,38 @@ def join(machine: Machine, one: State, other: State, relevant: frozenset[str], d
     one.env.update(variables)
     for event in joined:
         one.log(event)
-    one.facts = {k: v for k, v in one.facts.items() if k in other.facts and same(v, other.facts[k])}
+    one.facts = _joined_facts(one.facts, other.facts)
     one.conditions = tuple(c for c in one.conditions if c in other.conditions)
     one.guesses = tuple(g for g in one.guesses if g in other.guesses)
     one.cut = one.cut or other.cut
     one.skipped = one.skipped or other.skipped
     return True
+
+
+def _joined_facts(one: dict[Any, Any], other: dict[Any, Any]) -> dict[Any, Any]:
+    """What two paths both know. Where an unknown is one text on the one and another on the other, it is one of the two,
+    and none that only a third path has."""
+    facts, told = {}, []
+    for fact, known in one.items():
+        if fact in other and same(known, other[fact]):
+            facts[fact] = known
+        elif type(fact) is Symbol and isinstance(known, str):
+            told.append(fact)
+        elif type(fact) is tuple and fact[0] == "in":
+            told.append(fact[1])
+    for unknown in told:
+        texts = [_texts(known, unknown) for known in (one, other)]
+        both = tuple(dict.fromkeys(texts[0] + texts[1]))
+        if all(texts) and len(both) <= MOST_LISTED:
+            facts["in", unknown] = both
+    return facts
+
+
+def _texts(facts: Mapping[Any, Any], unknown: Symbol) -> tuple[str, ...]:
+    """The texts one of which an unknown is on a path; nothing if it may be another."""
+    known = facts.get(unknown)
+    texts = (known,) if known is not None else facts.get(("in", unknown), ())
+    return tuple(texts) if all(isinstance(text, str) for text in texts) else ()
 
 
 def _joined_globals(one: State, other: State) -> dict[str, dict[str, Value]] | None:

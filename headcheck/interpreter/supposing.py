@@ -23,6 +23,7 @@ from headcheck.ir import (
     If,
     MakeDict,
     Move,
+    Operand,
     SetAttribute,
     SetItem,
     Variable,
@@ -82,8 +83,23 @@ def around(block: Block, dead: Set[int]) -> frozenset[int]:
     """Where the scopes that hold some branches set a variable of the script, outside of them (by id)."""
     each = [walk_here(operation.body) for operation in walk(block) if isinstance(operation, Define)]
     holding = [scope for scope in (walk_here(block), *each) if not dead.isdisjoint(map(id, scope))]
+    names = {target for scope in holding for target in names_of_things(scope)}
     moves = [operation for scope in holding for operation in scope if type(operation) is Move]
-    return frozenset(id(move) for move in moves if move.target[0] != "%") - dead
+    return frozenset(id(move) for move in moves if move.target[0] != "%" and move.value not in names) - dead
+
+
+def names_of_things(scope: Iterable[object]) -> set[Operand]:
+    """What holds a thing's own name, or is made of it: ``build.__name__.lower()``. Nobody switches that: it is another
+    only with another thing."""
+    found: set[Operand] = set()
+    for operation in scope:
+        if isinstance(operation, GetAttribute):
+            made = operation.name == "__name__" or operation.of in found
+        else:
+            made = isinstance(operation, Call) and operation.function in found
+        if made:
+            found.add(operation.target)  # type: ignore[attr-defined]
+    return {target for target in found if isinstance(target, str) and target[0] == "%"}
 
 
 def leading_past(machine: Machine, names: Iterable[Value], sites: Set[int]) -> Iterator[Passed]:

@@ -135,7 +135,7 @@ def inner(key: Symbol) -> tuple[Value, ...] | None:
     made = key.key
     if not isinstance(made, tuple):
         return None
-    if made[0] == "format":
+    if made[0] in ("format", "or", "and"):
         return made[1:]
     if made[0] == "binary" and made[1] == "Add":
         return made[2:]
@@ -220,4 +220,6 @@ EVALUATED: dict[Any, Callable[..., Any]] = {
     "format": lambda *parts: "".join(map(str, parts)),
     "binary": _binary,
     "item": operator.getitem,
+    "or": lambda one, other: one or other,
+    "and": lambda one, other: one and other,
 }
