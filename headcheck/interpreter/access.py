@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from headcheck import catalog, events
@@ -38,7 +38,7 @@ from headcheck.interpreter.values import (
     name_of_class,
     symbol,
 )
-from headcheck.ir import UNKNOWN, Operation
+from headcheck.ir import UNKNOWN, Define, DefineClass, Operation, SetAttribute, operations_in
 from headcheck.ir.facts import ANY
 from headcheck.semantics import registry
 from headcheck.semantics.layers import own_parameters, parameter_shape
@@ -95,7 +95,7 @@ def get_attribute(machine: Machine, state: State, of: Value, name: str, site: Op
     if kind is Answer:
         return answer_attribute(state, of, name, site)
     if kind is Class:
-        found = class_attribute(of, name)
+        found = class_constant(machine, of, name)
         if found and type(found[0]) is Function and found[0].wrapper == "classmethod":
             return Bound(of, found[0], found[1])
         if found:
@@ -118,6 +118,8 @@ def get_attribute(machine: Machine, state: State, of: Value, name: str, site: Op
         return Method(of, name) if value is None else value
     if kind is Tuple or kind in (float, str) or kind in METHODICAL or isinstance(of, str):
         return Method(of, name)
+    if kind is Function and of.wrapper == "property":
+        return Method(of, name)  # ``@width.setter``
     if kind is Partial and name in ("func", "args", "keywords"):
         return of.function if name == "func" else UNKNOWN
     if kind is Choice:
@@ -181,6 +183,10 @@ def class_attribute(cls: Class, name: str) -> tuple[Value, Class] | None:
     for key, value in cls.attributes:
         if key == name:
             return value, cls
+    if name != "__init__" and sum(type(base) is Class for base in cls.bases) > 1:
+        bases = list(lineage(cls))  # what two of them inherit comes after both
+        order = [base for place, base in enumerate(bases) if base not in bases[place + 1 :]]
+        return next(((value, base) for base in order for key, value in base.attributes if key == name), None)
     for base in cls.bases:
         if type(base) is Class:
             found = class_attribute(base, name)
@@ -189,6 +195,46 @@ def class_attribute(cls: Class, name: str) -> tuple[Value, Class] | None:
         elif type(base) is Library and name == "__init__":
             return None  # it has one, and comes before what follows
     return None
+
+
+def class_constant(machine: Machine, cls: Class, name: str) -> tuple[Value, Class] | None:
+    """The same, but for a constant that some code sets on an object of the class, or on the class: which of them, and
+    when, is followed for objects only. What a method of another class sets on itself is another attribute."""
+    found = class_attribute(cls, name)
+    if found is None or not (is_plain(found[0]) or type(found[0]) is Tuple):
+        return found
+    sites = machine.facts.assigned_attributes.get(name)
+    if sites is None:
+        return found
+    codes, own = {each.code for each in lineage(cls)}, own_sites(machine)
+    if any(own.get(site, cls.code) in codes for site in sites if site > 0):
+        return symbol("attribute", f"{cls.name}.{name}", cls.code, name), found[1]
+    return found
+
+
+def own_sites(machine: Machine) -> dict[int, int]:
+    """The operations by which a method sets an attribute of its own object, each with the class that it is of."""
+    if machine.own_sites is None or machine.own_sites[0] != len(machine.definitions):
+        classes = [define for define in machine.definitions.values() if isinstance(define, DefineClass)]
+        methods = [(cls, op) for cls in classes for op in cls.body if isinstance(op, Define) and op.parameters]
+        machine.own_sites = (
+            len(machine.definitions),
+            {
+                id(op): id(cls)
+                for cls, method in methods
+                for op in operations_in(method)
+                if isinstance(op, SetAttribute) and op.of == method.parameters[0].name
+            },
+        )
+    return machine.own_sites[1]
+
+
+def lineage(cls: Class) -> Iterator[Class]:
+    """A class, and its bases of the script."""
+    yield cls
+    for base in cls.bases:
+        if type(base) is Class:
+            yield from lineage(base)
 
 
 def bind(machine: Machine, state: State, receiver: Value, found: tuple[Value, Class], site: Operation) -> Value:
@@ -238,7 +284,9 @@ def instance_attribute(machine: Machine, state: State, ref: Ref, thing: Instance
     owner = thing.cls.name if thing.cls else "object"
     if name in thing.attributes:
         return machine.setting(f"{owner}.{name}", thing.attributes[name], ref, name)
-    found = class_attribute(thing.cls, name) if thing.cls else None
+    found = class_constant(machine, thing.cls, name) if thing.cls else None
+    if found and thing.cls and class_attribute(thing.cls, "__getattribute__"):
+        return symbol("attribute", f"{owner}.{name}", ref, name)
     if found:
         return machine.setting(f"{owner}.{name}", bind(machine, state, ref, found, site), ref, name)
     if name == "__dict__":
@@ -311,7 +359,7 @@ def probe(machine: Machine, state: State, ref: Ref, name: str, site: Operation) 
     if value is not UNKNOWN:
         return value
     if module.cls is not None:
-        attribute = class_attribute(module.cls, name)
+        attribute = class_constant(machine, module.cls, name)
         if attribute:
             return bind(machine, state, ref, attribute, site)
     if name == "_modules":

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from headcheck import events
 from headcheck.interpreter import access, choosing, definitions, heap, options, picking, unknowns, writing
 from headcheck.interpreter.deriving import call_inherited, derive
+from headcheck.interpreter.forgetting import forget_every_constant, forget_items
 from headcheck.interpreter.forward import call_module
 from headcheck.interpreter.heap import Dictionary, Instance, Module, Sequence
 from headcheck.interpreter.naming import known_builder
@@ -84,15 +85,7 @@ def method_owner(state: State, function: Function, arguments: Arguments) -> Clas
     thing = state.object(arguments[0]) if arguments else None
     if not isinstance(thing, (Module, Instance)) or thing.cls is None or function.wrapper == "staticmethod":
         return None
-    return next((c for c in lineage(thing.cls) if any(value is function for _, value in c.attributes)), None)
-
-
-def lineage(cls: Class) -> Iterator[Class]:
-    """A class, and its bases of the script."""
-    yield cls
-    for base in cls.bases:
-        if type(base) is Class:
-            yield from lineage(base)
+    return next((c for c in access.lineage(thing.cls) if any(value is function for _, value in c.attributes)), None)
 
 
 def call_bound(
@@ -257,6 +250,12 @@ def call_class(
     init = access.class_attribute(cls, "__init__")
     if init is None or type(init[0]) is not Function:
         fill_fields(state, ref, cls, arguments, keywords)
+        after_fields = access.class_attribute(cls, "__post_init__")
+        if after_fields is not None and type(after_fields[0]) is Function:
+            after = enter(machine, state, after_fields[0], (ref,), {}, site, ref, after_fields[1])
+            for one in after:
+                one.result = ref
+            return after
         if type(state.object(ref)) is Module:
             derive(machine, state, cls, ref, arguments, keywords, site)
         return answer(state, ref)
@@ -340,6 +339,7 @@ def call_library(
     effect = registry.find_effect(library.name)
     if effect is None:
         return call_unknown(machine, state, library, arguments, keywords, site)
+    handed_over(machine, state, [*arguments, *keywords.values()])
     asks = library.name in ASKING and arguments and choosing.is_open(state, arguments[0])
     if not asks or (library.name == "builtins.isinstance" and choosing.tests_class(arguments[1:])):
         return answer(state, effect(CallSite(machine, state, library.name, None, arguments, keywords, site)))
@@ -377,6 +377,7 @@ def call_method(
     effect = registry.METHODS.get((kind, bound.name)) or registry.METHODS.get((kind, "*"))
     if effect is None:
         return call_unknown(machine, state, bound, arguments, keywords, site)
+    handed_over(machine, state, [*arguments, *keywords.values()])
     call = CallSite(machine, state, bound.name, receiver, arguments, keywords, site)
     return answer(state, effect(call))
 
@@ -445,10 +446,11 @@ def call_unknown(
                 return [state]
     where = label(function) if type(function) is not Method else function.name
     given = [*arguments, *keywords.values()]
+    handed_over(machine, state, given)
     if type(function) is Method:
         given.append(function.receiver)
     if type(function) is Symbol and isinstance(function.key, tuple) and function.key[0] == "attribute":
-        given += [part for part in function.key[1:2] if is_configuration(state, part)]
+        given += [part for part in function.key[1:2] if type(state.object(part)) is Instance]
     reached = () if definitions.only_records(function) else modules_in(state, given)
     for module in reached:
         state.log(events.Escaped(site, module, where, own))
@@ -459,9 +461,11 @@ def call_unknown(
     machine.patched = machine.patched or TORCH in given  # ``syft.TorchHook(torch)``
     for value in given if type(function) is not Library else ():
         if type(state.object(value)) in (Sequence, Dictionary):
-            forget(state, value)
+            forget_items(state, value)  # it may come back changed
         elif is_configuration(state, value):
             state.heap[value.address] = state.heap[value.address]._replace(attributes={})
+        elif type(state.object(value)) is Instance and not is_known_to_set(function):
+            forget_every_constant(state, value, id(site))
         elif heap.is_state_dict(state, value):
             from headcheck.semantics import statedicts
 
@@ -471,6 +475,23 @@ def call_unknown(
     return answer(state, symbol("call", f"{where}(…)", function, *arguments, *sorted(keywords)))
 
 
+def is_known_to_set(function: Value) -> bool:
+    """Whether it is known what a function that is not followed may set: it only records, or is of the script."""
+    own = type(function) is Symbol and isinstance(function.key, tuple) and function.key[0] == "function"
+    return own or definitions.only_records(function)
+
+
+def handed_over(machine: Machine, state: State, given: list[Value]) -> None:
+    """Functions of the script are given to other code, which may call them whenever it likes: a hook, a thread's."""
+    for value in given:
+        function = value.function if type(value) in (Bound, Partial) else value
+        if type(function) is Function:
+            from headcheck.interpreter.skipping import forget_what_it_sets
+
+            of = [value.receiver] if type(value) is Bound else list(value.arguments) if type(value) is Partial else []
+            forget_what_it_sets(machine, state, function, [*of, *given])
+
+
 TORCH = Library("torch")
 
 
@@ -478,11 +499,6 @@ def is_configuration(state: State, value: Value) -> bool:
     """Whether something is an object that a library made, of which only attributes are known."""
     thing = state.object(value)
     return type(thing) is Instance and thing.cls is None
-
-
-def forget(state: State, ref: Ref) -> None:
-    """A list or dict handed to unknown code may come back changed."""
-    state.heap[ref.address] = state.heap[ref.address]._replace(items=None)
 
 
 CALLS: dict[type, Callable[..., list[State]]] = {

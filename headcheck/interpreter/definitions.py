@@ -76,6 +76,9 @@ RECORDING = frozenset(
 )
 
 
+SETTER = "setter"
+
+
 def on_define(machine: Machine, op: Define, state: State) -> None:
     machine.definitions[id(op)] = op
     defaults = tuple((p.name, machine.read(state, p.default)) for p in op.parameters if p.has_default)
@@ -87,6 +90,8 @@ def on_define(machine: Machine, op: Define, state: State) -> None:
             for n in sorted(names)
         )
     wrapper, stand_ins = wrapper_of(machine, state, op), stand_ins_for(machine, state, op)
+    if wrapper == SETTER:  # the name stays what reads the property
+        return
     function = Function(id(op), defaults, closure, state.frame.module, wrapper, stand_ins)
     value: Value = Lazy(function) if op.name == GENERATOR else function
     state.env[op.target] = decorated(machine, state, op, value)
@@ -115,7 +120,7 @@ def wrapper_of(machine: Machine, state: State, op: Define) -> str:
         if name in ("property", "cached_property"):
             return "property"
         if type(value) is Method and value.name in ("setter", "deleter"):
-            return "property"
+            return SETTER
     return ""
 
 

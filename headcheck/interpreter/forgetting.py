@@ -5,15 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from headcheck.interpreter.heap import EMPTY, Instance, Module
+from headcheck.interpreter.access import lineage
+from headcheck.interpreter.heap import EMPTY, Dictionary, Instance, Module, Sequence, field
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import Address, Ref, Tuple, Value, is_plain, symbol
+from headcheck.ir import UNKNOWN
 
 
 def constants(thing: Any) -> Mapping[str, Value]:
     """What the script set as attributes of an object or a module that is no part of one."""
     kind = type(thing)
     return thing.attributes if kind is Instance else thing.values if kind is Module else EMPTY
+
+
+def constant_of(thing: Any, name: str) -> Value:
+    """An attribute, as `constants` has it or as a layer was made with it."""
+    return field(thing, name) if type(thing) is Module else constants(thing).get(name, UNKNOWN)
 
 
 def is_constant(value: Value) -> bool:
@@ -32,3 +39,29 @@ def forget_constants(state: State, address: Address, names: Iterable[str], why: 
     if gone:
         field = "attributes" if type(thing) is Instance else "values"
         state.heap[address] = thing._replace(**{field: {**known, **gone}})
+
+
+def forget_every_constant(state: State, of: Value, why: Value) -> None:
+    """An attribute of an object was set, and nobody knows which, or by what it is set."""
+    thing = state.object(of)
+    if type(thing) in (Instance, Module):
+        forget_constants(state, of.address, list(constants(thing)), why)
+        inherited = [
+            name
+            for cls in (lineage(thing.cls) if thing.cls else ())
+            for name, value in cls.attributes
+            if is_constant(value)
+        ]
+        if inherited and type(thing) is Instance:
+            thing = state.heap[of.address]
+            unknown = {
+                name: symbol("changed", name, of, name, why) for name in inherited if name not in thing.attributes
+            }
+            state.heap[of.address] = thing._replace(attributes={**unknown, **thing.attributes})
+
+
+def forget_items(state: State, value: Value) -> None:
+    """Nobody knows any more what is in a list or dict."""
+    thing = state.object(value)
+    if type(thing) in (Sequence, Dictionary):
+        state.heap[value.address] = thing._replace(items=None)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from headcheck import catalog, events
-from headcheck.interpreter import heap
+from headcheck.interpreter import heap, unknowns
 from headcheck.interpreter.access import log_output_read, missing
+from headcheck.interpreter.forgetting import forget_every_constant
 from headcheck.interpreter.heap import DELETED, Dictionary, Module, Sequence, StateDict
 from headcheck.interpreter.operators import equal
 from headcheck.interpreter.state import State
@@ -222,6 +223,8 @@ def set_item(state: State, of: Value, index: Value, value: Value, site: Operatio
             state.heap[of.address] = thing._replace(items=None)
     elif type(thing) is Dictionary:
         set_dictionary_item(state, of, thing, index, value, site)
+    elif (whose := unknowns.namespace_of(of)) is not None:
+        forget_every_constant(state, whose, id(site))
     elif heap.is_state_dict(state, of):
         from headcheck.semantics import statedicts
 

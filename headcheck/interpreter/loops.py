@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from headcheck import events
 from headcheck.interpreter import flagging, heap, operators, options, passing, quick
-from headcheck.interpreter.forgetting import constants, forget_constants, is_constant
+from headcheck.interpreter.forgetting import constant_of, constants, forget_constants, is_constant
 from headcheck.interpreter.heap import Dictionary, Module, Sequence
 from headcheck.interpreter.iterate import (
     BELOW,
@@ -218,7 +218,7 @@ def loop_once(
     """A loop runs once for all its `turns`, if they are known; a number it changed on the way is unknown afterwards."""
     names = [name for name in op.assigned if name[0] != "%" and name in state.env]
     before = {name: state.env[name] for name in names if is_plain(state.env[name])}
-    outside = globals_before(op, state)
+    outside = globals_before(machine, state)
     heap_before, events_before, module = state.heap.copy(), state.events, state.frame.module
     iterable = None
     if isinstance(op, Loop):
@@ -254,13 +254,10 @@ def loop_once(
     return [s for s in left if s.ended != "break"] + states + resume(broken)
 
 
-def globals_before(op: Loop | While, state: State) -> dict[str, Value]:
-    """The constants that a loop sets outside of its function, by the names that this declares global."""
-    if not state.frame.global_names:
-        return {}
+def globals_before(machine: Machine, state: State) -> dict[str, Value]:
+    """The constants outside of all functions that one of them may set, by the names that it declares global."""
     around = state.globals[state.frame.module]
-    names = [name for name in op.assigned if name in state.frame.global_names and name in around]
-    return {name: around[name] for name in names if is_plain(around[name])}
+    return {name: around[name] for name in machine.declared_global() if name in around and is_plain(around[name])}
 
 
 def forget_counted(state: State, before: Mapping[Any, Any], touched: list[Address], op: Loop | While) -> list[str]:
@@ -269,8 +266,11 @@ def forget_counted(state: State, before: Mapping[Any, Any], touched: list[Addres
     for address in touched:
         now, former = constants(state.heap[address]), constants(before[address])
         if now is not former:
-            names = [name for name, value in former.items() if not same(now.get(name), value)]
-            names = [name for name in names if is_constant(former[name])]
+            names = [
+                name
+                for name, value in now.items()
+                if not same(value, was := constant_of(before[address], name)) and is_constant(was)
+            ]
             forget_constants(state, address, names, id(op))
             forgotten += names
     return forgotten

@@ -115,6 +115,8 @@ class Machine:
         #: The operations of branches for machines without an accelerator, by the node of the test and its truth.
         self.without_accelerator: dict[tuple[int, bool], frozenset[int]] = {}
         self.class_tests: dict[int, Tests | None] = {}
+        self.globals_declared: tuple[int, frozenset[str]] = 0, frozenset()  # by how many definitions
+        self.own_sites: tuple[int, dict[int, int]] | None = None  # and of how many definitions they are
         self.idle: dict[int, frozenset[tuple[Variable, str]] | None] = {}  # by a loop over parts, what it calls
         self.plans: dict[int, Plan] = {}  # by the body of a loop
         self.called: set[int] = set()
@@ -169,6 +171,15 @@ class Machine:
         """Whether any side of a branch can touch a model, or each turn of a loop can do something else to one."""
         self.names()  # which marks every branch and loop, too
         return op.relevant if isinstance(op, If) else op.builds
+
+    def declared_global(self) -> frozenset[str]:
+        """The names that functions of the code that was read declare global."""
+        count, names = self.globals_declared
+        if count != len(self.definitions):
+            found = (define.stores_global for define in self.definitions.values() if isinstance(define, Define))
+            names = frozenset().union(*found)
+            self.globals_declared = len(self.definitions), names
+        return names
 
     def may_be_assigned(self, name: str) -> bool:
         """Whether code that did not run on the way to a function nobody calls may have set an attribute."""

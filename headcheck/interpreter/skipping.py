@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from headcheck.interpreter.calls import lineage
-from headcheck.interpreter.forgetting import constants, forget_constants, is_constant
+from headcheck.interpreter.access import lineage
+from headcheck.interpreter.forgetting import constants, forget_constants, forget_items, is_constant
 from headcheck.interpreter.heap import Module
 from headcheck.interpreter.picking import speaks_of_models
 from headcheck.interpreter.reaching import modules_in
@@ -33,6 +33,7 @@ SETTING = frozenset(["delattr", "setattr"])
 #: What changes a stack of layers: its items are set or deleted, or one of these methods is called.
 ITEMS = (DeleteItem, SetItem)
 REORDERING = frozenset(["append", "extend", "insert", "pop"])
+FILLING = REORDERING | {"clear", "popitem", "remove", "reverse", "setdefault", "sort", "update"}
 #: Attributes of modules and parameters that say how they compute and learn.
 OWN = frozenset(["__dict__", "bias", "data", "forward", "requires_grad", "weight"])
 
@@ -66,8 +67,7 @@ def _around(machine: Machine, state: State, function: Function, seen: set[int]) 
     if not isinstance(define, Define) or function.code in seen:
         return []
     seen.add(function.code)
-    around = {**state.globals.get(function.module, {}), **dict(function.closure)}
-    values = [around[name] for name in scope_of(define).free if name in around]
+    values = _read_around(state, function, define)
     deeper = [value for inner in values if type(inner) is Function for value in _around(machine, state, inner, seen)]
     return values + deeper
 
@@ -92,9 +92,7 @@ def _changes(
     speaks = speaks_of_models(machine, function.code)
     if speaks and (not certain or not REORDERING.isdisjoint(spoken) or _sets_items(define)):
         return True
-    around = {**state.globals.get(function.module, {}), **dict(function.closure)}
-    called = [around[name] for name in free if name in around]
-    return any(_called_changes(machine, state, value, seen, names) for value in called)
+    return any(_called_changes(machine, state, value, seen, names) for value in _read_around(state, function, define))
 
 
 def _called_changes(machine: Machine, state: State, value: Value, seen: set[int], names: frozenset[str] | None) -> bool:
@@ -111,22 +109,35 @@ def _called_changes(machine: Machine, state: State, value: Value, seen: set[int]
 def forget_what_it_sets(machine: Machine, state: State, function: Function, given: list[Value]) -> None:
     """A function, called with these values, is not followed: what it sets that was a constant may be another one now.
 
-    That is a variable that it, or what it calls, declares global; and an attribute of an object that it was given,
-    of a name under which it sets one.
+    That is a variable that it, or what it calls, declares global; an attribute of an object that it was given, of a
+    name under which it sets one; and what is in the lists and dicts that it can come by, if it puts something into any.
     """
-    objects = {value.address for value in given if type(value) is Ref}
-    kept = [address for address in objects if constants(state.heap.get(address))]
-    owners = [cls for address in objects if (cls := getattr(state.heap.get(address), "cls", None)) is not None]
-    followed = list(_with_called(machine, state, function, owners, set()))
+    define = machine.definitions.get(function.code)
+    around = _read_around(state, function, define) if isinstance(define, Define) else []
+    classes = [getattr(state.object(value), "cls", None) for value in [*given, *around]]
+    followed = list(_with_called(machine, state, function, [cls for cls in classes if cls is not None], set()))
+    around = [value for inner, define in followed for value in _read_around(state, inner, define)]
+    objects = list(dict.fromkeys(value.address for value in [*given, *around] if type(value) is Ref))
     for inner, define in followed:
         variables = state.globals.get(inner.module, {})
         for name in define.stores_global:
             if name in variables and is_constant(variables[name]):
                 state.set_global(inner.module, name, symbol("global", name, inner.module, name, function.code))
-    if kept:
-        names = frozenset().union(*(_sets(define) for _, define in followed))
-        for address in kept:
+    names = frozenset().union(*(_sets(define) for _, define in followed))
+    for address in objects:
+        if constants(state.heap.get(address)):
             forget_constants(state, address, names, function.code)
+    if any(_fills(define) for _, define in followed):
+        spoken = frozenset().union(*(scope_of(define).spoken for _, define in followed))
+        held = [value for at in objects for name, value in constants(state.heap.get(at)).items() if name in spoken]
+        for value in [*held, *around]:
+            forget_items(state, value)
+
+
+def _read_around(state: State, function: Function, define: Define) -> list[Value]:
+    """What a function reads from around it."""
+    around = {**state.globals.get(function.module, {}), **dict(function.closure)}
+    return [around[name] for name in scope_of(define).free if name in around]
 
 
 def _with_called(
@@ -138,11 +149,9 @@ def _with_called(
         return
     seen.add(function.code)
     yield function, define
-    scope = scope_of(define)
-    around = {**state.globals.get(function.module, {}), **dict(function.closure)}
-    called = [around[name] for name in scope.free if name in around]
+    called, spoken = _read_around(state, function, define), scope_of(define).spoken
     for cls in owners:
-        called += [value for base in lineage(cls) for name, value in base.attributes if name in scope.spoken]
+        called += [value for base in lineage(cls) for name, value in base.attributes if name in spoken]
     for value in called:
         if type(value) is Function:
             yield from _with_called(machine, state, value, owners, seen)
@@ -152,6 +161,12 @@ def _with_called(
 def _sets(define: Define) -> frozenset[str]:
     """The names of the attributes that a function sets, on whatever."""
     return frozenset(op.name for op in operations_in(define) if isinstance(op, SetAttribute))
+
+
+@lru_cache(MOST_KEPT)
+def _fills(define: Define) -> bool:
+    """Whether a function puts something into a list or dict, or takes it out."""
+    return not FILLING.isdisjoint(scope_of(define).spoken) or any(isinstance(op, ITEMS) for op in operations_in(define))
 
 
 @lru_cache(MOST_KEPT)

@@ -166,7 +166,7 @@ class State:
 
     def set_global(self, module: str, name: str, value: Value) -> None:
         """Write a variable of a module, from wherever."""
-        if module not in self.owned:
+        if module not in self.owned and self.env is not self.globals[module]:
             self.globals[module] = self.globals[module].copy()
             self.owned |= {module}
         self.globals[module][name] = value

@@ -8,8 +8,20 @@ from typing import Any
 from headcheck import events
 from headcheck.interpreter import heap, writing
 from headcheck.interpreter.deriving import needs_object
+from headcheck.interpreter.forgetting import forget_every_constant
 from headcheck.interpreter.state import State
-from headcheck.interpreter.values import Class, Parameters, Symbol, Tensor, Value, label, pieces_of, size_of, symbol
+from headcheck.interpreter.values import (
+    Class,
+    Parameters,
+    Ref,
+    Symbol,
+    Tensor,
+    Value,
+    label,
+    pieces_of,
+    size_of,
+    symbol,
+)
 from headcheck.ir import UNKNOWN, Operation
 
 
@@ -21,6 +33,8 @@ def method(
     if not (isinstance(key, tuple) and key[0] == "attribute" and len(key) == 3):
         return None
     owner, name = key[1], key[2]
+    if name in CHANGING and (whose := namespace_of(owner)) is not None:
+        forget_every_constant(state, whose, id(site))
     if heap.is_state_dict(state, owner):
         return state_dict_method(state, owner, name, arguments, site)
     if type(owner) is Class and not arguments and not keywords and not state.guards and needs_object(owner, name):
@@ -51,6 +65,16 @@ def method(
     if name in ("to", "cuda", "cpu", "float", "contiguous") and type(owner) is Symbol:
         return owner  # the same tensor, elsewhere or in another type
     return None
+
+
+CHANGING = frozenset(["__setitem__", "clear", "pop", "popitem", "setdefault", "update"])  # a dict
+
+
+def namespace_of(of: Value) -> Ref | None:
+    """The object of which an unknown is the ``__dict__``."""
+    key: Any = of.key if type(of) is Symbol else None
+    found = isinstance(key, tuple) and key[0] == "attribute" and key[2:] == ("__dict__",) and type(key[1]) is Ref
+    return key[1] if found else None
 
 
 def starts(text: Value, start: Value) -> Value:

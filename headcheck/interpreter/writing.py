@@ -9,6 +9,7 @@ from headcheck import catalog, events
 from headcheck.catalog.files import library_of
 from headcheck.interpreter import heap, parts
 from headcheck.interpreter.access import class_attribute, missing, shape_of
+from headcheck.interpreter.forgetting import forget_every_constant
 from headcheck.interpreter.heap import DELETED, Instance, Module, Sequence
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import (
@@ -46,7 +47,7 @@ def set_attribute(machine: Machine, state: State, of: Value, name: str, value: V
         if type(thing) is Module:
             set_module_attribute(machine, state, of, name, value, site)
         elif type(thing) is Instance:
-            state.heap[of.address] = thing._replace(attributes={**thing.attributes, name: value})
+            set_instance_attribute(state, of, thing, name, value, site)
         elif type(thing) is Sequence and name == "requires_grad":
             state.log(events.FlagMissed(site, "list", of, name, value))
         elif type(thing) in CHANGED:
@@ -74,6 +75,18 @@ def set_attribute(machine: Machine, state: State, of: Value, name: str, value: V
         machine.patched = True
     elif kind is Own and of.key in state.globals:
         state.set_global(of.key, name, value)
+
+
+def set_instance_attribute(state: State, of: Ref, thing: Instance, name: str, value: Value, site: Operation) -> None:
+    """Where a property, or the class itself, has it done by code of its own, nobody knows what that sets."""
+    if thing.cls is not None and (_property(thing.cls, name) or class_attribute(thing.cls, "__setattr__")):
+        forget_every_constant(state, of, id(site))
+        if not _property(thing.cls, name):
+            value = symbol("attribute", f"{thing.cls.name}.{name}", of, name, id(site)) if is_plain(value) else value
+            thing = state.heap[of.address]
+            state.heap[of.address] = thing._replace(attributes={**thing.attributes, name: value})
+        return
+    state.heap[of.address] = thing._replace(attributes={**thing.attributes, name: value})
 
 
 def makes_modules(name: str) -> bool:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from headcheck.interpreter import access
-from headcheck.interpreter.calls import forget
+from headcheck.interpreter.forgetting import forget_items
 from headcheck.interpreter.heap import Dictionary, Instance, Module, Sequence
 from headcheck.interpreter.modules import namespace
 from headcheck.interpreter.picking import pick
@@ -42,7 +42,7 @@ def forget_lists(call: CallSite) -> None:
         inside = thing.attributes if type(thing) is Instance else thing.values if type(thing) is Module else {}
         for one in (value, *inside.values()):
             if type(call.state.object(one)) in (Sequence, Dictionary):
-                forget(call.state, one)
+                forget_items(call.state, one)
 
 
 @effect("pydoc.locate", "hydra.utils.get_class", "hydra.utils.get_method", "hydra.utils.get_object")

@@ -7,6 +7,7 @@ from typing import Any
 from headcheck import catalog, events
 from headcheck.catalog.entry import NAMES
 from headcheck.interpreter import access, heap, modules, picking, writing
+from headcheck.interpreter.forgetting import forget_every_constant
 from headcheck.interpreter.heap import DELETED, Dictionary, Instance, Module, Sequence, StateDict
 from headcheck.interpreter.iterate import ELEMENTS, element_of, items_of
 from headcheck.interpreter.operators import truth
@@ -424,6 +425,7 @@ def setattr_(call: CallSite) -> Value:
     else:
         writing.log_unresolved(call.state, target, name, value, call.site)
         writing.blur(call.state, target)
+        forget_every_constant(call.state, target, id(call.site))
     return None
 
 
@@ -474,6 +476,8 @@ def vars_(call: CallSite) -> Value:
     if type(value) is Own:
         return modules.namespace(call.state, value, call.site)
     writing.blur(call.state, value)
+    if type(thing) is Instance:
+        return symbol("attribute", "__dict__", value, "__dict__")
     return Namespace(value.name) if type(value) is Library else unknown(call)
 
 
@@ -491,8 +495,23 @@ def deepcopy(call: CallSite) -> Value:
     if type(thing) is Module:
         return heap.copy_module(call.state, value, call.site)
     if type(thing) in (Sequence, Dictionary, StateDict):
-        return call.state.allocate(thing, call.site)
+        return copied(call, value, call.name == "copy.deepcopy", {})
     return value
+
+
+def copied(call: CallSite, value: Value, deep: bool, seen: dict[Value, Value]) -> Value:
+    """A list or dict of its own, with all that are in it where it is `deep`."""
+    thing = call.state.object(value)
+    if type(thing) not in (Sequence, Dictionary, StateDict) or value in seen:
+        return seen.get(value, value)
+    new = seen[value] = call.state.allocate(thing, call.site)
+    if deep and type(thing) is Sequence and thing.items is not None:
+        items = tuple(copied(call, item, deep, seen) for item in thing.items)
+        call.state.heap[new.address] = thing._replace(items=items)
+    elif deep and type(thing) is Dictionary and thing.items is not None and thing.view is None:
+        pairs = tuple((key, copied(call, item, deep, seen)) for key, item in thing.items)
+        call.state.heap[new.address] = thing._replace(items=pairs)
+    return new
 
 
 @effect("enum.auto")

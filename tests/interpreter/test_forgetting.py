@@ -10,12 +10,14 @@ OBJECT = """
 class Sizes:
     def __init__(self):
         self.width, self.depth = 64, 2
+        self.widths, self.depths = [64], [2]
 """
 NETWORK = """
 class Sizes(nn.Module):
     def __init__(self):
         super().__init__()
         self.width, self.depth = 64, 2
+        self.widths, self.depths = [64], [2]
 """
 METHODS = """
     def widen(self):
@@ -25,6 +27,7 @@ METHODS = """
         self.widen()
 
 width = 64
+widths, depths = [64], [2]
 
 def grow(sizes):
     sizes.widen()
@@ -60,6 +63,26 @@ def test_attributes_that_a_call_sets_that_is_not_followed(made_of, call, sets, e
     methods = METHODS.format(sets=sets, name="width")
     script = made_of + methods + LATE.format(branches=BRANCHES, call=call, size="sizes.width")
     assert codes(script) == expected
+
+
+@pytest.mark.parametrize("made_of", [OBJECT, NETWORK])
+@pytest.mark.parametrize(
+    "sets, expected",
+    [
+        ("self.widths.append(512)", []),
+        ("self.widths[-1] = 512", []),
+        ("self.depths.append(512)", ["HC101"]),
+        ("print(self.widths)", ["HC101"]),
+    ],
+)
+def test_lists_that_a_call_fills_that_is_not_followed(made_of, sets, expected):
+    methods = METHODS.format(sets=sets, name="width")
+    assert (
+        codes(made_of + methods + LATE.format(branches=BRANCHES, call="sizes.grow()", size="sizes.widths[-1]"))
+        == expected
+    )
+    methods = METHODS.format(sets="pass", name="width").replace("global width", sets.replace("self.", ""))
+    assert codes(made_of + methods + LATE.format(branches=BRANCHES, call="through()", size="widths[-1]")) == expected
 
 
 @pytest.mark.parametrize("call", ["widen()", "through()"])
