@@ -463,7 +463,7 @@ def call_unknown(
         if type(state.object(value)) in (Sequence, Dictionary):
             forget_items(state, value)  # it may come back changed
         elif is_configuration(state, value):
-            state.heap[value.address] = state.heap[value.address]._replace(attributes={})
+            forget_settings(state, value)
         elif type(state.object(value)) is Instance and not is_known_to_set(function):
             forget_every_constant(state, value, id(site))
         elif heap.is_state_dict(state, value):
@@ -499,6 +499,14 @@ def is_configuration(state: State, value: Value) -> bool:
     """Whether something is an object that a library made, of which only attributes are known."""
     thing = state.object(value)
     return type(thing) is Instance and thing.cls is None
+
+
+def forget_settings(state: State, ref: Ref) -> None:
+    """Settings handed to unknown code may come back with others: with more classes, say. What it is all about, names
+    and switches, stays as the user gave it: a script that asks for one twice gets one answer."""
+    thing = state.heap[ref.address]
+    kept = {name: value for name, value in thing.attributes.items() if type(value) in (Symbol, bool, str)}
+    state.heap[ref.address] = thing._replace(attributes=kept)
 
 
 CALLS: dict[type, Callable[..., list[State]]] = {
