@@ -61,7 +61,7 @@ def left_behind(execution: Execution) -> Iterator[Report]:
             continue
         before = execution.moves_before(model.ref, event)
         device, dtype = last(before, "device", "cpu"), last(before, "dtype", "float32")
-        if execution.in_lightning(model.ref.address):
+        if execution.in_lightning(model.ref.address) or is_others_to_move(execution, model):
             continue
         if (
             device is not None
@@ -81,6 +81,12 @@ def left_behind(execution: Execution) -> Iterator[Report]:
             )
             help_ = f"cast the model after its head is replaced, or make the head with dtype=torch.{dtype.dtype}"
             yield Report("HC408", event.site, message, help_, Expectation("raises", part=path), model.ref.address)
+
+
+def is_others_to_move(execution: Execution, model: Model) -> bool:
+    """Whether a model is in a network that the script defines and never makes: who makes it moves it as a whole."""
+    holders = [execution.module(Ref(holder)) for holder in execution.holders(model.ref.address)]
+    return execution.made_up and any(holder is not None and holder.cls is not None for holder in holders)
 
 
 def last(moves: list[events.Moved], what: str, usual: str) -> events.Moved | None:
