@@ -8,7 +8,7 @@ too, and what all paths share is found.
 from __future__ import annotations
 
 STEPS_EACH = 4  # for each operation of what is read
-FEWEST = 400
+FEWEST = 800
 FOR_MODELS = 2_000  # more, once there is a model of a library
 LOOPS_EACH = 8  # more for loops over the parts of models, where other paths came to them before
 MOST_FOR_A_LOOP = 3_000
