@@ -51,7 +51,8 @@ OF_LOADING = frozenset(["checkpoint_path", "hparams_file", "map_location", "stri
 
 @method(Class, "load_from_checkpoint")
 def load_from_checkpoint(call: CallSite) -> Value:
-    """An object of the class, of the arguments it was saved with: nobody knows those that the call does not give."""
+    """An object of the class, of the arguments it was saved with: nobody knows those that the call does not give. What
+    the class does not take is left out, as Lightning does."""
     from headcheck.interpreter.calls import call_class
 
     cls: Class = call.receiver
@@ -59,7 +60,12 @@ def load_from_checkpoint(call: CallSite) -> Value:
     define = call.machine.definitions[init[0].code] if init is not None and type(init[0]) is Function else None
     names = [p.name for p in define.parameters[1:] if not p.kind] if isinstance(define, Define) else []
     saved = {name: symbol("saved", name, id(call.site), name) for name in names}
-    given = {name: value for name, value in call.keywords.items() if name not in OF_LOADING}
+    takes_all = not isinstance(define, Define) or any(p.kind == "**" for p in define.parameters)
+    given = {
+        name: value
+        for name, value in call.keywords.items()
+        if name not in OF_LOADING and (takes_all or name in names or name == "**")
+    }
     made = call_class(call.machine, call.state, cls, (), {**saved, **given}, call.site)
     for state in made:
         if not state.ended and type(state.object(state.result)) is Module:
