@@ -450,7 +450,9 @@ def call_unknown(
     if type(function) is Method:
         given.append(function.receiver)
     if type(function) is Symbol and isinstance(function.key, tuple) and function.key[0] == "attribute":
-        given += [part for part in function.key[1:2] if type(state.object(part)) is Instance]
+        given += [part for part in function.key[1:2] if is_configuration(state, part)]
+        if type(state.object(function.key[1])) is Instance:  # a method that its class has from one that is not read
+            forget_every_constant(state, function.key[1], id(site))
     reached = () if definitions.only_records(function) else modules_in(state, given)
     for module in reached:
         state.log(events.Escaped(site, module, where, own))

@@ -14,7 +14,19 @@ from headcheck.interpreter.picking import speaks_of_models
 from headcheck.interpreter.reaching import modules_in
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import Address, Bound, Class, Function, Ref, Value, symbol
-from headcheck.ir import Define, DeleteAttribute, DeleteItem, SetAttribute, SetItem, operations_in
+from headcheck.ir import (
+    Define,
+    DeleteAttribute,
+    DeleteItem,
+    GetAttribute,
+    GetItem,
+    Move,
+    Operand,
+    SetAttribute,
+    SetItem,
+    Variable,
+    operations_in,
+)
 from headcheck.ir.scopes import scope_of
 
 if TYPE_CHECKING:
@@ -127,11 +139,13 @@ def forget_what_it_sets(machine: Machine, state: State, function: Function, give
     for address in objects:
         if constants(state.heap.get(address)):
             forget_constants(state, address, names, function.code)
-    if any(_fills(define) for _, define in followed):
-        spoken = frozenset().union(*(scope_of(define).spoken for _, define in followed))
-        held = [value for at in objects for name, value in constants(state.heap.get(at)).items() if name in spoken]
-        for value in [*held, *around]:
-            forget_items(state, value)
+    for inner, define in followed:
+        filled = _filled(define)
+        held = [constants(state.heap.get(address)) for address in objects] if filled else []
+        outside = {**state.globals.get(inner.module, {}), **dict(inner.closure)} if filled else {}
+        for name in filled:
+            for value in (outside.get(name), *(attributes.get(name) for attributes in held)):
+                forget_items(state, value)
 
 
 def _read_around(state: State, function: Function, define: Define) -> list[Value]:
@@ -164,9 +178,24 @@ def _sets(define: Define) -> frozenset[str]:
 
 
 @lru_cache(MOST_KEPT)
-def _fills(define: Define) -> bool:
-    """Whether a function puts something into a list or dict, or takes it out."""
-    return not FILLING.isdisjoint(scope_of(define).spoken) or any(isinstance(op, ITEMS) for op in operations_in(define))
+def _filled(define: Define) -> frozenset[str]:
+    """The names of the variables and attributes into which a function puts something, or from which it takes it."""
+    names: dict[Operand, str] = {}  # by what stands for them, or for something in them
+
+    def name_of(operand: Operand) -> str:
+        return names.get(operand, operand if type(operand) is Variable and operand[0] != "%" else "")
+
+    filled = set()
+    for op in operations_in(define):
+        if isinstance(op, GetAttribute):
+            if op.name in FILLING:
+                filled.add(name_of(op.of))
+            names[op.target] = op.name
+        elif isinstance(op, (GetItem, Move)):
+            names[op.target] = name_of(op.of if isinstance(op, GetItem) else op.value)
+        elif isinstance(op, ITEMS):
+            filled.add(name_of(op.of))
+    return frozenset(filled) - {""}
 
 
 @lru_cache(MOST_KEPT)

@@ -73,6 +73,7 @@ def test_attributes_that_a_call_sets_that_is_not_followed(made_of, call, sets, e
         ("self.widths[-1] = 512", []),
         ("self.depths.append(512)", ["HC101"]),
         ("print(self.widths)", ["HC101"]),
+        ("print(self.widths, [].append(1))", ["HC101"]),
     ],
 )
 def test_lists_that_a_call_fills_that_is_not_followed(made_of, sets, expected):
@@ -121,3 +122,28 @@ main(unknown)
 )
 def test_what_a_loop_sets_whose_turns_are_not_followed(made_of, loop, sets, size, expected):
     assert codes(made_of + LOOPED.format(loop=loop, sets=sets, size=size)) == expected
+
+
+HANDED = """
+TABLE = {"fc": nn.Linear}
+
+class Recorder:
+    def __init__(self):
+        self.layer = nn.ReLU()
+        self.seen = []
+
+    def note(self, *given):
+        self.seen.append(TABLE["fc"])
+
+    def run(self, x):
+        self.save(x)
+        print(sorted([x], key=self.note))
+        return self.layer.updateOutput(x)
+
+Recorder()
+"""
+
+
+def test_what_is_not_set_is_known_beside_what_is():
+    """A list that a function fills which is handed on, a method that no class here has: no layer changes by them."""
+    assert [code for _, code in found(HANDED)] == ["HC202"]
