@@ -13,6 +13,7 @@ from headcheck.checks.sizes import SIZE_ARGUMENTS, fitting
 from headcheck.checks.wiring import WRAPPERS
 from headcheck.checks.words import built, count_given, dotted, layer_name, model_name, new_head, outputs_of
 from headcheck.execution import SIZED, Execution, Model
+from headcheck.execution.reached import asks_by_computed_name, is_its_own_doing, is_sized_by_its_place
 from headcheck.findings import AT_ITS_STEP, IN_FORWARD, Expectation, Severity
 from headcheck.interpreter.heap import Module
 from headcheck.interpreter.values import UNKNOWN, Class, Ref, is_invented, is_plain
@@ -121,9 +122,9 @@ def unused_in_own_network(execution: Execution) -> Iterator[Report]:
             continue
         if not execution.only_its_own_forward(module) or execution.inside(module.cls, event.site):
             continue
-        if execution.asks_by_computed_name(module.cls) or execution.is_its_own_doing(event):
+        if asks_by_computed_name(execution, module.cls) or is_its_own_doing(execution, event):
             continue
-        if execution.is_sized_by_its_place(event) or not execution.kinds_in(event.new) & SIZED:
+        if is_sized_by_its_place(execution, event) or not execution.kinds_in(event.new) & SIZED:
             continue
         inner = [name for name, value in module.children.items() if execution.owner_of_value(value) is not None]
         if not inner and module.cls.module != execution.file_of(event):

@@ -17,9 +17,8 @@ from headcheck.interpreter.heap import Module
 from headcheck.interpreter.parts import Part
 from headcheck.interpreter.shapes import Flow
 from headcheck.interpreter.state import Frame
-from headcheck.interpreter.values import Address, Class, Condition, Function, Ref, Symbol, Tuple, Value
-from headcheck.ir import UNKNOWN, Call, Define, DefineClass, GetItem, walk
-from headcheck.ir.facts import asks_by_computed_name
+from headcheck.interpreter.values import Address, Class, Condition, Function, Ref, Tuple, Value
+from headcheck.ir import UNKNOWN, Call, DefineClass, GetItem, walk
 from headcheck.semantics import layers
 
 CALLED_BY_OTHERS = ("forward", "extra_repr", "reset_parameters")  # what torch calls of a network
@@ -179,29 +178,6 @@ class Structure(History):
         if isinstance(define, DefineClass) and any(operation is site for operation in walk(define.body)):
             return True
         return any(self.inside(base, site) for base in cls.bases if type(base) is Class)
-
-    def asks_by_computed_name(self, cls: Class) -> bool:
-        """Whether the code of a class, or of one that it inherits from, may ask it for an attribute of any name."""
-        define = self.machine.definitions.get(cls.code)
-        methods = [o for o in define.body if isinstance(o, Define)] if isinstance(define, DefineClass) else []
-        if any(asks_by_computed_name(method) for method in methods if method.name != "__init__"):
-            return True
-        return any(self.asks_by_computed_name(base) for base in cls.bases if type(base) is Class)
-
-    def is_its_own_doing(self, event: events.ChildSet) -> bool:
-        """Whether a module was put in while a method of its new owner ran: a decorator may keep what one made."""
-        frame: Frame | None = self.frames[self.order(event)]
-        while frame is not None:
-            if frame.receiver == Ref(event.owner):
-                return True
-            frame = frame.above
-        return False
-
-    def is_sized_by_its_place(self, event: events.ChildSet) -> bool:
-        """Whether a new layer has a size of what stands at its place in a network of the script: so something does."""
-        place = ("attribute", Ref(event.owner), event.name)
-        new = [self.module(Ref(address)) for address in self.parts_of(event.new)] if type(event.new) is Ref else []
-        return any(is_made_of(size, place) for layer in new if layer is not None for size in layer.arguments.values())
 
     def owner_of_value(self, value: Value) -> Model | None:
         """The library model that a value is, or is a part of."""
@@ -540,15 +516,6 @@ class Structure(History):
         modules = (thing for thing in self.state.heap.values() if type(thing) is Module)
         classes = {module.cls.code: module.cls for module in modules if module.cls is not None}
         return any(access.class_attribute(cls, method) is not None for cls in classes.values())
-
-
-def is_made_of(value: Any, key: tuple[Any, ...]) -> bool:
-    """Whether an unknown, or one that it comes from, is that of a key."""
-    while type(value) is Symbol:
-        if value.key == key:
-            return True
-        value = value.key[1] if isinstance(value.key, tuple) and value.key[0] in ("attribute", "item") else None
-    return False
 
 
 def steps(frame: Frame | None, site: Any) -> list[tuple[Frame, Any]]:

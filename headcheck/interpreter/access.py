@@ -398,11 +398,25 @@ def _beyond(machine: Machine, state: State, module: Module, ref: Ref, name: str)
         )
     # A name with an underscore is somebody's own, but `_fc` and its like are what other libraries call their heads.
     private = known is False and name[0] == "_" and name.lstrip("_") not in catalog.part_names()
-    if known is False and not private and not machine.may_be_assigned(name) and not is_own_method(machine, name):
+    elsewhere = known is False and machine.may_be_assigned(name) and not is_fresh(state, ref)
+    if known is False and not private and not elsewhere and not is_own_method(machine, name):
         return DELETED
     if known and (module.kind.startswith("torch.nn.") or (Module, name) in registry.METHODS):
         return Method(ref, name)
     return symbol("attribute", f"{module.kind.rsplit('.', 1)[-1]}.{name}", ref, name)
+
+
+def is_fresh(state: State, ref: Ref) -> bool:
+    """Whether a model was built since the function was entered that is followed, and no code has had it since that is
+    not."""
+    for event in () if state.cut else state.happened():
+        if type(event) is events.Built and event.module == ref.address:
+            return True
+        if type(event) is events.Escaped and event.module == ref.address:
+            break
+        if type(event) in (events.Entered, events.Skipped):
+            break
+    return False
 
 
 def never_had(machine: Machine, state: State, ref: Ref, name: str) -> bool:

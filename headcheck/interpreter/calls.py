@@ -461,9 +461,18 @@ def call_unknown(
             state.facts["handed", part.address] = True
     machine.handed.update(value.code for value in given if type(value) is Class)
     machine.patched = machine.patched or TORCH in given  # ``syft.TorchHook(torch)``
-    for value in given if type(function) is not Library else ():
+    if type(function) is not Library:
+        come_back_changed(state, function, given, site)
+    if any(value is UNKNOWN for value in (function, *given)):
+        return answer(state, symbol("call at", f"{where}(…)", id(site), function))
+    return answer(state, symbol("call", f"{where}(…)", function, *arguments, *sorted(keywords)))
+
+
+def come_back_changed(state: State, function: Value, given: list[Value], site: Operation) -> None:
+    """What is in the values that code was given which is not followed, or read, may be something else afterwards."""
+    for value in given:
         if type(state.object(value)) in (Sequence, Dictionary):
-            forget_items(state, value)  # it may come back changed
+            forget_items(state, value)
         elif is_configuration(state, value):
             forget_settings(state, value)
         elif type(state.object(value)) is Instance and not is_known_to_set(function):
@@ -472,9 +481,6 @@ def call_unknown(
             from headcheck.semantics import statedicts
 
             statedicts.changed(state, value, site)
-    if any(value is UNKNOWN for value in (function, *given)):
-        return answer(state, symbol("call at", f"{where}(…)", id(site), function))
-    return answer(state, symbol("call", f"{where}(…)", function, *arguments, *sorted(keywords)))
 
 
 def is_known_to_set(function: Value) -> bool:
