@@ -14,7 +14,7 @@ from headcheck.interpreter.entering import SITE, definition
 from headcheck.interpreter.heap import DELETED, Instance, Module
 from headcheck.interpreter.machine import Machine
 from headcheck.interpreter.state import State
-from headcheck.interpreter.values import Function, Ref, Value, symbol
+from headcheck.interpreter.values import Class, Function, Library, Ref, Value, symbol
 from headcheck.ir import (
     Call,
     Define,
@@ -142,7 +142,8 @@ def as_left(home: State, ref: Value, paths: Collection[Path]) -> State:
         at: Value = ref
         for name in path[:-1]:
             at = held(state, at, name)
-        if type(at) is Ref and type(state.object(held(state, at, path[-1]))) is Module:
+        value = held(state, at, path[-1])
+        if type(at) is Ref and (type(state.object(value)) is Module or type(value) in (Class, Library)):
             forget(state, at, path[-1])
     return state
 
@@ -153,6 +154,8 @@ def held(state: State, of: Value, name: str) -> Value:
         return thing.attributes.get(name)
     if type(thing) is not Module:
         return None
+    if name in thing.values:
+        return thing.values[name]
     child = heap.get_child(state, of, name, SITE)
     return None if child is DELETED else child
 
@@ -162,5 +165,7 @@ def forget(state: State, of: Ref, name: str) -> None:
     unknown = symbol("changed", name, of.address, name)
     if type(thing) is Instance:
         state.heap[of.address] = thing._replace(attributes={**thing.attributes, name: unknown})
+    elif name in thing.values:
+        state.heap[of.address] = thing._replace(values={**thing.values, name: unknown})
     else:
         state.heap[of.address] = thing._replace(children={**thing.children, name: unknown})

@@ -103,3 +103,28 @@ def test_a_network_whose_backbone_another_method_cuts(parameter):
     assert [code for _, code in found(NET.format(parameter=parameter, size=512, cut="pass"))] == ["HC101"]
     assert [code for _, code in found(f"{cut}\nNet()(torch.zeros(1, 3, 224, 224))")] == ["HC101"]
     assert found(f"{cut}\nnet = Net()\nnet.cut()\nnet(torch.zeros(1, 3, 224, 224))") == []
+
+
+LATER = """
+class Trainer(nn.Module):
+    def __init__(self, model, loss_class):
+        super().__init__()
+        self.model = model
+        self.loss_fn = loss_class
+
+    def start(self):
+        {start}
+
+    def step(self, images, labels):
+        return self.loss_fn(self.model(images), labels)
+
+Trainer(models.resnet18(), nn.BCEWithLogitsLoss)
+"""
+
+
+@pytest.mark.parametrize(
+    "start, codes",
+    [("self.loss_fn = self.loss_fn()", []), ("loss_fn = self.loss_fn()", ["HC208"]), ("pass", ["HC208"])],
+)
+def test_a_class_in_whose_place_another_method_puts_its_object(start, codes):
+    assert [code for _, code in found(LATER.format(start=start))] == codes
