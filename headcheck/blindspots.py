@@ -237,6 +237,7 @@ def unreached(executions: Sequence[Execution]) -> Iterator[Replacement]:
         and id(operation) not in facts.text_keys
     ]
     never = after_an_end(executions[0].machine.body) if missed else frozenset()
+    never = never.union(*(machine.refused for machine in machines)) if not cut else never
     for operation, name in missed:
         if id(operation) not in never:
             words = "reading stopped before" if cut else "no path that headcheck followed comes here"

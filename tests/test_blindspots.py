@@ -285,6 +285,37 @@ def test_what_no_path_can_come_by_is_no_head():
     assert reasons(script) == []
 
 
+@pytest.mark.parametrize(
+    ("lines", "found"),
+    [
+        # What a thing is decides for sure, whatever else the script may be told:
+        ("for f in [models.resnet18, models.vgg11]:\n    m = f()\n    if 'swin' in f.__name__:\n        {}", []),
+        ("m = models.resnet18()\nif isinstance(m.fc, nn.Linear):\n    pass\nelse:\n    {}", []),
+        ("m = models.resnet18()\nif not hasattr(m, 'fc'):\n    {}", []),
+        ("m = models.resnet18()\nkind = type(m).__name__.lower()\nif kind.startswith('vgg'):\n    {}", []),
+        # and these do not decide it:
+        ("from lab import f\nm = f()\nif 'swin' in f.__name__:\n    {}", [("fc", "library")]),
+        ("m = models.resnet18()\nif isinstance(m.fc, nowhere):\n    {}", [("fc", None)]),
+        ("KIND = 'a'\nm = models.resnet18()\nif KIND == 'b':\n    {}", [("fc", None)]),
+        ("def put(m):\n    if isinstance(m, models.ResNet):\n        {}\nput(models.vgg11())", [("fc", "argument")]),
+    ],
+)
+def test_what_tests_of_what_a_thing_is_lead_past_is_no_head(lines, found):
+    assert reasons(lines.format(HEAD)) == found
+
+
+@pytest.mark.parametrize("parser", ["{}", "Trainer.add_argparse_args({})"])
+def test_what_is_kept_with_the_arguments_of_the_command_line_is_no_head(parser):
+    given = parser.format("ArgumentParser()")
+    script = f"""
+    from argparse import ArgumentParser
+    from pytorch_lightning import Trainer
+    args = {given}.parse_args()
+    args.head = nn.Linear(3, 4)
+    """
+    assert reasons(script) == []
+
+
 def test_a_head_that_is_only_taken_out():
     assert reasons("import sys\nm = models.resnet18()\nsys.exit()\nm.fc = nn.Sequential()") == []
     pooled = "import sys\nm = models.resnet18()\nsys.exit()\nm.fc = nn.Sequential(nn.AdaptiveAvgPool2d(1), {})"

@@ -57,6 +57,8 @@ if TYPE_CHECKING:
 def on_if(machine: Machine, op: If, state: State) -> list[State]:
     test = machine.read(state, op.test)
     known = operators.truth(state, test)
+    if machine.tests and id(op) in machine.tests:
+        machine.tests[id(op)].add(known)
     if known is not None:
         return machine.run(op.body if known else op.orelse, [state])
     if not machine.matters(op):

@@ -145,6 +145,8 @@ class Machine:
         self.reached: set[int] = set()  # the operations that put something somewhere, as far as paths came by them
         self.reached_at_home: frozenset[int] | None = None  # the same when the module's body had run
         self.told: set[int] = set()  # those of `reached` that said something of a model, or of what may be one
+        self.tests: dict[int, set[bool | None]] = {}  # what those branches were told that are watched: see `supposing`
+        self.refused: frozenset[int] = frozenset()  # the operations that no path can come to: their tests are decided
 
     @contextlib.contextmanager
     def aside(self) -> Iterator[None]:

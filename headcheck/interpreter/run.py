@@ -126,6 +126,7 @@ def run_supposed(
     sizes = [size_of(machine, function) for function, _ in found + again]
     parts = shares([len(walk(machine.body)) * itself, *sizes])
     machine.switched = supposing.around(machine.body, dead | handing)
+    machine.tests = supposing.watched(machine.body, heads & dead)
     if itself:
         machine.budget.share(parts[0])
         followed += machine.run(machine.body, [start()])
@@ -137,6 +138,7 @@ def run_supposed(
     followed += new_among_left(machine, followed)
     machine.left.forget()
     machine.supposing, machine.switched = False, frozenset()
+    machine.refused, machine.tests = supposing.refused(machine.body, machine.tests), {}
     return [Execution(state, facts, machine, defaults=False, supposed=dead) for state in followed]
 
 

@@ -9,7 +9,7 @@ So is the script itself, where its own lines hold such a branch, or a call that 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 
 from headcheck.interpreter.machine import Machine
 from headcheck.interpreter.values import Class, Function, Value
@@ -24,6 +24,7 @@ from headcheck.ir import (
     MakeDict,
     Move,
     Operand,
+    Operation,
     SetAttribute,
     SetItem,
     Variable,
@@ -32,6 +33,7 @@ from headcheck.ir import (
     walk,
     walk_here,
 )
+from headcheck.ir.scopes import variables
 from headcheck.records import NamedTuple
 
 
@@ -71,6 +73,40 @@ def dead(block: Block, wanted: Set[int], reached: Set[int]) -> frozenset[int]:
                     found |= held
                 else:
                     pending.append(side)
+    return frozenset(found)
+
+
+def watched(block: Block, sites: Set[int]) -> dict[int, set[bool | None]]:
+    """The branches that ask what a thing is and hold some operations, by id, each with what its test was found to be so
+    far: nothing."""
+    defines = [operation.body for operation in walk(block) if isinstance(operation, Define)]
+    found: dict[int, set[bool | None]] = {}
+    for scope in (walk_here(each) for each in (block, *defines)):
+        asking = asking_things(scope) if not sites.isdisjoint(map(id, scope)) else ()
+        branches = [operation for operation in scope if type(operation) is If and operation.test in asking]
+        found |= {id(branch): set() for branch in branches if not sites.isdisjoint(map(id, walk([branch])))}
+    return found
+
+
+def asking_things(scope: Sequence[Operation]) -> set[Operand]:
+    """What tells of a thing what it is, or is made of that: ``build.__name__``, ``isinstance(model.classifier, X)``."""
+    found: set[Operand] = set()
+    for operation in scope:
+        asks = isinstance(operation, GetAttribute) and operation.name in ("__name__", "__class__")
+        asks = asks or (isinstance(operation, Call) and operation.function in ("isinstance", "hasattr", "type"))
+        if hasattr(operation, "target") and (asks or not found.isdisjoint(variables(operation))):
+            found.add(operation.target)
+    return found
+
+
+def refused(block: Block, tests: Mapping[int, Set[bool | None]]) -> frozenset[int]:
+    """The operations (by id) on the sides of branches that every path turned away from, whatever the script's constants
+    are: a model is not of another class, nor a builder of another name."""
+    found: set[int] = set()
+    for branch in walk(block):
+        told = tests.get(id(branch), frozenset())
+        if type(branch) is If and len(told) == 1 and None not in told:
+            found.update(map(id, walk(branch.orelse if True in told else branch.body)))
     return frozenset(found)
 
 

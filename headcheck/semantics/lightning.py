@@ -6,7 +6,7 @@ import re
 
 from headcheck import events
 from headcheck.interpreter.access import class_attribute
-from headcheck.interpreter.heap import LIGHTNING, Instance, Module, library_bases
+from headcheck.interpreter.heap import LIGHTNING, Instance, Module, Parser, library_bases
 from headcheck.interpreter.values import Class, Function, Library, Split, Value, symbol
 from headcheck.ir import Define
 from headcheck.semantics.devices import computes_in
@@ -90,6 +90,13 @@ def trainer(call: CallSite) -> Value:
         return unknown(call)
     work = {name: Library(f"pytorch_lightning.Trainer.{name}") for name in ("fit", "validate", "test")}
     return call.state.allocate(Instance(None, dict(work), call.site), call.site)
+
+
+@effect(*(f"{name}.{kind}.add_argparse_args" for name in NAMES for kind in ("Trainer", "LightningDataModule")))
+def add_arguments(call: CallSite) -> Value:
+    """Options of its own go to a parser, which is answered: what it parses is no model."""
+    parser = call.argument(0, "parent_parser")
+    return parser if type(call.state.object(parser)) is Parser else unknown(call)
 
 
 @effect("pytorch_lightning.Trainer.fit")

@@ -50,6 +50,15 @@ def test_two_commands_that_have_an_argument_each_in_its_own_way() -> None:
     assert found(lines) == []
 
 
+@pytest.mark.parametrize(
+    "given", ["pl.Trainer.add_argparse_args(parser)", "pl.LightningDataModule.add_argparse_args(parser)"]
+)
+def test_a_parser_that_a_trainer_adds_its_options_to(given: str) -> None:
+    lines = f"import pytorch_lightning as pl\nparser = {given}\nparser.add_argument('--arch', default='{{}}')"
+    for arch, codes in {"resnet50": ["HC101"], "resnet18": []}.items():
+        assert found(lines.format(arch) + "\nargs = parser.parse_args()\nargs.max_epochs + 1") == codes
+
+
 def test_arguments_of_a_parent() -> None:
     lines = """
         parser.add_argument('--arch', default='resnet50')
