@@ -266,7 +266,7 @@ def find(
     for execution in executions:
         for function in asked:
             for report in function(execution):
-                if execution.unfinished and not is_final(report, execution):
+                if (execution.unfinished or (execution.failed and report.order)) and not is_final(report, execution):
                     continue
                 if execution.supposed and id(report.site) not in execution.supposed:
                     continue

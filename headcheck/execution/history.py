@@ -20,7 +20,7 @@ class History:
 
     `apart_elsewhere` are the builder calls whose models another execution of the file takes apart. `supposed` are the
     operations (by id) for whose sake a function is called as the script itself never does; nothing else counts then.
-    `without_accelerator` are those (by id, and 0) of the branches taken for want of an accelerator.
+    `failed`: the path ends in an error before anything learns. `without_accelerator` are those (by id, and 0) of the branches taken for want of an accelerator.
     """
 
     def __init__(
@@ -36,6 +36,8 @@ class History:
         self.cut = state.cut or self.stopped
         self.skipped = state.skipped
         self.unfinished = state.ended == "limit"  # its end is not that of the path
+        # What follows on a path that fails is what its author meant to follow, too.
+        self.failed = state.ended == "raise" and not any(type(event) in events.LEARNING for event in state.happened())
         # Nothing happened in the function that was entered last: there is no more to say than of the path before.
         self.idle = state.events is not None and type(state.events[0]) is events.Entered and not state.ended
         self.doubtful = state.doubtful

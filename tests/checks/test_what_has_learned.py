@@ -173,3 +173,26 @@ def test_a_trainer_may_freeze_at_its_time(hook, freeze):
 @pytest.mark.parametrize("hook", ["on_train_epoch_start(self)", "on_fit_start(self)", "setup(self, stage)"])
 def test_a_trainer_may_not_freeze_a_new_head_at_once(hook):
     assert found(HOOK.format(hook=hook, freeze="self.body.requires_grad_(False)")) == {"HC301"}
+
+
+FROZEN = """
+net = models.resnet18(weights="DEFAULT")
+net.fc = nn.Linear(512, 1)
+net = nn.DataParallel(net)
+optimizer = optim.Adam(net.parameters())
+for parameter in net.parameters():
+    parameter.requires_grad = False
+"""
+
+
+@pytest.mark.parametrize(
+    "after, codes",
+    [
+        ("net.module.fc.requires_grad_(True)\ntrain(net, optimizer)", set()),
+        ("net.fc.requires_grad_(True)\ntrain(net, optimizer)", {"HC204"}),  # which was meant to go on
+        ("train(net, optimizer)", {"HC301"}),
+        ("train(net, optimizer)\nprint(net.fc)", {"HC301", "HC204"}),
+    ],
+)
+def test_what_a_script_does_not_come_to_may_have_thawed(after, codes):
+    assert found(FROZEN, after) == codes
