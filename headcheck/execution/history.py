@@ -20,7 +20,8 @@ class History:
 
     `apart_elsewhere` are the builder calls whose models another execution of the file takes apart. `supposed` are the
     operations (by id) for whose sake a function is called as the script itself never does; nothing else counts then.
-    `failed`: the path ends in an error before anything learns. `without_accelerator` are those (by id, and 0) of the branches taken for want of an accelerator.
+    `failed`: the path ends in an error before anything learns. `without_accelerator` are those (by id, and 0) of the
+    branches taken for want of an accelerator.
     """
 
     def __init__(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from headcheck import events
@@ -227,6 +228,9 @@ def on_make_dict(machine: Machine, op: MakeDict, state: State) -> None:
     state.env[op.target] = state.allocate(Dictionary(known), op)
 
 
+KEY_OF = itemgetter(0)
+
+
 def on_append(machine: Machine, op: Append, state: State) -> None:
     ref = machine.read(state, op.of)
     thing = state.object(ref)
@@ -234,7 +238,9 @@ def on_append(machine: Machine, op: Append, state: State) -> None:
         state.heap[ref.address] = thing._replace(items=(*thing.items, machine.read(state, op.value)))
     elif type(thing) is Dictionary and thing.items is not None:
         key, value = machine.read(state, op.key), machine.read(state, op.value)
-        kept = tuple((k, v) for k, v in thing.items if k != key)
+        kept = thing.items
+        if key in map(KEY_OF, kept):
+            kept = tuple((k, v) for k, v in kept if k != key)
         state.heap[ref.address] = thing._replace(items=(*kept, (key, value)))
 
 

@@ -63,7 +63,7 @@ from headcheck.ir import (
 if TYPE_CHECKING:
     from headcheck.execution import FileFacts
     from headcheck.interpreter.changing import Changes
-    from headcheck.interpreter.passing import Tests
+    from headcheck.interpreter.passing import Answers, Tests
     from headcheck.interpreter.quick import Plan
     from headcheck.interpreter.recording import Recorder
     from headcheck.interpreter.resuming import Skip
@@ -115,6 +115,7 @@ class Machine:
         #: The operations of branches for machines without an accelerator, by the node of the test and its truth.
         self.without_accelerator: dict[tuple[int, bool], frozenset[int]] = {}
         self.class_tests: dict[int, Tests | None] = {}
+        self.class_answers: dict[tuple[Value, ...], Answers] = {}
         self.globals_declared: tuple[int, frozenset[str]] = 0, frozenset()  # by how many definitions
         self.own_sites: tuple[int, dict[int, int]] | None = None  # and of how many definitions they are
         self.idle: dict[int, frozenset[tuple[Variable, str]] | None] = {}  # by a loop over parts, what it calls

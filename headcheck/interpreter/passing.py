@@ -141,10 +141,22 @@ def classes_asked_for(machine: Machine, op: Loop, state: State) -> Classes | Non
         return None
     classes = [machine.peek(after[0], operand) for call in tests.calls for _, operand in call.arguments[1:]]
     flat = [part for found in classes for part in (found.items if type(found) is Tuple else (found,))]
-    return Classes(CallSite(machine, state, "isinstance", None, (), {}, op), flat, tests.of_pairs)
+    asked = Classes(CallSite(machine, state, "isinstance", None, (), {}, op), flat, tests.of_pairs)
+    if all(type(part) is Library for part in flat):  # path after path and loop after loop asks for the same
+        asked.answers = machine.class_answers.setdefault(asked.key, asked.answers)
+    return asked
 
 
 ISINSTANCE = Library("builtins.isinstance")
+
+
+class Answers:
+    """Which modules of the catalog's trees may be of one of some classes, and in which parts there are such."""
+
+    def __init__(self) -> None:
+        self.nodes: dict[tuple[Node, str], bool] = {}
+        self.trees: dict[Node, bool] = {}
+        self.rows: dict[tuple[Node, bool], list[taking.Row]] = {}
 
 
 class Classes:
@@ -155,8 +167,7 @@ class Classes:
         self.call = call
         self.classes = classes
         self.of_pairs = of_pairs
-        self.nodes: dict[tuple[Node, str], bool] = {}
-        self.trees: dict[Node, bool] = {}
+        self.answers = Answers()
 
     def module(self, ref: Ref) -> bool:
         """Whether a module may be of one of the classes."""
@@ -171,11 +182,11 @@ class Classes:
         """The same of a part of the catalog's tree, or one that is as that has it."""
         from headcheck.semantics.python import is_of_class
 
-        key = node, kind or node.kind
-        if key not in self.nodes:
+        key, known = (node, kind or node.kind), self.answers.nodes
+        if key not in known:
             module = Module(key[1], self.call.site, node=node)
-            self.nodes[key] = any(is_of_class(module, each) is not False for each in self.classes)
-        return self.nodes[key]
+            known[key] = any(is_of_class(module, each) is not False for each in self.classes)
+        return known[key]
 
     @property
     def key(self) -> tuple[Value, ...]:
@@ -183,9 +194,14 @@ class Classes:
 
     def within(self, node: Node) -> bool:
         """Whether a part of the catalog's tree, or one below it, may be of one of the classes."""
-        if node not in self.trees:
-            self.trees[node] = self.node(node) or any(map(self.within, node.children.values()))
-        return self.trees[node]
+        known = self.answers.trees
+        if node not in known:
+            known[node] = self.node(node) or any(map(self.within, node.children.values()))
+        return known[node]
+
+    @property
+    def rows(self) -> dict[tuple[Node, bool], list[taking.Row]]:
+        return self.answers.rows
 
 
 def class_tests(machine: Machine, op: Loop) -> Tests | None:

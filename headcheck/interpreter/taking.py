@@ -25,6 +25,11 @@ class Wanted(Protocol):
     def within(self, node: Node) -> bool: ...
 
     @property
+    def rows(self) -> dict[tuple[Node, bool], list[Row]]:
+        """What `rows_of` found for it."""
+        ...
+
+    @property
     def key(self) -> tuple[Value, ...]:
         """What tells the answers for the catalog's modules from those of others."""
         ...
@@ -32,6 +37,9 @@ class Wanted(Protocol):
 
 class Every:
     """All of them."""
+
+    def __init__(self) -> None:
+        self.rows: dict[tuple[Node, bool], list[Row]] = {}
 
     def module(self, ref: Ref) -> bool:
         return True
@@ -140,31 +148,70 @@ class _Taking:
         path: str,
         last: bool,
     ) -> Ref:
-        """Take a part of the catalog's tree, which was as all of the module on the heap `above`."""
-        address = id(self.site), self.free
-        self.free += 1
-        ref = Ref(address)
-        self.state.log(events.Taken(self.site, address, *place))
-        below = node.children
-        if self.wanted.node(node) or (last and not below):
-            self.found.append((path, ref))
-        children: dict[str, Ref] = {}
-        final = list(below)[-1] if last and below else None
-        for name, child in below.items() if below else ():
-            if name == final or self.wanted.within(child):
-                inside = (home[0], f"{home[1]}.{name}") if home is not None else None
-                children[name] = self.part(child, above, (address, name), inside, f"{path}.{name}", name == final)
-        self.state.heap[address] = Module(
-            node.kind,
-            above.site,
-            None,
-            node,
-            None,
-            home,
-            EMPTY,
-            children or EMPTY,
-            EMPTY,
-            above.trainable,
-            above.training,
-        )
-        return ref
+        """Take a part of the catalog's tree, which was as all of the module on the heap `above`, and those below it
+        that are wanted."""
+        key, start = id(self.site), self.free
+        made: list[dict[str, Ref]] = []
+        for number, row in enumerate(rows_of(node, self.wanted, last), start):
+            address = key, number
+            ref = Ref(address)
+            if row.above is not None:
+                place = (key, start + row.above), row.name
+                made[row.above][row.name] = ref
+            self.state.log(events.Taken(self.site, address, *place))
+            if row.wanted:
+                self.found.append((path + row.below, ref))
+            made.append({})
+            self.state.heap[address] = Module(
+                row.node.kind,
+                above.site,
+                None,
+                row.node,
+                None,
+                (home[0], home[1] + row.below) if home is not None else None,
+                EMPTY,
+                made[-1] if row.holds else EMPTY,
+                EMPTY,
+                above.trainable,
+                above.training,
+            )
+        self.free += len(made)
+        return Ref((key, start))
+
+
+class Row(NamedTuple):
+    """A module of a part of the catalog's tree: the number of the row of what holds it (None: of the part itself), its
+    name there, its path below the part (with a dot before it), and whether it holds others that are taken."""
+
+    node: Node
+    above: int | None
+    name: str
+    below: str
+    wanted: bool
+    holds: bool
+
+
+MOST_ROWS = 256  # parts whose rows are kept
+
+
+def rows_of(node: Node, wanted: Wanted, last: bool) -> list[Row]:
+    """The modules of a part that are taken, each after what holds it; `last`: with the last of all."""
+    rows = wanted.rows.get((node, last))
+    if rows is None:
+        if len(wanted.rows) >= MOST_ROWS:
+            wanted.rows.clear()
+        rows = wanted.rows[node, last] = []
+        _add_rows(rows, node, wanted, last, None, "", "")
+    return rows
+
+
+def _add_rows(
+    rows: list[Row], node: Node, wanted: Wanted, last: bool, above: int | None, name: str, below: str
+) -> None:
+    names = list(node.children)
+    final = names[-1] if last and names else None
+    inside = [each for each in names if each == final or wanted.within(node.children[each])]
+    number = len(rows)
+    rows.append(Row(node, above, name, below, wanted.node(node) or (last and not names), bool(inside)))
+    for each in inside:
+        _add_rows(rows, node.children[each], wanted, each == final, number, each, f"{below}.{each}")

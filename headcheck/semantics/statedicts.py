@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from headcheck import catalog, events
 from headcheck.catalog.entry import Node
@@ -293,20 +293,30 @@ def concerning(state: State) -> list[Any]:
             found.append(cell[0])
         cell = cell[1]
     if cell is last:
-        found += before
+        found = found + before if found else before  # the same list as long as nothing came
     state.walks[CONCERNING] = state.events, found
     return found
 
 
 def of_symbol(state: State, value: Symbol) -> Content | None:
+    """The same of what `taken` answered. While nothing happens to it, the same is answered for key after key."""
     if not is_taken(value):
         return None
     ref = value.key[1]  # type: ignore[index]
     if type(state.object(ref)) is not Module:
         return None
+    happened, whole = concerning(state), of_module(state, ref)
+    known = state.walks.get((CONCERNING, ref.address))
+    if known is None or known[0] is not happened or known[1] is not whole:
+        known = state.walks[CONCERNING, ref.address] = happened, whole, since_taken(state, ref, whole, happened)
+    return cast("Content | None", known[2])
+
+
+def since_taken(state: State, ref: Ref, whole: Content | None, happened: list[Any]) -> Content | None:
+    """The state dict of a module that holds `whole` now, by what happened since it was taken."""
     inside: Mapping[Address, Any] | None = None
     since, taken_over, dropped = False, dict[str, tuple[int, ...] | None](), set[str]()
-    for event in reversed(concerning(state)):
+    for event in reversed(happened):
         if type(event) in (events.ChildSet, events.ChildDeleted):
             if since:
                 inside = inside or heap.below(state, ref)
@@ -323,10 +333,9 @@ def of_symbol(state: State, value: Symbol) -> Content | None:
             dropped.difference_update(event.shapes)
         elif type(event) is events.StateDropped:
             dropped.add(event.key)
-    found = of_module(state, ref)
-    if found is None or not (taken_over or dropped):
-        return found
-    return Content({k: s for k, s in {**found.shapes, **taken_over}.items() if k not in dropped}, found.exact)
+    if whole is None or not (taken_over or dropped):
+        return whole
+    return Content({k: s for k, s in {**whole.shapes, **taken_over}.items() if k not in dropped}, whole.exact)
 
 
 def shape_of(state: State, value: Value) -> tuple[int, ...] | None:

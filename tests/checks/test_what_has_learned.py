@@ -177,7 +177,7 @@ def test_a_trainer_may_not_freeze_a_new_head_at_once(hook):
 
 FROZEN = """
 net = models.resnet18(weights="DEFAULT")
-net.fc = nn.Linear(512, 1)
+net.fc = nn.Linear(512, 10)
 net = nn.DataParallel(net)
 optimizer = optim.Adam(net.parameters())
 for parameter in net.parameters():
