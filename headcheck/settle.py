@@ -68,7 +68,8 @@ def over_paths(code: str, seen: Seen, executions: list[Execution]) -> tuple[Exec
 
 def for_all(execution: Execution, report: Report) -> Report:
     """A report on a model that was picked from those that the script may mean says that it is about each of them."""
-    sites = built_at(execution, report)
+    concerned = (report.model, report.within)
+    sites = [model.built.site for model in execution.models if model.ref.address in concerned]
     guess = next((guess for guess in execution.guesses if guess.is_open and guess.site in sites), None)
     if guess is None:
         return report
@@ -134,10 +135,12 @@ def holds_for_all(guess: Guess, execution: Execution, report: Report, sure: Seen
     """Whether a report does not rest on a guess: each candidate that comes by the place shows it.
 
     Of a failure, each candidate there is, and not where these are only a few of all; of candidates that only stand for
-    others, two.
+    others, two, and of a size none that is right for one of those.
     """
     if not guess.is_open or report.of_any:
         return True
+    if guess.kind != "all" and report.size is not None and (guess.sizes is None or report.size in guess.sizes()):
+        return False
     shown = {g.name for e, _ in sure for g in e.guesses if g.group == guess.group}
     if execution.state.ended == "raise":
         return guess.kind != "few" and len(shown) == guess.of

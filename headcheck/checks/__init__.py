@@ -27,7 +27,8 @@ class Report(NamedTuple):
     their own (see `headcheck.plans`), for what goes wrong before there is a model. `order` says that the operation is
     wrong where it comes, not in itself: a function in another file that does it is right, and its call is to mend.
     `of_any` says that it is wrong whichever model the script chooses. `within` is a library's model: what is reported
-    shows where the script's network runs that holds it. `always`: it counts only if it shows on every path.
+    shows where the script's network runs that holds it. `always`: it counts only if it shows on every path. `size` is
+    what the script gives and this model does not take: it is right for one that does.
     """
 
     code: str
@@ -43,6 +44,7 @@ class Report(NamedTuple):
     of_any: bool = False
     within: Address | None = None
     always: bool = False
+    size: int | None = None
 
 
 Check: TypeAlias = Callable[[Execution], Iterator[Report]]

@@ -94,7 +94,7 @@ def describe(execution: Execution, model: Model, flow: Flow, place: str) -> Repo
     help_ = fitting(layer, got, out, execution.field(flow.at.part, "kernel_size"))
     if head in model.entry.heads and head.path == flow.at.path and layer == "Linear" and head.in_features == got:
         help_ = f"nn.Linear({within(execution.name_of(model.ref), head.path)}.in_features, {argument(out)})"
-    return Report("HC101", site, message, help_, expectation, model.ref.address)
+    return Report("HC101", site, message, help_, expectation, model.ref.address, size=mismatch.takes)
 
 
 @check("HC101", "HC102", "HC105", "HC108")
@@ -143,7 +143,8 @@ def met(execution: Execution, event: events.Mismatched, site: object) -> Iterato
     if got is None:
         message = f"{layer} takes {mismatch.takes} {unit}, but {by} feeds a map of {mismatch.factor} channels into it"
         help_ = f"{fitting(layer, mismatch.factor, out)} behind a pooling to 1 × 1"  # only a Linear gets such a vector
-        yield Report(code, site, f"{message}, flattened{here}", help_, expectation, within=place)
+        flat = f"{message}, flattened{here}"
+        yield Report(code, site, flat, help_, expectation, within=place, size=mismatch.takes)
         return
     message = f"{layer} takes {mismatch.takes} {unit}, but {by} feeds {got} into it{here}"
     if joined:
@@ -153,7 +154,7 @@ def met(execution: Execution, event: events.Mismatched, site: object) -> Iterato
     help_ = fitting(layer, got, out, kernel)
     if by_function is not None and got % by_function[1] == 0:
         help_ = f"{by_function[0]}({got // by_function[1]}, …)"
-    yield Report(code, site, message, help_, expectation, within=place)
+    yield Report(code, site, message, help_, expectation, within=place, size=mismatch.takes)
 
 
 def to_vector(gets: tuple[int | None, ...], takes: int | None) -> str:

@@ -174,6 +174,15 @@ LIBRARIES: dict[str, Callable[[str], tuple[Builder, ...]]] = {}
 SAMPLED: dict[str, Callable[[State, Value], tuple[list[Builder], bool]]] = {}
 
 
+#: What answers the sizes that reach the heads of all models of such a library.
+SIZES: dict[str, Callable[[], frozenset[int | None]]] = {}
+
+
+def sizes_of(builders: Iterable[Builder]) -> frozenset[int | None]:
+    """The sizes that reach the heads of some builders' models."""
+    return frozenset(size for builder in builders for _, _, size in builder.heads)
+
+
 def is_open(state: State, value: Value) -> bool:
     """Whether a value is a model of which it is not known yet which builder made it."""
     thing = state.heap.get(value.address) if type(value) is Ref else None
@@ -279,16 +288,21 @@ def one_each(
     chosen: Chosen = state.heap[ref.address].chosen
     key = chosen.choice.key
     listed = is_listed(state, key) and not others
-    if not listed and asked:
-        builders = [builder for builder in builders if asked in builder.attributes] or builders
-    taken, whole = representatives(builders, MOST_LISTED if listed else MOST_LEFT)
-    kind = "listed" if listed else "few" if others else "all" if whole else "some"
+    having = [builder for builder in builders if asked in builder.attributes]
+    if not listed:
+        builders = having or builders
+    taken, stands = representatives(builders, MOST_LISTED if listed else MOST_LEFT)
+    if stands == "few" and asked and not having:  # what none of them has
+        stands = "some"
+    kind = "listed" if listed else "few" if others else stands
+    library = chosen.choice.namespace.split(".", 1)[0]
+    sizes = SIZES.get(library) if others else functools.partial(sizes_of, tuple(builders))
     group = next(groups)
     paths: list[State] = []
     for builder in taken:
         path = state.fork()
         if builder.build(machine, path, ref, chosen):
-            take(path, key, builder.name, (group, kind, len(taken), not paths), chosen.site)
+            take(path, key, builder.name, (group, kind, len(taken), not paths), chosen.site, sizes)
             paths.append(path)
     if len(paths) < len(builders) or others:
         if paths:
@@ -298,9 +312,16 @@ def one_each(
     return paths
 
 
-def take(state: State, key: Value, name: Any, group: tuple[int, str, int, bool], site: Any = None) -> None:
+def take(
+    state: State,
+    key: Value,
+    name: Any,
+    group: tuple[int, str, int, bool],
+    site: Any = None,
+    sizes: Callable[[], frozenset[int | None]] | None = None,
+) -> None:
     """Go on with one of the names that a value may be. `group`: its number, kind and size, and if this is its first;
-    `site`: where a library builds the model."""
+    `site`: where a library builds the model; `sizes`: see `Guess`."""
     beside = chosen_beside(state, leaf_of(key))
     pin(state, key, name)
     if ("chosen", key) in state.facts and any(other != name for other in beside):
@@ -310,7 +331,7 @@ def take(state: State, key: Value, name: Any, group: tuple[int, str, int, bool],
     number, kind, size, first = group
     condition = (f"{label(key)} == {name!r}", True, is_invented(key))
     state.conditions = (*state.conditions, condition)
-    state.guesses = (*state.guesses, Guess(number, name, kind, size, condition, first, site, label(key)))
+    state.guesses = (*state.guesses, Guess(number, name, kind, size, condition, first, site, label(key), sizes))
 
 
 def is_looked_up(value: Value, name: Value) -> bool:
@@ -389,20 +410,22 @@ def is_listed(state: State, key: Value) -> bool:
     return leaf is not None and 0 < len(state.facts.get(("in", leaf), ())) <= MOST_LISTED
 
 
-def representatives(builders: list[Builder], most: int) -> tuple[list[Builder], bool]:
-    """At most so many builders that stand for all; whether each kind of head among them is there."""
+def representatives(builders: list[Builder], most: int) -> tuple[list[Builder], str]:
+    """At most so many builders that stand for all, and the kind of guess that each is: whether each kind of head among
+    them is there (all), each place where one is (some), or not even that (few)."""
     if len(builders) <= most:
-        return builders, True
+        return builders, "all"
     kinds: dict[Any, Builder] = {}
     for builder in builders:
         kinds.setdefault(builder.heads, builder)
     if len(kinds) <= most:
-        return list(kinds.values()), True
+        return list(kinds.values()), "all"
     places: dict[Any, Builder] = {}
     for builder in kinds.values():
         places.setdefault(tuple(head[:2] for head in builder.heads), builder)
     first = list(places.values())
-    return [*first, *(b for b in kinds.values() if b not in first)][:MOST_SAMPLED], False
+    taken = [*first, *(b for b in kinds.values() if b not in first)][:MOST_SAMPLED]
+    return taken, "some" if len(first) <= MOST_SAMPLED else "few"
 
 
 # -- dicts of builders -----------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 from headcheck.events import SOFT, Event
@@ -42,7 +42,8 @@ class Guess(NamedTuple):
     a few of so many that not each was looked at (few).
     `of` is how many candidates the group has paths for; `condition` says the guess among the path's conditions. The
     path of the candidates that have none has no name. `site` is the call that builds the model of a library, `key` says
-    what the library is asked for.
+    what the library is asked for. `sizes` answers those that reach the heads of all candidates, with a path or without;
+    it is None where there are others that nobody knows.
     """
 
     group: int
@@ -53,6 +54,7 @@ class Guess(NamedTuple):
     first: bool = False
     site: Any = None
     key: str = ""
+    sizes: Callable[[], frozenset[int | None]] | None = None
 
     @property
     def is_open(self) -> bool:

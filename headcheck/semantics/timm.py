@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING
 
 from headcheck import events
@@ -243,7 +244,15 @@ def one_builder(name: str, named: timm.Named) -> choosing.Builder:
     return choosing.Builder(name, heads, attributes, build_it, root.kind if root is not None else "")
 
 
-choosing.SAMPLED["timm"] = named_by
+@functools.cache
+def sizes() -> frozenset[int | None]:
+    """The sizes that reach the heads of all models of timm."""
+    named = filter(None, map(timm.resolve, timm.architectures()))
+    entries = filter(None, (timm.find(each, {}) for each in named))
+    return frozenset(head.in_features for entry in entries for head in entry.heads)
+
+
+choosing.SAMPLED["timm"], choosing.SIZES["timm"] = named_by, sizes
 
 
 # -- names that others may have registered ---------------------------------------------------------------------------

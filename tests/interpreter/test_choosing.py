@@ -123,6 +123,17 @@ def test_a_failure_is_that_of_every_candidate():
     assert found(script(text.format("last_linear", "last_linear"))) == [(row(2), "HC202")]
 
 
+def test_models_without_a_path_are_not_spoken_of():
+    """Of a library's many models a few are tried: a size that another takes is not wrong, nor is what it may have."""
+    text = "    m = getattr(models, arch)(pretrained=args.pretrained)\n    m.fc = nn.Linear({}, 2)\n"
+    assert found(script(text.format(1024))) == []  # right for shufflenet_v2_x1_0
+    assert found(script(text.format(912))) == []  # right for regnet_x_1_6gf
+    assert found(script(text.format(7))) == [(row(2), "HC101")]
+    text = '    m = models.__dict__[arch]()\n    m.load_state_dict(torch.load("m.pt"))\n    n = m.{}.in_features\n'
+    assert found(script(text.format("classifier"))) == []  # densenet121 has it
+    assert found(script(text.format("last_linear"))) == [(row(3), "HC202")]
+
+
 @pytest.mark.parametrize(
     ("body", "said"),
     [
