@@ -75,17 +75,19 @@ def answer(state: State, value: Value) -> list[State]:
 def call_function(
     machine: Machine, state: State, function: Function, arguments: Arguments, keywords: Keywords, site: Operation
 ) -> list[State]:
-    owner = method_owner(state, function, arguments)
+    owner = method_owner(machine, state, function, arguments)
     return enter(machine, state, function, arguments, keywords, site, arguments[0] if owner else None, owner)
 
 
-def method_owner(state: State, function: Function, arguments: Arguments) -> Class | None:
+def method_owner(machine: Machine, state: State, function: Function, arguments: Arguments) -> Class | None:
     """Of a method that is read from its class and given the object, ``Base.__init__(self, …)``, the class that has it:
-    it calls `super` on that object."""
+    it calls `super` on that object. So does one that a decorator keeps, in whose place the class has another."""
     thing = state.object(arguments[0]) if arguments else None
     if not isinstance(thing, (Module, Instance)) or thing.cls is None or function.wrapper == "staticmethod":
         return None
-    return next((c for c in access.lineage(thing.cls) if any(value is function for _, value in c.attributes)), None)
+    classes = access.lineage(thing.cls)
+    found = next((c for c in classes if any(value is function for _, value in c.attributes)), None)
+    return found or next((c for c in classes if function.code in map(id, machine.definitions[c.code].body)), None)
 
 
 def call_bound(

@@ -154,6 +154,12 @@ def initialised(state: State, ref: Value) -> None:
         state.facts.pop(("bare", ref.address), None)
 
 
+def initialised_any(state: State) -> None:
+    """`Module.__init__` may have run on any object of the script's classes."""
+    for fact in [fact for fact in state.facts if type(fact) is tuple and fact[0] == "bare"]:
+        del state.facts[fact]
+
+
 def set_module_attribute(machine: Machine, state: State, ref: Ref, name: str, value: Value, site: Operation) -> None:
     module: Module = state.heap[ref.address]
     if type(state.object(value)) is Module:

@@ -444,7 +444,10 @@ def super_(call: CallSite) -> Value:
     frame = call.state.frame
     if call.arguments and type(call.arguments[0]) is Class:
         return Super(call.argument(1, "object"), call.arguments[0])
-    return Super(frame.receiver, frame.owner) if frame.owner is not None else UNKNOWN
+    if frame.owner is None:  # which object it is of is not known
+        writing.initialised_any(call.state)
+        return UNKNOWN
+    return Super(frame.receiver, frame.owner)
 
 
 @effect("builtins.type")
