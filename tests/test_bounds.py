@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -218,6 +219,33 @@ def test_two_hundred_modules_that_import_each_other(tmp_path: Path) -> None:
     script.write_text(START + "from m0 import build0\nbuild0(3)\n" + WRONG)
     result = Reader(Settings(confirm=False), False, [str(script)]).check(str(script))
     assert [f.code for f in result.findings if f.severity == "error"] == ["HC101"]
+
+
+WIDE = [
+    "'%200000000d' % 1",
+    "'%*d' % (200000000, 1)",
+    "'{:200000000d}'.format(1)",
+    "'{:{}}'.format(1, 200000000)",
+    "('x' * 999).replace('x', 'y' * 999).replace('y', 'z' * 999)",
+    "('x' * 999).join(['y' * 999] * 999)",
+]
+
+
+@pytest.mark.parametrize("text", WIDE)
+def test_a_text_that_is_put_together_is_no_longer_than_scripts_need(text: str) -> None:
+    tracemalloc.start()
+    try:
+        found = check_text(f"{START}x = {text}\n{WRONG}setattr(model, x, nn.Linear(512, 3))\n", "script.py")
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most < 50_000_000 and "HC101" not in [f.code for f in found]  # which of its parts that is, is not known
+
+
+def test_texts_are_put_together() -> None:
+    for text in ("'%s%s' % ('f', 'c')", "'{}{}'.format('f', 'c')", "''.join(['f', 'c'])", "'xc'.replace('x', 'f')"):
+        found = check_text(f"{START}{RIGHT}x = {text}\nsetattr(model, x, nn.Linear(512, 3))\n", "script.py")
+        assert [f.code for f in found] == ["HC101"], text
 
 
 @pytest.mark.parametrize("name", ["20,000 lines", "400 branches"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -70,7 +71,9 @@ LARGEST = 10**12
 def binary(state: State, name: str, left: Value, right: Value, site: Operation) -> Value:
     """`left name right`; numbers and texts are bounded, so that no script makes a huge constant."""
     if is_plain(left) and is_plain(right):
-        return _plain_binary(name, left, right)
+        return plain_binary(name, left, right)
+    if name == "Modulo" and isinstance(left, str) and type(right) is Tuple and all(map(is_plain, right.items)):
+        return plain_binary(name, left, right.items)
     combine = {"Add": _join, "Multiply": _repeat, **dict.fromkeys(SET_OPERATIONS, _set_operation)}.get(name)
     if combine is not None:
         joined = combine(state, name, left, right, site)
@@ -90,9 +93,14 @@ def binary(state: State, name: str, left: Value, right: Value, site: Operation) 
     return UNKNOWN
 
 
-def _plain_binary(name: str, left: Any, right: Any) -> Value:
+#: What makes a text as wide as it says, or as an argument says, when it is filled in.
+WIDENS = re.compile(r"%[^a-zA-Z%]*(\d{4}|\*)|\{[^{}]*(\d{4}|\{)")
+LONGEST = 10_000
+
+
+def plain_binary(name: str, left: Any, right: Any) -> Value:
     function = BINARY.get(name)
-    if function is None:
+    if function is None or (name == "Modulo" and isinstance(left, str) and WIDENS.search(left)):
         return UNKNOWN
     if name in ("Power", "LeftShift", "Multiply") and not _small(left, right):
         return UNKNOWN
@@ -104,7 +112,7 @@ def _plain_binary(name: str, left: Any, right: Any) -> Value:
         return UNKNOWN
     if isinstance(result, int) and abs(result) > LARGEST:
         return UNKNOWN
-    return result if not isinstance(result, str) or len(result) < 10_000 else UNKNOWN
+    return result if not isinstance(result, str) or len(result) < LONGEST else UNKNOWN
 
 
 def _small(left: Any, right: Any) -> bool:

@@ -11,7 +11,7 @@ import operator
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from headcheck.interpreter.operators import BINARY, ORDER
+from headcheck.interpreter.operators import ORDER, plain_binary
 from headcheck.interpreter.values import Condition, Not, Slice, Symbol, Tuple, Value, is_plain, whole
 from headcheck.ir import UNKNOWN
 
@@ -208,7 +208,7 @@ def _call(name: str, of: Any, *arguments: Any) -> Any:
 
 
 def _binary(name: str, left: Any, right: Any) -> Any:
-    return BINARY[name](left, right) if isinstance(left, str) and len(left) < 1000 else UNKNOWN
+    return plain_binary(name, left, right) if isinstance(left, str) and len(left) < 1000 else UNKNOWN
 
 
 COMPARED: dict[str, Callable[..., Any]] = {

@@ -9,7 +9,7 @@ from headcheck import events
 from headcheck.interpreter import access, heap, indexing, picking, writing
 from headcheck.interpreter.flagging import flag_everything
 from headcheck.interpreter.heap import DELETED, Dictionary, Sequence
-from headcheck.interpreter.operators import combined, equal
+from headcheck.interpreter.operators import LONGEST, WIDENS, combined, equal
 from headcheck.interpreter.values import (
     Function,
     Method,
@@ -58,6 +58,17 @@ TEXT_METHODS = frozenset(
 )
 
 
+#: Those whose answer may be far longer than all they are given, and again when they are given that.
+GROWING = frozenset(["format", "join", "replace"])
+
+
+def is_large(text: str, arguments: Iterable[object]) -> bool:
+    """Whether a text put together may be too long: no script makes a huge constant."""
+    each = (item for given in arguments for item in (given if isinstance(given, tuple) else (given,)))
+    added = sum(len(item) + 1 for item in each if isinstance(item, str))
+    return (len(text) + 1) * added > 100 * LONGEST or WIDENS.search(text) is not None
+
+
 @method(str, "*")
 def text_method(call: CallSite) -> Value:
     """A string's own method, run on constants; a tested parameter name is logged."""
@@ -68,9 +79,13 @@ def text_method(call: CallSite) -> Value:
             return filled(pieces, call.arguments)
     if call.name not in TEXT_METHODS or call.keywords or any(a is UNKNOWN for a in arguments):
         return symbol("call", f"{call.receiver}.{call.name}(…)", str(call.receiver), call.name, *call.arguments)
+    if call.name in GROWING and is_large(str(call.receiver), arguments):
+        return UNKNOWN
     try:
         result = getattr(str(call.receiver), call.name)(*arguments)
     except (TypeError, ValueError, IndexError, KeyError, AttributeError):
+        return UNKNOWN
+    if isinstance(result, str) and len(result) > LONGEST:
         return UNKNOWN
     if type(call.receiver) is ParameterName:
         if isinstance(result, bool) or call.name in ("find", "count"):
@@ -216,6 +231,8 @@ def dictionary_views(call: CallSite) -> Value:
 def dictionary_update(call: CallSite) -> Value:
     thing = call.state.heap[call.receiver.address]
     other = call.state.object(call.argument(0, "other")) if call.arguments else Dictionary(())
+    if thing.view is not None:
+        writing.blur(call.state, Ref(thing.view))
     if thing.items is None or type(other) is not Dictionary or other.items is None or "**" in call.keywords:
         call.state.heap[call.receiver.address] = thing._replace(items=None)
     else:
