@@ -6,12 +6,12 @@ import itertools
 from typing import Any
 
 from headcheck import events
-from headcheck.interpreter.access import class_attribute
+from headcheck.interpreter.access import class_attribute, lineage
 from headcheck.interpreter.calls import call_value
 from headcheck.interpreter.heap import LIGHTNING, Instance, Module, library_bases
 from headcheck.interpreter.machine import Machine
 from headcheck.interpreter.state import MADE_UP, State
-from headcheck.interpreter.values import Bound, Class, Function, Ref, Value, symbol
+from headcheck.interpreter.values import Bound, Class, Function, Library, Ref, Tuple, Value, is_plain, symbol
 from headcheck.ir import Define, Operation, operations_in
 
 MOST_HOMES = 4  # paths through an `__init__` from whose ends the methods are followed
@@ -91,12 +91,32 @@ def make_homes(machine: Machine, ends: list[State], target: Class, followed: lis
     keywords = {} if machine.defaults else {"**": symbol("arguments", "…")}
     home = ends[0].fork()
     home.facts[MADE_UP] = True
-    made = call_value(machine, home, target, (), keywords, SITE)
+    made = call_value(machine, home, left_to_others(home, target), (), keywords, SITE)
     mark_lost(machine, made)
     followed.extend(made)
     open_ = [state for state in made if not state.ended and type(state.result) is Ref]
     several = bool(open_) and type(open_[0].object(open_[0].result)) is Module
     return [(state, state.result) for state in homes_of(open_, MOST_HOMES if several else 1)]
+
+
+def left_to_others(state: State, target: Class) -> Class:
+    """A class as an object is made of it that the script does not make: what classes derived from it set otherwise may
+    only stand for what each of them sets."""
+    classes = (value for values in state.globals.values() for value in values.values() if type(value) is Class)
+    below = [one for one in classes if one.code != target.code and any(c.code == target.code for c in lineage(one))]
+    if not below:
+        return target
+    above = {one.code for one in lineage(target)}
+    names = {k for one in below for each in lineage(one) if each.code not in above for k, v in each.attributes}
+    found = {name: class_attribute(target, name) for name in sorted(names)}
+    settings = [name for name, each in found.items() if each is not None and is_setting(each[0])]
+    own = tuple((name, value) for name, value in target.attributes if name not in settings)
+    left = tuple((name, symbol("attribute", f"{target.name}.{name}", target.code, name)) for name in settings)
+    return target._replace(attributes=own + left) if settings else target
+
+
+def is_setting(value: Value) -> bool:
+    return is_plain(value) or type(value) in (Library, Tuple)
 
 
 def homes_of(open_: list[State], most: int) -> list[State]:
