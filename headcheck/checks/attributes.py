@@ -264,10 +264,10 @@ def switched_on(model: Model, part: str) -> str:
 
 
 def deleted(execution: Execution) -> Iterator[Report]:
-    """``del model.fc``: forward calls it and nothing took its place."""
+    """``del model.fc``: forward calls it and nothing took its place, nor may have, under a name that is not known."""
     for event in execution.of(events.ChildDeleted):
         place = execution.place(event.owner)
-        if place is None or place[1] or event.how != "attribute":
+        if place is None or place[1] or event.how != "attribute" or not place[0].module.known:
             continue
         model = place[0]
         gone = execution.part(model, event.name) is None

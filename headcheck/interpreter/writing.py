@@ -180,8 +180,9 @@ def set_module_attribute(machine: Machine, state: State, ref: Ref, name: str, va
         state.log(events.FlagMissed(site, "module", ref, name, value))
     if name == "__dict__":  # whatever another object has
         module = module._replace(known=False)
-    if name in (own_parameters(module) or ()):  # another parameter, of whatever size
-        module = of_any_size(module)
+    own = own_parameters(module)
+    if name in own if own is not None else module.cls is None and not is_plain(value):
+        module = of_any_size(module)  # another parameter, of whatever size
     state.heap[ref.address] = module._replace(values={**module.values, name: value})
     if module.cls is None:
         state.log(events.FieldSet(site, ref.address, name, value))

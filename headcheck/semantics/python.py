@@ -417,7 +417,7 @@ def getattr_(call: CallSite) -> Value:
     return unknown(call)
 
 
-@effect("builtins.setattr")
+@effect("builtins.setattr", "builtins.object.__setattr__")
 def setattr_(call: CallSite) -> Value:
     target, name, value = (call.argument(i, n) for i, n in enumerate(("obj", "name", "value")))
     if isinstance(name, str):

@@ -21,7 +21,7 @@ from headcheck.interpreter.values import (
     symbol,
 )
 from headcheck.ir import UNKNOWN, Call
-from headcheck.semantics import statedicts
+from headcheck.semantics import python, statedicts
 from headcheck.semantics.python import unknown
 from headcheck.semantics.registry import METHODS, CallSite, effect, family, hand_over, method
 
@@ -344,6 +344,24 @@ def get_submodule(call: CallSite) -> Value:
             return unknown(call)
         current = found
     return current if isinstance(target, str) else unknown(call)
+
+
+@method(Module, "set_submodule")
+def set_submodule(call: CallSite) -> Value:
+    """What is put in at ``a.b``; anywhere, if that is not known."""
+    target, value = call.argument(0, "target"), call.argument(1, "module")
+    above, _, name = target.rpartition(".") if isinstance(target, str) else ("", "", "")
+    owner = get_submodule(call._replace(arguments=(above,), keywords={}))
+    if not isinstance(target, str) or type(call.state.object(owner)) is not Module:
+        writing.blur(call.state, call.receiver)
+        return escape(call)
+    heap.set_child(call.state, owner, name, value, call.site, "method")
+    return None
+
+
+@method(Module, "__setattr__")
+def set_attribute(call: CallSite) -> Value:
+    return python.setattr_(call._replace(arguments=(call.receiver, *call.arguments), receiver=None))
 
 
 @method(Module, "get_parameter")

@@ -37,3 +37,74 @@ def test_super_in_a_method_that_a_decorator_calls():
 def test_super_in_a_function_of_a_method():
     text = DECORATED.format(first="start = lambda: super().__init__()\n        start()")
     assert found(text) == []
+
+
+ABSTRACT = """
+class Base(nn.Module):
+    width = {base}
+
+    def __init__(self, classes):
+        super().__init__()
+        self.backbone = self.build()
+        self.head = nn.Linear(self.width, classes)
+
+    def forward(self, x):
+        return self.head(self.backbone(x))
+
+class OfResNet(Base):
+    def build(self):
+        net = models.resnet18(weights=None)
+        net.fc = nn.Identity()
+        return net
+
+class Small(OfResNet):
+    {small}
+
+model = Small(12)
+"""
+
+
+def test_what_derived_classes_set_is_not_known_of_a_class_in_between():
+    """Nobody makes an object of `OfResNet`: its width is that of each class derived from it."""
+    assert found(ABSTRACT.format(base=0, small="width = 512")) == []
+    assert found(ABSTRACT.format(base=512, small="name = 'small'")) == []
+    assert found(ABSTRACT.format(base=0, small="width = 500")) != []
+    assert found(ABSTRACT.format(base=500, small="name = 'small'")) != []
+    alone = ABSTRACT.format(base=500, small="").split("class Small")[0]
+    assert [code for _, code in found(alone)] == ["HC101"]
+
+
+STEM = """
+import os
+model = models.densenet161(weights="DEFAULT")
+old = model.features[0].weight
+stem = nn.Conv2d(3, 64, kernel_size=7, stride=2, padding=3, bias=os.environ["BIAS"] == "yes")
+{put}
+model.features[0] = stem
+"""
+
+
+def test_a_layer_of_which_not_all_is_known_takes_the_size_of_its_new_weight():
+    assert found(STEM.format(put="stem.weight = nn.Parameter(torch.cat((old[:, 2:], old[:, :2]), dim=1))")) == []
+    assert [code for _, code in found(STEM.format(put="stem.name = 'stem'"))] == ["HC108"]
+
+
+DELETED = """
+import os
+m = models.resnet18(weights=None)
+del m.fc
+{put}
+m(torch.randn(2, 3, 224, 224))
+"""
+
+
+def test_what_is_put_in_by_a_computed_name_may_be_what_was_deleted():
+    assert [code for _, code in found(DELETED.format(put=""))] == ["HC202"]
+    for put in ("m.add_module", "m.__setattr__", "m.set_submodule", "m._modules.update"):
+        known = put + ("(dict(fc=nn.Linear(512, 3)))" if "update" in put else '("fc", nn.Linear(512, 3))')
+        assert found(DELETED.format(put=known)) == [], put
+        assert found(DELETED.format(put=known.replace('"fc"', 'os.environ["HEAD"]'))) == [], put
+    wrong = found(DELETED.format(put='m.set_submodule("fc", nn.Linear(7, 3))'))
+    assert [code for _, code in wrong] == ["HC101"]
+    again = 'm.layer4[1].set_submodule("conv2", nn.Conv2d(512, 512, 3, padding=1))'
+    assert [code for _, code in found(DELETED.format(put=again))] == ["HC202"]
