@@ -34,6 +34,7 @@ from headcheck.ir import (
     Continue,
     End,
     GetAttribute,
+    Handler,
     If,
     MakeSequence,
     Move,
@@ -377,8 +378,9 @@ def may_be_device(context: Value) -> bool:
 def on_try(machine: Machine, op: Try, state: State) -> list[State]:
     """The body; then the handlers for what it raised for sure, and once for a failure that cannot be ruled out."""
     failing = state.fork()
-    catches = any(not h.names or set(h.names) & ATTRIBUTE_CATCHERS for h in op.handlers)
-    refusals = any(not h.names or set(h.names) & REFUSAL_CATCHERS for h in op.handlers)
+    handlers = [h for h in op.handlers if not (is_general(h) and gives_up(machine, state, h.body))]
+    catches = any(not h.names or set(h.names) & ATTRIBUTE_CATCHERS for h in handlers)
+    refusals = any(not h.names or set(h.names) & REFUSAL_CATCHERS for h in handlers)
     state.guards += catches
     state.caught += refusals
     after = machine.run(op.body, [state])
@@ -405,10 +407,20 @@ ATTRIBUTE_CATCHERS = frozenset(
 )
 
 
+def is_general(handler: Handler) -> bool:
+    """Whether an ``except`` takes whatever may go wrong."""
+    return not handler.names or bool(set(handler.names) & {"Exception", "BaseException", "?"})
+
+
+def gives_up(machine: Machine, state: State, block: Block) -> bool:
+    """Whether what follows a failure only says that there was one: nothing is saved by it."""
+    last = next((o for o in reversed(block) if type(o) is not End), None)
+    return isinstance(last, Raise) or (isinstance(last, Call) and leaves(machine, state, block, last.function))
+
+
 def handle(machine: Machine, op: Try, state: State) -> list[State]:
     for handler in op.handlers:
-        general = not handler.names or set(handler.names) & {"Exception", "BaseException", "?"}
-        if general or state.raised in handler.names or state.doubtful:
+        if is_general(handler) or state.raised in handler.names or state.doubtful:
             state.end("")
             return machine.run(handler.body, [state])
     return [state]

@@ -108,3 +108,20 @@ def test_what_is_put_in_by_a_computed_name_may_be_what_was_deleted():
     assert [code for _, code in wrong] == ["HC101"]
     again = 'm.layer4[1].set_submodule("conv2", nn.Conv2d(512, 512, 3, padding=1))'
     assert [code for _, code in found(DELETED.format(put=again))] == ["HC202"]
+
+
+TRIED = """
+import sys
+m = models.densenet121(weights=None)
+try:
+    n = m.fc.in_features
+except {caught}:
+    {then}
+"""
+
+
+def test_what_only_says_that_there_was_a_failure_is_no_guard():
+    for then in ("print(1); raise", "raise RuntimeError('no model')", "sys.exit(1)"):
+        assert [code for _, code in found(TRIED.format(caught="Exception as error", then=then))] == ["HC202"], then
+        assert found(TRIED.format(caught="AttributeError", then=then)) == []  # this is asked for
+    assert found(TRIED.format(caught="Exception", then="n = m.classifier.in_features")) == []
