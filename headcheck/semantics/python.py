@@ -27,10 +27,12 @@ from headcheck.interpreter.values import (
     Ref,
     Super,
     Symbol,
+    Tensor,
     Tuple,
     Value,
     is_plain,
     label,
+    size_of,
     symbol,
 )
 from headcheck.ir import UNKNOWN
@@ -97,6 +99,8 @@ def length(call: CallSite) -> Value:
         return len(heap.slot_names(thing)) if thing.known else unknown(call)
     if isinstance(value, str):
         return len(value)
+    if type(value) is Tensor:
+        return size_of(value, 0)
     known = items(call, value)
     if known is None and type(thing) is Sequence:
         filled, by = call.state.facts.get(("as long", value.address), (None, None))
@@ -104,6 +108,11 @@ def length(call: CallSite) -> Value:
             return by
         return unknown(call._replace(arguments=(by,)) if filled is thing else call)
     return unknown(call) if known is None else len(known)
+
+
+@effect("typing.cast", "typing_extensions.cast")
+def cast(call: CallSite) -> Value:
+    return call.argument(1, "val")
 
 
 @effect("builtins.list", "builtins.tuple", "builtins.set", "builtins.frozenset", "builtins.iter")

@@ -125,3 +125,26 @@ def test_what_only_says_that_there_was_a_failure_is_no_guard():
         assert [code for _, code in found(TRIED.format(caught="Exception as error", then=then))] == ["HC202"], then
         assert found(TRIED.format(caught="AttributeError", then=then)) == []  # this is asked for
     assert found(TRIED.format(caught="Exception", then="n = m.classifier.in_features")) == []
+
+
+SAME = """
+from typing import cast
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        body = cast(nn.Module, models.resnet18(weights=None))
+        self.body = nn.Sequential(*list(body.children())[:-1])
+        self.fc = nn.Linear({size}, 10)
+
+    def forward(self, x):
+        x = self.body(x)
+        return self.fc(x.view(len(x), -1))
+
+Net()(torch.randn(2, 3, 224, 224))
+"""
+
+
+def test_a_cast_and_the_length_of_a_tensor():
+    assert found(SAME.format(size=512)) == []
+    assert [code for _, code in found(SAME.format(size=2048))] == ["HC101"]
