@@ -21,6 +21,8 @@ from headcheck.ir import (
     GetAttribute,
     GetItem,
     If,
+    Import,
+    ImportFrom,
     MakeDict,
     Move,
     Operand,
@@ -176,7 +178,7 @@ def methods(cls: Class) -> list[Function]:
 
 def named(block: Block) -> frozenset[str]:
     """The names that a file calls, or keeps in a dict to call them, but for those that only their own code calls."""
-    found: set[str] = set()
+    found = set(_registered(block))
     plain: Block = []
     for operation in block:
         if isinstance(operation, (Define, DefineClass)):
@@ -187,17 +189,49 @@ def named(block: Block) -> frozenset[str]:
     return frozenset(found.union(_called(walk(plain))))
 
 
-def _called(operations: Iterable[object]) -> Iterator[str]:
+def _called(operations: Sequence[Operation]) -> Iterator[str]:
+    reads = {operation.target: operation.name for operation in operations if type(operation) is GetAttribute}
     for operation in operations:
         if type(operation) is Call and type(operation.function) is Variable:
             yield operation.function
         elif type(operation) is MakeDict:
-            yield from (value for _, _, value in operation.items if type(value) is Variable)
+            yield from (reads.get(value, value) for _, _, value in operation.items if type(value) is Variable)
+        elif type(operation) is SetItem and type(operation.value) is Variable:
+            yield reads.get(operation.value, operation.value)
+
+
+def _registered(block: Block) -> Iterator[str]:
+    """What a decorator of the file itself is given, to be called by who asks for its name."""
+    made: dict[Operand, Operand] = {}
+    imported = {operation.target for operation in block if isinstance(operation, (Import, ImportFrom))}
+    for operation in block:
+        if type(operation) is GetAttribute:
+            made[operation.target] = operation.of
+        elif type(operation) is Call:
+            made[operation.target] = operation.function
+        elif isinstance(operation, (Define, DefineClass)) and operation.decorators:
+            roots = (_root(decorator, made) for decorator in operation.decorators)
+            if any(type(root) is Variable and root not in imported and root not in BUILTINS for root in roots):
+                yield operation.name
+
+
+def _root(operand: Operand, made: Mapping[Operand, Operand]) -> Operand:
+    """The variable that something is read from, or made by."""
+    while operand in made:
+        operand = made[operand]
+    return operand
+
+
+BUILTINS = frozenset(["classmethod", "property", "staticmethod"])
 
 
 def asked_of_itself(machine: Machine, cls: Class) -> frozenset[str]:
-    """The methods of a class that others of its methods ask their own object for."""
+    """The methods of a class that others of its methods ask their own object for, and those without an object that code
+    asks the class for, or keeps to call them."""
     found: set[str] = set()
+    if any(function.wrapper in BUILTINS - {"property"} for function in methods(cls)):
+        everywhere = walk(machine.body)
+        found |= {o.name for o in everywhere if type(o) is GetAttribute and o.of == cls.name}
     for function in methods(cls):
         define = machine.definitions[function.code]
         if isinstance(define, Define) and define.parameters:

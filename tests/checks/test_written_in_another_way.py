@@ -148,3 +148,78 @@ Net()(torch.randn(2, 3, 224, 224))
 def test_a_cast_and_the_length_of_a_tensor():
     assert found(SAME.format(size=512)) == []
     assert [code for _, code in found(SAME.format(size=2048))] == ["HC101"]
+
+
+KEPT = """
+import timm
+
+class Settings:
+    name = "efficientnet_b0"
+
+{before}
+
+def with_classifier():
+    model = timm.create_model(Settings.name)
+    model.classifier = nn.Linear(model.classifier.in_features, 4)
+    return model
+
+{decorator}def with_fc():
+    model = timm.create_model(Settings.name)
+    model.fc = nn.Linear(model.fc.in_features, 4)
+    return model
+
+{after}
+builders["efficientnet_b0"]()
+"""
+REGISTRY = """
+builders = {}
+def builds(name):
+    def keep(function):
+        builders[name] = function
+        return function
+    return keep
+"""
+
+
+def test_a_function_that_is_kept_for_other_settings():
+    """Who calls it has set another name: nothing is wrong with it."""
+    after = 'builders = {"efficientnet_b0": with_classifier}'
+    assert found(KEPT.format(before="", decorator="", after='builders = {"a": with_classifier, "b": with_fc}')) == []
+    later = f'{after}\nbuilders["resnet18"] = with_fc'
+    assert found(KEPT.format(before="", decorator="", after=later)) == []
+    given = {"before": REGISTRY, "decorator": '@builds("resnet18")\n', "after": ""}
+    assert found(KEPT.format(**given)) == []
+    assert [code for _, code in found(KEPT.format(before="", decorator="", after=after))] == ["HC202"]
+    timed = "import functools\n" + KEPT.format(before="", decorator="@functools.lru_cache\n", after=after)
+    assert [code for _, code in found(timed)] == ["HC202"]
+
+
+STATIC = """
+import timm
+
+class Settings:
+    name = "efficientnet_b0"
+
+class Builders:
+    @staticmethod
+    def with_classifier():
+        model = timm.create_model(Settings.name)
+        model.classifier = nn.Linear(model.classifier.in_features, 4)
+        return model
+
+    @staticmethod
+    def with_fc():
+        model = timm.create_model(Settings.name)
+        model.fc = nn.Linear(model.fc.in_features, 4)
+        return model
+
+{kept}
+"""
+
+
+def test_a_method_without_an_object_that_is_kept_for_other_settings():
+    kept = 'builders = {"a": Builders.with_classifier, "b": Builders.with_fc}\nbuilders["a"]()'
+    assert found(STATIC.format(kept=kept)) == []
+    kept = 'if Settings.name == "resnet18":\n    Builders.with_fc()'
+    assert found(STATIC.format(kept=kept)) == []
+    assert [code for _, code in found(STATIC.format(kept="Builders.with_fc()"))] == ["HC202"]
