@@ -55,6 +55,10 @@ def over_paths(code: str, seen: Seen, executions: list[Execution]) -> tuple[Exec
     others = [e for e in [*telling, *beside(sure, known)] if id(e) not in showing]
     for execution, report in sorted(sure, key=lambda pair: (pair[0].defaults, len(pair[0].conditions))):
         conditions = needed(execution, [e for e, _ in sure], others)
+        spared = spared_by(execution, conditions, [e for e in known if id(e) not in showing])
+        if spared:  # what was stated is not all that it takes
+            others = [*others, *spared]
+            conditions = needed(execution, [e for e, _ in sure], others)
         shared = shared_conditions(execution, sure) if execution.cut else conditions
         if any(invented for _, _, invented in (conditions if others else shared)):
             continue  # nobody knows if the path that shows it can be taken
@@ -115,6 +119,13 @@ def beside(sure: Seen, executions: list[Execution]) -> list[Execution]:
     if execution.state.ended != "raise" or thing is None:
         return []
     return [e for e in executions if e.defaults == execution.defaults and e.passes(thing.site)]
+
+
+def spared_by(execution: Execution, conditions: list[Any], others: list[Execution]) -> list[Execution]:
+    """Of a failure that some conditions tell, the paths that have them all and do not fail."""
+    if not conditions or execution.state.ended != "raise":
+        return []
+    return [e for e in others if e.defaults == execution.defaults and all(c in e.conditions for c in conditions)]
 
 
 def needed(execution: Execution, showing: list[Execution], others: list[Execution]) -> list[Any]:

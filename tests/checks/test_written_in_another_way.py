@@ -223,3 +223,29 @@ def test_a_method_without_an_object_that_is_kept_for_other_settings():
     kept = 'if Settings.name == "resnet18":\n    Builders.with_fc()'
     assert found(STATIC.format(kept=kept)) == []
     assert [code for _, code in found(STATIC.format(kept="Builders.with_fc()"))] == ["HC202"]
+
+
+TWO_NAMES = """
+import argparse
+parser = argparse.ArgumentParser()
+parser.add_argument("--model")
+parser.add_argument("--head")
+args = parser.parse_args()
+if args.model == "vgg":
+    network = models.vgg11(weights=None)
+else:
+    network = models.resnet18(weights=None)
+for part in network.modules():
+    if isinstance(part, nn.Dropout):
+        part.p = 0.3
+if args.{name} == "{text}":
+    network.classifier[6] = nn.Linear(4096, 3)
+else:
+    network.fc = nn.Linear(512, 3)
+"""
+
+
+def test_what_a_condition_does_not_bring_about_alone_takes_another_name_too():
+    assert found(TWO_NAMES.format(name="head", text="classifier")) == []
+    assert found(TWO_NAMES.format(name="model", text="vgg")) == []
+    assert "HC202" in [code for _, code in found(TWO_NAMES.format(name="model", text="resnet"))]
