@@ -213,7 +213,8 @@ def takes_no(define: Define, keywords: Keywords) -> bool:
 def bind_arguments(
     state: State, define: Define, function: Function, arguments: Arguments, keywords: Keywords, site: Operation
 ) -> dict[str, Value]:
-    """The callee's variables; an argument that is not given and has no default is an unknown named after it."""
+    """The callee's variables; an argument that is not given and has no default is an unknown named after it. So is what
+    ``*`` takes, where some may be given that are not known, or the script does not make the call."""
     env: dict[str, Value] = {}
     defaults = dict(function.defaults)
     rest = list(arguments)
@@ -222,7 +223,8 @@ def bind_arguments(
     for parameter in define.parameters:
         name = parameter.name
         if parameter.kind == "*":
-            env[name] = Tuple(tuple(rest))
+            more = not rest and (open_keywords or site.node is None)
+            env[name] = symbol("parameter", name, function.code, name) if more else Tuple(tuple(rest))
             rest = []
         elif parameter.kind == "**":
             known = None if open_keywords else tuple(unused.items())

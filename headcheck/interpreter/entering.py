@@ -12,7 +12,7 @@ from headcheck.interpreter.heap import LIGHTNING, Instance, Module, library_base
 from headcheck.interpreter.machine import Machine
 from headcheck.interpreter.state import MADE_UP, State
 from headcheck.interpreter.values import Bound, Class, Function, Library, Ref, Tuple, Value, is_plain, symbol
-from headcheck.ir import Define, Operation, operations_in
+from headcheck.ir import UNKNOWN, Define, Operation, operations_in
 
 MOST_HOMES = 4  # paths through an `__init__` from whose ends the methods are followed
 LOADERS = {f"{stage}_step": f"{short}_dataloader" for stage, short in (("training", "train"), ("validation", "val"))}
@@ -29,7 +29,7 @@ def call_entry(machine: Machine, home: State, function: Value) -> list[State]:
     state.end("")
     state.result = None
     state.log(events.Entered(SITE, definition(machine, function).name))
-    keywords = unknown_arguments(machine, function)
+    keywords = {**unknown_arguments(machine, function), "**": UNKNOWN}
     if machine.defaults:
         keywords = {name: keywords[name] for name in optional_inputs(machine, function)}
     if type(function) is Bound:

@@ -249,3 +249,31 @@ def test_what_a_condition_does_not_bring_about_alone_takes_another_name_too():
     assert found(TWO_NAMES.format(name="head", text="classifier")) == []
     assert found(TWO_NAMES.format(name="model", text="vgg")) == []
     assert "HC202" in [code for _, code in found(TWO_NAMES.format(name="model", text="resnet"))]
+
+
+STARRED = """
+import os
+
+def stack(*layers):
+    layers = nn.Sequential(*layers)
+    return layers[-1].out_features
+
+def head(*sizes, **more):
+    model = models.resnet18(weights=None)
+    size = {otherwise}
+    for each in sizes:
+        size = each
+    model.fc = nn.Linear(more.get("size", size), 2)
+    return model
+"""
+
+
+def test_what_a_star_takes_is_not_known_to_be_nothing():
+    text = STARRED.format(otherwise="7")
+    assert found(text) == []  # nobody calls them here, and whoever does gives them something
+    sizes = "[int(size) for size in os.environ['SIZES'].split()]"
+    assert found(f"{text}stack(*[nn.Linear(size, 3) for size in {sizes}])\nhead(*{sizes})\n") == []
+    assert "HC202" in [code for _, code in found(f"{text}stack()\n")]
+    assert [code for _, code in found(f"{text}head()\n")] == ["HC101"]
+    assert [code for _, code in found(f"{text}head(7, 512, size=7)\n")] == ["HC101"]
+    assert found(f"{text}head(7, 512)\nhead(size=512)\nhead(**dict(size=512))\n") == []
