@@ -152,7 +152,7 @@ def holds_for_all(guess: Guess, execution: Execution, report: Report, sure: Seen
         return True
     if guess.kind != "all" and report.size is not None and (guess.sizes is None or report.size in guess.sizes()):
         return False
-    shown = {g.name for e, _ in sure for g in e.guesses if g.group == guess.group}
+    shown = {g.name for e, _ in sure for g in e.guesses if g.group == guess.group} - {None}
     if execution.state.ended == "raise":
         return guess.kind != "few" and len(shown) == guess.of
     passing = [e for e in executions if not e.doubtful and e.passes(report.site)]

@@ -134,6 +134,28 @@ def test_models_without_a_path_are_not_spoken_of():
     assert found(script(text.format("last_linear"))) == [(row(3), "HC202")]
 
 
+TWICE = """
+import argparse
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--arch", default="densenet121")
+
+def build():
+    args = parser.parse_args()
+    m = models.__dict__[args.arch]()
+    m.classifier = nn.Linear(m.{}.in_features, 1)
+    return m
+
+first, second = build(), build()
+"""
+
+
+def test_a_failure_of_a_model_that_is_built_twice():
+    """Those left out of the first choice are a path that goes on, and no candidate that fails."""
+    assert found(TWICE.format("classifier")) == []
+    assert found(TWICE.format("last_linear")) == [(9, "HC202")]
+
+
 @pytest.mark.parametrize(
     ("body", "said"),
     [
