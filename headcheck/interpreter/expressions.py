@@ -20,6 +20,7 @@ from headcheck.interpreter.values import (
     Symbol,
     Tuple,
     Value,
+    distinct,
     is_plain,
     symbol,
     weight,
@@ -186,7 +187,8 @@ def on_make_sequence(machine: Machine, op: MakeSequence, state: State) -> None:
     if op.kind == "tuple":
         state.env[op.target] = UNKNOWN if items is None or is_large(items) else Tuple(items)
     else:
-        state.env[op.target] = state.allocate(Sequence(items, op.kind), op)
+        kept = distinct(items) if op.kind == "set" else items
+        state.env[op.target] = state.allocate(Sequence(kept, op.kind), op)
 
 
 def is_large(items: tuple[Value, ...]) -> bool:
@@ -235,7 +237,8 @@ def on_append(machine: Machine, op: Append, state: State) -> None:
     ref = machine.read(state, op.of)
     thing = state.object(ref)
     if type(thing) is Sequence and thing.items is not None:
-        state.heap[ref.address] = thing._replace(items=(*thing.items, machine.read(state, op.value)))
+        items = (*thing.items, machine.read(state, op.value))
+        state.heap[ref.address] = thing._replace(items=distinct(items) if thing.kind == "set" else items)
     elif type(thing) is Dictionary and thing.items is not None:
         key, value = machine.read(state, op.key), machine.read(state, op.value)
         kept = thing.items

@@ -31,6 +31,7 @@ from headcheck.interpreter.values import (
     Tensor,
     Tuple,
     Value,
+    distinct,
     is_plain,
     is_unknown,
     label,
@@ -158,7 +159,7 @@ def _set_operation(state: State, name: str, left: Value, right: Value, site: Ope
     first, second = state.object(left), state.object(right)
     if type(first) is Sequence and type(second) is Sequence and first.kind == second.kind == "set":
         found = combined(state, SET_OPERATIONS[name], first.items, second.items, site)
-        return state.allocate(Sequence(found, "set"), site)
+        return state.allocate(Sequence(distinct(found), "set"), site)
     return None
 
 

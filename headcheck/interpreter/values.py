@@ -281,6 +281,14 @@ def is_unknown(value: Value) -> bool:
     return value is UNKNOWN or type(value) is Symbol
 
 
+def distinct(items: tuple[Value, ...] | None) -> tuple[Value, ...] | None:
+    """What a set of some values holds: each once. None where two of them may be the same."""
+    if items is None:
+        return None
+    kept = tuple(dict.fromkeys(items))
+    return None if len(kept) > 1 and any(map(is_unknown, kept)) else kept
+
+
 def symbol(kind: str, label: str, *parts: Value) -> Symbol:
     """A derived unknown. Beyond a size its parts are taken as a whole, so that no key grows without bound."""
     depth = heft = 1

@@ -22,6 +22,7 @@ from headcheck.interpreter.values import (
     Symbol,
     Tuple,
     Value,
+    distinct,
     is_plain,
     label,
     symbol,
@@ -123,7 +124,8 @@ def sequence(call: CallSite) -> Sequence:
 
 
 def put(call: CallSite, found: tuple[Value, ...] | None, sample: tuple[Value, ...] | None = None) -> None:
-    call.state.heap[call.receiver.address] = sequence(call)._replace(items=found, sample=sample)
+    kept = distinct(found) if sequence(call).kind == "set" else found
+    call.state.heap[call.receiver.address] = sequence(call)._replace(items=kept, sample=sample)
 
 
 @method(Sequence, "append", "add")

@@ -30,6 +30,7 @@ from headcheck.interpreter.values import (
     Tensor,
     Tuple,
     Value,
+    distinct,
     is_plain,
     label,
     size_of,
@@ -45,7 +46,7 @@ def items(call: CallSite, value: Value) -> tuple[Value, ...] | None:
 
 
 def make_list(call: CallSite, found: tuple[Value, ...] | None, kind: str = "list") -> Ref:
-    return call.state.allocate(Sequence(found, kind), call.site)
+    return call.state.allocate(Sequence(distinct(found) if kind == "set" else found, kind), call.site)
 
 
 def unknown(call: CallSite) -> Value:
