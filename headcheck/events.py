@@ -315,11 +315,12 @@ class Adapted(NamedTuple):
 
 
 class Trained(NamedTuple):
-    """A trainer of the library trains a model. That of transformers passes the labels, and the model computes the
-    loss."""
+    """A trainer of the library trains a model, on its own device. That of transformers passes the `labels`, and the
+    model computes the loss, unless it is given another way to."""
 
     site: Site
     module: Address
+    labels: bool = True
 
 
 class Mismatched(NamedTuple):

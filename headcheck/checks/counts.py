@@ -96,8 +96,9 @@ def computes_loss(execution: Execution, model: Model) -> bool:
         if event.module != model.ref.address:
             continue
         if type(event) is events.Trained:
-            return True
-        if is_given(event.site, "labels"):
+            if event.labels:
+                return True
+        elif is_given(event.site, "labels"):
             return True
     return False
 

@@ -117,6 +117,8 @@ def stays(execution: Execution, event: events.ChildSet, move: events.Moved, what
         return False
     for other, same in execution.same_elsewhere(event):
         moved = any(getattr(move, what) for move in other.moves_reaching(same.new, same))
+        if what == "device" and other.is_trained_after(same.new, same):
+            return False
         if moved or other.escaped(same.new.address) or other.holds_other_tensors(same.new):
             return False
     return True

@@ -143,6 +143,11 @@ class Learning(Structure):
         after = self.history[self.order(event) :]
         return own + [e for e in after if type(e) is events.Moved and e.module in holders]
 
+    def is_trained_after(self, ref: Ref, event: events.Event) -> bool:
+        """Whether a library's trainer trains what holds a part after an event: it moves all of it to its own device."""
+        holders = self.holders(ref.address)
+        return any(type(e) is events.Trained and e.module in holders for e in self.history[self.order(event) :])
+
     def holds_other_tensors(self, ref: Ref) -> bool:
         """Whether a part was given other tensors than it was made with, which may be anywhere and in any numbers:
         ``p.data = p.data.cuda()``."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from headcheck import events
 from headcheck.interpreter import access, choosing, definitions, heap, options, picking, unknowns, writing
-from headcheck.interpreter.deriving import call_inherited, derive
+from headcheck.interpreter.deriving import all_bases, call_inherited, derive, unread_base
 from headcheck.interpreter.forgetting import forget_every_constant, forget_items
 from headcheck.interpreter.forward import call_module
 from headcheck.interpreter.heap import Dictionary, Instance, Module, Sequence
@@ -262,6 +262,7 @@ def call_class(
             return after
         if type(state.object(ref)) is Module:
             derive(machine, state, cls, ref, arguments, keywords, site)
+        hand_to_bases(machine, state, cls, ref, arguments, keywords, site)
         return answer(state, ref)
     define = machine.definitions[init[0].code]
     if not isinstance(define, Define) or not is_followed(machine, state, define, site):
@@ -296,13 +297,6 @@ BARE = {"builtins.object", "abc.ABC"}  # classes that give those which derive fr
 PLAIN_BASES = {*NETWORKS, "torch.nn.Sequential", *BARE}
 
 
-def all_bases(cls: Class) -> Iterator[Value]:
-    for base in cls.bases:
-        yield base
-        if type(base) is Class:
-            yield from all_bases(base)
-
-
 def is_module_class(cls: Class) -> bool:
     """Whether a class of the script is a `torch.nn.Module`; one with an unknown base is if it has a forward."""
     for base in all_bases(cls):
@@ -315,6 +309,16 @@ def is_module_class(cls: Class) -> bool:
         for base in all_bases(cls)
     )
     return unknown and access.class_attribute(cls, "forward") is not None
+
+
+def hand_to_bases(
+    machine: Machine, state: State, cls: Class, ref: Ref, arguments: Arguments, keywords: Keywords, site: Operation
+) -> None:
+    """The `__init__` of a base that is not read, a trainer's, has the models that the object is made with."""
+    given = [*arguments, *keywords.values()]
+    base = unread_base(cls, type(state.object(ref)) is Module) if given and not cls.fields else None
+    if base is not None and modules_in(state, given):
+        call_unknown(machine, state, base, arguments, keywords, site)
 
 
 def fill_fields(state: State, ref: Ref, cls: Class, arguments: Arguments, keywords: Keywords) -> None:
@@ -369,6 +373,7 @@ def call_method(
             writing.initialised(state, receiver)
             if type(state.object(receiver)) is Module:
                 derive(machine, state, bound.receiver.owner, receiver, arguments, keywords, site)
+            hand_to_bases(machine, state, bound.receiver.owner, receiver, arguments, keywords, site)
             return answer(state, None)
         if bound.name == "__new__" and type(state.object(receiver)) is Instance:
             return answer(state, receiver)  # `__new__` is followed with the object in the place of its class

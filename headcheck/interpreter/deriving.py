@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from headcheck.interpreter import forward, heap
@@ -36,6 +36,30 @@ def derive(
         base = constructors.library_base(cls)
         assert base is not None
         constructors.become(CallSite(machine, state, base.name, None, arguments, keywords, site), ref)
+
+
+def all_bases(cls: Class) -> Iterator[Value]:
+    for base in cls.bases:
+        yield base
+        if type(base) is Class:
+            yield from all_bases(base)
+
+
+def unread_base(cls: Class, is_network: bool) -> Value | None:
+    """A base of a class of the script whose `__init__` may do what it likes with a model: a trainer, an engine.
+
+    Of networks, a base that no library is known to have.
+    """
+    for base in all_bases(cls):
+        if type(base) is Library and (is_network or base.name.startswith(HARMLESS_BASES)):
+            continue
+        if type(base) is not Class:
+            return base
+    return None
+
+
+#: Where the classes are that do nothing with a model which an object of theirs is made with.
+HARMLESS_BASES = ("abc.", "builtins.", "collections.", "enum.", "torch.", "typing.")
 
 
 def call_inherited(

@@ -10,8 +10,9 @@ from __future__ import annotations
 import sys
 from functools import cache
 
-from headcheck.interpreter.calls import all_bases, is_module_class
+from headcheck.interpreter.calls import is_module_class
 from headcheck.interpreter.definitions import is_foreign
+from headcheck.interpreter.deriving import all_bases
 from headcheck.interpreter.heap import Commands, Dictionary, Instance, Parser, Sequence
 from headcheck.interpreter.machine import Machine
 from headcheck.interpreter.state import State

@@ -249,6 +249,6 @@ def labels_in(call: CallSite, given: Value) -> Value:
 def train(call: CallSite) -> Value:
     """A trainer calls the model with the labels, and takes the loss that it computes itself unless it is given one."""
     given = call.argument(0, "model", None)
-    if type(call.state.object(given)) is Module and "compute_loss_func" not in call.keywords:
-        call.state.log(events.Trained(call.site, given.address))
+    if type(call.state.object(given)) is Module:
+        call.state.log(events.Trained(call.site, given.address, "compute_loss_func" not in call.keywords))
     return unknown(call)
