@@ -10,8 +10,9 @@ from headcheck.checks import Report, check
 from headcheck.checks.building import head_is_made_anew
 from headcheck.checks.words import built, dotted, within
 from headcheck.execution import Execution, Model
+from headcheck.execution.reached import asks_itself
 from headcheck.findings import Expectation, Stage
-from headcheck.interpreter.heap import is_sequential
+from headcheck.interpreter.heap import Module, is_sequential
 from headcheck.interpreter.values import Parameter, Parameters, Ref, Symbol, Value
 
 
@@ -227,7 +228,8 @@ def owner_address(execution: Execution, owner: Value) -> Ref | None:
 
 
 def flag_on_module(execution: Execution, event: events.FlagMissed) -> Iterator[Report]:
-    if not isinstance(event.value, bool):
+    module = execution.module(event.owner)
+    if not isinstance(event.value, bool) or is_a_setting(execution, module, event):
         return
     place = execution.was_at(event.owner.address)
     whole = place is None or not place[1]  # a part of this model may be a parameter of another
@@ -247,6 +249,12 @@ def flag_on_module(execution: Execution, event: events.FlagMissed) -> Iterator[R
     address = place[0].ref.address if place else None
     help_ = f"call requires_grad_({event.value}) to {verb} it"
     yield Report("HC303", event.site, message, help_, expectation, address, severity, of_any=whole)  # type: ignore[arg-type]
+
+
+def is_a_setting(execution: Execution, module: Module | None, event: events.FlagMissed) -> bool:
+    """Whether a network of the script keeps a flag for itself: its methods set it on the object, and ask for it."""
+    cls = module.cls if module is not None else None
+    return cls is not None and execution.inside(cls, event.site) and asks_itself(execution, cls, event.name)
 
 
 def flag_on_unknown(execution: Execution, event: events.FlagMissed) -> Iterator[Report]:

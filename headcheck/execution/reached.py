@@ -22,6 +22,15 @@ def asks_by_computed_name(execution: Execution, cls: Class) -> bool:
     return any(asks_by_computed_name(execution, base) for base in cls.bases if type(base) is Class)
 
 
+def asks_itself(execution: Execution, cls: Class, name: str) -> bool:
+    """Whether a method of a class, or of one that it inherits from, asks the object itself for an attribute."""
+    define = execution.machine.definitions.get(cls.code)
+    methods = [o for o in define.body if isinstance(o, Define)] if isinstance(define, DefineClass) else []
+    if any(facts.asks_itself(method, name) for method in methods):
+        return True
+    return any(asks_itself(execution, base, name) for base in cls.bases if type(base) is Class)
+
+
 def is_its_own_doing(execution: Execution, event: events.ChildSet) -> bool:
     """Whether a module was put in while a method of its new owner ran: a decorator may keep what one made."""
     frame: Frame | None = execution.frames[execution.order(event)]

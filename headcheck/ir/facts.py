@@ -124,6 +124,13 @@ def _own_reads(cls: DefineClass) -> set[int]:
     return {id(o) for o in of_self if isinstance(o, GetAttribute) and o.name in names}
 
 
+def asks_itself(method: Define, name: str) -> bool:
+    """Whether a method reads an attribute of the object that it is one of."""
+    me = method.parameters[0].name if method.parameters else ""
+    reads = (o for o in operations_in(method) if isinstance(o, GetAttribute) and o.name == name)
+    return any(str(read.of) == me for read in reads)
+
+
 def _is_used(temporary: str, readers: dict[str, list[Operation]]) -> bool:
     for reader in readers.get(temporary, ()):
         if isinstance(reader, GetAttribute):
