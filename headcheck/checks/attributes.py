@@ -7,7 +7,7 @@ from typing import Any
 
 from headcheck import catalog, events
 from headcheck.answers import is_computed
-from headcheck.catalog.entry import IDENTITY
+from headcheck.catalog.entry import IDENTITY, Node
 from headcheck.checks import Report, check
 from headcheck.checks.sizes import SIZE_ARGUMENTS, fitting
 from headcheck.checks.wiring import WRAPPERS
@@ -96,6 +96,9 @@ def unused_head(execution: Execution) -> Iterator[Report]:
         names = tuple(f"{full}.{n}" for n, _ in execution.parameters(event.new).items[:2])
         out = outputs_of(execution, event.new)
         help_ = head_behind(execution, model, out) if head is None else new_head(execution, model, head, out)
+        severity = could_be_head(kinds, model)
+        if severity is not None:
+            help_ = instead(model, kinds)
         yield Report(
             "HC201",
             event.site,
@@ -103,7 +106,7 @@ def unused_head(execution: Execution) -> Iterator[Report]:
             help_,
             Expectation("no-grad", names, head.out_features if head is not None else None),
             model.ref.address,
-            could_be_head(kinds, model),
+            severity,
         )
 
 
@@ -154,6 +157,23 @@ def could_be_head(kinds: frozenset[str], model: Model) -> Severity | None:
     """A remark only (info) where the layer cannot have been meant as the head: a convolution meant for a stem."""
     wanted = {head.kind for head in model.entry.places}
     return None if LINEAR in kinds or kinds & wanted else "info"
+
+
+def instead(model: Model, kinds: frozenset[str]) -> str:
+    """Where a layer that was not meant as the head was meant to be, most likely."""
+    found = first_of(model.entry.root, kinds)
+    return f"the first {layer_name(found[1])} of its forward is `{dotted(found[0])}`" if found else ""
+
+
+def first_of(node: Node, kinds: frozenset[str]) -> tuple[str, str] | None:
+    """The path and the kind of the first layer of some kinds."""
+    for name, child in node.children.items():
+        if child.kind in kinds:
+            return name, child.kind
+        below = first_of(child, kinds)
+        if below is not None:
+            return f"{name}.{below[0]}", below[1]
+    return None
 
 
 LINEAR = "torch.nn.Linear"

@@ -16,6 +16,18 @@ def only(script):
 CASES = [
     # script, code, parts of the message, help
     (
+        "net = models.densenet121()\nnet.conv1 = nn.Conv2d(1, 64, kernel_size=7, stride=2, padding=3, bias=False)",
+        "HC201",
+        "densenet121 (line 4) has no `conv1` in its forward",
+        "the first Conv2d of its forward is `features.conv0`",
+    ),
+    (
+        "net = models.densenet121()\nnet.fc = nn.Linear(1024, 10)",
+        "HC201",
+        "densenet121 (line 4) has no `fc` in its forward",
+        "net.classifier = nn.Linear(net.classifier.in_features, 10)",
+    ),
+    (
         "net = models.resnet50()\nnet.fc = nn.Linear(512, 10)",
         "HC101",
         "Linear takes 512 features, but resnet50 (line 4) feeds 2048 into `fc`",
