@@ -9,7 +9,7 @@ from headcheck.catalog.entry import Entry
 from headcheck.catalog.files import load
 
 LIBRARY = "torch_hub"
-#: Classes of the models that have a head: it does not follow any keyword.
+#: Classes of the models that have a head which does not follow any keyword.
 CLASSES = 1000
 
 
@@ -24,7 +24,20 @@ def repository(name: str) -> str | None:
     return None if data is None else str(data["repository"])
 
 
+def classes(name: str) -> int:
+    """Return how many classes a model of a known name has that is told no number. Raises KeyError for other names."""
+    return int(load(LIBRARY)["entries"][name].get("classes", CLASSES))
+
+
 @functools.lru_cache(maxsize=64)
-def find(name: str) -> Entry | None:
-    """Return what an entry point of one of the repositories gives, None for any other name."""
-    return by_name(LIBRARY, name, CLASSES)
+def find(name: str, count: int | None = None) -> Entry | None:
+    """Return what an entry point of one of the repositories gives, for a number of classes if it listens to one, None
+    for any other name."""
+    if repository(name) is None:
+        return None
+    entry = by_name(LIBRARY, name, classes(name) if count is None else count)
+    return entry._replace(task="video") if entry is not None and len(entry.input) == VIDEO else entry
+
+
+#: The sizes of what a model takes that is given clips: channels, pictures, height and width.
+VIDEO = 4

@@ -42,7 +42,7 @@ PACKAGES = frozenset(
         "IPython", "PIL", "accelerate", "addict", "apex", "attr", "attrs", "click", "cv2", "easydict",
         "efficientnet_pytorch", "fastai", "hydra", "ignite", "lightning", "matplotlib", "ml_collections",
         "munch", "numpy", "omegaconf", "open_clip", "pandas", "peft", "pretrainedmodels", "pydantic",
-        "pytorch_lightning", "segmentation_models_pytorch", "sklearn", "timm", "toml", "tomli", "torch",
+        "pytorch_lightning", "resnest", "segmentation_models_pytorch", "sklearn", "timm", "toml", "tomli", "torch",
         "torchaudio", "torchinfo", "torchmetrics", "torchsummary", "torchvision", "tqdm", "transformers",
         "typer", "wandb", "yacs", "yaml",
     ]

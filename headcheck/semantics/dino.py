@@ -1,4 +1,4 @@
-"""The models of repositories that only `torch.hub.load` knows: DINO and DINOv2."""
+"""The models of repositories that only `torch.hub.load` knows, DINO and DINOv2 among them, and of ResNeSt's package."""
 
 from __future__ import annotations
 
@@ -12,17 +12,43 @@ from headcheck.interpreter.heap import Build, Module, Sequence
 from headcheck.interpreter.iterate import items_of
 from headcheck.interpreter.values import Answer, Choice, Ref, Symbol, Tensor, Tuple, Value, batch_of, symbol
 from headcheck.ir import UNKNOWN
+from headcheck.records import NamedTuple
 from headcheck.semantics import named
-from headcheck.semantics.registry import CallSite, family
-from headcheck.semantics.torchvision import build_by_choice, log_built, weights_value
+from headcheck.semantics.registry import CallSite, effect, family, maker
+from headcheck.semantics.torchvision import UNKNOWN_CLASSES, build_by_choice, log_built, opaque, weights_value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from headcheck.interpreter.state import State
 
-#: Keywords that leave the structure as it is.
-INERT = frozenset({"pretrained", "weights", "drop_path_rate", "drop_path_uniform", "drop_rate", "attn_drop_rate"})
+
+RESNEST = "zhanghang1989/ResNeSt"
+#: Where the package has its functions: the modules below moved between its versions.
+PLACES = ("resnest.torch", "resnest.torch.resnest", "resnest.torch.models", "resnest.torch.models.resnest")
+
+
+class Way(NamedTuple):
+    """How the entry points of a repository are called.
+
+    `inert` are the keywords that leave the structure as it is; `weights` is what ``pretrained`` is untold; `counted` is
+    the keyword for the number of classes, "" where there is none; `told`: whether they ask if weights are wanted.
+    """
+
+    inert: frozenset[str]
+    weights: bool
+    counted: str = ""
+    told: bool = True
+
+
+DINO = Way(
+    frozenset({"pretrained", "weights", "drop_path_rate", "drop_path_uniform", "drop_rate", "attn_drop_rate"}), True
+)
+WAYS: Mapping[str, Way] = {
+    "facebookresearch/WSL-Images": Way(frozenset({"progress"}), True, told=False),
+    "facebookresearch/pytorchvideo": Way(frozenset({"pretrained", "progress"}), False, "model_num_class"),
+    RESNEST: Way(frozenset({"pretrained", "root", "progress"}), False, "num_classes"),
+}
 
 
 @family(f"{hub.LIBRARY}.")
@@ -40,12 +66,39 @@ def load(call: CallSite) -> Value:
 
 
 def make(call: CallSite, name: str) -> Module | None:
-    """The module that a name and the arguments give; other arguments than the weights may change its structure."""
-    entry = hub.find(name) if hub.repository(name) == call.name.partition(".")[2] else None
-    if entry is None or call.keywords.keys() - INERT or len(call.arguments) > 1:
+    """The module that a name and the arguments give; other arguments than the weights may change its structure. Weights
+    are for the usual number of classes: they do not go into a model of another."""
+    repository = call.name.partition(".")[2]
+    way = WAYS.get(repository, DINO)
+    if (
+        hub.repository(name) != repository
+        or call.keywords.keys() - way.inert - {way.counted}
+        or len(call.arguments) > 1
+    ):
         return None
-    built = Build(entry.builder, {}, weights_value(call.argument(0, "pretrained", True)), entry)
+    weights = weights_value(call.argument(0, "pretrained", way.weights)) if way.told else True
+    count = call.keywords.get(way.counted, hub.classes(name))
+    if weights is not False and count != hub.classes(name):
+        return None
+    entry = hub.find(name, count if type(count) is int else UNKNOWN_CLASSES)
+    if entry is None:
+        return None
+    built = Build(entry.builder, {"num_classes": count} if way.counted in call.keywords else {}, weights, entry)
     return Module(entry.root.kind, call.site, node=entry.root, build=built)
+
+
+@effect(*(f"{place}.{name}" for place in PLACES for name in hub.names() if hub.repository(name) == RESNEST))
+def of_package(call: CallSite) -> Value:
+    """A ResNeSt by way of its package, whose functions are the entry points of its repository."""
+    name = call.name.rpartition(".")[2]
+    there = call._replace(name=f"{hub.LIBRARY}.{RESNEST}", arguments=(name, *call.arguments))
+    return load(there) or opaque(call)
+
+
+@maker("resnest")
+def makes_model(name: str) -> bool:
+    place, _, last = name.rpartition(".")
+    return place in PLACES and hub.repository(last) == RESNEST
 
 
 def named_by(state: State, key: Value) -> tuple[list[choosing.Builder], bool]:

@@ -133,6 +133,11 @@ def of_dino(call: CallSite, name: Value) -> Value | None:
     return resnet50("dino_resnet50", headless=True)(call, name) or of_its_own("facebookresearch/dino")(call, name)
 
 
+def of_wsl(call: CallSite, name: Value) -> Value | None:
+    """Weakly supervised weights: for a ResNeXt of torchvision, and for wider ones, which that does not have."""
+    return with_ending("_wsl")(call, name) or of_its_own("facebookresearch/WSL-Images")(call, name)
+
+
 def through(builder: str, call: CallSite) -> Value | None:
     """What a library's own builder makes of a call."""
     found = registry.find_effect(builder)
@@ -141,7 +146,8 @@ def through(builder: str, call: CallSite) -> Value | None:
 
 REPOSITORIES: Mapping[str, Callable[[CallSite, Value], Value | None]] = {
     "pytorch/vision": vision,
-    "facebookresearch/WSL-Images": with_ending("_wsl"),
+    "facebookresearch/WSL-Images": of_wsl,
+    "facebookresearch/pytorchvideo": of_its_own("facebookresearch/pytorchvideo"),
     "facebookresearch/semi-supervised-ImageNet1K-models": with_ending("_ssl", "_swsl"),
     "facebookresearch/barlowtwins": resnet50("resnet50"),
     "facebookresearch/swav": resnet50("resnet50"),
@@ -153,4 +159,5 @@ REPOSITORIES: Mapping[str, Callable[[CallSite, Value], Value | None]] = {
     "rwightman/pytorch-image-models": of_timm,
     "lukemelas/EfficientNet-PyTorch": of_efficientnet,
     "Cadene/pretrained-models.pytorch": of_pretrainedmodels,
+    "zhanghang1989/ResNeSt": of_its_own("zhanghang1989/ResNeSt"),
 }

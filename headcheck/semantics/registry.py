@@ -117,6 +117,7 @@ WAITING = {
         ("open_clip", "open_clip"),
         ("peft", "peft"),
         ("pretrainedmodels", "pretrainedmodels"),
+        ("resnest", "dino"),
         ("segmentation_models_pytorch", "smp"),
         ("timm", "timm"),
         ("torch_hub", "dino"),

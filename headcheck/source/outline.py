@@ -47,7 +47,7 @@ class Outline(NamedTuple):
 # Packages that make models: whoever uses what comes from them speaks of models.
 LIBRARIES = (
     "torchvision.models.", "torch.hub.", "timm.", "transformers.", "pretrainedmodels.", "efficientnet_pytorch.",
-    "segmentation_models_pytorch.", "pytorch_pretrained_vit.", "fastai.",
+    "segmentation_models_pytorch.", "pytorch_pretrained_vit.", "fastai.", "resnest.",
 )  # fmt: skip
 
 # What reads the command line: whoever calls it is told which model is meant, and with how many classes.

@@ -36,7 +36,8 @@ def check_names(module: nn.Module, node: Node) -> None:
     assert list(node.parameters) == [name for name, _ in module.named_parameters(recurse=False)]
     if node.known != NAMES:
         known = {*node.values, *node.parameters, *node.children, *node.attributes}
-        assert set(dir(module)) - set(dir(nn.Module())) == known
+        numbers = {name for name in node.children if name.isdigit()}  # which `dir` leaves out: they are no attributes
+        assert set(dir(module)) - set(dir(nn.Module())) == known - numbers
     for name, child in node.children.items():
         check_names(module.get_submodule(name), child)
 
@@ -61,11 +62,22 @@ def test_a_new_head_where_the_catalog_says(name: str) -> None:
         assert tuple(model(picture).shape[1:]) == entry.answers["forward"]
         return
     assert isinstance(model.get_submodule(head.path), getattr(nn, head.kind.rpartition(".")[2]))
-    setattr(model, head.path, nn.Linear(head.in_features, CLASSES, device="meta"))
+    above, _, last = head.path.rpartition(".")
+    setattr(model.get_submodule(above), last, nn.Linear(head.in_features, CLASSES, device="meta"))
     assert model(picture).shape == (2, CLASSES)
 
 
-@pytest.mark.parametrize("name", [name for name in hub.names() if not name.endswith("_lc")])
+@pytest.mark.parametrize("name", [name for name in hub.names() if hub.repository(name) in hub_models.COUNTS])
+def test_a_number_of_classes_that_is_listened_to(name: str) -> None:
+    usual, (head,) = built(name), found(name).places
+    assert usual.get_submodule(head.path).out_features == hub.classes(name) == head.out_features
+    repository = hub.repository(name) or pytest.fail(name)
+    other = on_meta(lambda: hub_models.load(repository, name, **{hub_models.COUNTS[repository]: CLASSES}))
+    check_names(other, (hub.find(name, CLASSES) or pytest.fail(name)).root)
+    assert other.get_submodule(head.path).out_features == CLASSES
+
+
+@pytest.mark.parametrize("name", [name for name in hub.names() if found(name).answers])
 def test_what_methods_answer(name: str) -> None:
     model, entry = built(name), found(name)
     picture = torch.empty(2, 3, 112, 112, device="meta")

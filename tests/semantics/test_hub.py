@@ -20,7 +20,14 @@ def codes(script: str) -> list[tuple[int, str]]:
         ("'pytorch/vision:v0.10.0', 'resnet18', pretrained=True", "fc", 512),
         ("'pytorch/vision', 'resnet18', weights='IMAGENET1K_V1'", "fc", 512),
         ("'facebookresearch/WSL-Images', 'resnext101_32x8d_wsl'", "fc", 2048),
+        ("'facebookresearch/WSL-Images', 'resnext101_32x16d_wsl'", "fc", 2048),
+        ("'facebookresearch/WSL-Images', 'resnext101_32x48d_wsl', progress=False", "fc", 2048),
         ("'facebookresearch/barlowtwins:main', 'resnet50'", "fc", 2048),
+        ("'facebookresearch/pytorchvideo', model='slow_r50', pretrained=True", "blocks[5].proj", 2048),
+        ("'facebookresearch/pytorchvideo:main', 'c2d_r50', model_num_class=7", "blocks[6].proj", 2048),
+        ("'facebookresearch/pytorchvideo', 'x3d_s', pretrained=True", "blocks[5].proj", 2048),
+        ("'zhanghang1989/ResNeSt', 'resnest50', pretrained=True", "fc", 2048),
+        ("'zhanghang1989/ResNeSt:master', 'resnest269', num_classes=7", "fc", 2048),
         ("'facebookresearch/swav:main', 'resnet50', num_classes=10", "fc", 2048),
         ("'facebookresearch/dino:main', 'dino_resnet50', pretrained=True", "fc", 2048),
         ("'facebookresearch/deit:main', 'deit_base_patch16_384', pretrained=True", "head", 768),
@@ -53,6 +60,14 @@ def test_a_repository_that_is_known(arguments: str, head: str, size: int) -> Non
         "'facebookresearch/dino:main', name",
         "'facebookresearch/deit:main', 'cait_S24_224'",
         "'facebookresearch/swav', 'resnet50w2'",
+        "'facebookresearch/WSL-Images', 'resnext101_32x16d_wsl', pretrained=True",
+        "'facebookresearch/WSL-Images', 'resnext101_32x64d_wsl'",
+        "'facebookresearch/pytorchvideo', 'slow_r50', True, model_num_class=7",
+        "'facebookresearch/pytorchvideo', 'slow_r50', model_depth=101",
+        "'facebookresearch/pytorchvideo', 'slowfast_r50'",
+        "'zhanghang1989/ResNeSt', 'resnest50', pretrained=True, num_classes=7",
+        "'zhanghang1989/ResNeSt', 'resnest50', pretrained=False, final_drop=0.2",
+        "'zhanghang1989/ResNeSt', 'resnest50_fast_1s1x64d', pretrained=True",
         "'pytorch/vision', 'resnet18', source='local'",
         "'pytorch/vision', 'resnet19'",
         "'rwightman/pytorch-image-models', 'a_new_model'",
@@ -89,3 +104,15 @@ def test_a_name_that_is_not_known_is_one_of_the_repositorys() -> None:
         script = CHOSEN.format(size=size)
         assert codes(script) == []
         assert analyse(PREAMBLE + script, "train.py").statistics[:2] == (1, 1)
+
+
+@pytest.mark.parametrize("place", ["resnest.torch", "resnest.torch.resnest", "resnest.torch.models.resnest"])
+def test_the_package_of_a_repository(place: str) -> None:
+    for arguments in ("pretrained=True", "num_classes=7", "True"):
+        script = f"from {place} import resnest50\nm = resnest50({arguments})\nm.fc = nn.Linear({{}}, 3)"
+        assert codes(script.format(2048)) == []
+        assert codes(script.format(1024)) == [(5, "HC101")]
+    script = f"from {place} import resnest50\nm = resnest50({{}})\nm.fc = nn.Linear(9, 3)"
+    for arguments in ("True, num_classes=7", "radix=1", "final_drop=0.1"):
+        assert codes(script.format(arguments)) == []
+    assert codes(f"from {place} import resnest50d\nm = resnest50d()\nm.fc = nn.Linear(9, 3)") == []
