@@ -22,7 +22,7 @@ from headcheck.interpreter.modules import ROOT
 from headcheck.interpreter.shapes import SIZED
 from headcheck.interpreter.values import Choice, Library, Method, Ref, Symbol, Value, label
 from headcheck.ir import SetItem
-from headcheck.ir.facts import after_an_end
+from headcheck.ir.facts import after_an_end, defined_anew
 from headcheck.records import NamedTuple
 from headcheck.semantics import layers
 
@@ -236,7 +236,8 @@ def unreached(executions: Sequence[Execution]) -> Iterator[Replacement]:
         if not (id(operation) in reached and (id(operation) in kept or id(operation) not in told))
         and id(operation) not in facts.text_keys
     ]
-    never = after_an_end(executions[0].machine.body) if missed else frozenset()
+    body = executions[0].machine.body
+    never = after_an_end(body) | defined_anew(body) if missed else frozenset()
     never = never.union(*(machine.refused for machine in machines)) if not cut else never
     for operation, name in missed:
         if id(operation) not in never:

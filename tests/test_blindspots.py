@@ -12,7 +12,7 @@ from headcheck.findings import Run
 from headcheck.interpreter import leaving
 from headcheck.interpreter.budget import Budget
 from headcheck.report import show, statistics
-from tests.reading import follow, read
+from tests.reading import follow, found, read
 
 HEAD = "m.fc = nn.Linear(3, 4)"
 
@@ -285,8 +285,64 @@ def test_what_no_path_can_come_by_is_no_head():
     assert reasons(script) == []
 
 
+def test_a_short_function_that_runs_a_long_one_is_read_as_the_long_one():
+    lines = "\n".join(f"    print({i})" for i in range(300))
+    script = f"""class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(64, 1000)
+
+def run():
+{lines}
+    model = Net()
+    model.fc = nn.Linear(64, 7)
+
+if __name__ == "__main__":
+    def worker(rank):
+        run()
+
+    torch.multiprocessing.spawn(worker, nprocs=8)
+"""
+    assert reasons(script) == [("fc", None)]
+
+
+def test_a_vocabulary_that_another_method_makes_longer():
+    script = """
+    from transformers import AutoModelForSequenceClassification
+    class Classifier:
+        def __init__(self):
+            self.model = AutoModelForSequenceClassification.from_pretrained("roberta-base")
+        def longer(self, words):
+            self.model.resize_token_embeddings(words)
+        def replace(self):
+            self.model.classifier.out_proj = nn.Linear({}, 3)
+    """
+    assert reasons(script.format(768)) == [("out_proj", None)]
+    assert [code for _, code in found(script.format(1024))] == ["HC101"]
+
+
 @pytest.mark.parametrize(
-    ("lines", "found"),
+    ("first", "counted"),
+    [
+        ("{}\nx = 1", []),
+        ("{}\ndef g():\n    return 2", []),
+        ("{}\nNet()", [None]),
+        ("{}\nnets = [Net]", ["unreached"]),
+        ("@register\n{}", ["unreached"]),
+        ("{}\nOther = Net", [None]),
+    ],
+)
+def test_what_another_of_the_name_takes_the_place_of_is_no_head(first, counted):
+    net = """class Net(nn.Module):
+    def __init__(self):
+        m = models.resnet18()
+        m.fc = nn.Linear(512, 3)"""
+    assert {reason for _, reason in reasons(f"{first.format(net)}\n{net}")} == {*counted, None}
+    assert len(reasons(f"{first.format(net)}\n{net}")) == len(counted) + 1
+
+
+@pytest.mark.parametrize(
+    ("lines", "counted"),
     [
         # What a thing is decides for sure, whatever else the script may be told:
         ("for f in [models.resnet18, models.vgg11]:\n    m = f()\n    if 'swin' in f.__name__:\n        {}", []),
@@ -300,8 +356,8 @@ def test_what_no_path_can_come_by_is_no_head():
         ("def put(m):\n    if isinstance(m, models.ResNet):\n        {}\nput(models.vgg11())", [("fc", "argument")]),
     ],
 )
-def test_what_tests_of_what_a_thing_is_lead_past_is_no_head(lines, found):
-    assert reasons(lines.format(HEAD)) == found
+def test_what_tests_of_what_a_thing_is_lead_past_is_no_head(lines, counted):
+    assert reasons(lines.format(HEAD)) == counted
 
 
 @pytest.mark.parametrize("parser", ["{}", "Trainer.add_argparse_args({})"])

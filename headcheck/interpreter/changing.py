@@ -33,11 +33,11 @@ Path: TypeAlias = "tuple[str, ...]"
 ITEM, CALL = "[]", "()"  # in a path: an item of what comes before, something made of it
 PARTS = "_modules"
 ITSELF = frozenset(["to", "cuda", "cpu", "half", "float", "double", "bfloat16", "eval", "train", "requires_grad_"])
-#: Methods that put parts in.
+#: Methods that put parts in. What `resize_token_embeddings` puts in of transformers is no head, and has the same place.
 RESHAPING = frozenset(
     [
         "__setattr__", "add_module", "append", "extend", "insert", "pop", "register_module", "reset_classifier",
-        "resize_token_embeddings", "set_submodule",
+        "set_submodule",
     ]
 )  # fmt: skip
 

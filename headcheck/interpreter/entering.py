@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Collection
 from typing import Any
 
 from headcheck import events
@@ -13,6 +14,7 @@ from headcheck.interpreter.machine import Machine
 from headcheck.interpreter.state import MADE_UP, State
 from headcheck.interpreter.values import Bound, Class, Function, Library, Ref, Tuple, Value, is_plain, symbol
 from headcheck.ir import UNKNOWN, Define, Operation, operations_in
+from headcheck.ir.scopes import scope_of
 
 MOST_HOMES = 4  # paths through an `__init__` from whose ends the methods are followed
 LOADERS = {f"{stage}_step": f"{short}_dataloader" for stage, short in (("training", "train"), ("validation", "val"))}
@@ -156,6 +158,23 @@ def size_of(machine: Machine, target: Value) -> int:
     if type(target) is Class:
         return 1 + sum(size_of(machine, value) for _, value in target.attributes if type(value) is Function)
     return len(operations_in(definition(machine, target)))
+
+
+def sizes_of(machine: Machine, targets: list[Value], last: Collection[str]) -> list[int]:
+    """How many operations each of some functions and classes has. What is called `last`, and so stands at the end, goes
+    with a function before it, too, that names it: ``def worker(rank): run()`` is as long as what it runs, and what it
+    runs is not followed for itself then."""
+    sizes = [size_of(machine, target) for target in targets]
+    named = {name_of(machine, target): size for target, size in zip(targets, sizes, strict=True)}
+    ends = {name: named[name] for name in named.keys() & last}
+    if not ends:
+        return sizes
+    return [
+        size + sum(ends[name] for name in ends.keys() & scope_of(definition(machine, target)).free)
+        if type(target) is Function and name_of(machine, target) not in ends
+        else size
+        for target, size in zip(targets, sizes, strict=True)
+    ]
 
 
 def shares(sizes: list[int]) -> list[float]:

@@ -24,6 +24,7 @@ from headcheck.interpreter.entering import (
     name_of,
     shares,
     size_of,
+    sizes_of,
 )
 from headcheck.interpreter.heap import LIGHTNING, Module, library_bases, subtree
 from headcheck.interpreter.leaving import Sites
@@ -201,7 +202,7 @@ def run_entries(machine: Machine, ends: list[State], entries: list[Entry]) -> li
     targets = [target for target in targets if not is_quiet(quiet, target)]
     named = supposing.named(machine.body) if targets else frozenset()
     targets.sort(key=lambda target: name_of(machine, target) in named)
-    parts = shares([resuming.size_of(machine, skip) for skip in skips] + [size_of(machine, t) for t in targets])
+    parts = shares([resuming.size_of(machine, skip) for skip in skips] + sizes_of(machine, targets, named))
     followed = run_skips(machine, skips, parts)
     for target, part in zip(targets, parts[len(skips) :], strict=True):
         if machine.budget.exhausted:

@@ -219,6 +219,30 @@ def after_an_end(block: Block) -> frozenset[int]:
     return frozenset(found)
 
 
+def defined_anew(block: Block) -> frozenset[int]:
+    """The ids of the operations of functions and classes in whose place the same lines put another one of that name,
+    before anything could have used the first."""
+    found: set[int] = set()
+    pending = [block]
+    while pending:
+        last: dict[str, tuple[int, Define | DefineClass]] = {}
+        current = pending.pop()
+        for place, operation in enumerate(current):
+            if not isinstance(operation, (Define, DefineClass)):
+                continue
+            start, before = last.get(operation.name, (place, None))
+            between = [*walk(current[start + 1 : place]), operation]
+            if (
+                before is not None
+                and not before.decorators
+                and not any(operation.name in variables(each) for each in between)
+            ):
+                found.update(map(id, walk(before.body)))
+            last[operation.name] = place, operation
+            pending.append(operation.body)
+    return frozenset(found)
+
+
 def come_to_after(block: Block, site: Operation) -> frozenset[int]:
     """The ids of the operations of a block that nobody comes to before one of it: those behind it, and behind what it
     stands in. Where it stands in a loop, another turn may have come by those of the loop."""
