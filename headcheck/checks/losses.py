@@ -115,9 +115,21 @@ def class_count_mismatch(execution: Execution) -> Iterator[Report]:
         if outputs < classes:
             message = f"{words}, but the output{made} has {outputs}: a label beyond them raises an error"
             yield Report("HC104", event.site, message, f"give the head {classes} outputs")
-        elif exact and outputs > classes:
+        elif exact and outputs > classes and not has_other_labels(execution, event):
             message = f"{words}, but the output{made} has {outputs}"
             yield Report("HC104", event.site, message, f"give the head {classes} outputs", severity="warning")
+
+
+def has_other_labels(execution: Execution, event: events.LossTaken) -> bool:
+    """Whether what the same layer answers is compared with other labels too, of which it is not known how many there
+    are: one more class for what is made up, or belongs to none."""
+    made = event.output.maker
+    beside = [
+        other
+        for other in execution.of(events.LossTaken)
+        if other.kind in LABELLED and type(other.output) is Tensor and other.output.maker == made
+    ]
+    return made is not None and any(type(o.target) is not Tensor or o.target.labels is None for o in beside)
 
 
 def fewer_than_found(execution: Execution, event: events.LossTaken, dataset: Ref) -> Iterator[Report]:

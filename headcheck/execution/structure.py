@@ -250,7 +250,9 @@ class Structure(History):
         return {}
 
     def _runs_as_built(self, model: Model) -> bool:
-        if "forward" in model.module.values or forward.own_forward(model.module) is not None:
+        if parts.is_rebound(model.module) or forward.own_forward(model.module) is not None:
+            return False
+        if parts.ALTERED in self.state.facts:
             return False
         if any(e.module == model.ref.address and e.where.startswith("register_") for e in self.of(events.Escaped)):
             return False

@@ -39,8 +39,10 @@ from headcheck.ir import (
     MakeSequence,
     Move,
     Operand,
+    Operation,
     Raise,
     Return,
+    SetAttribute,
     SetItem,
     Try,
     Unary,
@@ -381,14 +383,17 @@ def on_try(machine: Machine, op: Try, state: State) -> list[State]:
     handlers = [h for h in op.handlers if not (is_general(h) and gives_up(machine, state, h.body))]
     catches = any(not h.names or set(h.names) & ATTRIBUTE_CATCHERS for h in handlers)
     refusals = any(not h.names or set(h.names) & REFUSAL_CATCHERS for h in handlers)
+    rescues = refusals and any(is_another_way(op, handler) for handler in handlers)
     state.guards += catches
     state.caught += refusals
+    state.rescued += rescues
     after = machine.run(op.body, [state])
     out: list[State] = []
     normal = [one for one in after if not one.ended]
     for one in after:
         one.guards -= catches
         one.caught -= refusals
+        one.rescued -= rescues
         if one.ended == "raise" and op.handlers:
             out.extend(handle(machine, op, one))
         elif one.ended:
@@ -399,6 +404,25 @@ def on_try(machine: Machine, op: Try, state: State) -> list[State]:
         failing.end("raise", "Exception")
         out.extend(handle(machine, op, failing))
     return run_final(machine, op, out) if op.final else out
+
+
+def is_another_way(op: Try, handler: Handler) -> bool:
+    """Whether a handler does what the body does in another way, and so its failure is foreseen: it answers something,
+    or fills a variable that the body fills. One that only tells of the failure, or raises it again, does not."""
+    inside = walk_here(handler.body)
+    if any(type(o) is Raise for o in inside) or not (not handler.names or set(handler.names) & REFUSAL_CATCHERS):
+        return False
+    if any(type(o) is Return and o.value is not None for o in inside):
+        return True
+    return not filled(walk_here(op.body)).isdisjoint(filled(inside))
+
+
+def filled(operations: list[Operation]) -> set[Any]:
+    """The variables, by their names, and the attributes, that some operations fill."""
+    named = {getattr(o, "target", None) for o in operations}
+    return {name for name in named if name and name[0] != "%"} | {
+        ("attribute", o.name) for o in operations if type(o) is SetAttribute
+    }
 
 
 REFUSAL_CATCHERS = frozenset(["RuntimeError", "KeyError", "LookupError", "Exception", "BaseException", "?"])

@@ -124,7 +124,10 @@ def run(machine: Machine, state: State, part: Part, given: Value, site: Operatio
     if recorder is not None and not recorder.goes_into(state, part):
         return recorder.module_call(state, part, (given,), {}, site, lambda: run(machine, state, part, given, site))
     module = None if isinstance(part, Node) else parts.module_of(state, part)
-    if module is not None and "forward" not in module.values:
+    if parts.answers_otherwise(state, part):
+        state.result = unknown_output(part, given)
+        return [state]
+    if module is not None:
         own = own_forward(module)
         if own is not None:
             from headcheck.interpreter.calls import enter
@@ -140,7 +143,7 @@ def run(machine: Machine, state: State, part: Part, given: Value, site: Operatio
             return run_library_model(machine, state, part, module, given, site)  # type: ignore[arg-type]
         if module.cls is None and module.home is not None and module.node is not None:
             return out_of(module.home[0], run_library_part(machine, state, part, module, given, site))
-    if (module is None or "forward" not in module.values) and is_stack(state, part):
+    if is_stack(state, part):
         return run_stack(machine, state, part, given, site)
     state.result = run_layer(state, part, given, site)
     return [state]
@@ -214,7 +217,7 @@ def run_layer(state: State, part: Part, given: Value, site: Operation) -> Value:
         gives = get("out_features")
         return Tensor((*tensor.shape[:-1], gives if type(gives) is int else None), address, tensor.source)
     if isinstance(result, Mismatch):
-        state.log(events.Mismatched(site, address, result, tensor))
+        state.refuse(events.Mismatched(site, address, result, tensor))
         gives = get("out_features")
         if result.reason == "size" and kind.endswith("Linear"):  # what comes after is judged on its own
             return Tensor((*tensor.shape[:-1], gives if type(gives) is int else None), address, tensor.source)
@@ -248,8 +251,11 @@ def may_fit(mismatch: Mismatch, tensor: Tensor) -> bool:
     assert tensor.shape is not None
     if mismatch.reason != "map" or type(tensor.shape[-1]) is int:
         return False
-    channels = tensor.shape[1]
-    return not (tensor.source is not None and type(channels) is int and (mismatch.takes or 0) >= channels)
+    channels, takes = tensor.shape[1], mismatch.takes or 0
+    return not (tensor.source is not None and type(channels) is int and takes >= max(channels, WIDE))
+
+
+WIDE = 32  # no map that leaves a model is as wide, but for pictures that are very large
 
 
 def kept_symbols(before: tuple[Any, ...], after: Shape) -> tuple[Any, ...]:
@@ -270,7 +276,7 @@ def run_on_unknown(state: State, kind: str, get: Any, address: Address | None, g
     if kind.endswith("Linear"):
         takes, gives = get("in_features"), get("out_features")
         if type(takes) is int and last is not None and takes != last:
-            state.log(events.Mismatched(site, address, Mismatch(kind, "in_features", takes, (last,), "size"), given))
+            state.refuse(events.Mismatched(site, address, Mismatch(kind, "in_features", takes, (last,), "size"), given))
             return unknown_output(Ref(address) if address else Node, given)  # type: ignore[arg-type]
         source = given.source if type(given) is Tensor else None
         return Tensor(None, address, source, features=gives if type(gives) is int else None)
@@ -303,7 +309,7 @@ def run_library_model(
     """A library model: what leaves its head, as the catalog and the script's changes have it."""
     entry = module.build.entry if module.build is not None else None
     handed = ("handed", ref.address) in state.facts  # to code that nobody reads: it may end in another head since
-    if entry is None or not module.known or handed:
+    if entry is None or not module.known or handed or parts.ALTERED in state.facts:
         state.result = unknown_output(ref, given)
         return [state]
     if not entry.used.isdisjoint(module.values):  # a switch of its forward was set: ``model.aux_logits = False``
@@ -382,11 +388,13 @@ def check_stem(state: State, ref: Ref, entry: Entry, given: Value, site: Operati
     if takes_channels_apart(state, ref):
         return
     first = first_convolution(state, ref)
-    takes = parts.field_of(state, first, "in_channels") if first is not None else None
+    if first is None or parts.answers_otherwise(state, first):
+        return
+    takes = parts.field_of(state, first, "in_channels")
     if type(takes) is int and takes != given.shape[1]:
-        kind, address = parts.kind_of(state, first), first.address if type(first) is Ref else None  # type: ignore[arg-type]
+        kind, address = parts.kind_of(state, first), first.address if type(first) is Ref else None
         mismatch = Mismatch(kind, "in_channels", takes, plain_shape(given.shape[1:]), "size")
-        state.log(events.Mismatched(site, address, mismatch, given, ref.address))
+        state.refuse(events.Mismatched(site, address, mismatch, given, ref.address))
 
 
 def takes_channels_apart(state: State, ref: Ref) -> bool:
@@ -428,6 +436,7 @@ def run_library_part(
         state.result = run_layer(state, part, given, site)
         return [state]
     as_built = not parts.is_edited(state, part) and (module.node.whole or not module.values)
+    as_built = as_built and parts.ALTERED not in state.facts and shapes.is_as_built(state, part, module.node)
     shape = entry.outputs.get(path) if entry is not None and as_built else None
     if shape is not None and module.node.total != 0 and fits(entry.inputs.get(path), given):  # type: ignore[union-attr]
         state.result = Tensor((batch_of(given), *as_large(entry, path, shape, given)), root, root)

@@ -225,6 +225,7 @@ def set_item(state: State, of: Value, index: Value, value: Value, site: Operatio
         set_dictionary_item(state, of, thing, index, value, site)
     elif (whose := unknowns.namespace_of(of)) is not None:
         forget_every_constant(state, whose, id(site))
+        unknowns.may_be_rebound(state, whose)
     elif heap.is_state_dict(state, of):
         from headcheck.semantics import statedicts
 

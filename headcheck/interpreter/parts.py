@@ -8,7 +8,7 @@ from headcheck.catalog.entry import NOTHING, Node
 from headcheck.interpreter import heap
 from headcheck.interpreter.heap import DELETED, Dictionary, Module, Sequence
 from headcheck.interpreter.state import State
-from headcheck.interpreter.values import Address, Ref, Value
+from headcheck.interpreter.values import Address, Bound, Function, Partial, Ref, Value, symbol
 
 Part: TypeAlias = "Ref | Node"
 
@@ -24,6 +24,35 @@ def kind_of(state: State, part: Part) -> str:
         return part.kind
     module = module_of(state, part)
     return module.kind if module is not None else ""
+
+
+def answers_otherwise(state: State, part: Part) -> bool:
+    """Whether calling a part answers something else than its class does: its forward, or that of its class, was set
+    anew, or a hook may change what goes in or comes out."""
+    module = None if isinstance(part, Node) else module_of(state, part)
+    if module is not None and module.values and is_rebound(module):
+        return True
+    return ALTERED in state.facts and (ALTERED, kind_of(state, part)) in state.facts
+
+
+def is_rebound(module: Module) -> bool:
+    """Whether the script set what a module does when it is called, or a method of a library's that may do some of it
+    (``vit.forward_head = …``)."""
+    if "forward" in module.values:
+        return True
+    made = module.node is not None and module.cls is None
+    return made and any("forward" in n or type(v) in (Function, Bound, Partial) for n, v in module.values.items())
+
+
+def rebind(state: State, ref: Ref) -> None:
+    """Nobody knows any more what a module does when it is called."""
+    module: Module = state.heap[ref.address]
+    rebound = symbol("attribute", "forward", ref, "forward", "rebound")
+    state.heap[ref.address] = module._replace(values={**module.values, "forward": rebound})
+
+
+#: The fact that the script set what some class of a library does; with the name of a class, that it was this one.
+ALTERED = "altered"
 
 
 def child_of(state: State, part: Part, name: str) -> Part | None:
@@ -81,7 +110,7 @@ def is_edited(state: State, part: Part) -> bool:
     if isinstance(part, Node):
         return False
     module = module_of(state, part)
-    if module is None or module.node is None or not module.known:
+    if module is None or module.node is None or not module.known or is_rebound(module):
         return True
     for name, value in module.children.items():
         if name not in module.node.children or type(value) is not Ref or is_edited(state, value):

@@ -10,9 +10,11 @@ from headcheck.interpreter import heap
 from headcheck.interpreter.heap import Module
 from headcheck.interpreter.parts import (
     Part,
+    answers_otherwise,
     children_of,
     field_of,
     is_edited,
+    is_rebound,
     kind_of,
     module_of,
     node_at,
@@ -66,7 +68,7 @@ def flow(
     own: OwnAnswer = unknown,
 ) -> Flow:
     """Follow a shape through a layer, a Sequential or a module of the script's."""
-    if shape is None:
+    if shape is None or answers_otherwise(state, part):
         return Flow(None, sized=sized)
     module = None if isinstance(part, Node) else module_of(state, part)
     if module is not None and module.cls is not None and not heap.is_sequential(module):
@@ -101,9 +103,13 @@ def chained(state: State, stack: Part, path: str) -> Flow:
     """The first Linear of a Sequential that does not take what the one before it gives, whatever reaches them."""
     gives: Any = None
     before: Placed | None = None
-    for name, child in (children_of(state, stack) or []) if kind_of(state, stack) in SEQUENTIAL else []:
+    if kind_of(state, stack) not in SEQUENTIAL or answers_otherwise(state, stack):
+        return Flow(None)
+    for name, child in children_of(state, stack) or []:
         kind, here = kind_of(state, child), Placed(child, f"{path}.{name}")
-        if kind == "torch.nn.Linear":
+        if answers_otherwise(state, child):
+            gives = None
+        elif kind == "torch.nn.Linear":
             takes = field_of(state, child, "in_features")
             if type(gives) is int and type(takes) is int and takes != gives:
                 return Flow(None, Mismatch(kind, "in_features", takes, (gives,), "size"), here, before)
@@ -161,30 +167,68 @@ def trunk_is_intact(
 ) -> bool:
     """Whether every change outside the heads, and but for the one that is `changed`, leaves the shapes as they were."""
     module = state.heap[root.address]
+    spaced = pools_whatever_arrives(state, root, entry, path)
     heads = {head.path.split(".")[0] for head in entry.heads} | {path.split(".")[0], changed}
     for name, value in module.children.items():
         if name in heads or name not in module.node.children:
             continue
-        if not keeps_shape(state, entry, name, value, node_at(entry.root, name), own):
+        if not keeps_shape(state, entry, name, value, node_at(entry.root, name), own, spaced):
             return False
-    return bool(module.known)
+    return bool(module.known) and all(
+        keeps_shape(state, entry, place, value, node_at(entry.root, place), own)
+        for place, value in changed_beside(state, root, entry, path)
+    )
+
+
+def changed_beside(state: State, root: Ref, entry: Entry, path: str) -> Iterator[tuple[str, Value]]:
+    """What the script has touched of the parts that come before a place within a child of the model: the `box_head`
+    that feeds a `box_predictor`, the first layers of a classifier."""
+    names = path.split(".")
+    for count in range(1, len(names)):
+        above, here = ".".join(names[:count]), names[count]
+        part, node = part_at(state, root, above), node_at(entry.root, above)
+        module = module_of(state, part) if type(part) is Ref else None
+        if module is None or node is None or module.node is not node:
+            return
+        order = list(node.children)
+        for name in order[: order.index(here)] if here in order else ():
+            if name in module.children and not any(h.path.startswith(f"{above}.{name}") for h in entry.heads):
+                yield f"{above}.{name}", module.children[name]
+
+
+def pools_whatever_arrives(state: State, root: Ref, entry: Entry, path: str) -> bool:
+    """Whether the library pools what reaches a place to one size, that of its maps being what it may: a layer before
+    may slide otherwise than it was built to."""
+    pooling = before(entry, path) if path else ""
+    part = part_at(state, root, pooling) if pooling else None
+    module = module_of(state, part) if type(part) is Ref else None
+    if part is None or (module is not None and (module.node is None or module.values)):
+        return False
+    return kind_of(state, part).startswith("torch.nn.AdaptiveAvgPool")
 
 
 def keeps_shape(
-    state: State, entry: Entry, path: str, value: Value, original: Node | None, own: OwnAnswer = unknown
+    state: State,
+    entry: Entry,
+    path: str,
+    value: Value,
+    original: Node | None,
+    own: OwnAnswer = unknown,
+    spaced: bool = False,
 ) -> bool:
-    """Whether what now sits at a path answers the same shape as what the library put there."""
+    """Whether what now sits at a path answers the same shape as what the library put there; `spaced`: but for the size
+    of its map."""
     module = module_of(state, value)
-    if module is None or original is None:
+    if module is None or original is None or answers_otherwise(state, value):
         return False
     if module.node is original:
         if is_as_built(state, value, original):
             return True
-        if may_answer_fewer(module, original):
+        if may_answer_fewer(module, original) or (slides_otherwise(module, original) and not spaced):
             return False
         below = original.children
         parts = module.children.items()
-        return all(keeps_shape(state, entry, f"{path}.{n}", v, below.get(n), own) for n, v in parts)
+        return all(keeps_shape(state, entry, f"{path}.{n}", v, below.get(n), own, spaced) for n, v in parts)
     if module.node is not None:
         return False
     arrives, leaves = entry.inputs.get(path), entry.outputs.get(path)
@@ -201,10 +245,22 @@ def is_as_built(state: State, value: Value, original: Node) -> bool:
         module = state.heap.get(part.address) if type(part) is Ref else None
         if node is None or type(module) is not Module or module.node is not node or may_answer_fewer(module, node):
             return False
+        if (module.values or not module.known) and (is_rebound(module) or slides_otherwise(module, node)):
+            return False
         if module.children:
             below = node.children
             todo += [(child, below.get(name)) for name, child in module.children.items()]
     return True
+
+
+def slides_otherwise(module: Module, original: Node) -> bool:
+    """Whether the script set how a layer of the library goes over its map, so that it answers one of another size."""
+    if not module.known and not original.parameters:
+        return True
+    return any(name in SPACING and value != original.values.get(name) for name, value in module.values.items())
+
+
+SPACING = frozenset({"stride", "padding", "dilation", "kernel_size", "output_size", "output_padding", "ceil_mode"})
 
 
 def may_answer_fewer(module: Module, original: Node) -> bool:

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from headcheck import events
-from headcheck.interpreter import heap, writing
+from headcheck.interpreter import heap, parts, writing
 from headcheck.interpreter.deriving import needs_object
 from headcheck.interpreter.forgetting import forget_every_constant
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import (
     Class,
+    Method,
     Parameters,
     Ref,
     Symbol,
@@ -35,6 +36,7 @@ def method(
     owner, name = key[1], key[2]
     if name in CHANGING and (whose := namespace_of(owner)) is not None:
         forget_every_constant(state, whose, id(site))
+        may_be_rebound(state, whose)
     if heap.is_state_dict(state, owner):
         return state_dict_method(state, owner, name, arguments, site)
     if type(owner) is Class and not arguments and not keywords and not state.guards and needs_object(owner, name):
@@ -72,9 +74,18 @@ CHANGING = frozenset(["__setitem__", "clear", "pop", "popitem", "setdefault", "u
 
 def namespace_of(of: Value) -> Ref | None:
     """The object of which an unknown is the ``__dict__``."""
+    if type(of) is Method and of.name == "__dict__":
+        return of.receiver if type(of.receiver) is Ref else None
     key: Any = of.key if type(of) is Symbol else None
     found = isinstance(key, tuple) and key[0] == "attribute" and key[2:] == ("__dict__",) and type(key[1]) is Ref
     return key[1] if found else None
+
+
+def may_be_rebound(state: State, of: Ref) -> None:
+    """Something was put into the ``__dict__`` of an object: into a layer, or a library's model, it may be anything."""
+    thing = state.object(of)
+    if type(thing) is heap.Module and thing.cls is None:
+        parts.rebind(state, of)
 
 
 def starts(text: Value, start: Value) -> Value:

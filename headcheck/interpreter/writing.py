@@ -70,9 +70,12 @@ def set_attribute(machine: Machine, state: State, of: Value, name: str, value: V
     elif kind is Symbol:
         if name == "data":
             state.log(events.Overwritten(site, None, anew=True))
+        for address in parts.made_of(state, of) if "forward" in name else ():  # ``type(model).forward = …``
+            parts.rebind(state, Ref(address))
         remember(state, of, name, value)
     elif kind is Library and makes_modules(of.name):  # ``nn.Module.flops = …``: modules may have more from here on
         machine.patched = True
+        alter(state, of.name, name, value)
     elif kind is Own and of.key in state.globals:
         state.set_global(of.key, name, value)
 
@@ -95,6 +98,15 @@ def makes_modules(name: str) -> bool:
     if name.startswith("torch.backends."):
         return False
     return library_of(name) is not None or any(name.startswith(made.partition(".")[0]) for made in heap.LIGHTNING)
+
+
+def alter(state: State, of: str, name: str, value: Value) -> None:
+    """What a class of a library answers is not known where its forward is another (``nn.Linear.forward = …``), nor
+    what models are made of where the class itself is (``resnet.BasicBlock = …``)."""
+    if "forward" in name or name in ("__call__", "_call_impl", "__init__"):
+        state.facts[parts.ALTERED] = state.facts[parts.ALTERED, of] = True
+    elif type(value) in (Class, Function) and not of.startswith("torch."):
+        state.facts[parts.ALTERED] = True
 
 
 def has_a_name(site: Operation) -> bool:
@@ -180,6 +192,8 @@ def set_module_attribute(machine: Machine, state: State, ref: Ref, name: str, va
         state.log(events.FlagMissed(site, "module", ref, name, value))
     if name == "__dict__":  # whatever another object has
         module = module._replace(known=False)
+    if name == "__class__":
+        name = "forward"  # of another class
     own = own_parameters(module)
     if name in own if own is not None else module.cls is None and not is_plain(value):
         module = of_any_size(module)  # another parameter, of whatever size

@@ -32,7 +32,7 @@ def detector(call: CallSite) -> Value:
         if type(takes) is int and type(gives) is int and takes != gives:
             kind = f"{PACKAGE}.{call.name.rsplit('.', 1)[-1]}"
             mismatch = Mismatch(kind, "in_channels", takes, (gives,), "size")
-            call.state.log(events.Mismatched(call.site, None, mismatch, answered))
+            call.state.refuse(events.Mismatched(call.site, None, mismatch, answered))
     return opaque(call)
 
 

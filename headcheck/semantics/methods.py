@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import zip_longest
+from typing import Any
 
 from headcheck import events
 from headcheck.interpreter import access, heap, indexing, picking, writing
@@ -11,6 +12,7 @@ from headcheck.interpreter.flagging import flag_everything
 from headcheck.interpreter.heap import DELETED, Dictionary, Sequence
 from headcheck.interpreter.operators import LONGEST, WIDENS, combined, equal
 from headcheck.interpreter.values import (
+    Address,
     Function,
     Method,
     Modules,
@@ -234,13 +236,23 @@ def dictionary_update(call: CallSite) -> Value:
     thing = call.state.heap[call.receiver.address]
     other = call.state.object(call.argument(0, "other")) if call.arguments else Dictionary(())
     if thing.view is not None:
-        writing.blur(call.state, Ref(thing.view))
-    if thing.items is None or type(other) is not Dictionary or other.items is None or "**" in call.keywords:
+        put_into_view(call, thing.view, other)
+    elif thing.items is None or type(other) is not Dictionary or other.items is None or "**" in call.keywords:
         call.state.heap[call.receiver.address] = thing._replace(items=None)
     else:
         merged = {**dict(thing.items), **dict(other.items), **call.keywords}
         call.state.heap[call.receiver.address] = thing._replace(items=tuple(merged.items()))
     return None
+
+
+def put_into_view(call: CallSite, model: Address, other: Any) -> None:
+    """``model._modules.update(avgpool=…)``."""
+    if type(other) is not Dictionary or other.items is None or "**" in call.keywords:
+        writing.blur(call.state, Ref(model))
+        return
+    for name, value in (*other.items, *call.keywords.items()):
+        if isinstance(name, str):
+            heap.set_child(call.state, Ref(model), name, value, call.site, "item")
 
 
 @method(Dictionary, "pop", "popitem", "setdefault", "clear")

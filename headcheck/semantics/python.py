@@ -489,7 +489,7 @@ def vars_(call: CallSite) -> Value:
     if type(value) is Own:
         return modules.namespace(call.state, value, call.site)
     writing.blur(call.state, value)
-    if type(thing) is Instance:
+    if type(thing) in (Instance, Module):
         return symbol("attribute", "__dict__", value, "__dict__")
     return Namespace(value.name) if type(value) is Library else unknown(call)
 

@@ -42,7 +42,7 @@ def run(state: State, ref: Ref, module: Module, given: Value, site: Operation) -
     last = given.shape[-1] if given.shape else given.features
     if type(takes) is int and type(last) is int and takes != last:
         mismatch = Mismatch(module.kind, "input_size", takes, (last,), "size")
-        state.log(events.Mismatched(site, ref.address, mismatch, given))
+        state.refuse(events.Mismatched(site, ref.address, mismatch, given))
     known = type(hidden) is int and type(both) is bool and projected == 0
     gives = hidden * (1 + both) if known else None
     shape = (*given.shape[:-1], gives) if given.shape else None

@@ -222,7 +222,9 @@ def permute(use: Use) -> Value:
         given = use.items(use.keywords["dims"])
     if sizes is None or given is None or len(given) != len(sizes):
         return use.unknown()
-    if not all(type(d) is int for d in given) or sorted(d % len(sizes) for d in given) != list(range(len(sizes))):
+    if not all(type(d) is int and -len(sizes) <= d < len(sizes) for d in given):
+        return use.unknown()
+    if sorted(d % len(sizes) for d in given) != list(range(len(sizes))):
         return use.unknown()
     return use.tensor._replace(shape=tuple(sizes[d] for d in given))
 

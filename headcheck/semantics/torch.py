@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from headcheck import catalog, events
 from headcheck.catalog.entry import REQUIRED, Signature
-from headcheck.interpreter import access, heap, indexing, writing
+from headcheck.interpreter import access, heap, hooking, indexing, parts, writing
 from headcheck.interpreter.heap import DELETED, Dictionary, Module, Sequence
 from headcheck.interpreter.iterate import items_of
 from headcheck.interpreter.operators import public_name
@@ -370,10 +370,34 @@ def get_parameter(call: CallSite) -> Value:
     return Parameter(call.receiver, str(target)) if isinstance(target, str) else unknown(call)
 
 
-@method(Module, "apply", "register_forward_hook", "register_forward_pre_hook", "register_full_backward_hook")
-def apply_or_hook(call: CallSite) -> Value:
+@method(Module, "apply")
+def apply(call: CallSite) -> Value:
+    """A function for each part of a model, which may set anything of each."""
+    if hooking.may_set(call.machine, call.argument(0, "fn")):
+        parts.rebind(call.state, call.receiver)
     escape(call)
-    return call.receiver if call.name == "apply" else unknown(call)
+    return call.receiver
+
+
+@method(Module, "register_full_backward_hook")
+def backward_hook(call: CallSite) -> Value:
+    return escape(call)
+
+
+@method(Module, "__init__")
+def made_again(call: CallSite) -> Value:
+    """``model.avgpool.__init__((2, 2))``."""
+    if module(call).cls is None:
+        parts.rebind(call.state, call.receiver)
+    return None
+
+
+@method(Module, "register_forward_hook", "register_forward_pre_hook")
+def hook(call: CallSite) -> Value:
+    """A hook that answers something puts that in the place of what goes in or comes out."""
+    if hooking.may_answer(call.machine, call.argument(0, "hook")):
+        parts.rebind(call.state, call.receiver)
+    return escape(call)
 
 
 @method(Module, "register_buffer", "register_parameter")
@@ -392,7 +416,7 @@ def register(call: CallSite) -> Value:
 @method(
     Module,
     "zero_grad", "buffers", "named_buffers", "share_memory", "extra_repr", "__len__", "__repr__",
-    "get_buffer", "__init__",
+    "get_buffer",
 )  # fmt: skip
 def no_change(call: CallSite) -> Value:
     return len(heap.slot_names(module(call))) if call.name == "__len__" and module(call).known else unknown(call)
