@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from headcheck import events
-from headcheck.interpreter import choosing, contradicting, heap, operators, options
+from headcheck.interpreter import access, choosing, contradicting, heap, operators, options
 from headcheck.interpreter.heap import Dictionary, Module, Sequence
+from headcheck.interpreter.skipping import forget_what_it_sets
 from headcheck.interpreter.state import State
 from headcheck.interpreter.trying import text_method
 from headcheck.interpreter.values import (
+    Bound,
+    Class,
     Condition,
     Device,
+    Function,
     Library,
     Method,
     Not,
@@ -184,7 +188,43 @@ def skip(machine: Machine, op: If, test: Value, state: State) -> list[State]:
     for side, wanted in ((op.body, False), (op.orelse, True)):
         if ends(machine, state, side):
             operators.assume(state, test, wanted)
+    for variable, method in called_in(machine, op):
+        value = machine.peek(state, variable)
+        if type(value) in (Bound, Class, Function) or method:
+            forget_what_is_called(machine, state, value, method)
     return [state]
+
+
+def called_in(machine: Machine, op: If) -> tuple[tuple[Variable, str], ...]:
+    """What a branch may call that the script may have made, as (variable, its method or "")."""
+    known = machine.called_in.get(id(op))
+    if known is None:
+        inside = [operation for side in (op.body, op.orelse) for operation in walk(side)]
+        reads = {o.target: o for o in inside if type(o) is GetAttribute}
+        made = {o.target: o.function for o in inside if type(o) is Call}
+        found: dict[tuple[Variable, str], None] = {}
+        for function in made.values():
+            read = reads.get(function)
+            of = made.get(read.of, read.of) if read is not None else function
+            if type(of) is Variable and of[0] != "%":
+                found[of, read.name if read is not None else ""] = None
+        known = machine.called_in[id(op)] = tuple(found)
+    return known
+
+
+def forget_what_is_called(machine: Machine, state: State, value: Value, method: str) -> None:
+    """What a function of the script sets that may have been called, or a method of an object, or of a class."""
+    thing = state.object(value)
+    cls = value if type(value) is Class else getattr(thing, "cls", None)
+    if type(value) is Function and not method:
+        forget_what_it_sets(machine, state, value, [])
+    elif type(value) is Bound and not method:
+        forget_what_it_sets(machine, state, value.function, [value.receiver])
+    elif cls is not None:
+        for name in ("__init__", method) if type(value) is Class else (method,):
+            found = access.class_attribute(cls, name) if name else None
+            if found is not None and type(found[0]) is Function:
+                forget_what_it_sets(machine, state, found[0], [value] if type(value) is Ref else [])
 
 
 def put_together(machine: Machine, op: If, target: Variable, test: Value, state: State) -> None:

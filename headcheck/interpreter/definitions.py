@@ -6,7 +6,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from headcheck import catalog, events
-from headcheck.interpreter import modules, naming
+from headcheck.interpreter import access, modules, naming
+from headcheck.interpreter.heap import Instance
 from headcheck.interpreter.state import State, go_back
 from headcheck.interpreter.values import (
     Bound,
@@ -101,10 +102,18 @@ def decorated(machine: Machine, state: State, op: Define | DefineClass, value: V
     """What the script's own decorators make of a function or class; others are taken to leave it as it is."""
     for operand in reversed(op.decorators):
         decorator = machine.read(state, operand)
-        if type(decorator) in (Bound, Function, Partial):
+        calls = type(decorator) in (Bound, Function, Partial)
+        if calls or is_wrapper(state, decorator, op):
             made = machine.call_quietly(state, decorator, (value,), {}, op)
             value = value if is_unknown(made) and type(decorator) is not Function else made
     return value
+
+
+def is_wrapper(state: State, decorator: Value, op: Define | DefineClass) -> bool:
+    """Whether a decorator of a function is a class of the script's, or an object of one, that is called for it."""
+    thing = state.object(decorator)
+    cls = decorator if type(decorator) is Class else thing.cls if type(thing) is Instance else None
+    return isinstance(op, Define) and cls is not None and access.class_attribute(cls, "__call__") is not None
 
 
 def wrapper_of(machine: Machine, state: State, op: Define) -> str:

@@ -222,6 +222,7 @@ def set_item(state: State, of: Value, index: Value, value: Value, site: Operatio
         else:
             state.heap[of.address] = thing._replace(items=None)
     elif type(thing) is Dictionary:
+        changed_through(state, of, site)
         set_dictionary_item(state, of, thing, index, value, site)
     elif (whose := unknowns.namespace_of(of)) is not None:
         forget_every_constant(state, whose, id(site))
@@ -236,6 +237,13 @@ def set_item(state: State, of: Value, index: Value, value: Value, site: Operatio
         in_place.replaced(state, of, in_place.other_numbers(of))
     else:
         log_unresolved(state, of, index, value, site)
+
+
+def changed_through(state: State, of: Ref, site: Operation) -> None:
+    """A dict is changed: if it is ``vars(args)``, so are the attributes of that object."""
+    owner = state.facts.get(("vars", of.address))
+    if owner is not None:
+        forget_every_constant(state, Ref(owner), id(site))
 
 
 def set_dictionary_item(state: State, of: Ref, thing: Dictionary, index: Value, value: Value, site: Operation) -> None:

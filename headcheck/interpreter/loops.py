@@ -24,9 +24,12 @@ from headcheck.interpreter.state import Cell, State, since
 from headcheck.interpreter.values import (
     UNKNOWN,
     Address,
+    Bound,
+    Function,
     Modules,
     Parameter,
     Parameters,
+    Partial,
     Ref,
     StateKey,
     Symbol,
@@ -86,7 +89,12 @@ def over_modules(machine: Machine, op: Loop, state: State, iterable: Modules) ->
 
 def worth_unrolling(machine: Machine, op: Loop, items: tuple[Value, ...]) -> bool:
     """Whether each turn makes something of its own: layers, or the items of a short comprehension."""
-    return machine.matters(op) or (len(items) <= 4 and Append in map(type, op.body))
+    if machine.matters(op) or (len(items) <= 4 and Append in map(type, op.body)):
+        return True
+    return any(type(part) in CALLED for item in items for part in (item.items if type(item) is Tuple else (item,)))
+
+
+CALLED = frozenset([Bound, Function, Partial])  # whose turns may each do something else
 
 
 def over_model(items: tuple[Value, ...]) -> bool:

@@ -110,6 +110,7 @@ class Machine:
         self.body: Block = []
         self.definitions: dict[int, Define | DefineClass] = {}
         self.changed_in: dict[int, tuple[tuple[Variable, str], ...]] = {}
+        self.called_in: dict[int, tuple[tuple[Variable, str], ...]] = {}
         self.put_in: dict[int, tuple[tuple[Variable, str, Operand], ...]] = {}
         self.evaluated_in: dict[int, tuple[tuple[Call, Variable], ...]] = {}
         #: The operations of branches for machines without an accelerator, by the node of the test and its truth.

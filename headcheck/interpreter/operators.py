@@ -186,16 +186,36 @@ def compare(state: State, name: str, left: Value, right: Value, site: Operation)
             return found == (name == "In")
         return condition(name, "In", left, right)
     if name in ("Equal", "NotEqual", "Is", "IsNot"):
+        held = held_by(state, left), held_by(state, right)
+        if name in ("Equal", "NotEqual") and None not in held:
+            return (held[0] == held[1]) == (name == "Equal")
         same = equal(state, left, right, site)
         if type(same) is bool:
             return same == (name in ("Equal", "Is"))
         return condition("Equal" if name in ("Equal", "Is") else name, "Equal", left, right)
     if is_plain(left) and is_plain(right) and name in ORDER:
-        try:
-            return bool(ORDER[name](left, right))
-        except TypeError:
-            return UNKNOWN
+        return compare_plain(name, left, right)
+    if name in ORDER and type(left) is Tuple and type(right) is Tuple and all(map(is_plain, left.items + right.items)):
+        return compare_plain(name, left.items, right.items)
     return condition(name, name, left, right) if is_unknown(left) or is_unknown(right) else UNKNOWN
+
+
+def held_by(state: State, value: Value) -> Any:
+    """What a list or dict holds, if it is known and all of it constants."""
+    thing = state.heap.get(value.address) if type(value) is Ref else None
+    if type(thing) is Sequence and thing.kind == "list" and thing.items is not None:
+        return [*thing.items] if all(map(is_plain, thing.items)) else None
+    if type(thing) is Dictionary and thing.view is None and thing.items is not None:
+        return dict(thing.items) if all(is_plain(k) and is_plain(v) for k, v in thing.items) else None
+    return None
+
+
+def compare_plain(name: str, left: Any, right: Any) -> Value:
+    """Which of two constants, or tuples of them, comes first."""
+    try:
+        return bool(ORDER[name](left, right))
+    except TypeError:
+        return UNKNOWN
 
 
 def condition(name: str, positive: str, left: Value, right: Value) -> Value:
@@ -361,8 +381,15 @@ def truth(state: State, value: Value) -> bool | None:
         thing = state.object(value)
         if type(thing) in (Sequence, Dictionary):
             return is_filled(state, value, thing) if thing.items is None else bool(thing.items)
-        return True if type(thing) in (Module, Instance) else None
+        return True if type(thing) in (Module, Instance) and not says_itself(thing.cls) else None
     return True if kind in IDENTITY else None
+
+
+def says_itself(cls: Class | None) -> bool:
+    """Whether the objects of a class of the script say themselves if they are true, or how long they are."""
+    bases = (base for base in cls.bases if type(base) is Class) if cls is not None else ()
+    own = cls is not None and any(name in ("__bool__", "__len__") for name, _ in cls.attributes)
+    return own or any(map(says_itself, bases))
 
 
 def is_filled(state: State, ref: Ref, thing: Sequence | Dictionary) -> bool | None:

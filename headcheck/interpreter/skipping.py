@@ -15,6 +15,7 @@ from headcheck.interpreter.reaching import modules_in
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import Address, Bound, Class, Function, Ref, Value, symbol
 from headcheck.ir import (
+    Call,
     Define,
     DeleteAttribute,
     DeleteItem,
@@ -135,6 +136,8 @@ def forget_what_it_sets(machine: Machine, state: State, function: Function, give
         for name in define.stores_global:
             if name in variables and is_constant(variables[name]):
                 state.set_global(inner.module, name, symbol("global", name, inner.module, name, function.code))
+            elif name in variables:
+                forget_items(state, variables[name])
     names = frozenset().union(*(_sets(define) for _, define in followed))
     for address in objects:
         if constants(state.heap.get(address)):
@@ -174,7 +177,11 @@ def _with_called(
 @lru_cache(MOST_KEPT)
 def _sets(define: Define) -> frozenset[str]:
     """The names of the attributes that a function sets, on whatever."""
-    return frozenset(op.name for op in operations_in(define) if isinstance(op, SetAttribute))
+    inside = operations_in(define)
+    calls = (op.arguments for op in inside if isinstance(op, Call) and op.function == "setattr")
+    named = [arguments[1][1] for arguments in calls if len(arguments) > 1]
+    names = {op.name for op in inside if isinstance(op, SetAttribute)}
+    return frozenset(names.union(name for name in named if type(name) is str))
 
 
 @lru_cache(MOST_KEPT)

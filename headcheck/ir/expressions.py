@@ -252,17 +252,20 @@ class Expressions:
         return target
 
     def comparison(self, node: cst.Comparison) -> Operand:
-        left = self.expression(node.left)
+        return self.comparisons(node, self.expression(node.left), node.comparisons)
+
+    def comparisons(self, node: cst.Comparison, left: Operand, parts: Sequence[cst.ComparisonTarget]) -> Operand:
+        """``a < b < c`` is ``a < b and b < c``, with `b` evaluated once."""
         target = self.temporary()
-        if len(node.comparisons) != 1:
-            for part in node.comparisons:
-                self.expression(part.comparator)
-            self.out.append(Move(node, target, UNKNOWN))
+        right = self.expression(parts[0].comparator)
+        self.out.append(Compare(node, target, type(parts[0].operator).__name__, left, right))
+        if len(parts) == 1:
             return target
-        part = node.comparisons[0]
-        right = self.expression(part.comparator)
-        self.out.append(Compare(node, target, type(part.operator).__name__, left, right))
-        return target
+        whole = self.temporary()
+        rest, go_on = self.aside(lambda more: self.comparisons(node, right, more), parts[1:])
+        go_on.append(Move(node, whole, rest))
+        self.out.append(If(node, target, go_on, [Move(node, whole, target)], statement=False))
+        return whole
 
     def boolean(self, node: cst.BooleanOperation) -> Operand:
         target = self.temporary()

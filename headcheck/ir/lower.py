@@ -198,8 +198,8 @@ class _Lowering(Expressions):
         case = cases[0]
         test = self.pattern(case.pattern, subject)
         if case.guard is not None and test is not UNKNOWN:
-            self.expression(case.guard)
-            test = UNKNOWN
+            guard = self.expression(case.guard)
+            test = guard if test is True else UNKNOWN
         body = self.block(case.body)
         _, orelse = self.aside(self.cases, cases[1:], subject)
         self.branch(If(case, test, body, orelse))

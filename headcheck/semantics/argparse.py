@@ -92,7 +92,10 @@ def group(call: CallSite) -> Value:
 def set_defaults(call: CallSite) -> Value:
     thing = call.state.heap[call.receiver.address]
     added = tuple((name, value, (), True) for name, value in call.keywords.items() if name != "**")
-    call.state.heap[call.receiver.address] = thing._replace(arguments=thing.arguments + added)
+    before = thing.arguments
+    if "**" in call.keywords:  # any of them may have another
+        before = tuple((name, UNKNOWN, choices, False) for name, _, choices, _ in before)
+    call.state.heap[call.receiver.address] = thing._replace(arguments=before + added)
     return None
 
 
@@ -105,7 +108,9 @@ def error(call: CallSite) -> Value:
 @method(Parser, "parse_args", "parse_known_args")
 def parse_args(call: CallSite) -> Value:
     attributes: dict[str, Value] = {}
+    told, filled = told_in(call), call.argument(1, "namespace", None) is not None
     for name, default, choices, has_default in arguments_of(call.state, call.receiver):
+        has_default = has_default and not filled and not any(map(name.startswith, told))
         unknown = symbol("argument", f"args.{name}", name, id(call.site))
         if has_default and is_plain(default):
             if call.machine.defaults and len(choices) < 2:
@@ -124,6 +129,17 @@ def parse_args(call: CallSite) -> Value:
                 call.state.facts["truth", unknown] = truths.pop()
     args: Ref = call.state.allocate(Instance(None, attributes, call.site), call.site)
     return Tuple((args, UNKNOWN)) if call.name == "parse_known_args" else args
+
+
+def told_in(call: CallSite) -> tuple[str, ...]:
+    """How the names of the arguments begin that are not at their defaults, where the script itself gives a command
+    line: what stands there."""
+    given = call.argument(0, "args", None)
+    items = items_of(call.machine, call.state, given, call.site) if given is not None else ()
+    texts = [item for item in items or () if isinstance(item, str) and item[:1] == "-"]
+    if any(len(text) < 2 or text[1] != "-" for text in texts):  # ``-b 16``: a short name may be that of any
+        return ("",)
+    return tuple(text[2:].split("=", 1)[0].replace("-", "_") for text in texts)
 
 
 def arguments_of(state: State, parser: Ref) -> list[Argument]:

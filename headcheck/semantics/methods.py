@@ -233,6 +233,7 @@ def dictionary_views(call: CallSite) -> Value:
 
 @method(Dictionary, "update")
 def dictionary_update(call: CallSite) -> Value:
+    indexing.changed_through(call.state, call.receiver, call.site)
     thing = call.state.heap[call.receiver.address]
     other = call.state.object(call.argument(0, "other")) if call.arguments else Dictionary(())
     if thing.view is not None:
@@ -257,6 +258,7 @@ def put_into_view(call: CallSite, model: Address, other: Any) -> None:
 
 @method(Dictionary, "pop", "popitem", "setdefault", "clear")
 def dictionary_change(call: CallSite) -> Value:
+    indexing.changed_through(call.state, call.receiver, call.site)
     thing, key = call.state.heap[call.receiver.address], call.argument(0, "key")
     if thing.view is not None:
         if call.name == "pop" and isinstance(key, str):

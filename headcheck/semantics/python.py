@@ -485,7 +485,9 @@ def vars_(call: CallSite) -> Value:
     value = call.argument(0, "object")
     thing = call.state.object(value)
     if type(thing) is Instance and thing.cls is None:  # ``vars(parser.parse_args())``
-        return call.state.allocate(Dictionary(tuple(thing.attributes.items())), call.site)
+        made: Ref = call.state.allocate(Dictionary(tuple(thing.attributes.items())), call.site)
+        call.state.facts["vars", made.address] = value.address
+        return made
     if type(value) is Own:
         return modules.namespace(call.state, value, call.site)
     writing.blur(call.state, value)

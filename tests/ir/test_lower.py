@@ -107,7 +107,7 @@ CASES = {
     "x = a < b": "%1 = a LessThan b; x = %1",
     "x = a not in b": "%1 = a NotIn b; x = %1",
     "x = a is not b": "%1 = a IsNot b; x = %1",
-    "x = a < b() < c": "%2 = b(); %1 = ?; x = %1",
+    "x = a < b() < c": "%2 = b(); %1 = a LessThan %2; if %1 {%4 = %2 LessThan c; %3 = %4} else {%3 = %1}; x = %3",
     "m.requires_grad == False": "%1 = m.requires_grad; %2 = %1 Equal False (requires_grad discarded)",
     "a == b": "%1 = a Equal b",
     "x = a and b.c": "if a {%2 = b.c; %1 = %2} else {%1 = a}; x = %1",
