@@ -451,7 +451,7 @@ def lacks(machine: Machine, state: State, ref: Ref, name: str) -> bool:
         return False
     declared = any(name in cls.fields for cls in (module.cls, *module.cls.bases) if type(cls) is Class)
     assigned = machine.facts.assigned_attributes
-    if declared or ANY in assigned:
+    if declared or ANY in assigned or name in machine.set_on_classes:
         return False
     return name not in assigned or comes_later(machine, state, ref, assigned[name])
 

@@ -76,6 +76,8 @@ def set_attribute(machine: Machine, state: State, of: Value, name: str, value: V
     elif kind is Library and makes_modules(of.name):  # ``nn.Module.flops = …``: modules may have more from here on
         machine.patched = True
         alter(state, of.name, name, value)
+    elif kind is Class:
+        machine.set_on_classes.add(name)
     elif kind is Own and of.key in state.globals:
         state.set_global(of.key, name, value)
 

@@ -181,3 +181,25 @@ def test_one_more_class_for_what_is_made_up():
 def test_sizes_that_a_permutation_does_not_have():
     body = "return self.head(self.body(x).permute(8, 2, 3, 1))"
     assert codes(OWN.format(change="", size=16, forward=body)) == []
+
+
+PATCHED_OWN = """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(20, 2)
+
+    def forward(self, x):
+        return self.head(self.twice(x))
+
+def twice(self, x):
+    return torch.cat([x, x], 1)
+
+{patch}
+Net()(torch.randn(2, 10))
+"""
+
+
+def test_a_method_that_a_class_is_given_from_outside():
+    assert codes(PATCHED_OWN.format(patch="Net.twice = twice")) == []
+    assert codes(PATCHED_OWN.format(patch="Net.thrice = twice")) == ["HC202"]
