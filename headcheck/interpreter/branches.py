@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from headcheck import events
 from headcheck.interpreter import access, choosing, contradicting, heap, operators, options
-from headcheck.interpreter.heap import Dictionary, Module, Sequence
+from headcheck.interpreter.heap import Dictionary, Instance, Module, Sequence
 from headcheck.interpreter.skipping import forget_what_it_sets
 from headcheck.interpreter.state import State
 from headcheck.interpreter.trying import text_method
@@ -356,13 +356,28 @@ def on_with(machine: Machine, op: With, state: State) -> list[State]:
     if cast is not None:
         state.log(events.Casting(op, *cast))
         state.cast = cast[0]
+    around = own_context(state, context)
+    if around and not all(item.asname for item in op.node.items):  # which is called where what it answers is kept
+        forget_what_it_sets(machine, state, around[0], [context])
     after = machine.run(op.body, [state])
     for one in after:
+        if around:
+            forget_what_it_sets(machine, one, around[1], [context])
         one.ungraded = before
         if cast is not None:
             one.cast = outer
             one.log(events.Casting(op, outer, cast[1]))
     return after
+
+
+def own_context(state: State, context: Value) -> list[Function]:
+    """What runs before and after the body, where the context is an object of the script."""
+    thing = state.object(context)
+    if type(thing) is not Instance or thing.cls is None:
+        return []
+    found = [access.class_attribute(thing.cls, name) for name in ("__enter__", "__exit__")]
+    functions = [each[0] for each in found if each is not None and type(each[0]) is Function]
+    return functions if len(functions) == len(found) else []
 
 
 def cast_in(context: Value) -> tuple[str, int] | None:

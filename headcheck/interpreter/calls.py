@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from headcheck import events
 from headcheck.interpreter import access, choosing, definitions, heap, options, picking, unknowns, writing
 from headcheck.interpreter.deriving import all_bases, call_inherited, derive, unread_base
-from headcheck.interpreter.forgetting import forget_every_constant, forget_items
+from headcheck.interpreter.forgetting import forget_every_constant
 from headcheck.interpreter.forward import call_module
-from headcheck.interpreter.heap import Dictionary, Instance, Module, Sequence
+from headcheck.interpreter.handing import come_back_changed, handed_over, is_configuration, may_call
+from headcheck.interpreter.heap import Dictionary, Instance, Module
 from headcheck.interpreter.naming import known_builder
 from headcheck.interpreter.reaching import comes_again, modules_in
 from headcheck.interpreter.resuming import Skip, remember
@@ -323,7 +324,8 @@ def hand_to_bases(
 
 def fill_fields(state: State, ref: Ref, cls: Class, arguments: Arguments, keywords: Keywords) -> None:
     """Arguments of a class without `__init__` of its own (a dataclass, a named tuple) are its fields."""
-    names = [f for c in (*(b for b in all_bases(cls) if type(b) is Class), cls) for f in c.fields]
+    classes = (*(base for base in all_bases(cls) if type(base) is Class), cls)
+    names = list(dict.fromkeys(field for each in classes for field in each.fields))
     thing = state.heap[ref.address]
     given = {**dict(zip(names, arguments, strict=False)), **{k: v for k, v in keywords.items() if k != "**"}}
     if type(thing) is Instance:
@@ -371,6 +373,8 @@ def call_method(
         receiver = receiver.receiver
         if bound.name in ("__init__", "__post_init__"):
             writing.initialised(state, receiver)
+            if bound.receiver.owner is not None and is_of_unread(bound.receiver.owner):
+                forget_every_constant(state, receiver, id(site))
             if type(state.object(receiver)) is Module:
                 derive(machine, state, bound.receiver.owner, receiver, arguments, keywords, site)
             hand_to_bases(machine, state, bound.receiver.owner, receiver, arguments, keywords, site)
@@ -453,6 +457,7 @@ def call_unknown(
             known = METHODS_OF_SETTINGS.get(function.key[2])
             if known is not None and known(machine, state, function.key[1], site):
                 return [state]
+        may_call(machine, state, function, [*arguments, *keywords.values()])
     where = label(function) if type(function) is not Method else function.name
     given = [*arguments, *keywords.values()]
     handed_over(machine, state, given)
@@ -477,53 +482,12 @@ def call_unknown(
     return answer(state, symbol("call", f"{where}(…)", function, *arguments, *sorted(keywords)))
 
 
-def come_back_changed(state: State, function: Value, given: list[Value], site: Operation) -> None:
-    """What is in the values that code was given which is not followed, or read, may be something else afterwards."""
-    for value in given:
-        if type(state.object(value)) in (Sequence, Dictionary):
-            forget_items(state, value)
-        elif is_configuration(state, value):
-            forget_settings(state, value)
-        elif type(state.object(value)) is Instance and not is_known_to_set(function):
-            forget_every_constant(state, value, id(site))
-        elif heap.is_state_dict(state, value):
-            from headcheck.semantics import statedicts
-
-            statedicts.changed(state, value, site)
-
-
-def is_known_to_set(function: Value) -> bool:
-    """Whether it is known what a function that is not followed may set: it only records, or is of the script."""
-    own = type(function) is Symbol and isinstance(function.key, tuple) and function.key[0] == "function"
-    return own or definitions.only_records(function)
-
-
-def handed_over(machine: Machine, state: State, given: list[Value]) -> None:
-    """Functions of the script are given to other code, which may call them whenever it likes: a hook, a thread's."""
-    for value in given:
-        function = value.function if type(value) in (Bound, Partial) else value
-        if type(function) is Function:
-            from headcheck.interpreter.skipping import forget_what_it_sets
-
-            of = [value.receiver] if type(value) is Bound else list(value.arguments) if type(value) is Partial else []
-            forget_what_it_sets(machine, state, function, [*of, *given])
-
-
 TORCH = Library("torch")
 
 
-def is_configuration(state: State, value: Value) -> bool:
-    """Whether something is an object that a library made, of which only attributes are known."""
-    thing = state.object(value)
-    return type(thing) is Instance and thing.cls is None
-
-
-def forget_settings(state: State, ref: Ref) -> None:
-    """Settings handed to unknown code may come back with others: with more classes, say. What it is all about, names
-    and switches, stays as the user gave it: a script that asks for one twice gets one answer."""
-    thing = state.heap[ref.address]
-    kept = {name: value for name, value in thing.attributes.items() if type(value) in (Symbol, bool, str)}
-    state.heap[ref.address] = thing._replace(attributes=kept)
+def is_of_unread(cls: Class) -> bool:
+    """Whether a class has a base that is not read: of another file that is not there."""
+    return any(type(base) is Symbol for base in all_bases(cls))
 
 
 CALLS: dict[type, Callable[..., list[State]]] = {

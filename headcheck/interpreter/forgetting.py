@@ -37,8 +37,8 @@ def forget_constants(state: State, address: Address, names: Iterable[str], why: 
         if name in known and is_constant(known[name])
     }
     if gone:
-        field = "attributes" if type(thing) is Instance else "values"
-        state.heap[address] = thing._replace(**{field: {**known, **gone}})
+        kept_as = "attributes" if type(thing) is Instance else "values"
+        state.heap[address] = thing._replace(**{kept_as: {**known, **gone}})
 
 
 def forget_every_constant(state: State, of: Value, why: Value) -> None:
@@ -58,6 +58,31 @@ def forget_every_constant(state: State, of: Value, why: Value) -> None:
                 name: symbol("changed", name, of, name, why) for name in inherited if name not in thing.attributes
             }
             state.heap[of.address] = thing._replace(attributes={**unknown, **thing.attributes})
+
+
+def forget_variables(state: State, why: Value, module: str = "") -> None:
+    """Some variables of a module were set (of the one that runs, and of the function, if it is not named), and nobody
+    knows which."""
+    names = [name for name, value in state.globals[module or state.frame.module].items() if is_constant(value)]
+    for name in names:
+        state.set_global(module or state.frame.module, name, symbol("changed", name, "variable", name, why))
+    for name, value in list(state.env.items()) if not module else ():
+        if is_constant(value) and name[0] != "%":
+            state.env[name] = symbol("changed", name, "variable", name, why)
+
+
+def set_variable(state: State, whose: Value | str, name: Value, value: Value, why: Value) -> None:
+    """A variable of a module (by its name), or an attribute of an object, is set through what `globals` or `vars`
+    answered."""
+    if isinstance(whose, str) and isinstance(name, str):
+        state.set_global(whose, name, value)
+    elif isinstance(whose, str):
+        forget_variables(state, why, whose)
+    elif isinstance(name, str) and type(state.object(whose)) is Instance:
+        thing = state.object(whose)
+        state.heap[whose.address] = thing._replace(attributes={**thing.attributes, name: value})
+    else:
+        forget_every_constant(state, whose, why)
 
 
 def forget_items(state: State, value: Value) -> None:

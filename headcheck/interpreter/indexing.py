@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from headcheck import catalog, events
 from headcheck.interpreter import heap, unknowns
 from headcheck.interpreter.access import log_output_read, missing
-from headcheck.interpreter.forgetting import forget_every_constant
+from headcheck.interpreter.forgetting import forget_every_constant, forget_items, set_variable
 from headcheck.interpreter.heap import DELETED, Dictionary, Module, Sequence, StateDict
 from headcheck.interpreter.operators import equal
+from headcheck.interpreter.reaching import held_in
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import (
     Answer,
@@ -222,11 +224,13 @@ def set_item(state: State, of: Value, index: Value, value: Value, site: Operatio
         else:
             state.heap[of.address] = thing._replace(items=None)
     elif type(thing) is Dictionary:
-        changed_through(state, of, site)
+        changed_through(state, of, site, [(index, value)])
         set_dictionary_item(state, of, thing, index, value, site)
     elif (whose := unknowns.namespace_of(of)) is not None:
         forget_every_constant(state, whose, id(site))
         unknowns.may_be_rebound(state, whose)
+    elif unknowns.are_variables(of):
+        set_variable(state, state.frame.module, index, value, id(site))
     elif heap.is_state_dict(state, of):
         from headcheck.semantics import statedicts
 
@@ -236,14 +240,27 @@ def set_item(state: State, of: Value, index: Value, value: Value, site: Operatio
 
         in_place.replaced(state, of, in_place.other_numbers(of))
     else:
+        forget_alike(state, of, site)
         log_unresolved(state, of, index, value, site)
 
 
-def changed_through(state: State, of: Ref, site: Operation) -> None:
-    """A dict is changed: if it is ``vars(args)``, so are the attributes of that object."""
-    owner = state.facts.get(("vars", of.address))
-    if owner is not None:
-        forget_every_constant(state, Ref(owner), id(site))
+def changed_through(
+    state: State, of: Ref, site: Operation, changes: Iterable[tuple[Value, Value]] = ((UNKNOWN, UNKNOWN),)
+) -> None:
+    """A dict is changed: if it is ``vars(args)``, so are the attributes of that object, and variables if it is
+    ``globals()``. `changes` are names and values."""
+    whose = state.facts.get(("vars", of.address))
+    for name, value in changes if whose is not None else ():
+        set_variable(state, whose, name, value, id(site))
+
+
+def forget_alike(state: State, of: Value, site: Operation) -> None:
+    """Something is put into one of the things in a list or dict, and nobody knows which."""
+    key: Any = of.key if type(of) is Symbol else None
+    if isinstance(key, tuple) and key[0] in ("element", "item"):
+        for value in held_in(state, key[1:2])[1:]:
+            forget_items(state, value)
+            forget_every_constant(state, value, id(site))
 
 
 def set_dictionary_item(state: State, of: Ref, thing: Dictionary, index: Value, value: Value, site: Operation) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from headcheck import events
+from headcheck.interpreter import heap
 from headcheck.interpreter.heap import Dictionary, Instance, Module, Sequence, is_state_dict, settle
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import (
@@ -381,8 +382,15 @@ def truth(state: State, value: Value) -> bool | None:
         thing = state.object(value)
         if type(thing) in (Sequence, Dictionary):
             return is_filled(state, value, thing) if thing.items is None else bool(thing.items)
-        return True if type(thing) in (Module, Instance) and not says_itself(thing.cls) else None
+        return truth_of(thing)
     return True if kind in IDENTITY else None
+
+
+def truth_of(thing: Any) -> bool | None:
+    """The truth of an object or a module: false is only what says so itself, and what can be empty."""
+    if type(thing) not in (Module, Instance) or says_itself(thing.cls):
+        return None
+    return None if type(thing) is Module and thing.kind in heap.CONTAINERS and not thing.children else True
 
 
 def says_itself(cls: Class | None) -> bool:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable
+
 from headcheck.interpreter.heap import Dictionary, Instance, Module, Sequence
 from headcheck.interpreter.state import Frame, State
 from headcheck.interpreter.values import (
     Address,
     Bound,
     Filtered,
+    Function,
     Lazy,
     Method,
     Modules,
     Parameter,
     Parameters,
+    Partial,
     Ref,
     Symbol,
     Tuple,
@@ -52,6 +57,32 @@ def modules_in(state: State, values: list[Value]) -> set[Address]:
             elif type(thing) is Instance:
                 todo.extend(thing.attributes.values())
     return found
+
+
+MOST_HELD = 64  # values that some hold, of those that are looked at
+
+
+def held_in(state: State, values: Iterable[Value]) -> list[Value]:
+    """Some values, and what they hold: the items of lists and dicts, and the attributes of objects."""
+    found: list[Value] = list(values)
+    seen: set[Address] = set()
+    for value in found:  # which grows on the way
+        inside: Iterable[Value] = value.items if type(value) is Tuple else ()
+        if type(value) is Ref and value.address not in seen:
+            seen.add(value.address)
+            thing = state.heap.get(value.address)
+            if type(thing) is Sequence:
+                inside = thing.items or ()
+            elif type(thing) is Dictionary:
+                inside = (held for _, held in thing.items or ())
+            elif type(thing) is Instance:
+                inside = thing.attributes.values()
+        room = MOST_HELD - len(found)
+        found += itertools.islice((one for one in inside if type(one) in HOLDING), max(room, 0))
+    return found
+
+
+HOLDING = frozenset([Bound, Function, Partial, Ref, Tuple])
 
 
 def comes_again(state: State, site: Operation, given: list[Value]) -> bool:

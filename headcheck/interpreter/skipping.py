@@ -46,7 +46,10 @@ SETTING = frozenset(["delattr", "setattr"])
 #: What changes a stack of layers: its items are set or deleted, or one of these methods is called.
 ITEMS = (DeleteItem, SetItem)
 REORDERING = frozenset(["append", "extend", "insert", "pop"])
-FILLING = REORDERING | {"clear", "popitem", "remove", "reverse", "setdefault", "sort", "update"}
+FILLING = REORDERING | {
+    "__delitem__", "__setitem__", "add", "appendleft", "clear", "discard", "extendleft", "popitem", "popleft",
+    "remove", "reverse", "setdefault", "sort", "update",
+}  # fmt: skip
 #: Attributes of modules and parameters that say how they compute and learn.
 OWN = frozenset(["__dict__", "bias", "data", "forward", "requires_grad", "weight"])
 

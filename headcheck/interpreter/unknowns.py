@@ -8,7 +8,7 @@ from typing import Any
 from headcheck import events
 from headcheck.interpreter import heap, parts, writing
 from headcheck.interpreter.deriving import needs_object
-from headcheck.interpreter.forgetting import forget_every_constant
+from headcheck.interpreter.forgetting import forget_every_constant, forget_variables
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import (
     Class,
@@ -37,6 +37,8 @@ def method(
     if name in CHANGING and (whose := namespace_of(owner)) is not None:
         forget_every_constant(state, whose, id(site))
         may_be_rebound(state, whose)
+    if name in CHANGING and are_variables(owner):
+        forget_variables(state, id(site))
     if heap.is_state_dict(state, owner):
         return state_dict_method(state, owner, name, arguments, site)
     if type(owner) is Class and not arguments and not keywords and not state.guards and needs_object(owner, name):
@@ -86,6 +88,12 @@ def may_be_rebound(state: State, of: Ref) -> None:
     thing = state.object(of)
     if type(thing) is heap.Module and thing.cls is None:
         parts.rebind(state, of)
+
+
+def are_variables(of: Value) -> bool:
+    """Whether an unknown is what `globals` or `locals` answers."""
+    key: Any = of.key if type(of) is Symbol else None
+    return isinstance(key, tuple) and key[:2] in (("call", "builtins.globals"), ("call", "builtins.locals"))
 
 
 def starts(text: Value, start: Value) -> Value:

@@ -40,8 +40,16 @@ def stored_names(target: cst.CSTNode) -> Iterable[str]:
 def annotated_fields(node: cst.ClassDef) -> Iterable[str]:
     for statement in node.body.body:
         for part in getattr(statement, "body", ()) if type(statement) is cst.SimpleStatementLine else ():
-            if type(part) is cst.AnnAssign and type(part.target) is cst.Name:
+            if type(part) is cst.AnnAssign and type(part.target) is cst.Name and not is_of_class(part.annotation):
                 yield part.target.value
+
+
+def is_of_class(annotation: cst.Annotation) -> bool:
+    """Whether an annotation says that a name is no field: ``ClassVar[int]``, and what `KW_ONLY` stands for."""
+    node = annotation.annotation
+    node = node.value if type(node) is cst.Subscript else node
+    name = node.attr if type(node) is cst.Attribute else node
+    return type(name) is cst.Name and name.value in ("ClassVar", "KW_ONLY")
 
 
 BRANCHES = frozenset([If, Loop, While])

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from headcheck.interpreter import choosing, options
-from headcheck.interpreter.calls import is_configuration
+from headcheck.interpreter.handing import forget_settings, is_configuration
 from headcheck.interpreter.heap import Dictionary, Instance
 from headcheck.interpreter.indexing import ITEMS
 from headcheck.interpreter.iterate import items_of
@@ -81,10 +81,16 @@ def locked(machine: Machine, state: State, ref: Ref, site: Operation) -> bool:
 
 
 def overridden(machine: Machine, state: State, ref: Ref, site: Operation) -> bool:
-    """``settings.merge_from_file(name)``: what the script has set before are the defaults."""
+    """``settings.merge_from_list(opts)``: what the script has set before are the defaults."""
     machine.asked = True
     state.result = None
     return machine.defaults
+
+
+def read_from_file(machine: Machine, state: State, ref: Ref, site: Operation) -> bool:
+    """``settings.merge_from_file(name)``: names and switches are the defaults, but the file has numbers of its own."""
+    forget_settings(state, ref)
+    return overridden(machine, state, ref, site)
 
 
 #: What methods of settings do; each says whether that is known in this run, and leaves its result with the state.
@@ -93,7 +99,7 @@ METHODS_OF_SETTINGS: dict[str, Callable[[Machine, State, Ref, Operation], bool]]
     "copy": cloned,
     "defrost": locked,
     "freeze": locked,
-    "merge_from_file": overridden,
+    "merge_from_file": read_from_file,
     "merge_from_list": overridden,
 }
 

@@ -9,6 +9,7 @@ from typing import Any
 from headcheck import events
 from headcheck.interpreter import access, heap, indexing, picking, writing
 from headcheck.interpreter.flagging import flag_everything
+from headcheck.interpreter.forgetting import forget_items
 from headcheck.interpreter.heap import DELETED, Dictionary, Sequence
 from headcheck.interpreter.operators import LONGEST, WIDENS, combined, equal
 from headcheck.interpreter.values import (
@@ -197,9 +198,24 @@ def copy_list(call: CallSite) -> Value:
 
 
 @method(Sequence, "*")
-@method(Tuple, "*")
 def other_sequence_method(call: CallSite) -> Value:
+    if call.name not in READING:
+        put(call, None)
     return unknown(call)
+
+
+@method(Tuple, "*")
+def tuple_method(call: CallSite) -> Value:
+    return unknown(call)
+
+
+#: Methods of lists, sets and dicts that leave them as they are.
+READING = frozenset(
+    [
+        "__contains__", "__getitem__", "__iter__", "__len__", "copy", "count", "fromkeys", "index", "isdisjoint",
+        "issubset", "issuperset", "symmetric_difference",
+    ]
+)  # fmt: skip
 
 
 @method(Dictionary, "get")
@@ -233,16 +249,17 @@ def dictionary_views(call: CallSite) -> Value:
 
 @method(Dictionary, "update")
 def dictionary_update(call: CallSite) -> Value:
-    indexing.changed_through(call.state, call.receiver, call.site)
     thing = call.state.heap[call.receiver.address]
     other = call.state.object(call.argument(0, "other")) if call.arguments else Dictionary(())
     if thing.view is not None:
         put_into_view(call, thing.view, other)
-    elif thing.items is None or type(other) is not Dictionary or other.items is None or "**" in call.keywords:
-        call.state.heap[call.receiver.address] = thing._replace(items=None)
-    else:
-        merged = {**dict(thing.items), **dict(other.items), **call.keywords}
-        call.state.heap[call.receiver.address] = thing._replace(items=tuple(merged.items()))
+        return None
+    changes: tuple[tuple[Value, Value], ...] | None = None
+    if type(other) is Dictionary and other.items is not None and "**" not in call.keywords:
+        changes = (*other.items, *call.keywords.items())
+    indexing.changed_through(call.state, call.receiver, call.site, changes or ((UNKNOWN, UNKNOWN),))
+    merged = tuple(dict((*thing.items, *changes)).items()) if changes is not None and thing.items is not None else None
+    call.state.heap[call.receiver.address] = thing._replace(items=merged)
     return None
 
 
@@ -277,6 +294,8 @@ def dictionary_change(call: CallSite) -> Value:
 
 @method(Dictionary, "*")
 def other_dictionary_method(call: CallSite) -> Value:
+    if call.name not in READING:
+        forget_items(call.state, call.receiver)
     return unknown(call)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from headcheck import catalog, events
 from headcheck.catalog.entry import NAMES
 from headcheck.interpreter import access, heap, modules, picking, writing
-from headcheck.interpreter.forgetting import forget_every_constant
+from headcheck.interpreter.forgetting import forget_every_constant, forget_variables
 from headcheck.interpreter.heap import DELETED, Dictionary, Instance, Module, Sequence, StateDict
 from headcheck.interpreter.iterate import ELEMENTS, element_of, items_of
 from headcheck.interpreter.operators import truth
@@ -189,7 +189,12 @@ def next_(call: CallSite) -> Value:
     if type(call.state.object(iterator)) in ELEMENTS:
         return element_of(call.state, iterator)
     found = items(call, iterator)
-    return found[0] if found else unknown(call)
+    if not found:
+        return unknown(call)
+    thing = call.state.object(iterator)
+    if type(thing) is Sequence:  # what `iter` and the like answer: it has one less now
+        call.state.heap[iterator.address] = thing._replace(items=found[1:])
+    return found[0]
 
 
 @effect("builtins.any", "builtins.all")
@@ -387,6 +392,8 @@ def has_attribute(call: CallSite, value: Value, name: Value) -> bool | None:
         if name in thing.attributes or (thing.cls and access.class_attribute(thing.cls, name)):
             return True
         return None
+    if type(value) is Class and access.class_attribute(value, name):
+        return True
     return answers_under(call.state, value, name) if type(value) is Symbol else None
 
 
@@ -477,7 +484,16 @@ def globals_(call: CallSite) -> Value:
     builders = not from_others and any(picking.builds(call.machine, call.state, k, v) for k, v in items)
     if not builders and picking.namespace_in(items) is None:
         return unknown(call)
-    return call.state.allocate(Dictionary(items), call.site)
+    found = call.state.allocate(Dictionary(items), call.site)
+    call.state.facts["vars", found.address] = call.state.frame.module
+    return found
+
+
+@effect("builtins.exec")
+def exec_(call: CallSite) -> Value:
+    """Code that is made at run time may set any variable."""
+    forget_variables(call.state, id(call.site))
+    return None
 
 
 @effect("builtins.vars")
@@ -486,7 +502,7 @@ def vars_(call: CallSite) -> Value:
     thing = call.state.object(value)
     if type(thing) is Instance and thing.cls is None:  # ``vars(parser.parse_args())``
         made: Ref = call.state.allocate(Dictionary(tuple(thing.attributes.items())), call.site)
-        call.state.facts["vars", made.address] = value.address
+        call.state.facts["vars", made.address] = value
         return made
     if type(value) is Own:
         return modules.namespace(call.state, value, call.site)

@@ -187,7 +187,9 @@ def test_settings_are_copied():
     assert variable(only(YACS.format("")), "n") == 7
 
 
-def test_settings_of_a_file_take_the_place_of_defaults():
-    script = YACS.format("cfg.merge_from_file(path)") + "m = models.resnet18()\nm.fc = nn.Linear(n, 3)\n"
+@pytest.mark.parametrize("merged, at_defaults", [("merge_from_list(options)", True), ("merge_from_file(path)", False)])
+def test_settings_of_the_user_take_the_place_of_defaults(merged, at_defaults):
+    """Options may be left out; a file that is always read has numbers of its own."""
+    script = YACS.format(f"cfg.{merged}") + "m = models.resnet18()\nm.fc = nn.Linear(n, 3)\n"
     known = {e.defaults: variable(e, "n") for e in follow(script) if not e.doubtful}
-    assert known[True] == 7 and known[False] != 7
+    assert (known[True] == 7) == at_defaults and known[False] != 7
