@@ -150,8 +150,10 @@ def holds_for_all(guess: Guess, execution: Execution, report: Report, sure: Seen
     """
     if not guess.is_open or report.of_any:
         return True
-    if guess.kind != "all" and report.size is not None and (guess.sizes is None or report.size in guess.sizes()):
-        return False
+    if guess.kind != "all" and report.size is not None:
+        sizes = guess.sizes() if guess.sizes is not None else None
+        if sizes is None or report.size in sizes:
+            return False
     shown = {g.name for e, _ in sure for g in e.guesses if g.group == guess.group} - {None}
     if execution.state.ended == "raise":
         return guess.kind != "few" and len(shown) == guess.of

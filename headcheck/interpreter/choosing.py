@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from headcheck import catalog
 from headcheck.interpreter.heap import Module
-from headcheck.interpreter.state import Guess, State
+from headcheck.interpreter.state import Guess, Sizes, State
 from headcheck.interpreter.trying import agreeing, formula, inner, is_same, leaf_of, speaking_of, text_method
 from headcheck.interpreter.values import (
     Chosen,
@@ -174,8 +174,9 @@ LIBRARIES: dict[str, Callable[[str], tuple[Builder, ...]]] = {}
 SAMPLED: dict[str, Callable[[State, Value], tuple[list[Builder], bool]]] = {}
 
 
-#: What answers the sizes that reach the heads of all models of such a library.
-SIZES: dict[str, Callable[[], frozenset[int | None]]] = {}
+#: For such a library, what answers the sizes that reach the heads of all models that a name may stand for on a path;
+#: None if these are too many to look at each.
+SIZES: dict[str, Callable[[State, Value], frozenset[int | None] | None]] = {}
 
 
 def sizes_of(builders: Iterable[Builder]) -> frozenset[int | None]:
@@ -295,8 +296,10 @@ def one_each(
     if stands == "few" and asked and not having:  # what none of them has
         stands = "some"
     kind = "listed" if listed else "few" if others else stands
-    library = chosen.choice.namespace.split(".", 1)[0]
-    sizes = SIZES.get(library) if others else functools.partial(sizes_of, tuple(builders))
+    sizes: Sizes | None = functools.partial(sizes_of, tuple(builders))
+    if others:
+        of_names = SIZES.get(chosen.choice.namespace.split(".", 1)[0])
+        sizes = functools.partial(of_names, state.fork(), key) if of_names is not None else None
     group = next(groups)
     paths: list[State] = []
     for builder in taken:
@@ -318,7 +321,7 @@ def take(
     name: Any,
     group: tuple[int, str, int, bool],
     site: Any = None,
-    sizes: Callable[[], frozenset[int | None]] | None = None,
+    sizes: Sizes | None = None,
 ) -> None:
     """Go on with one of the names that a value may be. `group`: its number, kind and size, and if this is its first;
     `site`: where a library builds the model; `sizes`: see `Guess`."""

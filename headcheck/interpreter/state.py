@@ -35,6 +35,10 @@ class Frame(NamedTuple):
     inputs: tuple[Symbol, ...] = ()
 
 
+#: What answers sizes; None for any.
+Sizes: TypeAlias = "Callable[[], frozenset[int | None] | None]"
+
+
 class Guess(NamedTuple):
     """That a path took one candidate of a choice the script leaves open.
 
@@ -54,7 +58,7 @@ class Guess(NamedTuple):
     first: bool = False
     site: Any = None
     key: str = ""
-    sizes: Callable[[], frozenset[int | None]] | None = None
+    sizes: Sizes | None = None
 
     @property
     def is_open(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING
 
 from headcheck import events
@@ -244,15 +243,19 @@ def one_builder(name: str, named: timm.Named) -> choosing.Builder:
     return choosing.Builder(name, heads, attributes, build_it, root.kind if root is not None else "")
 
 
-@functools.cache
-def sizes() -> frozenset[int | None]:
-    """The sizes that reach the heads of all models of timm."""
-    named = filter(None, map(timm.resolve, timm.architectures()))
+def sizes_by(state: State, key: Value) -> frozenset[int | None] | None:
+    """The sizes that reach the heads of all models that a name may stand for, by what the path has tested of it."""
+    many = state.facts.get(("in", leaf_of(key)), ())
+    names = choosing.consistent(state, key, many or timm.architectures())
+    if len(names) > MOST_SIZED:
+        return None
+    named = filter(None, (timm.resolve(str(name)) for name in names))
     entries = filter(None, (timm.find(each, {}) for each in named))
     return frozenset(head.in_features for entry in entries for head in entry.heads)
 
 
-choosing.SAMPLED["timm"], choosing.SIZES["timm"] = named_by, sizes
+MOST_SIZED = 100  # models
+choosing.SAMPLED["timm"], choosing.SIZES["timm"] = named_by, sizes_by
 
 
 # -- names that others may have registered ---------------------------------------------------------------------------

@@ -17,7 +17,7 @@ def test_a_model_of_timm_stands_for_others():
         assert found(timm(head.format(name, f"m.{name}.in_features"))) == []
     assert found(timm(head.format("fc", 512))) == []  # right for resnet18
     assert found(timm(head.format("fc", 1024))) == []  # right for a model that is none of those tried
-    assert found(timm(head.format("fc", 7))) == [(row(3), "HC101")]
+    assert found(timm(head.format("fc", 7))) == []  # of more than a thousand models nobody asks each
     assert found(timm(head.format("last_layer", "m.last_layer.in_features"))) == []  # some other model may have it
 
 
