@@ -68,6 +68,11 @@ def size(x):
     return x
 n = size(128)
 ---
+class Settings:
+    size, other = 512, 1
+setattr(Settings, "other", 3)
+n = Settings.size
+---
 sizes = []
 def add(v):
     sizes.append(v)
@@ -149,6 +154,25 @@ parser.add_argument("--size", type=int, default=1)
 args = parser.parse_args([])
 vars(args).update(json.loads('{"size": 512}'))
 n = args.size
+---
+import json
+class Settings:
+    size = 1
+    @classmethod
+    def load(cls, found):
+        for name, value in found.items():
+            setattr(cls, name, value)
+Settings.load(json.loads('{"size": 512}'))
+n = Settings.size
+---
+class Settings:
+    size = 1
+    @classmethod
+    def load(cls, **found):
+        for name in found:
+            setattr(cls, name, found[name])
+Settings.load(size=512)
+n = Settings().size
 ---
 import argparse
 args = argparse.Namespace(size=1)
