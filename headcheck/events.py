@@ -386,12 +386,14 @@ class Unresolved(NamedTuple):
 
 
 class Escaped(NamedTuple):
-    """A module was handed to code that is not followed; `own` says that it is the script's or its project's."""
+    """A module was handed to code that is not followed; `own` says that it is the script's or its project's, `tensors`
+    that it was its parameters, as an optimizer gets them."""
 
     site: Site
     module: Address
     where: str
     own: bool = False
+    tensors: bool = False
 
 
 class Summarised(NamedTuple):

@@ -34,8 +34,33 @@ def frozen_new_heads(execution: Execution) -> Iterator[tuple[Model, str, events.
             if not freezes or execution.order(freezes[-1]) < execution.order(event):
                 continue
             learned = execution.learned_between(event, freezes[-1]) or is_frozen_later(execution, model, freezes[-1])
-            if execution.meant_to_learn(model) and not learned:
+            if learned or not execution.meant_to_learn(model):
+                continue
+            if not is_frozen_on_purpose(execution, model, event.new, freezes[-1]):
                 yield model, place[1], event, freezes[-1]
+
+
+def is_frozen_on_purpose(execution: Execution, model: Model, head: Ref, freeze: events.Flagged) -> bool:
+    """Whether a freeze is of the head alone, which the rest of the model learns to answer to; or of a whole model of
+    random numbers beside which others learn; or on a path that makes no optimizer, while another does."""
+    inside, around = execution.parts_of(head), execution.parts_of(model.ref) - execution.parts_of(head)
+    if all(event.module not in around for event in execution.of(events.Flagged) if event.site is freeze.site):
+        listing = execution.parameters(model.ref)
+        outside = (p for _, p in listing.items if p.owner.address not in inside)
+        return listing.complete and any(execution.trainable(parameter) for parameter in outside)
+    if any(True for _ in execution.of(events.Optimized)):
+        return model.built.weights in (None, False) and is_let_alone(execution, model)
+    others = (other for other in execution.family if other.passes(model.built.site) and not other.passes(freeze.site))
+    entered = [execution.order(event) for event in execution.of(events.Entered)]
+    own = not execution.cut and all(place < execution.order(model.built) for place in entered)
+    return own and any(True for other in others for _ in other.of(events.Optimized))
+
+
+def is_let_alone(execution: Execution, model: Model) -> bool:
+    """Whether a whole model is frozen, and the optimizers are of other modules only."""
+    holders = execution.holders(model.ref.address)
+    asked = [event.of for event in execution.of(events.Optimized)]
+    return execution.frozen(model.ref) and all(asked) and all(holders.isdisjoint(of) for of in asked)
 
 
 #: Methods of Lightning's modules that run when something has learned, and those that run over and over again.

@@ -32,6 +32,8 @@ def optimizer_before_replace(execution: Execution) -> Iterator[Report]:
                     continue
                 if not execution.makes_layers(change.new) or has_done_its_work(execution, event, change):
                     continue
+                if learns_otherwise(execution, change):
+                    continue
                 names = tuple(f"{head.path}.{n}" for n, _ in execution.parameters(change.new).items[:2])
                 new = f"the new head `{dotted(head.path)}` of {built(execution, model)} was put in"
                 message = f"this optimizer was made before {new} ({execution.where(change.site)}): it never updates it"
@@ -45,6 +47,18 @@ def optimizer_before_replace(execution: Execution) -> Iterator[Report]:
                 expectation = Expectation("not-in-optimizer", names)
                 yield Report("HC401", event.site, message, help_, expectation, model.ref.address, order=True)
                 break
+
+
+def learns_otherwise(execution: Execution, change: events.ChildSet) -> bool:
+    """Whether the parameters of a new head were handed to code that is not followed, an optimizer perhaps, or the
+    script itself writes numbers into them, or has them from another layer."""
+    part = change.new
+    later = execution.history[execution.order(change) :]
+    around = execution.parts_of(part) | execution.holders(part.address)
+    if any(type(event) is events.Escaped and event.tensors and event.module in around for event in later):
+        return True
+    written = execution.of(events.Overwritten)
+    return any(event.module is None or event.module in execution.parts_of(part) for event in written)
 
 
 def has_done_its_work(execution: Execution, event: events.Optimized, change: events.ChildSet) -> bool:
@@ -73,7 +87,7 @@ def optimizer_misses_head(execution: Execution) -> Iterator[Report]:
             continue
         if execution.optimized(change.new) is not False or execution.optimized_elsewhere(change.new, model):
             continue
-        if not execution.forward_is_the_librarys(model):
+        if not execution.forward_is_the_librarys(model) or learns_otherwise(execution, change):
             continue
         message = (
             f"the new head `{dotted(path)}` of {built(execution, model)} is in no optimizer: "

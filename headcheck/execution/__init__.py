@@ -18,7 +18,7 @@ from headcheck.interpreter.shapes import Flow as Flow
 from headcheck.interpreter.shapes import Placed as Placed
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import Address, Ref, Tuple, Value
-from headcheck.ir import Block, Define, GetItem, Move, Operation, walk, walk_here
+from headcheck.ir import Block, Call, Define, GetItem, Move, Operation, walk, walk_here
 from headcheck.ir.facts import ANY, come_to_after, used_attributes
 from headcheck.ir.scopes import variables
 
@@ -169,11 +169,13 @@ class Execution(Learning):
         return any(word in name for name in loading for word in words)
 
     def switched_off(self) -> frozenset[str]:
-        """The function that this follows, if the script's body names it, but on no path that is taken."""
+        """The function that this follows, if the script's body calls it, but on no path that is taken. One that it
+        hands on is called by others: ``Thread(target=job)``."""
         followed = {event.name for event in self.of(events.Entered)}
         here = walk_here(self.machine.body) if followed and not self.machine.budget.exhausted else []
-        named = (followed.intersection(variables(op)) for op in here if not isinstance(op, Define))
-        return frozenset().union(*named)
+        named = [(op, followed.intersection(variables(op))) for op in here if not isinstance(op, Define)]
+        handed = {name for op, names in named for name in names if not isinstance(op, Call) or op.function != name}
+        return frozenset().union(*(names for _, names in named)) - handed
 
     def optimized_elsewhere(self, ref: Ref, model: Model) -> bool:
         """Whether an optimizer on another path that builds a model holds, or may hold, a parameter of a part of it."""

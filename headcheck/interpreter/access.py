@@ -16,6 +16,7 @@ from headcheck.interpreter.values import (
     Class,
     Condition,
     Device,
+    Found,
     Function,
     Library,
     Method,
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from headcheck.interpreter.machine import Machine
 
 
-METHODICAL = frozenset({Parameters, Modules, Namespace, Pattern, Device})
+METHODICAL = frozenset({Parameters, Modules, Namespace, Found, Pattern, Device})
 
 
 # -- reading attributes ----------------------------------------------------------------------------------------------
@@ -56,7 +57,7 @@ METHODICAL = frozenset({Parameters, Modules, Namespace, Pattern, Device})
 def get_attribute(machine: Machine, state: State, of: Value, name: str, site: Operation) -> Value:
     """``of.name``. A part that is missing for sure ends the path as PyTorch would, after it was logged."""
     kind = type(of)
-    if name == "__name__" and kind in NAMED:
+    if (name == "__name__" and kind in NAMED) or (name == "__qualname__" and kind is Library):
         return NAMED[kind](machine, of)
     if name == "__class__" and kind is Ref and type(state.heap[of.address]) in (Module, Instance):
         return class_of(state, of)

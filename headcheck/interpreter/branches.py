@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from headcheck import events
 from headcheck.interpreter import access, choosing, contradicting, heap, operators, options
+from headcheck.interpreter.asking import asks_of_a_builder
 from headcheck.interpreter.heap import Dictionary, Instance, Module, Sequence
 from headcheck.interpreter.skipping import forget_what_it_sets
 from headcheck.interpreter.state import State
@@ -119,7 +120,8 @@ def take_branch(state: State, op: If, test: Value, wanted: bool) -> None:
         state.doubtful or choosing.disagrees(state, test, wanted) or contradicting.contradicts(state, test, wanted)
     )
     operators.assume(state, test, wanted)
-    state.conditions = (*state.conditions, (op.node, wanted, is_invented(test) or asks_for_input(state, test)))
+    is_open = is_invented(test) or asks_for_input(state, test) or asks_of_a_builder(test)
+    state.conditions = (*state.conditions, (op.node, wanted, is_open))
 
 
 def finds_none(test: Value, wanted: bool) -> bool:
@@ -349,6 +351,9 @@ def on_with(machine: Machine, op: With, state: State) -> list[State]:
         failing.doubtful = True
         machine.run(op.body, [failing])
         return [state]  # how far the body came is not known
+    if called(context)[:1] == ("contextlib.suppress",):
+        names = [of.name.rsplit(".", 1)[-1] if type(of) is Library else "?" for of in called(context)[1:]]
+        return on_try(machine, Try(op.node, op.body, [Handler(tuple(names), [])] if names else [], [], []), state)
     if may_be_device(context):
         state.log(events.Ambient(op, "with"))
     state.ungraded = GRADES.get(called(context), before)

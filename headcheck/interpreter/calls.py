@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from headcheck import events
@@ -14,7 +15,7 @@ from headcheck.interpreter.forward import call_module
 from headcheck.interpreter.handing import come_back_changed, handed_over, is_configuration, may_call
 from headcheck.interpreter.heap import Dictionary, Instance, Module
 from headcheck.interpreter.naming import known_builder
-from headcheck.interpreter.reaching import comes_again, modules_in
+from headcheck.interpreter.reaching import comes_again, modules_in, tensors_handed
 from headcheck.interpreter.resuming import Skip, remember
 from headcheck.interpreter.state import Frame, State, go_back
 from headcheck.interpreter.values import (
@@ -378,6 +379,9 @@ def call_method(
             if type(state.object(receiver)) is Module:
                 derive(machine, state, bound.receiver.owner, receiver, arguments, keywords, site)
             hand_to_bases(machine, state, bound.receiver.owner, receiver, arguments, keywords, site)
+            if "torch.optim.Optimizer" in heap.library_bases(bound.receiver.owner):
+                for module in modules_in(state, [*arguments, *keywords.values()]):
+                    state.log(events.Escaped(site, module, "Optimizer", True, True))
             return answer(state, None)
         if bound.name == "__new__" and type(state.object(receiver)) is Instance:
             return answer(state, receiver)  # `__new__` is followed with the object in the place of its class
@@ -468,8 +472,9 @@ def call_unknown(
         if type(state.object(function.key[1])) is Instance:  # a method that its class has from one that is not read
             forget_every_constant(state, function.key[1], id(site))
     reached = () if definitions.only_records(function) else modules_in(state, given)
+    tensors = tensors_handed(state, function, given) if reached else ()
     for module in reached:
-        state.log(events.Escaped(site, module, where, own))
+        state.log(events.Escaped(site, module, where, own, module in tensors))
     if reached and definitions.is_of_unread_module(function):
         for _, part in itertools.chain.from_iterable(heap.subtree(state, Ref(module)) for module in reached):
             state.facts["handed", part.address] = True
@@ -477,9 +482,10 @@ def call_unknown(
     machine.patched = machine.patched or TORCH in given  # ``syft.TorchHook(torch)``
     if type(function) is not Library:
         come_back_changed(state, function, given, site)
+    named = [part for pair in sorted(keywords.items(), key=itemgetter(0)) for part in pair]
     if any(value is UNKNOWN for value in (function, *given)):
-        return answer(state, symbol("call at", f"{where}(…)", id(site), function))
-    return answer(state, symbol("call", f"{where}(…)", function, *arguments, *sorted(keywords)))
+        return answer(state, symbol("call at", f"{where}(…)", id(site), function, *arguments, *named))
+    return answer(state, symbol("call", f"{where}(…)", function, *arguments, *named))
 
 
 TORCH = Library("torch")

@@ -9,7 +9,7 @@ from typing import Any
 from headcheck import events
 from headcheck.interpreter.access import class_attribute, lineage
 from headcheck.interpreter.calls import call_value
-from headcheck.interpreter.heap import LIGHTNING, Instance, Module, library_bases
+from headcheck.interpreter.heap import LIGHTNING, Instance, Module, library_bases, subtree
 from headcheck.interpreter.machine import Machine
 from headcheck.interpreter.state import MADE_UP, State
 from headcheck.interpreter.values import Bound, Class, Function, Library, Ref, Tuple, Value, is_plain, symbol
@@ -17,6 +17,7 @@ from headcheck.ir import UNKNOWN, Define, Operation, operations_in
 from headcheck.ir.scopes import scope_of
 
 MOST_HOMES = 4  # paths through an `__init__` from whose ends the methods are followed
+EVALUATING = frozenset(["predict_step", "test_step", "validation_step"])
 LOADERS = {f"{stage}_step": f"{short}_dataloader" for stage, short in (("training", "train"), ("validation", "val"))}
 SITE = Operation(None)  # where the calls come from that the script does not make
 
@@ -36,7 +37,18 @@ def call_entry(machine: Machine, home: State, function: Value) -> list[State]:
         keywords = {name: keywords[name] for name in optional_inputs(machine, function)}
     if type(function) is Bound:
         keywords |= given_batch(machine, state, function)
+        if definition(machine, function).name in EVALUATING:
+            evaluate(state, function.receiver)
     return call_value(machine, state, function, (), keywords, SITE)
+
+
+def evaluate(state: State, receiver: Value) -> None:
+    """Lightning's trainer puts a module into evaluation mode before it calls these steps of it."""
+    thing = state.object(receiver)
+    cls = thing.cls if type(thing) is Module else None
+    if cls is not None and not library_bases(cls).isdisjoint(LIGHTNING):
+        for _, part in list(subtree(state, receiver)):
+            state.heap[part.address] = state.heap[part.address]._replace(training=False)
 
 
 def given_batch(machine: Machine, state: State, step: Bound) -> dict[str, Value]:

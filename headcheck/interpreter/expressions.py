@@ -265,6 +265,8 @@ def on_binary(machine: Machine, op: Binary, state: State) -> None:
         state.heap[left.address] = thing._replace(items=known)
         state.env[op.target] = left
     else:
+        if op.in_place and type(left) is Parameter:
+            writing.overwritten(state, left, op)
         value = state.env[op.target] = operators.binary(state, op.operator, left, right, op)
         if value is UNKNOWN:
             options.decides(machine, left, right)

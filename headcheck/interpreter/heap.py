@@ -117,11 +117,20 @@ LIGHTNING = frozenset(f"{name}.LightningModule" for name in ("pytorch_lightning"
 
 class Parser(NamedTuple):
     """An `argparse.ArgumentParser`: (destination, default, choices, has a default) of each argument. `command` is where
-    the name of one of its sub-parsers goes, `commands` are those."""
+    the name of one of its sub-parsers goes, `commands` are those; `exclusive` are its groups of arguments that exclude
+    one another."""
 
     arguments: tuple[tuple[str, Value, tuple[Value, ...], bool], ...]
     command: str = ""
     commands: tuple[tuple[Value, Ref], ...] = ()
+    exclusive: tuple[Address, ...] = ()
+
+
+class Exclusive(NamedTuple):
+    """A group of arguments of a parser of which the user gives one at most."""
+
+    parser: Address
+    names: tuple[str, ...] = ()
 
 
 class Commands(NamedTuple):

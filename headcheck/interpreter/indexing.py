@@ -239,6 +239,9 @@ def set_item(state: State, of: Value, index: Value, value: Value, site: Operatio
         from headcheck.semantics import in_place
 
         in_place.replaced(state, of, in_place.other_numbers(of))
+    elif (optimizer := unknowns.optimizer_of(state, of)) is not None:
+        if index == "params" or not isinstance(index, str):
+            unknowns.blur_groups(state, optimizer)
     else:
         forget_alike(state, of, site)
         log_unresolved(state, of, index, value, site)

@@ -9,7 +9,7 @@ from typing import Any
 
 from headcheck import events
 from headcheck.interpreter import heap
-from headcheck.interpreter.heap import Dictionary, Instance, Module, Sequence, is_state_dict, settle
+from headcheck.interpreter.heap import DELETED, Dictionary, Instance, Module, Sequence, is_state_dict, settle
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import (
     LARGEST_LIST,
@@ -17,6 +17,7 @@ from headcheck.interpreter.values import (
     Bound,
     Class,
     Condition,
+    Found,
     Function,
     Identity,
     Library,
@@ -286,7 +287,7 @@ def public_name(name: str) -> str:
 
 
 IDENTITY = frozenset({Ref, Library, Own, Function, Class, Bound, Method, Partial})
-NEVER_NONE = IDENTITY | {Parameter, Pattern, Tensor}
+NEVER_NONE = IDENTITY | {Found, Parameter, Pattern, Tensor}
 
 
 def _same_parameter(state: State, left: Parameter, right: Parameter) -> bool | None:
@@ -328,6 +329,12 @@ def contains(state: State, item: Value, container: Value, site: Operation) -> bo
         return item in container
     if isinstance(item, str) and any(isinstance(piece, str) and item in piece for piece in pieces_of(container)):
         return True
+    if type(container) is int and type(item) is int:  # members of an enum.Flag
+        return item & container == item
+    if type(state.object(container)) is Dictionary and isinstance(item, str):
+        held_there = holds_part(state, state.object(container), item)
+        if held_there is not None:
+            return held_there
     if is_state_dict(state, container):
         from headcheck.semantics import statedicts
 
@@ -347,6 +354,16 @@ def contains(state: State, item: Value, container: Value, site: Operation) -> bo
         if None not in parts:
             return False
     return state.facts.get(Condition("In", item, container))
+
+
+def holds_part(state: State, thing: Dictionary, name: str) -> bool | None:
+    """Whether a module whose parts a dict gives has one of a name; None if that is not known, or it is another dict."""
+    module = state.heap[thing.view] if thing.view is not None else None
+    if type(module) is not Module or not module.known:
+        return None
+    if name in module.children:
+        return module.children[name] is not DELETED
+    return module.node is not None and name in module.node.children
 
 
 def known_items(state: State, container: Value) -> tuple[Value, ...] | None:
@@ -376,7 +393,7 @@ def truth(state: State, value: Value) -> bool | None:
         return state.facts.get(("truth", value))
     if kind is Tuple:
         return bool(value.items)
-    if kind is Pattern:
+    if kind in (Found, Pattern):
         return True
     if kind is Ref:
         thing = state.object(value)
@@ -431,6 +448,8 @@ def assume(state: State, value: Value, wanted: bool) -> None:
         assume(state, value.of, not wanted)
     elif kind is Symbol:
         state.facts["truth", value] = wanted
+        for other in state.facts.get(("apart", value), ()) if wanted else ():
+            state.facts.setdefault(("truth", other), False)
     elif kind is Condition:
         state.facts[value] = wanted
         _assume_condition(state, value, wanted)

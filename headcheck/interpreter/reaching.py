@@ -13,6 +13,7 @@ from headcheck.interpreter.values import (
     Filtered,
     Function,
     Lazy,
+    Library,
     Method,
     Modules,
     Parameter,
@@ -26,6 +27,24 @@ from headcheck.interpreter.values import (
 from headcheck.ir import UNKNOWN, Operation
 
 MOST_ALIKE = 2  # calls of a function by itself, if nothing is known of what it is given
+
+
+def holds_tensors(state: State, value: Value) -> bool:
+    """Whether a value is parameters, or a list or a group of such."""
+    thing = state.object(value)
+    if type(thing) is Dictionary:
+        return any(holds_tensors(state, item) for key, item in thing.items or () if key == "params")
+    if type(thing) is Sequence or type(value) is Tuple:
+        return any(holds_tensors(state, item) for item in (value if type(value) is Tuple else thing).items or ())
+    return type(value) in (Parameters, Parameter, Filtered, Lazy)
+
+
+def tensors_handed(state: State, function: Value, given: list[Value]) -> set[Address]:
+    """The modules whose parameters a function is given, if it may be an optimizer. Torch's own functions clip and count
+    them, and its optimizers are known, but for what derives from one."""
+    if type(function) is Library and function.name.startswith("torch.") and function.name != "torch.optim.Optimizer":
+        return set()
+    return modules_in(state, [value for value in given if holds_tensors(state, value)])
 
 
 def modules_in(state: State, values: list[Value]) -> set[Address]:

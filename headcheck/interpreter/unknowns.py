@@ -39,6 +39,8 @@ def method(
         may_be_rebound(state, whose)
     if name in CHANGING and are_variables(owner):
         forget_variables(state, id(site))
+    if name in FILLING and (optimizer := optimizer_of(state, owner)) is not None:
+        blur_groups(state, optimizer)
     if heap.is_state_dict(state, owner):
         return state_dict_method(state, owner, name, arguments, site)
     if type(owner) is Class and not arguments and not keywords and not state.guards and needs_object(owner, name):
@@ -72,6 +74,23 @@ def method(
 
 
 CHANGING = frozenset(["__setitem__", "clear", "pop", "popitem", "setdefault", "update"])  # a dict
+
+
+FILLING = frozenset(["__setitem__", "append", "clear", "extend", "insert", "pop", "remove", "update"])  # a list, too
+
+
+def optimizer_of(state: State, of: Value) -> Ref | None:
+    """The optimizer whose ``param_groups``, or what is in them, an unknown is."""
+    while type(of) is Symbol and isinstance(of.key, tuple):
+        if of.key[0] == "groups":
+            return of.key[1] if type(state.object(of.key[1])) is heap.Optimizer else None
+        of = of.key[1] if of.key[0] in ("element", "item") else None
+    return None
+
+
+def blur_groups(state: State, optimizer: Ref) -> None:
+    """Other parameters went into the groups of an optimizer, or came out of them."""
+    state.heap[optimizer.address] = state.heap[optimizer.address]._replace(complete=False)
 
 
 def namespace_of(of: Value) -> Ref | None:

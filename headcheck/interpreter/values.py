@@ -196,6 +196,12 @@ class Device(NamedTuple):
     unless: bool = False
 
 
+class Found(NamedTuple):
+    """What `re` found in a known text: all of it, and its groups (None: not there)."""
+
+    groups: tuple[str | None, ...]
+
+
 class Pattern(NamedTuple):
     """A compiled regular expression."""
 

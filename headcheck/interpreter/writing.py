@@ -150,6 +150,14 @@ def log_unresolved(state: State, of: Value, name: Any, value: Value, site: Opera
             state.log(events.Unresolved(site, name, owner.kind.rsplit(".", 1)[-1], value, of))
 
 
+def filled(state: State, of: Value, value: Value, site: Operation) -> None:
+    """Something that is no module was put into a part of a model under a name nobody knows: ``setattr(part, leaf,
+    nn.Parameter(numbers))``."""
+    if type(of) is Symbol and type(state.object(value)) is not Module:
+        for address in parts.made_of(state, of):
+            state.log(events.Overwritten(site, address, anew=True))
+
+
 def blur(state: State, target: Value) -> None:
     """An attribute of unknown name changed: nothing more is sure of this module's children."""
     thing = state.object(target)
@@ -199,6 +207,8 @@ def set_module_attribute(machine: Machine, state: State, ref: Ref, name: str, va
     own = own_parameters(module)
     if name in own if own is not None else module.cls is None and not is_plain(value):
         module = of_any_size(module)  # another parameter, of whatever size
+        if type(value) is Parameter:  # that of another module, which shares it from here on
+            state.log(events.Overwritten(site, ref.address, anew=True))
     state.heap[ref.address] = module._replace(values={**module.values, name: value})
     if module.cls is None:
         state.log(events.FieldSet(site, ref.address, name, value))

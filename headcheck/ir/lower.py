@@ -47,6 +47,20 @@ def lower(module: cst.Module) -> Block:
     return lowering.block(module, [])
 
 
+def captured(pattern: cst.CSTNode) -> list[str]:
+    """The names that a pattern gives to what it finds."""
+    names = [captured(child) for child in pattern.children if type(child) is not cst.Name]
+    own = pattern.name if isinstance(pattern, (cst.MatchAs, cst.MatchStar)) else None
+    rest = pattern.rest if isinstance(pattern, cst.MatchMapping) else None
+    return [name.value for name in (own, rest) if name is not None] + [name for inner in names for name in inner]
+
+
+def tells_by_class(pattern: cst.MatchClass) -> bool:
+    """Whether a pattern asks for a class alone, and gives names to what it finds there."""
+    inner = [*(element.value for element in pattern.patterns), *(element.pattern for element in pattern.kwds)]
+    return all(type(part) is cst.MatchAs and part.pattern is None for part in inner)
+
+
 #: Temporaries that may be left of a statement; None where nobody knows: a loop, or what catches, is come to by jumps,
 #: which go past the end of statements.
 Left = list[Variable] | None
@@ -210,17 +224,27 @@ class _Lowering(Expressions):
             if pattern.name is not None:
                 self.out.append(Move(pattern, self.variable(pattern.name.value), subject))
             return True
-        values = [pattern] if type(pattern) is cst.MatchValue else []
-        if type(pattern) is cst.MatchOr:
-            alternatives = [element.pattern for element in pattern.patterns]
-            if all(type(alternative) is cst.MatchValue for alternative in alternatives):
-                values = [a for a in alternatives if type(a) is cst.MatchValue]
-        if not values:
+        alternatives = [e.pattern for e in pattern.patterns] if type(pattern) is cst.MatchOr else [pattern]
+        for name in captured(pattern):
+            self.out.append(Move(pattern, self.variable(name), UNKNOWN))
+        classes = [a.cls for a in alternatives if type(a) is cst.MatchClass and tells_by_class(a)]
+        if len(classes) == len(alternatives):
+            return self.of_classes(pattern, classes, subject)
+        values = [a for a in alternatives if type(a) is cst.MatchValue]
+        if len(values) < len(alternatives):
             return UNKNOWN
         choices = self.temporary()
         self.out.append(MakeSequence(pattern, choices, "tuple", [(False, self.expression(v.value)) for v in values]))
         target = self.temporary()
         self.out.append(Compare(pattern, target, "In", subject, choices))
+        return target
+
+    def of_classes(self, node: cst.MatchPattern, classes: list[cst.BaseExpression], subject: Operand) -> Operand:
+        """``case ResNet() | VGG():`` asks as ``isinstance(subject, (ResNet, VGG))`` does."""
+        choices, target = self.temporary(), self.temporary()
+        self.out.append(MakeSequence(node, choices, "tuple", [(False, self.expression(cls)) for cls in classes]))
+        given: list[tuple[bool, Operand]] = [(False, subject), (False, choices)]
+        self.out.append(Call(node, target, self.names["isinstance"], given, []))
         return target
 
     def function(self, node: cst.FunctionDef) -> Left:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from headcheck.interpreter import choosing, options
-from headcheck.interpreter.heap import Commands, Instance, Parser
+from headcheck.interpreter.heap import Commands, Exclusive, Instance, Parser
 from headcheck.interpreter.iterate import items_of
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import Library, Ref, Tuple, Value, is_plain, symbol
@@ -83,9 +83,26 @@ def converted(default: Value, kind: Value) -> Value:
         return UNKNOWN
 
 
-@method(Parser, "add_argument_group", "add_mutually_exclusive_group")
+@method(Parser, "add_argument_group")
 def group(call: CallSite) -> Value:
     return call.receiver
+
+
+@method(Parser, "add_mutually_exclusive_group")
+def exclusive_group(call: CallSite) -> Value:
+    made: Ref = call.state.allocate(Exclusive(call.receiver.address), call.site)
+    thing = call.state.heap[call.receiver.address]
+    call.state.heap[call.receiver.address] = thing._replace(exclusive=(*thing.exclusive, made.address))
+    return made
+
+
+@method(Exclusive, "add_argument")
+def add_to_group(call: CallSite) -> Value:
+    thing = call.state.heap[call.receiver.address]
+    add_argument(call._replace(receiver=Ref(thing.parser)))
+    name = call.state.heap[thing.parser].arguments[-1][0]
+    call.state.heap[call.receiver.address] = thing._replace(names=(*thing.names, name))
+    return UNKNOWN
 
 
 @method(Parser, "set_defaults")
@@ -127,6 +144,10 @@ def parse_args(call: CallSite) -> Value:
             truths = {bool(value) for value in choices} | ({bool(default)} if has_default else set())
             if len(truths) == 1 and (not has_default or is_plain(default)):
                 call.state.facts["truth", unknown] = truths.pop()
+    for address in call.state.heap[call.receiver.address].exclusive:
+        asked = [attributes.get(name) for name in call.state.heap[address].names]
+        for one in asked:
+            call.state.facts["apart", one] = tuple(other for other in asked if other != one)
     args: Ref = call.state.allocate(Instance(None, attributes, call.site), call.site)
     return Tuple((args, UNKNOWN)) if call.name == "parse_known_args" else args
 
@@ -159,6 +180,7 @@ def arguments_of(state: State, parser: Ref) -> list[Argument]:
     return list(found.values())
 
 
+@method(Exclusive, "*")
 @method(Parser, "*")
 def other(call: CallSite) -> Value:
     return UNKNOWN

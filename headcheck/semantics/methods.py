@@ -250,6 +250,9 @@ def dictionary_views(call: CallSite) -> Value:
 @method(Dictionary, "update")
 def dictionary_update(call: CallSite) -> Value:
     thing = call.state.heap[call.receiver.address]
+    if thing.view is not None:
+        writing.blur(call.state, Ref(thing.view))
+        return None
     other = call.state.object(call.argument(0, "other")) if call.arguments else Dictionary(())
     if thing.view is not None:
         put_into_view(call, thing.view, other)
@@ -314,7 +317,7 @@ def parameter_requires_grad(call: CallSite) -> Value:
     return call.receiver
 
 
-@method(Parameter, "copy_", "lerp_", "mul_", "add_", "set_")
+@method(Parameter, "add_", "addcdiv_", "addcmul_", "copy_", "div_", "lerp_", "mul_", "set_", "sub_")
 def parameter_overwritten(call: CallSite) -> Value:
     writing.overwritten(call.state, call.receiver, call.site)
     return call.receiver

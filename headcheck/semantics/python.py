@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Any
 
 from headcheck import catalog, events
@@ -52,11 +53,13 @@ def make_list(call: CallSite, found: tuple[Value, ...] | None, kind: str = "list
 def unknown(call: CallSite) -> Value:
     """The result of a call of which only its identity is known."""
     if any(value is UNKNOWN for value in call.arguments) or call.keywords:
-        return symbol("call at", f"{call.name.rsplit('.', 1)[-1]}(…)", id(call.site), call.name)
+        given = [*call.arguments, *(part for pair in sorted(call.keywords.items(), key=itemgetter(0)) for part in pair)]
+        return symbol("call at", f"{call.name.rsplit('.', 1)[-1]}(…)", id(call.site), call.name, *given)
     text = ", ".join(label(value) for value in call.arguments)
     return symbol("call", f"{call.name.rsplit('.', 1)[-1]}({text})", call.name, call.receiver, *call.arguments)
 
 
+@effect("contextlib.suppress")
 @family("builtins.")
 def builtin(call: CallSite) -> Value:
     return unknown(call)
@@ -444,6 +447,7 @@ def setattr_(call: CallSite) -> Value:
     else:
         writing.log_unresolved(call.state, target, name, value, call.site)
         writing.blur(call.state, target)
+        writing.filled(call.state, target, value, call.site)
         forget_every_constant(call.state, target, id(call.site))
     return None
 
@@ -493,7 +497,9 @@ def globals_(call: CallSite) -> Value:
 
 @effect("builtins.exec")
 def exec_(call: CallSite) -> Value:
-    """Code that is made at run time may set any variable."""
+    """Code that is made at run time may set any variable, and put any part into a module."""
+    for value in list(call.state.env.values()):
+        writing.blur(call.state, value)
     forget_variables(call.state, id(call.site))
     return None
 

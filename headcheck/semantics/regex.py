@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 
 from headcheck import events
-from headcheck.interpreter.values import Library, ParameterName, Pattern, Value
+from headcheck.interpreter.values import Found, ParameterName, Pattern, Tuple, Value
 from headcheck.semantics.python import unknown
 from headcheck.semantics.registry import CallSite, effect, method
 
-MATCHED = Library("re.Match")  # what a match is: neither false nor None
 # Repeated groups, look-around, references, and backslashes that would hide a repeat from `REPEAT`.
-REFUSED = r"\(\?|\\[1-9\\]|[)}][*+?{]|[*+?}][*+]"
+REFUSED = r"\(\?|\\[1-9\\]|\)[*+{]|\}[*+?{]|[*+?}][*+]"
 REPEAT = r"(?<!\\)[*+?{]"
 MOST_STEPS = 300_000
 STEPS_PER_OPERATION = 2_000  # as many steps of a match as interpreting one operation takes
@@ -34,12 +33,12 @@ def find(call: CallSite, pattern: Value, text: Value) -> Value:
         return unknown(call)
     call.machine.budget.spent += cost // STEPS_PER_OPERATION
     try:
-        found = getattr(re, how)(str(pattern), str(text)) is not None
+        found = getattr(re, how)(str(pattern), str(text))
     except (re.error, OverflowError):
         return unknown(call)
     if type(text) is ParameterName:
-        call.state.log(events.NameTested(call.site, text.parameter, "match", str(pattern), found))
-    return MATCHED if found else None
+        call.state.log(events.NameTested(call.site, text.parameter, "match", str(pattern), found is not None))
+    return Found((found[0], *found.groups())) if found is not None else None
 
 
 @effect("re.match", "re.search", "re.fullmatch")
@@ -58,6 +57,22 @@ def match_compiled(call: CallSite) -> Value:
     return find(call, call.receiver.text, call.arguments[0]) if len(call.arguments) == 1 else unknown(call)
 
 
+@method(Found, "group")
+def group(call: CallSite) -> Value:
+    asked = call.arguments or (0,)
+    groups = call.receiver.groups
+    if call.keywords or not all(type(number) is int and 0 <= number < len(groups) for number in asked):
+        return unknown(call)
+    found = tuple(groups[number] for number in asked)
+    return found[0] if len(found) == 1 else Tuple(found)
+
+
+@method(Found, "groups")
+def groups(call: CallSite) -> Value:
+    return unknown(call) if call.arguments or call.keywords else Tuple(call.receiver.groups[1:])
+
+
+@method(Found, "*")
 @method(Pattern, "*")
 def other_method(call: CallSite) -> Value:
     return unknown(call)

@@ -182,7 +182,7 @@ COMPOUND = {
     "match a:\n  case 'x' | 'y':\n    b = 1\n  case 2:\n    b = 2\n  case c:\n    b = 3": "%1 = tuple('x', 'y'); "
     "%2 = a In %1; if %2 {b = 1} else "
     "{%3 = tuple(2); %4 = a In %3; if %4 {b = 2} else {c = a; if True {b = 3} else {}}}",
-    "match a.b:\n  case [c, d]:\n    e = 1\n  case 1 if f.g:\n    e = 2": "%1 = a.b; if ? {e = 1} else "
+    "match a.b:\n  case [c, d]:\n    e = 1\n  case 1 if f.g:\n    e = 2": "%1 = a.b; c = ?; d = ?; if ? {e = 1} else "
     "{%2 = tuple(1); %3 = %1 In %2; %4 = f.g; if ? {e = 2} else {}}",
     "@a.b\n@c(1)\ndef f(x, /, y=z, *w, v=1, **u) -> int:\n  return x": "%1 = a.b; %2 = c(1); "
     "@%1 @%2 def f(x, y=z, *w, /v=1, **u) {return x}",
