@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 
 from headcheck import events
@@ -173,6 +173,8 @@ def nothing_trainable(execution: Execution) -> Iterator[Report]:
         freezes = execution.freezes_of([*optimizer.parameters])
         if freezes and learned_before_frozen(execution, event, freezes[-1]):
             continue
+        if freezes and execution.invented and handed_over_before(execution, optimizer.parameters, freezes[-1]):
+            continue
         owners = [execution.root_of(parameter) for parameter in optimizer.parameters]
         model = next((owner for owner in owners if owner is not None), None)
         if not flags:
@@ -199,6 +201,13 @@ def learned_before_frozen(execution: Execution, event: events.Optimized, freeze:
     """Whether what an optimizer holds was frozen when it had learned. A trainer has asked for its optimizer before it
     trained, which is read last."""
     return execution.learned_between(execution.history[0] if execution.invented else event, freeze)
+
+
+def handed_over_before(execution: Execution, parameters: Iterable[Parameter], freeze: events.Flagged) -> bool:
+    """Whether code that is not read, a trainer with callbacks say, was given what holds some parameters before they
+    were frozen: it has asked for its optimizer then, which is read last."""
+    owners = {parameter.owner.address for parameter in parameters if type(parameter.owner) is Ref}
+    return any(execution.escaped_before(owner, freeze) for owner in owners)
 
 
 def nothing_of_wholes(execution: Execution, event: events.Optimized) -> Iterator[Report]:

@@ -134,6 +134,35 @@ def test_an_optimizer_has_no_use_for_a_head_without_parameters():
     assert found(NEW_HEAD, change.format("nn.Linear(512, 5)")) == {"HC401"}
 
 
+OWN = """
+from lightning import LightningModule, Trainer
+from progress import Progress
+
+
+class Net(LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Linear(512, 10)
+
+    def training_step(self, batch, index):
+        x, y = batch
+        return nn.functional.cross_entropy(self.body(x), y)
+
+    def configure_optimizers(self):
+        return optim.Adam(self.parameters())
+
+
+model = Net()
+trainer = Trainer(callbacks=[Progress()])
+"""
+
+
+def test_a_trainer_that_is_not_followed_has_asked_for_its_optimizer_as_well():
+    fit, freeze = "trainer.fit(model, loader)", "for p in model.parameters():\n    p.requires_grad = False"
+    assert found(OWN, fit, freeze) == set()
+    assert found(OWN, freeze, fit) == {"HC302"}
+
+
 HOOK = """
 from lightning import LightningModule
 
