@@ -250,9 +250,6 @@ def dictionary_views(call: CallSite) -> Value:
 @method(Dictionary, "update")
 def dictionary_update(call: CallSite) -> Value:
     thing = call.state.heap[call.receiver.address]
-    if thing.view is not None:
-        writing.blur(call.state, Ref(thing.view))
-        return None
     other = call.state.object(call.argument(0, "other")) if call.arguments else Dictionary(())
     if thing.view is not None:
         put_into_view(call, thing.view, other)
