@@ -65,5 +65,7 @@ def channels(call: CallSite) -> Value:
     info = call.state.object(call.receiver)
     if info.kind != INFO or call.arguments or call.keywords:
         return unknown(call)
+    if info.items is None or any(call.state.object(each).items is None for each in info.items):
+        return unknown(call)
     found = tuple(call.state.object(each).items[0][1] for each in info.items)
     return call.state.allocate(Sequence(found), call.site)
