@@ -30,4 +30,5 @@ def load_effects() -> None:
         tensors,
         torch,
         torchvision,
+        variables,
     )

@@ -14,8 +14,9 @@ from headcheck.interpreter.modules import namespace
 from headcheck.interpreter.picking import pick
 from headcheck.interpreter.values import Choice, Library, Own, Split, Symbol, Value, is_plain, label, symbol
 from headcheck.ir import UNKNOWN, Variable
-from headcheck.semantics.python import globals_, unknown
+from headcheck.semantics.python import unknown
 from headcheck.semantics.registry import CallSite, effect
+from headcheck.semantics.variables import globals_
 
 LONGEST = 400
 Given = tuple[tuple[Value, ...], dict[str, Value]]

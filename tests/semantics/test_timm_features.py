@@ -101,3 +101,19 @@ def test_an_extractor_that_the_script_changes() -> None:
     assert network(RESNET, 5, more="self.encoder.layer4 = nn.Identity()") == []
     assert network(RESNET, 5, "self.encoder.layer4(x)") == []
     assert network(RESNET, 5, more="del self.encoder.layer4") == []
+
+
+ASKED = """
+from project import report
+model = timm.create_model('resnet50', features_only=True)
+for info in model.feature_info:
+    {}
+report(model.feature_info.channels())
+model.feature_info.channels()
+"""
+
+
+@pytest.mark.parametrize("turn", ["print(info['num_chs'])", "info['num_chs'] *= 2", "report(info)", "info.clear()"])
+def test_what_an_extractor_says_may_be_changed(turn):
+    assert codes(ASKED.format(turn)) == []
+    assert codes(ASKED.format(turn) + "report(model.feature_info)\nmodel.feature_info.channels()") == []
