@@ -39,7 +39,7 @@ from headcheck.interpreter.values import (
     name_of_class,
     symbol,
 )
-from headcheck.ir import UNKNOWN, Define, DefineClass, Operation, SetAttribute, operations_in
+from headcheck.ir import UNKNOWN, Define, DefineClass, Operation, SetAttribute, operations_in, walk
 from headcheck.ir.facts import ANY
 from headcheck.semantics import registry
 from headcheck.semantics.layers import own_parameters, parameter_shape
@@ -464,6 +464,8 @@ def comes_later(machine: Machine, state: State, ref: Ref, sites: frozenset[int])
     could go another way: each has run and set another's, or the module is still being made. A method that nothing calls
     does not know which others ran before it."""
     if state.conditions or state.guesses or state.cut:
+        return False
+    if any(id(operation) in sites for op in machine.skipped.values() for operation in walk([op])):
         return False
     reached = machine.reached if machine.reached_at_home is None else machine.reached_at_home
     return ("making", ref.address) in state.facts or sites <= reached

@@ -176,6 +176,7 @@ def evaluated_in(machine: Machine, op: If) -> tuple[tuple[Call, Variable], ...]:
 
 def skip(machine: Machine, op: If, test: Value, state: State) -> list[State]:
     """A branch that cannot touch a model: what it assigns becomes unknown; a side that ends the path is not taken."""
+    machine.skipped[id(op)] = op
     if not op.statement and type(op.body[-1]) is Move:
         put_together(machine, op, op.body[-1].target, test, state)
     for name in op.assigned:

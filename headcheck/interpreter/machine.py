@@ -140,6 +140,7 @@ class Machine:
         self.optional: set[Address] = set()
         self.turns: list[tuple[Any, ...] | None] = []
         self.set_on_classes: set[str] = set()  # what the script put into its classes from outside
+        self.skipped: dict[int, If] = {}  # branches of which no side was run
         self.patched = False  # whether code that is not followed was given torch itself: modules may have more since
         self.compared: dict[
             int, set[Symbol]

@@ -58,7 +58,8 @@ def add_argument(call: CallSite) -> Value:
     absent = {"store_true": False, "store_false": True}.get(action if isinstance(action, str) else "")
     default = converted(call.keywords.get("default", absent), call.keywords.get("type"))
     positional = bool(names) and not names[0].startswith("-")
-    has_default = "default" in call.keywords or not (positional or call.keywords.get("required") is True)
+    required = call.keywords.get("required") is True  # its default is never used
+    has_default = not required and ("default" in call.keywords or not positional)
     choices = (
         items_of(call.machine, call.state, call.keywords["choices"], call.site) if "choices" in call.keywords else None
     )

@@ -51,3 +51,59 @@ class Trainer:
 
 def test_a_model_that_others_may_have_had():
     assert "HC202" not in [code for _, code in found(GIVEN)]
+
+
+SET_BY_BRANCHES = """
+import sys
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        if len(sys.argv) > 1:
+            self.width = 16
+        {other}
+        self.stem = nn.Conv2d(3, self.width, kernel_size=3)
+        self.body = models.resnet18()
+
+
+Net()
+"""
+
+
+@pytest.mark.parametrize(
+    "other, is_missing", [("else:\n            self.width = 32", False), ("self.size = 3\n        self.width", False)]
+)
+def test_what_a_branch_sets_that_matters_to_no_model(other, is_missing):
+    codes = [code for _, code in found(SET_BY_BRANCHES.format(other=other))]
+    assert ("HC202" in codes) is is_missing
+
+
+def test_what_no_branch_sets():
+    code = SET_BY_BRANCHES.format(other="else:\n            self.width = 32").replace("self.width,", "self.depth,")
+    assert "HC202" in [code for _, code in found(code)]
+
+
+ASKED_FOR = """
+import argparse
+
+
+class Net(nn.Module):
+    def __init__(self, name):
+        super().__init__()
+        if name == "small":
+            self.size = 512
+        self.body = models.resnet18()
+        self.body.fc = nn.Linear(self.size, 10)
+
+
+parser = argparse.ArgumentParser()
+parser.add_argument("--model", {given})
+Net(parser.parse_args().model)
+"""
+
+
+@pytest.mark.parametrize("given, is_missing", [('required=True, default=""', False), ('default=""', True)])
+def test_a_default_that_is_never_used(given, is_missing):
+    codes = [code for _, code in found(ASKED_FOR.format(given=given))]
+    assert ("HC202" in codes) is is_missing
