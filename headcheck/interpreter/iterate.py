@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from headcheck import events
 from headcheck.catalog.entry import NOTHING, Node
@@ -15,6 +15,7 @@ from headcheck.interpreter.state import State
 from headcheck.interpreter.values import (
     Filtered,
     Lazy,
+    Library,
     Method,
     Modules,
     Parameter,
@@ -155,9 +156,20 @@ def modules_of(state: State, value: Modules, site: Operation) -> tuple[Value, ..
             return None
         below = taking.take_all(state, value.owner, site)
         return tuple(ref for _, ref in below) if value.kind == "modules" else tuple(map(Tuple, below))
+    if thing.cls is not None and any(map(may_be_module, thing.values.values())):
+        return None
     names = heap.child_names(thing)
     children = [heap.get_child(state, value.owner, name, site) for name in names]
     return tuple(children) if value.kind == "children" else tuple(map(Tuple, zip(names, children, strict=True)))
+
+
+def may_be_module(value: Value) -> bool:
+    """Whether an attribute that a network of the script has may be a module: code that nobody reads made it."""
+    from headcheck.interpreter.definitions import is_of_unread_module
+
+    key: Any = value.key if type(value) is Symbol else None
+    made = isinstance(key, tuple) and key[0] in ("call", "call at") and key[1 if key[0] == "call" else 2]
+    return type(made) in (Library, Symbol) and is_of_unread_module(made)
 
 
 def count_modules(state: State, part: parts.Part) -> int | None:

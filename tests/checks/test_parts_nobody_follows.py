@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from headcheck.pipeline import check_text
 from tests.reading import found
 
 PUT_IN = """
@@ -68,3 +69,41 @@ head(model(torch.zeros(2, 3, 224, 224)))
 )
 def test_what_a_model_answers_after_code_that_nobody_reads(how, codes):
     assert [code for _, code in found(HANDED.format(how=how))] == codes
+
+
+TAKEN_APART = """
+import torch
+from elsewhere import Up
+from torch import nn
+
+
+class Body(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.compress = nn.Conv2d(3, 256, 1)
+        self.up = {}
+        self.avgpool = nn.AdaptiveAvgPool2d((1, 1))
+        self.fc = nn.Linear(512, 10)
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(*(list(Body().children())[:-2]))
+        self.last = nn.Conv2d(32, 16, kernel_size=1)
+
+    def forward(self, x):
+        return self.last(self.body(x))
+
+
+net = Net()
+net(torch.zeros(1, 3, 8, 8))
+"""
+
+
+@pytest.mark.parametrize(
+    "up, expected",
+    [("Up(256, 32)", set()), ("nn.Conv2d(256, 32, 1)", set()), ("nn.Conv2d(256, 64, 1)", {"HC105"}), ("7", {"HC105"})],
+)
+def test_a_layer_of_unread_code_is_one_of_the_children(up, expected):
+    assert {finding.code for finding in check_text(TAKEN_APART.format(up), "train.py")} == expected
