@@ -204,7 +204,7 @@ def class_constant(machine: Machine, cls: Class, name: str) -> tuple[Value, Clas
     found = class_attribute(cls, name)
     if found is None or not (is_plain(found[0]) or type(found[0]) is Tuple):
         return found
-    if machine.set_on_class and any((c.code, n) in machine.set_on_class for c in lineage(cls) for n in (name, "")):
+    if machine.set_by_setattr and any((c.code, n) in machine.set_by_setattr for c in lineage(cls) for n in (name, "")):
         return symbol("attribute", f"{cls.name}.{name}", cls.code, name), found[1]
     sites = machine.facts.assigned_attributes.get(name)
     if sites is None:

@@ -25,7 +25,6 @@ from headcheck.interpreter.values import (
     Symbol,
     Tuple,
     Value,
-    is_plain,
     symbol,
 )
 from headcheck.ir import UNKNOWN, Operation
@@ -67,7 +66,7 @@ def items_of(machine: Machine, state: State, value: Value, site: Operation) -> t
     if kind is Ref:
         thing = state.heap[value.address]
         if type(thing) is Sequence:
-            return once_each(thing.items) if thing.kind in ("set", "frozenset") else thing.items
+            return thing.items
         if type(thing) is Dictionary:
             return None if thing.items is None else tuple(key for key, _ in thing.items)
         if type(thing) is StateDict:
@@ -75,15 +74,6 @@ def items_of(machine: Machine, state: State, value: Value, site: Operation) -> t
         if type(thing) is Module and heap.is_sequential(thing) and thing.known:
             return tuple(heap.get_child(state, value, name, site) for name in heap.slot_names(thing))
     return None
-
-
-def once_each(items: tuple[Value, ...] | None) -> tuple[Value, ...] | None:
-    """What is in a set; None if that is not known, for some of it may be the same."""
-    if items is None or len(items) < 2:
-        return items
-    if all(map(is_plain, items)):
-        return tuple(dict.fromkeys(items))
-    return None if any(type(item) is Symbol for item in items) else items
 
 
 def state_keys(state: State, value: Value) -> tuple[Value, ...] | None:

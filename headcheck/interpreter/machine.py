@@ -110,7 +110,7 @@ class Machine:
         self.body: Block = []
         self.definitions: dict[int, Define | DefineClass] = {}
         self.changed_in: dict[int, tuple[tuple[Variable, str], ...]] = {}
-        self.set_on_class: set[tuple[int, str]] = set()  # classes, each with a name that `setattr` sets; "" is any
+        self.set_by_setattr: set[tuple[int, str]] = set()  # classes, each with a name that `setattr` sets; "" is any
         self.called_in: dict[int, tuple[tuple[Variable, str], ...]] = {}
         self.put_in: dict[int, tuple[tuple[Variable, str, Operand], ...]] = {}
         self.evaluated_in: dict[int, tuple[tuple[Call, Variable], ...]] = {}

@@ -440,7 +440,7 @@ def getattr_(call: CallSite) -> Value:
 def setattr_(call: CallSite) -> Value:
     target, name, value = (call.argument(i, n) for i, n in enumerate(("obj", "name", "value")))
     if type(target) is Class:
-        call.machine.set_on_class.add((target.code, str(name) if isinstance(name, str) else ""))
+        call.machine.set_by_setattr.add((target.code, str(name) if isinstance(name, str) else ""))
     if isinstance(name, str):
         writing.set_attribute(call.machine, call.state, target, str(name), value, call.site)
     else:
