@@ -86,10 +86,11 @@ def unused_head(execution: Execution) -> Iterator[Report]:
         owner = model_name(model) if not path else f"`{dotted(path)}` of {model_name(model)}"
         heads = real_heads(model)
         still = f"{heads} still answer{'' if ' and ' in heads else 's'}"
-        answers = still if model.entry.heads else "its features are the answer"
+        answers = f", {still if model.entry.heads else 'its features are the answer'}"
+        inner = bool(path) and not any(place.path.startswith(f"{path}.") for place in model.entry.places)
         message = (
             f"{owner} ({execution.where(model.built.site)}) has no `{event.name}` in its forward: "
-            f"the new layer is never used, {answers}"
+            f"the new layer is never used{'' if inner else answers}"
         )
         head = next(iter(model.entry.places), None)
         full = f"{path}.{event.name}" if path else event.name
@@ -97,7 +98,9 @@ def unused_head(execution: Execution) -> Iterator[Report]:
         out = outputs_of(execution, event.new)
         help_ = head_behind(execution, model, out) if head is None else new_head(execution, model, head, out)
         severity = could_be_head(kinds, model)
-        if severity is not None:
+        if inner:  # an attention layer for a block, which has no head to take the place of
+            severity, help_ = severity or "warning", ""
+        elif severity is not None:
             help_ = instead(model, kinds)
         yield Report(
             "HC201",

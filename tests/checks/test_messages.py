@@ -28,6 +28,14 @@ CASES = [
         "net.classifier = nn.Linear(net.classifier.in_features, 10)",
     ),
     (
+        "class Gate(nn.Module):\n    def __init__(self):\n        super().__init__()\n        self.fc = nn.Linear(64, 64)\n"
+        "    def forward(self, x):\n        return x * self.fc(x.mean((2, 3)))[:, :, None, None]\n"
+        "net = models.resnet18()\nnet.layer1[0].gate = Gate()\nnet(x)",
+        "HC201",
+        "`layer1[0]` of resnet18 (line 10) has no `gate` in its forward: the new layer is never used",
+        "",  # no head was meant
+    ),
+    (
         "net = models.resnet50()\nnet.fc = nn.Linear(512, 10)",
         "HC101",
         "Linear takes 512 features, but resnet50 (line 4) feeds 2048 into `fc`",
