@@ -7,7 +7,7 @@ from typing import Any
 
 from headcheck import events
 from headcheck.catalog.entry import Shape
-from headcheck.checks.words import dotted, layer_name, model_name, outputs_of
+from headcheck.checks.words import class_name, dotted, layer_name, model_name, outputs_of
 from headcheck.execution import Execution, Model
 from headcheck.findings import HeadReport, ModelReport, TimelineStep
 from headcheck.interpreter.values import PLAIN, Ref, Symbol, Tuple, Value, label
@@ -66,7 +66,7 @@ def value_words(execution: Execution, value: Value) -> str:
     module = execution.module(value)
     if module is None:
         return "None" if value is None else "something headcheck cannot follow"
-    kind = layer_name(module.kind)
+    kind = class_name(execution, value)
     children = execution.children(value)
     if kind == "Sequential" and children is not None:
         return f"Sequential({', '.join(part_words(execution, child) for _, child in children)})"
@@ -74,7 +74,7 @@ def value_words(execution: Execution, value: Value) -> str:
 
 
 def part_words(execution: Execution, part: Any) -> str:
-    kind = layer_name(execution.kind(part))
+    kind = class_name(execution, part)
     sizes = [execution.field(part, name) for name in ("in_features", "out_features", "in_channels", "out_channels")]
     known = [s for s in sizes if s is not UNKNOWN and s is not None]
     return f"{kind}({', '.join(size_words(s) for s in known)})" if known else kind

@@ -107,3 +107,18 @@ def test_names():
         ("vgg11", "x"),
         ("alexnet", "model"),
     }
+
+
+def test_a_class_of_the_script_goes_by_its_name():
+    script = """
+        class Head(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.fc = nn.Linear(512, 2)
+
+        m = models.resnet18()
+        m.fc = Head()
+        """
+    assert "`fc` becomes Head" in [text for _, text in steps(script)]
+    script = script.replace("Head()\n        ", "nn.Sequential(nn.Dropout(), Head())\n        ")
+    assert "`fc` becomes Sequential(Dropout, Head)" in [text for _, text in steps(script)]

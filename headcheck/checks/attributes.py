@@ -11,7 +11,7 @@ from headcheck.catalog.entry import IDENTITY, Node
 from headcheck.checks import Report, check
 from headcheck.checks.sizes import SIZE_ARGUMENTS, fitting
 from headcheck.checks.wiring import WRAPPERS
-from headcheck.checks.words import built, count_given, dotted, layer_name, model_name, new_head, outputs_of
+from headcheck.checks.words import built, class_name, count_given, dotted, layer_name, model_name, new_head, outputs_of
 from headcheck.execution import SIZED, Execution, Model
 from headcheck.execution.reached import asks_by_computed_name, is_its_own_doing, is_sized_by_its_place
 from headcheck.findings import AT_ITS_STEP, IN_FORWARD, Expectation, Severity
@@ -191,7 +191,7 @@ def missing_attribute(execution: Execution) -> Iterator[Report]:
         if execution.kind(part) in WRAPPERS:  # HC204's
             continue
         if event.action == "answer":
-            made = f"{layer_name(execution.kind(part))} ({execution.where(execution.site_of(part))})"
+            made = f"{class_name(execution, part)} ({execution.where(execution.site_of(part))})"
             yield Report("HC202", event.site, f"what the {made} answers has no `{event.name}`", "")
             continue
         if event.name in execution.names_elsewhere:
@@ -213,13 +213,13 @@ def missing_attribute(execution: Execution) -> Iterator[Report]:
                 continue
             yield of_no_such_name(execution, event, own, module)
             continue
-        owner = f"{built(execution, place[0])}" if place and not place[1] else layer_name(execution.kind(part))
+        owner = f"{built(execution, place[0])}" if place and not place[1] else class_name(execution, part)
         if place and place[1]:
             owner = f"`{dotted(place[1])}` of {built(execution, place[0])}"
         if event.action == "index":
             children = execution.children(part) or []
             stack = all(name.isdigit() for name, _ in children) and execution.kind(part) not in SIZED
-            why = f"it holds {len(children)} layers" if stack else f"it is one {layer_name(execution.kind(part))}"
+            why = f"it holds {len(children)} layers" if stack else f"it is one {class_name(execution, part)}"
             message = f"{owner} has no index {event.name}: {why}"
         elif event.action == "none":
             message = f"`{event.name}` of {owner} is None"

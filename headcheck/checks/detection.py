@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from headcheck import events
 from headcheck.catalog.entry import Node
 from headcheck.checks import Report, check
-from headcheck.checks.words import built, dotted, layer_name, outputs_of
+from headcheck.checks.words import built, class_name, dotted, layer_name, outputs_of
 from headcheck.execution import Execution, Model
 from headcheck.findings import IN_FORWARD, Expectation
 from headcheck.interpreter.heap import Dictionary, Sequence
@@ -217,7 +217,7 @@ def other_anchors(execution: Execution) -> Iterator[Report]:
         given, other = (named, wanted) if new is of_classes else (wanted, named)
         beside = "regression_head" if new is of_classes else "classification_head"
         message = (
-            f"{layer_name(execution.kind(new))} answers for {said(given)} anchors at each place, but `{beside}` of "
+            f"{class_name(execution, new)} answers for {said(given)} anchors at each place, but `{beside}` of "
             f"{built(execution, model)} for {said(other)}"
         )
         # An SSD trains on, and fails when it predicts.

@@ -9,6 +9,7 @@ from headcheck.checks import Report, check
 from headcheck.checks.words import (
     argument,
     built,
+    class_name,
     dotted,
     layer_name,
     maker_words,
@@ -84,7 +85,7 @@ def describe(execution: Execution, model: Model, flow: Flow, place: str) -> Repo
     unit = "channels" if mismatch.argument == "in_channels" else "features"
     if after_new:
         assert flow.sized is not None
-        before = layer_name(execution.kind(flow.sized.part))
+        before = class_name(execution, flow.sized.part)
         where = execution.where(execution.site_of(flow.sized.part))
         message = f"{layer} takes {mismatch.takes} {unit}, but the {before} before it ({where}) gives {got}"
         help_ = fitting(layer, got, out, execution.field(flow.at.part, "kernel_size"))

@@ -6,6 +6,7 @@ from typing import Any
 
 from headcheck.catalog.entry import Head, Shape
 from headcheck.execution import Execution, Model
+from headcheck.interpreter.parts import Part
 from headcheck.interpreter.values import UNKNOWN, Ref, Symbol
 
 
@@ -26,7 +27,7 @@ def maker_words(execution: Execution, tensor: Any) -> str:
     if model is not None:
         return f" of {built(execution, model)}"
     site = execution.site_of(Ref(maker)) if maker is not None else None
-    return f" of the {layer_name(execution.kind(Ref(maker)))} ({execution.where(site)})" if site is not None else ""
+    return f" of the {class_name(execution, Ref(maker))} ({execution.where(site)})" if site is not None else ""
 
 
 def dotted(path: str) -> str:
@@ -41,6 +42,12 @@ def within(name: str, path: str) -> str:
 
 def layer_name(kind: str) -> str:
     return kind.rsplit(".", 1)[-1]
+
+
+def class_name(execution: Execution, part: Part) -> str:
+    """The class of a module, the script's own or the library's."""
+    module = execution.module(part) if type(part) is Ref else None
+    return module.cls.name if module is not None and module.cls is not None else layer_name(execution.kind(part))
 
 
 def shape_words(shape: Shape) -> str:

@@ -28,7 +28,8 @@ CASES = [
         "net.classifier = nn.Linear(net.classifier.in_features, 10)",
     ),
     (
-        "class Gate(nn.Module):\n    def __init__(self):\n        super().__init__()\n        self.fc = nn.Linear(64, 64)\n"
+        "class Gate(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.fc = nn.Linear(64, 64)\n"
         "    def forward(self, x):\n        return x * self.fc(x.mean((2, 3)))[:, :, None, None]\n"
         "net = models.resnet18()\nnet.layer1[0].gate = Gate()\nnet(x)",
         "HC201",
