@@ -81,7 +81,7 @@ LOADING = ("state_dict", "checkpoint", "weights", "pretrained", "copy_", "lerp_"
 @check("HC307")
 def frozen_random_backbone(execution: Execution) -> Iterator[Report]:
     """A backbone without weights, frozen: the new head learns from random features. In tests nothing has to learn, nor
-    where no more than a summary of the model is wanted."""
+    where no more than a summary of the model is wanted, or than a show of how it is frozen."""
     if execution.flags_unseen(True) or execution.facts.in_tests:
         return
     for model, path, _ in learning_heads(execution):
@@ -90,7 +90,9 @@ def frozen_random_backbone(execution: Execution) -> Iterator[Report]:
         freeze = execution.last_freeze(model)
         if freeze is None or not (execution.meant_to_learn(model) or execution.switched_off()):
             continue
-        if execution.only_summarised(model) or execution.learned_between(model.built, freeze):
+        if execution.only_summarised(model) or execution.only_shown(model):
+            continue
+        if execution.learned_between(model.built, freeze):
             continue
         kept = below(execution, model, path)
         if not kept or any(execution.trainable(parameter) for parameter in kept) or execution.loads(LOADING):

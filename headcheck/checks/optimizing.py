@@ -10,7 +10,8 @@ from headcheck.checks.words import built, dotted, within
 from headcheck.execution import Execution, Model
 from headcheck.findings import Expectation
 from headcheck.interpreter.heap import Optimizer
-from headcheck.interpreter.values import Address, Ref
+from headcheck.interpreter.values import Address, Ref, Tensor
+from headcheck.semantics.gradients import comes_of
 
 
 @check("HC401")
@@ -97,6 +98,66 @@ def optimizer_misses_head(execution: Execution) -> Iterator[Report]:
         help_ = f"give it to the optimizer too: {within(execution.name_of(model.ref), path)}.parameters()"
         expectation = Expectation("not-in-optimizer", names)
         yield Report("HC402", holding[-1].site, message, help_, expectation, model.ref.address)
+
+
+@check("HC402")
+def optimizer_of_another(execution: Execution) -> Iterator[Report]:
+    """A model with a new head whose loss goes backward, and every step is one of another model's optimizer: a line that
+    was copied kept the other's name."""
+    optimizers = list(execution.optimizers())
+    if not all(held.complete for _, held in optimizers) or execution.flags_unseen(False):
+        return
+    for model, path, change in execution.new_heads():
+        stepping = steps_of_another(execution, model, optimizers)
+        if stepping is None or not any(execution.trainable(p) for _, p in execution.parameters(change.new).items):
+            continue
+        if execution.optimized(model.ref) is not False or execution.optimized_elsewhere(change.new, model):
+            continue
+        if execution.escaped(model.ref.address) or learns_otherwise(execution, change):
+            continue
+        if execution.rewritten(model.ref) or not execution.meant_to_learn(model):
+            continue
+        event, other = stepping
+        message = (
+            f"this optimizer gets the parameters of {built(execution, other)}, but the loss is that of "
+            f"{built(execution, model)}, which is in no optimizer: nothing of it learns"
+        )
+        names = tuple(f"{path}.{n}" for n, _ in execution.parameters(change.new).items[:2])
+        help_ = f"give it {execution.name_of(model.ref)}.parameters()"
+        yield Report("HC402", event.site, message, help_, Expectation("not-in-optimizer", names), model.ref.address)
+
+
+def steps_of_another(
+    execution: Execution, model: Model, optimizers: list[tuple[events.Optimized, Optimizer]]
+) -> tuple[events.Optimized, Model] | None:
+    """The optimizer that takes the step after a model's loss went backward, and the model that it is of, which is not
+    run since the step before: what it answers has no part in the loss."""
+    inside = execution.parts_of(model.ref)
+    outputs = [
+        e.output for e in execution.of(events.LossTaken) if type(e.output) is Tensor and e.output.maker in inside
+    ]
+    steps = [(execution.order(event), event.optimizer) for event in execution.of(events.Stepped)]
+    for backward in execution.of(events.Backward):
+        place = execution.order(backward)
+        before = max((order for order, _ in steps if order < place), default=execution.order(model.built))
+        end, stepped = next((step for step in steps if step[0] > place), (place, None))
+        if not any(comes_of(backward.of, output) for output in outputs):
+            continue
+        for event, held in optimizers:
+            other = execution.root_of(held.parameters[0]) if held.parameters else None
+            if other is None or event.optimizer != stepped:
+                continue
+            start = max(before, execution.order(model.built), execution.order(event))
+            if not is_run_between(execution, other, start, end):
+                return event, other
+    return None
+
+
+def is_run_between(execution: Execution, model: Model, start: int, end: int) -> bool:
+    """Whether a model, a part of it or what holds it is called from one place of the history to another."""
+    around = execution.parts_of(model.ref) | execution.holders(model.ref.address)
+    calls = (execution.order(call) for call in execution.of(events.Called) if call.module in around)
+    return any(start < call < end for call in calls)
 
 
 @check("HC402")

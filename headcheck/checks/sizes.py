@@ -152,6 +152,11 @@ def met(execution: Execution, event: events.Mismatched, site: object) -> Iterato
     message = f"{layer} takes {mismatch.takes} {unit}, but {by} feeds {got} into it{here}"
     if joined:
         message = f"{layer} takes {mismatch.takes} {unit}, but what is joined before it, {by} among it, has {got}{here}"
+    if got == 1 and feeder is not None and feeder.ref.address == given.maker and feeder.entry.task == "classification":
+        message = f"{layer} takes {mismatch.takes} {unit}, but {by} feeds a vector into a pooling before it{here}"
+        help_ = f"take the head off {execution.name_of(feeder.ref)}, and its pooling: a pooling takes a feature map"
+        yield Report(code, site, message, help_, expectation, within=place, size=mismatch.takes)
+        return
     kernel = execution.field(Ref(event.module), "kernel_size") if event.module is not None else UNKNOWN
     by_function = execution.made_by(event.module)
     help_ = fitting(layer, got, out, kernel)

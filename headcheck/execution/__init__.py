@@ -55,6 +55,14 @@ class Execution(Learning):
         trains = any(True for execution in self.family for _ in execution.of(events.Optimized, events.Backward))
         return not trains and not self.runs(model.ref)
 
+    def only_shown(self, model: Model) -> bool:
+        """Whether an optimizer is made and a model is run, and nothing in the file learns or hands the model on: it
+        shows how that is written."""
+        if self.escaped(model.ref.address) or not self.runs(model.ref):
+            return False
+        kinds = (events.Optimized, events.LossTaken, *events.LEARNING)
+        return {type(event) for one in self.family for event in one.of(*kinds)} == {events.Optimized}
+
     def replaces(self, copy: events.Copied) -> bool:
         """Whether a copy is there instead of its original: nothing holds or does anything with that one any longer."""
         original = Ref(copy.original)

@@ -56,6 +56,15 @@ CASES = [
         "net.fc = nn.Linear(net.fc.in_features, num_classes)",  # 250 is what a hidden layer gives
     ),
     (
+        "class Top(nn.Module):\n    def __init__(self, base):\n        super().__init__()\n        self.base = base\n"
+        "        self.pool = nn.AdaptiveAvgPool2d(1)\n        self.last = nn.Linear(512, 3)\n"
+        "    def forward(self, x):\n        return self.last(self.pool(self.base(x)).flatten(1))\n"
+        "net = Top(models.resnet18())",
+        "HC101",
+        "Linear takes 512 features, but resnet18 (line 12) feeds a vector into a pooling before it (line 11)",
+        "take the head off self.base, and its pooling: a pooling takes a feature map",
+    ),
+    (
         "net = models.vgg16()\nnet.classifier = nn.Linear(4096, 3)",
         "HC101",
         "Linear takes 4096 features, but vgg16 (line 4) feeds 25088 into `classifier`",

@@ -225,3 +225,28 @@ for parameter in net.parameters():
 )
 def test_what_a_script_does_not_come_to_may_have_thawed(after, codes):
     assert found(FROZEN, after) == codes
+
+
+FROZEN_AT_RANDOM = """
+model = models.resnet18(weights=None)
+for parameter in model.parameters():
+    parameter.requires_grad = False
+model.fc = nn.Linear(512, 10)
+optimizer = optim.Adam(model.fc.parameters())
+"""
+
+
+@pytest.mark.parametrize(
+    "after",
+    ["", "train(model, optimizer)", "print(model)", "print(model(pictures))\ntrain(model, optimizer)"],
+    ids=["nothing", "trained", "printed", "run and trained"],
+)
+def test_a_backbone_of_random_numbers_is_no_good_where_something_may_learn(after):
+    assert found(FROZEN_AT_RANDOM, after) == {"HC307"}
+
+
+def test_nothing_learns_where_a_model_is_only_shown():
+    shown = "with torch.inference_mode():\n    print(model(pictures).shape)"
+    imports = START[: START.index("def train")]
+    assert not pipeline.check_text(imports + FROZEN_AT_RANDOM + shown, "script.py")
+    assert found(FROZEN_AT_RANDOM, shown) == {"HC307"}  # there is a function that trains
