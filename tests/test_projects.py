@@ -326,6 +326,17 @@ def test_a_replacement_is_followed_if_it_is_from_a_script_that_imports_it(here):
         assert of(pipeline.run([asked], settings, models=True), "heads.py").blind_spots == ()
 
 
+def test_a_folder_and_a_module_in_it_of_one_name(here):
+    """Beside the script lies the module alone, from above both are found."""
+    net = "from torch import nn\nclass Net:\n    def __init__(self, model):\n        self.model = model\n"
+    net += "        self.model.classifier = nn.Linear({}, 7)\n"
+    run = "from torchvision import models\nfrom net.net import Net\nNet(models.densenet121(weights=None))\n"
+    write(here, {"README.md": "", "net/main.py": run})
+    for size, found in ((512, {"net/net.py": [(5, "HC101")]}), (1024, {})):
+        write(here, {"net/net.py": net.format(size)})
+        assert findings(check(".")) == findings(check("net/net.py")) == found
+
+
 def test_what_a_script_puts_beside_the_parts_of_a_network_is_no_replacement(here):
     """Only who leads there knows that the network has no such part."""
     parts = "from torch import nn\nclass Beside:\n    def __init__(self, net):\n        net.proj = nn.Linear(4, 2)\n"

@@ -135,10 +135,17 @@ def _absolute(where: Layout, module: str) -> Route | None:
     if not found:
         return None
     folder, first = found[0]
-    if folder == where.folders[0] and not os.path.isfile(os.path.join(folder, "__init__.py")):
+    beside = folder == where.folders[0] and not os.path.isfile(os.path.join(folder, "__init__.py"))
+    if beside and not _stops_at_a_file(first):
         return first
     whole = [route for _, route in found if route.whole]
     return whole[0] if len(whole) == 1 else first if len(found) == 1 else UNSURE
+
+
+def _stops_at_a_file(route: Route) -> bool:
+    """Whether something is asked for below a module that is one file: a script that runs means another folder."""
+    path = route.places[-1].path
+    return not route.whole and path.endswith(".py") and os.path.basename(path) != "__init__.py"
 
 
 @lru_cache(maxsize=16384)

@@ -56,12 +56,18 @@ def route(root, script: str, module: str, level: int = 0) -> str | None:
         ("pkg.zoo", 2, "pkg/zoo.py"),
         ("pkg", 3, "?"),
         ("twice", 0, "?"),
+        ("scripts.models", 0, "scripts/models.py"),
+        ("named", 0, "scripts/named.py"),
+        ("named.parts", 0, "named/parts.py"),  # run from above: beside the script, a file has no parts
+        ("named.nothing", 0, "?"),
+        ("models.parts", 0, "?"),
     ],
 )
 def test_where_a_name_leads(tmp_path, module, level, found):
     make(tmp_path, dict.fromkeys(["scripts/train.py", "scripts/models.py", "models.py", "pkg/__init__.py", "pkg/zoo.py",
                                   "pkg/deep/heads.py", "src/installed/__init__.py", "src/installed/parts.py",
-                                  "data/pictures.txt", "twice.py", "src/twice.py"], ""))  # fmt: skip
+                                  "data/pictures.txt", "twice.py", "src/twice.py", "scripts/named.py",
+                                  "named/parts.py"], ""))  # fmt: skip
     assert route(tmp_path, "scripts/train.py", module, level) == found
 
 
