@@ -113,12 +113,15 @@ def shared_conditions(execution: Execution, sure: Seen) -> list[Any]:
 
 
 def beside(sure: Seen, executions: list[Execution]) -> list[Execution]:
-    """Of a failure, the paths that build the same model and do not end so: where they came by leaves nothing behind."""
+    """Of a failure, the paths that build the same model and do not end so: where they came by leaves nothing behind.
+
+    Where headcheck goes on by itself, with a forward, a path that only builds came less far."""
     execution, report = sure[0]
     thing = execution.state.heap.get(report.model) if report.model is not None else None
     if execution.state.ended != "raise" or thing is None:
         return []
-    return [e for e in executions if e.defaults == execution.defaults and e.passes(thing.site)]
+    alike = [e for e in executions if (e.defaults, e.invented) == (execution.defaults, execution.invented)]
+    return [e for e in alike if e.passes(thing.site)]
 
 
 def spared_by(execution: Execution, conditions: list[Any], others: list[Execution]) -> list[Execution]:

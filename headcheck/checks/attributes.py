@@ -235,10 +235,11 @@ def of_no_such_name(execution: Execution, event: events.Missing, own: Class, mod
     gone = [e for e in execution.of(events.ChildDeleted) if e.owner == event.owner and e.name == event.name]
     if gone:
         message = f"{own.name} has no attribute `{event.name}`: it is deleted before ({execution.where(gone[-1].site)})"
-        return Report("HC202", event.site, message, "")
+        return Report("HC202", event.site, message, model=event.owner)
     message = f"{own.name} ({execution.where(module.site)}) has no attribute `{event.name}`: nothing sets one"
     close = catalog.nearest(str(event.name), [*module.children, *module.values, *(n for n, _ in own.attributes)])
-    return Report("HC202", event.site, message, f"did you mean `{close[0]}`?" if close else "")
+    help_ = f"did you mean `{close[0]}`?" if close else ""
+    return Report("HC202", event.site, message, help_, model=event.owner)
 
 
 def is_set_before(execution: Execution, event: events.Missing) -> bool:

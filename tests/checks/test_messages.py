@@ -285,3 +285,46 @@ def test_what_a_run_must_show(script, expectation):
 )
 def test_silence(script):
     assert [f.code for f in read(script).findings if f.code not in ("HC501", "HC902")] == []
+
+
+OF_ITS_OWN = """
+class Stem(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        if config.wide:
+            size = 7
+            self.pooled = {wide}
+        else:
+            size = 3
+            self.pooled = {narrow}
+        self.conv = nn.Conv2d(3, 64, size)
+
+    def forward(self, x):
+        if self.pooled:
+            x = self.pool(x)
+        return self.conv(x).mean((2, 3))
+
+
+class Net(nn.Module):
+    def __init__(self, config, num_classes=10):
+        super().__init__()
+        self.stem = Stem(config)
+        self.head = nn.Linear(64, num_classes)
+
+    def forward(self, x):
+        return self.head(self.stem(x))
+"""
+
+
+@pytest.mark.parametrize(
+    ("wide", "narrow", "conditions"),
+    [("True", "False", ("config.wide",)), ("False", "True", ("not (config.wide)",)), ("True", "True", ())],
+)
+def test_what_a_network_lacks_on_one_side_of_a_branch(wide, narrow, conditions):
+    """The other side never comes by the place: what the network was made with is said."""
+    finding = only(OF_ITS_OWN.format(wide=wide, narrow=narrow))
+    assert (finding.code, finding.location.row, finding.conditions) == ("HC202", 17, conditions)
+
+
+def test_a_part_that_no_branch_asks_for():
+    assert read(OF_ITS_OWN.format(wide="False", narrow="False")).findings == ()
