@@ -253,7 +253,8 @@ def freeze_without_effect(execution: Execution) -> Iterator[Report]:
             yield from handler(execution, event)
     for event in execution.of(events.FieldSet):
         if is_misspelt(event.name) and isinstance(event.value, bool):
-            yield misspelt(execution, event.site, event.name, "a module")
+            on = f"call requires_grad_({event.value})"  # the flag's right name does no more on a module
+            yield misspelt(execution, event.site, event.name, "a module", on)
 
 
 def owner_address(execution: Execution, owner: Value) -> Ref | None:
@@ -309,7 +310,7 @@ def flag_on_unknown(execution: Execution, event: events.FlagMissed) -> Iterator[
 
 def flag_on_parameter(execution: Execution, event: events.FlagMissed) -> Iterator[Report]:
     if is_misspelt(event.name):
-        yield misspelt(execution, event.site, event.name, "a parameter", event)
+        yield misspelt(execution, event.site, event.name, "a parameter", "requires_grad", event)
 
 
 def flag_read(execution: Execution, event: events.FlagMissed) -> Iterator[Report]:
@@ -319,7 +320,7 @@ def flag_read(execution: Execution, event: events.FlagMissed) -> Iterator[Report
 
 
 def misspelt(
-    execution: Execution, site: object, name: str, what: str, event: events.FlagMissed | None = None
+    execution: Execution, site: object, name: str, what: str, help_: str, event: events.FlagMissed | None = None
 ) -> Report:
     message = f"`{name}` is not `requires_grad`: setting it on {what} freezes and unfreezes nothing"
     model = execution.root_of(Parameter(event.owner, event.path)) if event and type(event.owner) is Ref else None
@@ -330,7 +331,7 @@ def misspelt(
             parameter = next((p for _, p in execution.parameters(event.owner).items), parameter)
         path = execution.path_of(model, parameter)
         expectation = Expectation("trainable", (path,)) if path else Expectation()
-    return Report("HC303", site, message, "requires_grad", expectation, model.ref.address if model else None)
+    return Report("HC303", site, message, help_, expectation, model.ref.address if model else None)
 
 
 def flag_on_data(execution: Execution, event: events.FlagMissed) -> Iterator[Report]:

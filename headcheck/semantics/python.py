@@ -298,6 +298,10 @@ def _bases(cls: Class) -> list[Value]:
     return [b for base in cls.bases for b in (base, *(_bases(base) if type(base) is Class else ()))]
 
 
+#: What torch calls the classes of tensors: no layer and no model is one.
+TENSORS = frozenset(["Buffer", "Parameter", "Tensor", "UninitializedBuffer", "UninitializedParameter"])
+
+
 def is_kind(module: Module, name: str) -> bool | None:
     """Whether a module is of a library class, by name; None where that depends on the library's class tree."""
     last = name.rsplit(".", 1)[-1]
@@ -307,6 +311,8 @@ def is_kind(module: Module, name: str) -> bool | None:
         return module.kind.rsplit(".", 1)[-1] == last  # a wrapper goes by several names
     if name == "torch.nn.Module" or module.kind == name:
         return True
+    if last in TENSORS and name.startswith("torch."):
+        return False
     if module.chosen is not None:  # which model it is, is still open
         return None
     if module.cls is not None:

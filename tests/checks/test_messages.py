@@ -16,6 +16,18 @@ def only(script):
 CASES = [
     # script, code, parts of the message, help
     (
+        "net = models.resnet18()\nfor p in net.parameters():\n    p.requiresGrad = False",
+        "HC303",
+        "`requiresGrad` is not `requires_grad`: setting it on a parameter",
+        "requires_grad",
+    ),
+    (  # the name that is meant does nothing on a module either
+        "net = models.resnet18()\nnet.fc.requiresGrad = True",
+        "HC303",
+        "`requiresGrad` is not `requires_grad`: setting it on a module",
+        "call requires_grad_(True)",
+    ),
+    (
         "net = models.densenet121()\nnet.conv1 = nn.Conv2d(1, 64, kernel_size=7, stride=2, padding=3, bias=False)",
         "HC201",
         "densenet121 (line 4) has no `conv1` in its forward",

@@ -10,7 +10,7 @@ from headcheck.interpreter import heap
 from headcheck.interpreter.heap import DELETED
 from headcheck.ir import Operation
 from headcheck.semantics.python import is_kind
-from tests.reading import only, raw
+from tests.reading import found, only, raw
 
 torch = pytest.importorskip("torch")
 torchvision = pytest.importorskip("torchvision")
@@ -29,6 +29,7 @@ NAMES = [
     "torchvision.models.VGG", "torchvision.models.DenseNet", "torchvision.models.googlenet.Inception",
     "torchvision.models.swin_transformer.SwinTransformerBlock", "torchvision.models.detection.FasterRCNN",
     "timm.models.resnet.ResNet", "timm.models.vgg.VGG", "transformers.PreTrainedModel",
+    "torch.nn.Parameter", "torch.nn.parameter.Parameter", "torch.Tensor",
     "torchvision.ops.misc.Conv2dNormActivation", "torchvision.ops.misc.ConvNormActivation", "torchvision.ops.MLP",
 ]  # fmt: skip
 MODELS = [
@@ -113,3 +114,23 @@ def test_loops_over_the_parts_of_a_model_take_one_path():
     frozen = {n for n, p in execution.parameters(raw(execution, "m")).items if not execution.trainable(p)}
     assert "bn1.weight" in frozen and "layer1.0.conv1.weight" in frozen
     assert "conv1.weight" not in frozen and "bn1.bias" not in frozen
+
+
+TOLD_APART = """
+import timm
+from torch import nn
+
+model = timm.create_model("vit_base_patch16_224", pretrained=True)
+model.requires_grad_(False)
+for name in ["norm", "cls_token"]:
+    part = getattr(model, name)
+    if isinstance(part, {kind}):
+        part.requires_grad = True
+    else:
+        part.requires_grad_(True)
+"""
+
+
+@pytest.mark.parametrize("kind, expected", [("nn.Parameter", []), ("torch.Tensor", []), ("nn.Module", [(11, "HC303")])])
+def test_a_layer_is_no_tensor_where_a_script_asks_which_it_has(kind, expected):
+    assert found("import torch\n" + TOLD_APART.format(kind=kind), "") == expected
