@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from headcheck import events
 from headcheck.interpreter import access, choosing, contradicting, heap, operators, options
 from headcheck.interpreter.asking import asks_of_a_builder
 from headcheck.interpreter.heap import Dictionary, Instance, Module, Sequence
-from headcheck.interpreter.skipping import forget_what_it_sets
 from headcheck.interpreter.state import State
+from headcheck.interpreter.touching import forget_what_code_sets, forget_what_it_sets
 from headcheck.interpreter.trying import text_method
 from headcheck.interpreter.values import (
-    Bound,
-    Class,
     Condition,
     Device,
     Function,
@@ -177,11 +176,16 @@ def evaluated_in(machine: Machine, op: If) -> tuple[tuple[Call, Variable], ...]:
 def skip(machine: Machine, op: If, test: Value, state: State) -> list[State]:
     """A branch that cannot touch a model: what it assigns becomes unknown; a side that ends the path is not taken."""
     machine.skipped[id(op)] = op
+    forget_what_code_sets(machine, state, id(op), partial(walk_both, op))
     if not op.statement and type(op.body[-1]) is Move:
         put_together(machine, op, op.body[-1].target, test, state)
     for name in op.assigned:
         if name[0] != "%" or not op.statement:
-            state.env[name] = symbol("merged", name, name, id(op))._replace(optional=is_optional(test))
+            unknown = symbol("merged", name, name, id(op))._replace(optional=is_optional(test))
+            if name in state.frame.global_names:
+                state.set_global(state.frame.module, name, unknown)
+            else:
+                state.env[name] = unknown
     for owner, attribute in changed_in(machine, op):
         options.decides(machine, test)
         forget_items(state, held_in(state, machine.peek(state, owner), attribute))
@@ -191,43 +195,12 @@ def skip(machine: Machine, op: If, test: Value, state: State) -> list[State]:
     for side, wanted in ((op.body, False), (op.orelse, True)):
         if ends(machine, state, side):
             operators.assume(state, test, wanted)
-    for variable, method in called_in(machine, op):
-        value = machine.peek(state, variable)
-        if type(value) in (Bound, Class, Function) or method:
-            forget_what_is_called(machine, state, value, method)
     return [state]
 
 
-def called_in(machine: Machine, op: If) -> tuple[tuple[Variable, str], ...]:
-    """What a branch may call that the script may have made, as (variable, its method or "")."""
-    known = machine.called_in.get(id(op))
-    if known is None:
-        inside = [operation for side in (op.body, op.orelse) for operation in walk(side)]
-        reads = {o.target: o for o in inside if type(o) is GetAttribute}
-        made = {o.target: o.function for o in inside if type(o) is Call}
-        found: dict[tuple[Variable, str], None] = {}
-        for function in made.values():
-            read = reads.get(function)
-            of = made.get(read.of, read.of) if read is not None else function
-            if type(of) is Variable and of[0] != "%":
-                found[of, read.name if read is not None else ""] = None
-        known = machine.called_in[id(op)] = tuple(found)
-    return known
-
-
-def forget_what_is_called(machine: Machine, state: State, value: Value, method: str) -> None:
-    """What a function of the script sets that may have been called, or a method of an object, or of a class."""
-    thing = state.object(value)
-    cls = value if type(value) is Class else getattr(thing, "cls", None)
-    if type(value) is Function and not method:
-        forget_what_it_sets(machine, state, value, [])
-    elif type(value) is Bound and not method:
-        forget_what_it_sets(machine, state, value.function, [value.receiver])
-    elif cls is not None:
-        for name in ("__init__", method) if type(value) is Class else (method,):
-            found = access.class_attribute(cls, name) if name else None
-            if found is not None and type(found[0]) is Function:
-                forget_what_it_sets(machine, state, found[0], [value] if type(value) is Ref else [])
+def walk_both(op: If) -> list[Operation]:
+    """Every operation of both sides of a branch."""
+    return [operation for side in (op.body, op.orelse) for operation in walk(side)]
 
 
 def put_together(machine: Machine, op: If, target: Variable, test: Value, state: State) -> None:
@@ -264,7 +237,7 @@ def changed_in(machine: Machine, op: If) -> tuple[tuple[Variable, str], ...]:
     what a comprehension makes of the items that pass its test."""
     known = machine.changed_in.get(id(op))
     if known is None:
-        inside = [operation for side in (op.body, op.orelse) for operation in walk(side)]
+        inside = walk_both(op)
         reads = {o.target: o for o in inside if type(o) is GetAttribute}
         calls = (reads.get(o.function) for o in inside if type(o) is Call and type(o.function) is Variable)
         owners = [read.of for read in calls if read is not None and read.name in CHANGING]
@@ -278,7 +251,7 @@ def put_in(machine: Machine, op: If) -> tuple[tuple[Variable, str, Operand], ...
     """The items that a branch may set, as (variable, its attribute or "", index): ``counts[name] = 1``."""
     known = machine.put_in.get(id(op))
     if known is None:
-        inside = [operation for side in (op.body, op.orelse) for operation in walk(side)]
+        inside = walk_both(op)
         reads = {o.target: o for o in inside if type(o) is GetAttribute}
         puts = [o for o in inside if type(o) is SetItem]
         found = [(reads[o.of].of, reads[o.of].name, o.index) if o.of in reads else (o.of, "", o.index) for o in puts]
@@ -351,6 +324,7 @@ def on_with(machine: Machine, op: With, state: State) -> list[State]:
         failing = state.fork()
         failing.doubtful = True
         machine.run(op.body, [failing])
+        forget_what_code_sets(machine, state, id(op), partial(walk, op.body))
         return [state]  # how far the body came is not known
     if called(context)[:1] == ("contextlib.suppress",):
         names = [of.name.rsplit(".", 1)[-1] if type(of) is Library else "?" for of in called(context)[1:]]

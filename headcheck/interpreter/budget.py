@@ -21,6 +21,7 @@ BODY = 2 / 3  # of the steps, for the module's body: the rest is left for what n
 # How many paths are kept, by the share of the steps that is used up.
 WIDTHS = ((0.5, 32), (0.75, 16), (1.0, 8), (1.25, 4), (1.5, 2))
 NARROWEST = 1
+FUNCTIONS = 64  # the steps for each function that code which is not followed may call, as far as these are looked for
 OBJECTS = 32  # that a path has for each step that it costs to look at all of them
 
 
@@ -39,6 +40,7 @@ class Budget:
         self.loops: dict[int, int] = {}
         self.for_loops = 0
         self.most_for_loops = 0
+        self.functions = 0  # that were looked at
         self.start = 0
         self.rest: int | None = None  # the steps taken before the functions that nothing calls
         self.part = BODY
@@ -73,6 +75,10 @@ class Budget:
         a loop goes over. Beyond the share that counts no more: what is left is read once, to its end."""
         if not self.skims:
             self.spent += paths * objects // OBJECTS
+
+    def may_look_at(self, functions: int) -> bool:
+        """Whether so many more functions may be looked at for what they set, which takes no steps."""
+        return FUNCTIONS * (self.functions + functions) < self.limit
 
     def share(self, part: float) -> None:
         """Start on a function that nothing calls: when it ends, so much of what there is for all of them is used up."""

@@ -18,6 +18,7 @@ from headcheck.interpreter.naming import known_builder
 from headcheck.interpreter.reaching import comes_again, modules_in, tensors_handed
 from headcheck.interpreter.resuming import Skip, remember
 from headcheck.interpreter.state import Frame, State, go_back
+from headcheck.interpreter.touching import forget_what_it_sets
 from headcheck.interpreter.values import (
     Bound,
     Choice,
@@ -181,7 +182,7 @@ def is_followed(machine: Machine, state: State, define: Define, site: Operation)
 
 def note_skipped(machine: Machine, state: State, function: Function, given: list[Value], site: Operation) -> bool:
     """A call is not followed: forget what it sets, note which modules it changes. Answers whether it may do that."""
-    from headcheck.interpreter.skipping import forget_what_it_sets, may_be_changed
+    from headcheck.interpreter.skipping import may_be_changed
 
     forget_what_it_sets(machine, state, function, given)
     changed = may_be_changed(machine, state, function, given, certain=True)

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from headcheck import events
 from headcheck.interpreter import access, choosing, flagging, indexing, operators, options, picking, writing
 from headcheck.interpreter.calls import call_value
-from headcheck.interpreter.heap import Dictionary, Sequence
+from headcheck.interpreter.heap import Dictionary, Instance, Sequence
 from headcheck.interpreter.iterate import items_of
 from headcheck.interpreter.state import State
+from headcheck.interpreter.touching import forget_what_python_calls
 from headcheck.interpreter.values import (
     LARGEST_LIST,
     Parameter,
@@ -138,6 +139,8 @@ def on_get_item(machine: Machine, op: GetItem, state: State) -> list[State] | No
             for path, value in split.paths:
                 path.env[op.target] = value
             return [path for path, _ in split.paths]
+    if type(thing) is Instance:
+        forget_what_python_calls(machine, state, of)
     paths = settled(machine, state, of, index)
     for path in paths:
         value = indexing.get_item(machine, path, of, index, op)
@@ -161,6 +164,7 @@ def on_set_item(machine: Machine, op: SetItem, state: State) -> list[State]:
     machine.reached.add(id(op))
     of, index, value = machine.read(state, op.of), machine.read(state, op.index), machine.read(state, op.value)
     options.decides(machine, index)
+    forget_what_python_calls(machine, state, of)
     paths = settled(machine, state, of, index)
     for path in paths:
         before = path.events
@@ -171,7 +175,9 @@ def on_set_item(machine: Machine, op: SetItem, state: State) -> list[State]:
 
 
 def on_delete_item(machine: Machine, op: DeleteItem, state: State) -> None:
-    indexing.delete_item(state, machine.read(state, op.of), machine.read(state, op.index), op)
+    of = machine.read(state, op.of)
+    forget_what_python_calls(machine, state, of)
+    indexing.delete_item(state, of, machine.read(state, op.index), op)
 
 
 def on_delete_name(machine: Machine, op: DeleteName, state: State) -> None:
@@ -253,6 +259,9 @@ def on_format_string(machine: Machine, op: FormatString, state: State) -> None:
         state.env[op.target] = "".join(str(part) for part in parts)[:10_000]
     else:
         state.env[op.target] = symbol("format", "f'…'", *parts)
+        for part in parts:
+            if type(part) is Ref:
+                forget_what_python_calls(machine, state, part)
 
 
 def on_binary(machine: Machine, op: Binary, state: State) -> None:
@@ -265,11 +274,17 @@ def on_binary(machine: Machine, op: Binary, state: State) -> None:
         state.heap[left.address] = thing._replace(items=known)
         state.env[op.target] = left
     else:
+        for value in (left, right):
+            if type(value) is Ref:
+                forget_what_python_calls(machine, state, value)
         if op.in_place and type(left) is Parameter:
             writing.overwritten(state, left, op)
         value = state.env[op.target] = operators.binary(state, op.operator, left, right, op)
         if value is UNKNOWN:
             options.decides(machine, left, right)
+
+
+IDENTITY = frozenset(["Is", "IsNot"])  # what asks no method
 
 
 def on_unary(machine: Machine, op: Unary, state: State) -> None:
@@ -278,6 +293,10 @@ def on_unary(machine: Machine, op: Unary, state: State) -> None:
 
 def on_compare(machine: Machine, op: Compare, state: State) -> None:
     left, right = machine.read(state, op.left), machine.read(state, op.right)
+    if op.operator not in IDENTITY:
+        for value in (left, right):
+            if type(value) is Ref:
+                forget_what_python_calls(machine, state, value)
     if op.discarded == "requires_grad" and op.operator == "Equal":
         state.log(events.FlagMissed(op, "comparison", left, op.operator, right))
     state.env[op.target] = operators.compare(state, op.operator, left, right, op)

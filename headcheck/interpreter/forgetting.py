@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from headcheck.interpreter.access import lineage
@@ -27,14 +27,20 @@ def is_constant(value: Value) -> bool:
     return is_plain(value) or (type(value) is Tuple and all(map(is_plain, value.items)))
 
 
-def forget_constants(state: State, address: Address, names: Iterable[str], why: Value) -> None:
-    """Attributes of these names that were constants are not known any more."""
+def forget_constants(
+    state: State,
+    address: Address,
+    names: Iterable[str],
+    why: Value,
+    is_other: Callable[[Value], bool] = is_constant,
+) -> None:
+    """Attributes of these names that were constants are not known any more, or whichever `is_other` picks."""
     thing = state.heap[address]
     known = constants(thing)
     gone = {
         name: symbol("changed", name, Ref(address), name, why)
         for name in names
-        if name in known and is_constant(known[name])
+        if name in known and is_other(known[name])
     }
     if gone:
         kept_as = "attributes" if type(thing) is Instance else "values"

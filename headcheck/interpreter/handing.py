@@ -9,6 +9,7 @@ from headcheck.interpreter.forgetting import forget_every_constant, forget_items
 from headcheck.interpreter.heap import Dictionary, Instance, Sequence
 from headcheck.interpreter.reaching import held_in
 from headcheck.interpreter.state import State
+from headcheck.interpreter.touching import forget_what_it_sets, forget_what_python_calls
 from headcheck.interpreter.values import Bound, Function, Partial, Ref, Symbol, Value
 from headcheck.ir import Operation
 
@@ -39,7 +40,11 @@ def is_known_to_set(function: Value) -> bool:
 
 
 def handed_over(machine: Machine, state: State, given: list[Value]) -> None:
-    """Functions of the script are given to other code, which may call them whenever it likes: a hook, a thread's."""
+    """Functions of the script are given to other code, which may call them whenever it likes: a hook, a thread's. So
+    are its objects, whose methods go by names that all code knows: ``len(steps)``."""
+    for value in given:
+        if type(value) is Ref:
+            forget_what_python_calls(machine, state, value)
     functions = [value for value in given if type(value) in FUNCTIONS]
     if functions:
         may_run(machine, state, functions, held_in(state, given))
@@ -47,8 +52,6 @@ def handed_over(machine: Machine, state: State, given: list[Value]) -> None:
 
 def may_run(machine: Machine, state: State, functions: list[Value], given: list[Value]) -> None:
     """Some functions of the script may run, with these values."""
-    from headcheck.interpreter.skipping import forget_what_it_sets
-
     for value in functions:
         function = value.function if type(value) in (Bound, Partial) else value
         of = [value.receiver] if type(value) is Bound else list(value.arguments) if type(value) is Partial else []

@@ -21,6 +21,7 @@ from headcheck.interpreter.iterate import (
 )
 from headcheck.interpreter.merging import same
 from headcheck.interpreter.state import Cell, State, since
+from headcheck.interpreter.touching import forget_what_python_calls
 from headcheck.interpreter.values import (
     UNKNOWN,
     Address,
@@ -56,6 +57,8 @@ def on_loop(machine: Machine, op: Loop, state: State) -> list[State]:
         found = over_modules(machine, op, state, iterable)
         if found is not None:
             return found
+    if type(iterable) is Ref:
+        forget_what_python_calls(machine, state, iterable)
     items = items_of(machine, state, iterable, op)
     if items is None and type(iterable) is Parameters:
         parts = parameters_known(state, iterable, op)

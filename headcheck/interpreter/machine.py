@@ -16,6 +16,7 @@ from headcheck.interpreter.naming import FOREIGN, NAMED
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import (
     Address,
+    Class,
     Library,
     Symbol,
     Value,
@@ -67,6 +68,8 @@ if TYPE_CHECKING:
     from headcheck.interpreter.quick import Plan
     from headcheck.interpreter.recording import Recorder
     from headcheck.interpreter.resuming import Skip
+    from headcheck.interpreter.touching import Reach
+    from headcheck.ir.effects import Effects
 
 CONSTANTS = frozenset([bool, float, int, str])  # what a user may switch
 MOST_IN_STATEMENT = 2  # times as many paths as are kept may go on with a statement, at the end of which they meet
@@ -111,7 +114,9 @@ class Machine:
         self.definitions: dict[int, Define | DefineClass] = {}
         self.changed_in: dict[int, tuple[tuple[Variable, str], ...]] = {}
         self.set_by_setattr: set[tuple[int, str]] = set()  # classes, each with a name that `setattr` sets; "" is any
-        self.called_in: dict[int, tuple[tuple[Variable, str], ...]] = {}
+        self.effects: dict[int, Effects] = {}  # of functions, and of branches of which no side was run
+        self.members: dict[int, tuple[Class, dict[str, list[Value]]]] = {}  # of classes, with those of their bases
+        self.reached_from: dict[int, Reach] = {}  # what they came by, when they were last asked for
         self.put_in: dict[int, tuple[tuple[Variable, str, Operand], ...]] = {}
         self.evaluated_in: dict[int, tuple[tuple[Call, Variable], ...]] = {}
         #: The operations of branches for machines without an accelerator, by the node of the test and its truth.

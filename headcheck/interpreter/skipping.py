@@ -1,31 +1,23 @@
-"""What a call that is not followed, because there are no steps left for it, may have done to a model, and to what the
-sizes of its layers are taken from."""
+"""What a call that is not followed, because there are no steps left for it, may have done to a model. What it may have
+done to numbers, lists and dicts is in `touching`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from headcheck.interpreter.access import lineage
-from headcheck.interpreter.forgetting import constants, forget_constants, forget_items, is_constant
 from headcheck.interpreter.heap import Module
 from headcheck.interpreter.picking import speaks_of_models
 from headcheck.interpreter.reaching import modules_in
 from headcheck.interpreter.state import State
-from headcheck.interpreter.values import Address, Bound, Class, Function, Ref, Value, symbol
+from headcheck.interpreter.values import Address, Bound, Class, Function, Value
 from headcheck.ir import (
-    Call,
     Define,
     DeleteAttribute,
     DeleteItem,
-    GetAttribute,
-    GetItem,
-    Move,
-    Operand,
     SetAttribute,
     SetItem,
-    Variable,
     operations_in,
 )
 from headcheck.ir.scopes import scope_of
@@ -46,10 +38,6 @@ SETTING = frozenset(["delattr", "setattr"])
 #: What changes a stack of layers: its items are set or deleted, or one of these methods is called.
 ITEMS = (DeleteItem, SetItem)
 REORDERING = frozenset(["append", "extend", "insert", "pop"])
-FILLING = REORDERING | {
-    "__delitem__", "__setitem__", "add", "appendleft", "clear", "discard", "extendleft", "popitem", "popleft",
-    "remove", "reverse", "setdefault", "sort", "update",
-}  # fmt: skip
 #: Attributes of modules and parameters that say how they compute and learn.
 OWN = frozenset(["__dict__", "bias", "data", "forward", "requires_grad", "weight"])
 
@@ -122,90 +110,10 @@ def _called_changes(machine: Machine, state: State, value: Value, seen: set[int]
     return type(value) is Function and _changes(machine, state, value, whole, seen, names)
 
 
-def forget_what_it_sets(machine: Machine, state: State, function: Function, given: list[Value]) -> None:
-    """A function, called with these values, is not followed: what it sets that was a constant may be another one now.
-
-    That is a variable that it, or what it calls, declares global; an attribute of an object that it was given, of a
-    name under which it sets one; and what is in the lists and dicts that it can come by, if it puts something into any.
-    """
-    define = machine.definitions.get(function.code)
-    around = _read_around(state, function, define) if isinstance(define, Define) else []
-    classes = [getattr(state.object(value), "cls", None) for value in [*given, *around]]
-    followed = list(_with_called(machine, state, function, [cls for cls in classes if cls is not None], set()))
-    around = [value for inner, define in followed for value in _read_around(state, inner, define)]
-    objects = list(dict.fromkeys(value.address for value in [*given, *around] if type(value) is Ref))
-    for inner, define in followed:
-        variables = state.globals.get(inner.module, {})
-        for name in define.stores_global:
-            if name in variables and is_constant(variables[name]):
-                state.set_global(inner.module, name, symbol("global", name, inner.module, name, function.code))
-            elif name in variables:
-                forget_items(state, variables[name])
-    names = frozenset().union(*(_sets(define) for _, define in followed))
-    for address in objects:
-        if constants(state.heap.get(address)):
-            forget_constants(state, address, names, function.code)
-    for inner, define in followed:
-        filled = _filled(define)
-        held = [constants(state.heap.get(address)) for address in objects] if filled else []
-        outside = {**state.globals.get(inner.module, {}), **dict(inner.closure)} if filled else {}
-        for name in filled:
-            for value in (outside.get(name), *(attributes.get(name) for attributes in held)):
-                forget_items(state, value)
-
-
 def _read_around(state: State, function: Function, define: Define) -> list[Value]:
     """What a function reads from around it."""
     around = {**state.globals.get(function.module, {}), **dict(function.closure)}
     return [around[name] for name in scope_of(define).free if name in around]
-
-
-def _with_called(
-    machine: Machine, state: State, function: Function, owners: list[Class], seen: set[int]
-) -> Iterator[tuple[Function, Define]]:
-    """A function, and those of the script that it calls by their names, or as methods of one of these classes."""
-    define = machine.definitions.get(function.code)
-    if not isinstance(define, Define) or function.code in seen:
-        return
-    seen.add(function.code)
-    yield function, define
-    called, spoken = _read_around(state, function, define), scope_of(define).spoken
-    for cls in owners:
-        called += [value for base in lineage(cls) for name, value in base.attributes if name in spoken]
-    for value in called:
-        if type(value) is Function:
-            yield from _with_called(machine, state, value, owners, seen)
-
-
-@lru_cache(MOST_KEPT)
-def _sets(define: Define) -> frozenset[str]:
-    """The names of the attributes that a function sets, on whatever."""
-    inside = operations_in(define)
-    calls = (op.arguments for op in inside if isinstance(op, Call) and op.function == "setattr")
-    named = [arguments[1][1] for arguments in calls if len(arguments) > 1]
-    names = {op.name for op in inside if isinstance(op, SetAttribute)}
-    return frozenset(names.union(name for name in named if type(name) is str))
-
-
-@lru_cache(MOST_KEPT)
-def _filled(define: Define) -> frozenset[str]:
-    """The names of the variables and attributes into which a function puts something, or from which it takes it."""
-    names: dict[Operand, str] = {}  # by what stands for them, or for something in them
-
-    def name_of(operand: Operand) -> str:
-        return names.get(operand, operand if type(operand) is Variable and operand[0] != "%" else "")
-
-    filled = set()
-    for op in operations_in(define):
-        if isinstance(op, GetAttribute):
-            if op.name in FILLING:
-                filled.add(name_of(op.of))
-            names[op.target] = op.name
-        elif isinstance(op, (GetItem, Move)):
-            names[op.target] = name_of(op.of if isinstance(op, GetItem) else op.value)
-        elif isinstance(op, ITEMS):
-            filled.add(name_of(op.of))
-    return frozenset(filled) - {""}
 
 
 @lru_cache(MOST_KEPT)
