@@ -278,9 +278,9 @@ def find(
         kept = settle.over_paths(code, seen, executions)
         if kept is not None:
             found = finding(*kept, places, book)
-            if yields(code, seen):
-                unit = places.unit_of(kept[1].site)
-                found = found._replace(site=unit.numbers.get(id(kept[1].site)), yields=True)
+            site = kept[1].site if yields(code, seen) else asked_in(code, seen, *kept)
+            if site is not None:
+                found = found._replace(site=places.unit_of(kept[1].site).numbers.get(id(site)), yields=True)
             findings.append(found)
     return findings
 
@@ -329,6 +329,17 @@ def yields(code: str, seen: list[tuple[Execution, Report]]) -> bool:
     if rulebook.rule(code).holds == "every-path" and all(execution.invented for execution in sure):
         return True
     return all(execution.defaults and execution.made_up for execution in sure)
+
+
+def asked_in(
+    code: str, seen: settle.Seen, execution: Execution, report: Report, conditions: Sequence[Any]
+) -> Operation | None:
+    """The call in which a network of the script is asked for what it lacks on one side of a branch, if no script calls
+    it so on the paths that show it: scripts that make that call take one side, and show it themselves if it is this."""
+    if code != "HC202" or report.model is None or not conditions or not all(e.invented for e, _ in seen):
+        return None
+    frames = zip(execution.history, execution.frames, strict=True)
+    return next((frame.call for event, frame in frames if event.site is report.site), None)
 
 
 def called_at(execution: Execution, report: Report, places: Places) -> str:

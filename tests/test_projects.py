@@ -326,6 +326,59 @@ def test_a_replacement_is_followed_if_it_is_from_a_script_that_imports_it(here):
         assert of(pipeline.run([asked], settings, models=True), "heads.py").blind_spots == ()
 
 
+STEM = """\
+from torch import nn
+class Stem(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        if config.wide:
+            size = 7
+            self.pooled = True
+        else:
+            size = 3
+            self.pooled = False
+        self.conv = nn.Conv2d(3, 64, size)
+
+    def forward(self, x):
+        if self.pooled:
+            x = self.pool(x)
+        return self.conv(x).mean((2, 3))
+
+class Net(nn.Module):
+    def __init__(self, config, num_classes=10):
+        super().__init__()
+        self.stem = Stem(config)
+        self.head = nn.Linear(64, num_classes)
+
+    def forward(self, x):
+        return self.head(self.stem(x))
+"""
+OPTIONS = "argparse.ArgumentParser()\np.add_argument('--wide', action='store_true')\nnet = Net(p.parse_args())\n"
+RUNS = "net(torch.rand(1, 3, 224, 224))\n"
+
+
+@pytest.mark.parametrize(
+    ("script", "found"),
+    [
+        ("", True),
+        ("net = Net(Namespace(wide=False))\n" + RUNS, False),
+        ("net = Net(Namespace(wide=True))\n" + RUNS, True),
+        ("net = Net(Namespace(wide=False))\n", False),  # that it will be run is taken for granted
+        ("net = Net(Namespace(wide=True))\n", True),
+        ("p = " + OPTIONS + RUNS, True),
+    ],
+)
+def test_what_a_network_lacks_where_no_script_takes_it(here, script, found):
+    """A side of a branch that every script which runs the network passes by."""
+    write(here, {"stem.py": STEM})
+    write(
+        here,
+        {"train.py": "import argparse\nimport torch\nfrom argparse import Namespace\nfrom stem import Net\n" + script},
+    )
+    expected = {"stem.py": [(15, "HC202")]} if found else {}
+    assert findings(check(".")) == findings(check("stem.py")) == expected
+
+
 def test_a_folder_and_a_module_in_it_of_one_name(here):
     """Beside the script lies the module alone, from above both are found."""
     net = "from torch import nn\nclass Net:\n    def __init__(self, model):\n        self.model = model\n"
