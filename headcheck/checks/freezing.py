@@ -13,7 +13,7 @@ from headcheck.execution import Execution, Model
 from headcheck.execution.reached import asks_itself
 from headcheck.findings import Expectation, Stage
 from headcheck.interpreter.heap import Module, is_sequential
-from headcheck.interpreter.values import Parameter, Parameters, Ref, Symbol, Value
+from headcheck.interpreter.values import Address, Parameter, Parameters, Ref, Symbol, Value
 
 
 def frozen_new_heads(execution: Execution) -> Iterator[tuple[Model, str, events.ChildSet, events.Flagged]]:
@@ -44,7 +44,7 @@ def is_frozen_on_purpose(execution: Execution, model: Model, head: Ref, freeze: 
     """Whether a freeze is of the head alone, which the rest of the model learns to answer to; or of a whole model of
     random numbers beside which others learn; or on a path that makes no optimizer, while another does."""
     inside, around = execution.parts_of(head), execution.parts_of(model.ref) - execution.parts_of(head)
-    if all(event.module not in around for event in execution.of(events.Flagged) if event.site is freeze.site):
+    if not any(reaches(execution, e, around) for e in execution.of(events.Flagged) if e.site is freeze.site):
         listing = execution.parameters(model.ref)
         outside = (p for _, p in listing.items if p.owner.address not in inside)
         return listing.complete and any(execution.trainable(parameter) for parameter in outside)
@@ -54,6 +54,12 @@ def is_frozen_on_purpose(execution: Execution, model: Model, head: Ref, freeze: 
     entered = [execution.order(event) for event in execution.of(events.Entered)]
     own = not execution.cut and all(place < execution.order(model.built) for place in entered)
     return own and any(True for other in others for _ in other.of(events.Optimized))
+
+
+def reaches(execution: Execution, event: events.Flagged, parts: set[Address]) -> bool:
+    """Whether setting flags at an event reached one of some modules, or all that is in a module that holds one."""
+    whole = execution.parts_of(Ref(event.module)) if event.paths is None else frozenset()
+    return event.module in parts or not parts.isdisjoint(whole)
 
 
 def is_let_alone(execution: Execution, model: Model) -> bool:
@@ -156,6 +162,60 @@ def frozen_head(execution: Execution) -> Iterator[Report]:
             )
             help_ = f"freeze first, then replace; or thaw it: {within(name, path.split('.')[0])}.requires_grad_(True)"
             yield Report("HC301", freeze.site, message, help_, expectation, model.ref.address, order=True)
+
+
+@check("HC301")
+def frozen_new_layer(execution: Execution) -> Iterator[Report]:
+    """A convolution that was put into a pretrained model, for pictures of other channels, and frozen with the rest of
+    it: what reaches all layers after it is random."""
+    seen: set[int] = set()
+    for model, event in new_convolutions(execution):
+        if model.built.weights in (None, False) or not execution.frozen(event.new):
+            continue
+        if not execution.meant_to_learn(model):
+            continue
+        freezes = [f for f in execution.of(events.Flagged) if not f.value and execution.covers(f, event.new)]
+        if not freezes or execution.order(freezes[-1]) < execution.order(event) or id(freezes[-1].site) in seen:
+            continue
+        if execution.flags_unseen(True, event.new) or is_given_numbers(execution, event):
+            continue
+        if execution.learned_between(event, freezes[-1]) or is_frozen_later(execution, model, freezes[-1]):
+            continue
+        if is_frozen_on_purpose(execution, model, event.new, freezes[-1]):
+            continue
+        seen.add(id(freezes[-1].site))
+        place = execution.place(event.new.address)
+        path = place[1] if place is not None else event.name
+        where = f"`{dotted(path)}` of {built(execution, model)} as well ({execution.where(event.site)})"
+        message = f"this freezes the new {where}: it stays as random as it was made, and all that follows reads it"
+        help_ = (
+            f"freeze first, then replace; or thaw it: {within(execution.name_of(model.ref), path)}.requires_grad_(True)"
+        )
+        expectation = Expectation("frozen", (f"{path}.weight",))
+        yield Report("HC301", freezes[-1].site, message, help_, expectation, model.ref.address, order=True)
+
+
+def new_convolutions(execution: Execution) -> Iterator[tuple[Model, events.ChildSet]]:
+    """The convolutions that stand in the place of one of the library's."""
+    for event in execution.of(events.ChildSet):
+        place = execution.place(event.owner) if execution.is_new(event.new) else None
+        if place is None or not execution.kind(event.new).startswith("torch.nn.Conv"):
+            continue
+        path = f"{place[1]}.{event.name}" if place[1] else event.name
+        original = execution.original(place[0], path)
+        if original is None or not original.kind.startswith("torch.nn.Conv"):
+            continue
+        if execution.part(place[0], path) == event.new and all(h.path != path for h in place[0].entry.places):
+            yield place[0], event
+
+
+def is_given_numbers(execution: Execution, event: events.ChildSet) -> bool:
+    """Whether a new layer has other numbers than those it was made with: copied, loaded, set, or made by other code."""
+    later, below = execution.history[execution.order(event) :], execution.parts_of(event.new)
+    if any(type(e) is events.Escaped and e.module in below | execution.holders(event.new.address) for e in later):
+        return True
+    fields = (e for e in execution.of(events.FieldSet) if e.owner in below)
+    return execution.rewritten(event.new) or any(e.name in ("weight", "bias") for e in fields)
 
 
 @check("HC302")

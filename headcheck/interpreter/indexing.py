@@ -17,7 +17,9 @@ from headcheck.interpreter.values import (
     Answer,
     Choice,
     Library,
+    Method,
     Namespace,
+    Parameter,
     ParameterName,
     Ref,
     Slice,
@@ -30,7 +32,7 @@ from headcheck.interpreter.values import (
     size_of,
     symbol,
 )
-from headcheck.interpreter.writing import blur, log_unresolved
+from headcheck.interpreter.writing import blur, log_unresolved, overwritten
 from headcheck.ir import UNKNOWN, Operation
 
 if TYPE_CHECKING:
@@ -242,6 +244,8 @@ def set_item(state: State, of: Value, index: Value, value: Value, site: Operatio
     elif (optimizer := unknowns.optimizer_of(state, of)) is not None:
         if index == "params" or not isinstance(index, str):
             unknowns.blur_groups(state, optimizer)
+    elif type(written := of.receiver if type(of) is Method and of.name == "data" else of) is Parameter:
+        overwritten(state, written, site)
     else:
         forget_alike(state, of, site)
         log_unresolved(state, of, index, value, site)
