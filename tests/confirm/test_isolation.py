@@ -19,6 +19,8 @@ from headcheck.confirm import runner
 from headcheck.confirm.runner import confirm
 from headcheck.settings import Settings
 
+COLD = True  # see `tests.warm`
+
 
 def in_worker(folder: Path, code: str) -> str:
     """What `code` prints in an isolated interpreter that has the worker's `process` and `state`, in `folder`."""

@@ -15,6 +15,7 @@ from headcheck.confirm import runner
 from headcheck.confirm.runner import Confirmation, confirm, find_interpreter
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="the stubs are shell scripts")
+COLD = True  # see `tests.warm`
 
 # Says hello like the worker; what it does with a plan is the `kind` of it.
 STUB = """

@@ -14,6 +14,7 @@ from headcheck.confirm.runner import confirm
 from headcheck.findings import Expectation
 
 pytestmark = needs_torch
+COLD = True  # see `tests.warm`
 
 DETECTOR = "torchvision.models.detection.faster_rcnn.FastRCNNPredictor"
 SGD = {"class": "torch.optim.SGD", "kwargs": {"lr": 0.1}}
