@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from headcheck.live.inputs import Call, tensors
 from headcheck.tracing.observe import Observation, observe
+from headcheck.tracing.shortcuts import quick_batch_norm
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ def watch(model: nn.Module, call: Call, train: bool | None) -> Observation | Fai
         handles.append(module.register_forward_pre_hook(enter(path), with_kwargs=True))
         handles.append(module.register_forward_hook(leave))
     try:
-        return observe(model, call.arguments, train, call.keywords, names=False)
+        with quick_batch_norm():
+            return observe(model, call.arguments, train, call.keywords, names=False)
     except Exception as error:  # A forward pass may fail in any way at all; what it was is kept.
         path, module, arrived = entered[-1] if entered else ("", model, ())
         # The frames that it came through hold every feature map on the way.
