@@ -4,9 +4,10 @@ Nothing of headcheck's analysis is used here, so this is a second opinion on eve
 
 A script leaves its model in the variable `model`, and its optimizer, if it has one, in `optimizer`. It is run with
 `observe`; then the model is put in training mode, a batch of black images goes forward through it (3 × 224 × 224, or
-the size that the model demands), and the squares of all its outputs, auxiliary ones too, go backward. Library models
-are built as their weights would have them (no auxiliary heads for GoogLeNet, one for DeepLab), but the weights
-themselves are never fetched: loading them does nothing.
+the size that the model demands; 3 × 32 × 32 for a model in half precision, which processors convolve a hundred times
+slower), and the squares of all its outputs, auxiliary ones too, go backward. Library models are built as their weights
+would have them (no auxiliary heads for GoogLeNet, one for DeepLab), but the weights themselves are never fetched:
+loading them does nothing.
 
 The vocabulary of `proof`:
 
@@ -159,7 +160,8 @@ def image_size(model: torch.nn.Module) -> int:
         return int(model.pretrained_cfg["input_size"][-1])
     if isinstance(model, torchvision.models.Inception3):
         return 299
-    return int(getattr(model, "image_size", 224))
+    first = next(iter(model.parameters()), None)
+    return int(getattr(model, "image_size", 32 if first is not None and first.dtype is torch.float16 else 224))
 
 
 def tensors(output: Any) -> list[torch.Tensor]:
