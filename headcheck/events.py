@@ -131,6 +131,13 @@ class NameTested(NamedTuple):
     result: bool
 
 
+class Paired(NamedTuple):
+    """``zip`` went over modules and parameters side by side: the first module with the first parameter, and so on."""
+
+    site: Site
+    pairs: tuple[tuple[Address, Any], ...]
+
+
 class Moved(NamedTuple):
     """A module was moved: `target` is what the script says. `device` is "", cpu, accelerator or unsure (it may name
     any); `dtype` is "", a dtype's name (``float16``) or unsure."""
@@ -432,7 +439,7 @@ Event: TypeAlias = (
     "Built | Created | Taken | Copied | ChildSet | ChildDeleted | FieldSet | Missing | Flagged | FlagMissed"
     " | Mismatched | LossTaken | Backward | Stepped | TopTaken | StateTaken | StateChanged | StateUpdated"
     " | StateDropped | KeyMissing | Saved | GroupAdded"
-    " | Uncalled | Adapted | Trained | Computed | NameTested | Moved | Ambient | Casting | Entered | Returned"
+    " | Uncalled | Adapted | Trained | Computed | NameTested | Paired | Moved | Ambient | Casting | Entered | Returned"
     " | Skipped | Summarised"
     " | ModeSet | Optimized | Loaded | Overwritten | Resized | Called | OutputRead | Unresolved | Escaped | UnknownName"
 )

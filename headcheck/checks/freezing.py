@@ -317,6 +317,51 @@ def freeze_without_effect(execution: Execution) -> Iterator[Report]:
             yield misspelt(execution, event.site, event.name, "a module", on)
 
 
+Place = tuple[Address, str]  # of a parameter: the module that owns it, and its name there
+
+
+@check("HC303")
+def flag_of_another(execution: Execution) -> Iterator[Report]:
+    """Modules and parameters side by side, and the kind of the module decides of the flag: it is that of a parameter of
+    another, for most modules have two or none. ``zip(model.modules(), model.parameters())``."""
+    for event in execution.of(events.Paired):
+        beside = {execution.settled(parameter): module for module, parameter in event.pairs}
+        flags: dict[int, dict[Place, events.Flagged]] = {}
+        for flag in execution.of(events.Flagged):
+            place = (flag.module, flag.paths[0]) if flag.paths else None
+            if place in beside and execution.order(flag) > execution.order(event):
+                flags.setdefault(id(flag.site), {})[place] = flag
+        for found in flags.values():
+            picked = {beside[place] for place in found}
+            kinds = {module.kind for module in map(execution.module, map(Ref, picked)) if module is not None}
+            left = {module.kind for module in map(execution.module, map(Ref, {*beside.values()} - picked)) if module}
+            astray = [place for place in found if place[0] not in execution.parts_of(Ref(beside[place]))]
+            if len(found) > 1 and kinds and kinds.isdisjoint(left) and 2 * len(astray) > len(found):
+                yield from flagged_astray(execution, next(iter(found.values())), astray, beside)
+
+
+def flagged_astray(
+    execution: Execution, flag: events.Flagged, astray: list[Place], beside: dict[Place, Address]
+) -> Iterator[Report]:
+    """If it shows at the end: a parameter has the flag that was meant for one which has not."""
+    set_ = [p for place in astray if execution.trainable(p := Parameter(Ref(place[0]), place[1])) is flag.value]
+    meant = [p for module in {beside[place]: 0 for place in astray} for _, p in execution.parameters(Ref(module)).items]
+    left = next((p for p in meant if execution.trainable(p) is not flag.value), None)
+    model = execution.root_of(set_[0]) if set_ else None
+    if left is None or model is None:
+        return
+    other, name = execution.path_of(model, set_[0]), execution.path_of(model, left)
+    if other is None or name is None:
+        return
+    expectation = Expectation("frozen" if flag.value else "trainable", (name,))
+    message = (
+        f"zip puts each module of {built(execution, model)} beside a parameter that is not its own: "
+        f"this {'unfreezes' if flag.value else 'freezes'} `{other}`, and `{name}` stays {expectation.kind}"
+    )
+    help_ = "go over the modules alone, and over the parameters() of each that is meant"
+    yield Report("HC303", flag.site, message, help_, expectation, model.ref.address)
+
+
 def owner_address(execution: Execution, owner: Value) -> Ref | None:
     place = execution.was_at(owner.address) if type(owner) is Ref and execution.module(owner) else None
     return place[0].ref if place else None

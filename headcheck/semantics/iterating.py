@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 
+from headcheck import events
 from headcheck.interpreter.calls import call_unknown
-from headcheck.interpreter.heap import Sequence, StateDict
+from headcheck.interpreter.heap import Module, Sequence, StateDict
 from headcheck.interpreter.iterate import ELEMENTS, element_of, items_of
 from headcheck.interpreter.state import State
-from headcheck.interpreter.values import Filtered, Library, Parameters, Ref, Tuple, Value, symbol
+from headcheck.interpreter.values import Filtered, Library, Parameter, Parameters, Ref, Tuple, Value, symbol
 from headcheck.records import NamedTuple
 from headcheck.semantics import statedicts
 from headcheck.semantics.python import items, make_list, unknown
@@ -67,9 +68,16 @@ def zip_(call: CallSite) -> Value:
         or any(has_gaps(call, argument) for argument in call.arguments)
     ):
         return make_list(call, None)
-    return make_list(
-        call, tuple(Tuple(parts) for parts in zip(*[found for found in lists if found is not None], strict=False))
-    )
+    rows = tuple(zip(*[found for found in lists if found is not None], strict=False))
+    if rows and len(lists) == 2 and Parameter in map(type, rows[0]):
+        log_pairs(call, rows if type(rows[0][1]) is Parameter else tuple((of, with_) for with_, of in rows))
+    return make_list(call, tuple(Tuple(parts) for parts in rows))
+
+
+def log_pairs(call: CallSite, rows: tuple[tuple[Value, ...], ...]) -> None:
+    """That parameters go with modules, if it is these that they are beside."""
+    if all(type(with_) is Parameter and type(call.state.object(of)) is Module for of, with_ in rows):
+        call.state.log(events.Paired(call.site, tuple((of.address, with_) for of, with_ in rows)))
 
 
 @effect("builtins.map")
