@@ -13,6 +13,7 @@ from unittest import mock
 import torch
 import torchvision
 
+from headcheck.tracing.shortcuts import quick_batch_norm
 from tests import torch_proof
 
 
@@ -68,6 +69,7 @@ def on_meta() -> Iterator[set[int]]:
     with (
         torch_proof.without_weights() as loaded,
         torch.device("meta"),
+        quick_batch_norm(),
         mock.patch.object(blocks, "from_init_params", classmethod(with_numbers)),
         warnings.catch_warnings(),
     ):
