@@ -12,7 +12,7 @@ from headcheck.interpreter import access, choosing, definitions, heap, options, 
 from headcheck.interpreter.deriving import all_bases, call_inherited, derive, unread_base
 from headcheck.interpreter.forgetting import forget_every_constant
 from headcheck.interpreter.forward import call_module
-from headcheck.interpreter.handing import come_back_changed, handed_over, is_configuration, may_call
+from headcheck.interpreter.handing import come_back_changed, filled_by, handed_over, is_configuration, may_call
 from headcheck.interpreter.heap import Dictionary, Instance, Module
 from headcheck.interpreter.naming import known_builder
 from headcheck.interpreter.reaching import comes_again, modules_in, tensors_handed
@@ -348,6 +348,7 @@ def call_partial(
 def call_library(
     machine: Machine, state: State, library: Library, arguments: Arguments, keywords: Keywords, site: Operation
 ) -> list[State]:
+    filled_by(state, library.name, arguments)
     effect = registry.find_effect(library.name)
     if effect is None:
         return call_unknown(machine, state, library, arguments, keywords, site)

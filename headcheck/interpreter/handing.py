@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from headcheck.interpreter import access, definitions, heap
@@ -12,6 +14,7 @@ from headcheck.interpreter.state import State
 from headcheck.interpreter.touching import forget_what_it_sets, forget_what_python_calls
 from headcheck.interpreter.values import Bound, Function, Partial, Ref, Symbol, Value
 from headcheck.ir import Operation
+from headcheck.ir.effects import FILLERS
 
 if TYPE_CHECKING:
     from headcheck.interpreter.machine import Machine
@@ -57,6 +60,13 @@ def may_run(machine: Machine, state: State, functions: list[Value], given: list[
         of = [value.receiver] if type(value) is Bound else list(value.arguments) if type(value) is Partial else []
         if type(function) is Function:
             forget_what_it_sets(machine, state, function, [*of, *given])
+
+
+def filled_by(state: State, library: str, given: Iterable[Value]) -> None:
+    """A function of a library puts something into what it is given first: ``heappush(sizes, n)``."""
+    if library in FILLERS:
+        for value in itertools.islice(given, 1):
+            forget_items(state, value)
 
 
 FUNCTIONS = frozenset([Bound, Function, Partial])

@@ -6,12 +6,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from headcheck import catalog, events
-from headcheck.interpreter import heap, unknowns
+from headcheck.interpreter import alike, heap, unknowns
 from headcheck.interpreter.access import log_output_read, missing
-from headcheck.interpreter.forgetting import forget_every_constant, forget_items, set_variable
+from headcheck.interpreter.forgetting import forget_every_constant, set_variable
 from headcheck.interpreter.heap import DELETED, Dictionary, Module, Sequence, StateDict
 from headcheck.interpreter.operators import equal
-from headcheck.interpreter.reaching import held_in
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import (
     Answer,
@@ -31,6 +30,7 @@ from headcheck.interpreter.values import (
     label,
     size_of,
     symbol,
+    unknown_item,
 )
 from headcheck.interpreter.writing import blur, log_unresolved, overwritten
 from headcheck.ir import UNKNOWN, Operation
@@ -129,6 +129,8 @@ def sequence_item(state: State, ref: Ref, thing: Sequence, index: Value, site: O
     if thing.items is None:
         return symbol("item", f"…[{label(index)}]", ref, index)
     found = tuple_item(thing.items, index)
+    if found is UNKNOWN and type(index) is Symbol and alike.are_data(state, thing.items):
+        return unknown_item(ref, index)
     return state.allocate(Sequence(found.items), site) if type(index) is Slice and type(found) is Tuple else found
 
 
@@ -247,7 +249,7 @@ def set_item(state: State, of: Value, index: Value, value: Value, site: Operatio
     elif type(written := of.receiver if type(of) is Method and of.name == "data" else of) is Parameter:
         overwritten(state, written, site)
     else:
-        forget_alike(state, of, site)
+        alike.forget_alike(state, of, id(site))
         log_unresolved(state, of, index, value, site)
 
 
@@ -259,15 +261,6 @@ def changed_through(
     whose = state.facts.get(("vars", of.address))
     for name, value in changes if whose is not None else ():
         set_variable(state, whose, name, value, id(site))
-
-
-def forget_alike(state: State, of: Value, site: Operation) -> None:
-    """Something is put into one of the things in a list or dict, and nobody knows which."""
-    key: Any = of.key if type(of) is Symbol else None
-    if isinstance(key, tuple) and key[0] in ("element", "item"):
-        for value in held_in(state, key[1:2])[1:]:
-            forget_items(state, value)
-            forget_every_constant(state, value, id(site))
 
 
 def set_dictionary_item(state: State, of: Ref, thing: Dictionary, index: Value, value: Value, site: Operation) -> None:

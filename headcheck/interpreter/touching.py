@@ -28,6 +28,7 @@ from headcheck.interpreter.values import (
     Filtered,
     Function,
     Lazy,
+    Library,
     Method,
     Own,
     Partial,
@@ -38,7 +39,7 @@ from headcheck.interpreter.values import (
     symbol,
 )
 from headcheck.ir import Define, Operation, Variable
-from headcheck.ir.effects import ANY, FILLING, GIVEN, Effects, effects_of, effects_of_branch
+from headcheck.ir.effects import ANY, FILLERS, FILLING, GIVEN, Effects, effects_of, effects_of_branch
 from headcheck.records import NamedTuple
 
 if TYPE_CHECKING:
@@ -50,13 +51,14 @@ MAKING = ("__init__", "__new__", "__post_init__")
 
 class Code(NamedTuple):
     """Something that may run: what it does, what stands in the variables that it reads, the class that it is a method
-    of, and whether it runs on an object that is being made."""
+    of, whether it runs on an object that is being made, and whether it may fill what it hands to a library."""
 
     effects: Effects
     values: Mapping[str, Value]
     module: str
     owner: Class | None = None
     fresh: bool = False
+    fills: bool = False
 
 
 def forget_what_code_sets(machine: Machine, state: State, key: int, operations: Callable[[], list[Operation]]) -> None:
@@ -71,7 +73,7 @@ def forget_what_code_sets(machine: Machine, state: State, key: int, operations: 
         found = _known(machine, state, key, given)
         if found is None:
             found = machine.reached_from[key] = Reach(machine, state, given)
-            found.add_code(Code(effects, values, state.frame.module))
+            found.add_code(Code(effects, values, state.frame.module, fills=_names_filler(read, effects.spoken)))
             found.look()
         found.forget(state, key, ())
 
@@ -106,6 +108,16 @@ def _known(machine: Machine, state: State, key: int, given: list[Value]) -> Reac
     """What some code came by when it was last asked for, if it is the same."""
     found = machine.reached_from.get(key)
     return found if found is not None and found.holds(state, given) else None
+
+
+def _names_filler(values: Mapping[str, Value], spoken: frozenset[str]) -> bool:
+    """Whether one of some variables is a function of a library that fills what it is given, or is spoken of there."""
+    names = [value.name for value in values.values() if type(value) is Library]
+    modules = FILLING_MODULES.intersection(names)
+    return not FILLERS.isdisjoint(names) or any(f"{of}.{name}" in FILLERS for of in modules for name in spoken)
+
+
+FILLING_MODULES = frozenset(name.rpartition(".")[0] for name in FILLERS if name[:9] != "builtins.")
 
 
 def _may_hold(state: State, value: Value) -> bool:
@@ -184,7 +196,8 @@ class Reach:
         outside = {name: around.get(name) for name in known.reads if name not in closure}
         self.asked.append((function.module, outside))
         static = function.wrapper == "staticmethod"
-        self.add_code(Code(known, {**closure, **outside}, function.module, None if static else owner, fresh))
+        fills = _names_filler(outside, known.spoken)
+        self.add_code(Code(known, {**closure, **outside}, function.module, None if static else owner, fresh, fills))
         self.defaults += [value for _, value in function.defaults if type(value) in HANDLERS]
         self.todo += [value for _, value in function.defaults]
 
@@ -372,6 +385,7 @@ class Reach:
         if any(type(value) in CALLED for value in (*filled, *holders)):
             answers = self.at([(code, code.effects.answers()) for code in self.codes], given)
             filled, holders = filled + answers, holders + answers
+        filled += self.at([(code, code.effects.handed() - {GIVEN}) for code in self.codes if code.fills])
         return [*self.methods, *filled, *_held_in(self.state, holders)]
 
     def held_as(self, names: set[str]) -> Iterator[Value]:

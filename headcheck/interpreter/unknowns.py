@@ -7,6 +7,7 @@ from typing import Any
 
 from headcheck import events
 from headcheck.interpreter import heap, parts, writing
+from headcheck.interpreter.alike import forget_items_alike
 from headcheck.interpreter.deriving import needs_object
 from headcheck.interpreter.forgetting import forget_every_constant, forget_variables
 from headcheck.interpreter.state import State
@@ -23,7 +24,7 @@ from headcheck.interpreter.values import (
     size_of,
     symbol,
 )
-from headcheck.ir import UNKNOWN, Operation
+from headcheck.ir import UNKNOWN, Operation, effects
 
 
 def method(
@@ -39,6 +40,8 @@ def method(
         may_be_rebound(state, whose)
     if name in CHANGING and are_variables(owner):
         forget_variables(state, id(site))
+    if name in effects.FILLING:
+        forget_items_alike(state, owner)
     if name in FILLING and (optimizer := optimizer_of(state, owner)) is not None:
         blur_groups(state, optimizer)
     if heap.is_state_dict(state, owner):

@@ -9,6 +9,7 @@ from headcheck import catalog, events
 from headcheck.catalog.files import library_of
 from headcheck.interpreter import heap, parts
 from headcheck.interpreter.access import class_attribute, missing, shape_of
+from headcheck.interpreter.alike import forget_attribute_alike
 from headcheck.interpreter.forgetting import forget_every_constant
 from headcheck.interpreter.heap import DELETED, Instance, Module, Sequence
 from headcheck.interpreter.state import State
@@ -72,6 +73,7 @@ def set_attribute(machine: Machine, state: State, of: Value, name: str, value: V
             state.log(events.Overwritten(site, None, anew=True))
         for address in parts.made_of(state, of) if "forward" in name else ():  # ``type(model).forward = …``
             parts.rebind(state, Ref(address))
+        forget_attribute_alike(state, of, name, id(site))
         remember(state, of, name, value)
     elif kind is Library and makes_modules(of.name):  # ``nn.Module.flops = …``: modules may have more from here on
         machine.patched = True

@@ -49,6 +49,15 @@ FILLING = frozenset(
         "update",
     ]
 )  # fmt: skip
+#: Functions of libraries that do so with their first argument; and those that have the same as functions.
+FILLERS = frozenset(
+    [
+        "heapq.heapify", "heapq.heappop", "heapq.heappush", "heapq.heappushpop", "heapq.heapreplace", "random.shuffle",
+        "bisect.insort", "bisect.insort_left", "bisect.insort_right", "operator.delitem",
+        "operator.iadd", "operator.iconcat", "operator.imul", "operator.ior", "operator.setitem",
+        *(f"builtins.{kind}.{name}" for kind in ("dict", "list", "set") for name in FILLING),
+    ]
+)  # fmt: skip
 # What a variable may be of something that it comes from: that itself, what is in it, or either.
 SAME, INSIDE, EITHER = "same", "inside", "either"
 
