@@ -21,7 +21,8 @@ BODY = 2 / 3  # of the steps, for the module's body: the rest is left for what n
 # How many paths are kept, by the share of the steps that is used up.
 WIDTHS = ((0.5, 32), (0.75, 16), (1.0, 8), (1.25, 4), (1.5, 2))
 NARROWEST = 1
-FUNCTIONS = 64  # the steps for each function that code which is not followed may call, as far as these are looked for
+FUNCTIONS = 128  # steps for each function that is looked at, of those that calls which are not followed may come by
+FEWEST_FUNCTIONS = 64
 OBJECTS = 32  # that a path has for each step that it costs to look at all of them
 
 
@@ -78,7 +79,7 @@ class Budget:
 
     def may_look_at(self, functions: int) -> bool:
         """Whether so many more functions may be looked at for what they set, which takes no steps."""
-        return FUNCTIONS * (self.functions + functions) < self.limit
+        return self.functions + functions < max(FEWEST_FUNCTIONS, self.limit // FUNCTIONS)
 
     def share(self, part: float) -> None:
         """Start on a function that nothing calls: when it ends, so much of what there is for all of them is used up."""
