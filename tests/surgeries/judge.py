@@ -64,6 +64,7 @@ def judge(script: Script) -> Judgement:
         judge_flags(seen, script, names, flags)
         if not loaded:
             judge_random_trunk(seen, script, flags)
+        judge_new_trunk(seen, script, model, loaded)
         try:
             # A ViT's size depends on its weights, so on the script.
             sides = [part.image_size for part in model.modules() if hasattr(part, "image_size")][:1] * 2
@@ -159,6 +160,17 @@ def judge_random_trunk(seen: Judgement, script: Script, flags: dict[str, bool]) 
     trunk = [path for path in flags if path not in new and not path.startswith(stack_of(script))]
     if trunk and not any(flags[path] for path in trunk) and any(flags[path] for path in flags):
         seen.add("what the trunk was built with at random is frozen", "HC307")
+        seen.rows = set() if len(seen.faults) == 1 else seen.rows  # by a piece, not by the fault put in
+
+
+def judge_new_trunk(seen: Judgement, script: Script, model: Any, loaded: set[int]) -> None:
+    """Layers of the trunk that nothing was loaded into, although something was into others, and that are frozen."""
+    paths = [path for path, _ in model.named_parameters()]
+    new = {path for head in (script.site.head, *script.site.auxiliary) for path in heads(script, paths, head)}
+    trunk = {p: one for p, one in model.named_parameters() if p not in new and not p.startswith(stack_of(script))}
+    random = [path for path, one in trunk.items() if id(one) not in loaded]
+    if len(random) < len(trunk) and any(not trunk[path].requires_grad for path in random):
+        seen.add(f"{random} are new, and frozen at random", "HC301")
         seen.rows = set() if len(seen.faults) == 1 else seen.rows  # by a piece, not by the fault put in
 
 
