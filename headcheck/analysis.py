@@ -309,7 +309,7 @@ def checks_for(wanted: Callable[[str], bool], running: bool) -> list[checks.Chec
 
 
 # What is wrong where it stands, whatever follows; and what is when the function returns that does it.
-AT_ONCE = frozenset(["HC202", "HC204", "HC205", "HC208", "HC303", "HC406"])
+AT_ONCE = frozenset(["HC202", "HC204", "HC205", "HC208", "HC303", "HC406", "HC409"])
 WHEN_LEFT = frozenset(["HC101", "HC102", "HC103", "HC105"])
 
 

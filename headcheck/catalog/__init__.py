@@ -10,6 +10,7 @@ from headcheck.catalog.entry import REQUIRED, Entry, Head, Node, Plain, Shape, S
 from headcheck.catalog.models import (
     canonical,
     find,
+    fixed,
     is_inert,
     is_module,
     model_builder,
@@ -39,6 +40,7 @@ __all__ = [
     "Signature",
     "canonical",
     "find",
+    "fixed",
     "is_inert",
     "is_misspelt",
     "is_module",

@@ -66,6 +66,15 @@ def normal(builder: str) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
     return None if found is None else (tuple(found[0]), tuple(found[1]))
 
 
+def fixed(builder: str, weights: str) -> Mapping[str, Plain]:
+    """Return the keywords for which a builder takes one value only beside a member of its weights' enum (``DEFAULT``),
+    with that: ``{"aux_logits": True}``. It raises ValueError for any other. None for what is not catalogued."""
+    name = canonical(builder)
+    facts = _facts(name) if name is not None else {}
+    found: Mapping[str, Plain] = _shared(facts["fixed"]).get(weights, {}) if "fixed" in facts else {}
+    return found
+
+
 def find(builder: str, keywords: Mapping[str, Plain], weights: bool | str) -> Entry | None:
     """Return what calling `builder` with these arguments gives, or None where the catalog cannot tell.
 

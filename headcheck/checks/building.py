@@ -60,6 +60,28 @@ def weights_with_num_classes(execution: Execution) -> Iterator[Report]:
         yield Report("HC406", event.site, message, help_, AT_ITS_STEP, event.module)
 
 
+@check("HC409")
+def weights_with_other_structure(execution: Execution) -> Iterator[Report]:
+    """torchvision's builders refuse, beside weights, what their weights were not trained with.
+
+    ``pretrained=True`` is no such call: before torchvision 0.13 the builders took it with all of this.
+    """
+    for event in execution.of(events.Built):
+        fixed = catalog.fixed(event.builder, event.weights) if isinstance(event.weights, str) else {}
+        for name, wanted in fixed.items():
+            given = event.keywords.get(name)
+            if type(given) is not type(wanted) or given == wanted:
+                continue
+            message = (
+                f"{short(event.builder)} has weights that were made with {name}={wanted} and refuses {name}={given} "
+                "beside them"
+            )
+            help_ = f"leave {name} out"
+            if type(wanted) is bool and execution.field(Ref(event.module), name) == given:
+                help_ += f", and set it afterwards: {execution.name_of(Ref(event.module))}.{name} = {given}"
+            yield Report("HC409", event.site, message, help_, AT_ITS_STEP, event.module)
+
+
 @check("HC112")
 def num_classes_unused(execution: Execution) -> Iterator[Report]:
     """A function that takes the number of classes, never reads it, and answers a model with the library's own head."""

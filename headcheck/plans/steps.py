@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from typing import Any
 
 from headcheck import catalog, events
@@ -53,9 +53,18 @@ def built(draft: Draft, event: events.Built) -> None:
     step: dict[str, Any] = {"out": draft.number(event.module), "builder": event.builder, "kwargs": kwargs}
     if weights is not False:
         step["weights"] = weights
+        beside = may_be_refused(event.builder, weights) & keywords.keys()
+        step.update({"beside_weights": sorted(beside)} if beside else {})
     draft.step(event, "build", **step)
     if draft.is_own(event.module):
         derived(draft, event)
+
+
+def may_be_refused(builder: str, weights: bool | str) -> Set[str]:
+    """The keywords that a builder takes with some values only beside weights (see the checks of HC406 and HC409)."""
+    if not builder.startswith("torchvision."):
+        return frozenset()
+    return {"num_classes", *(catalog.fixed(builder, weights) if isinstance(weights, str) else ())}
 
 
 def may_be_any(builder: str, keyword: str) -> bool:

@@ -15,6 +15,7 @@ from torchvision import models  # type: ignore[import-untyped, unused-ignore]
 from headcheck.catalog.files import FORMAT
 from headcheck.tracing import names, write
 from headcheck.tracing.build import TracingError, on_meta
+from headcheck.tracing.fixed import fixed
 from headcheck.tracing.keywords import Facts, candidates, probe
 from headcheck.tracing.model import Traced, trace
 from headcheck.tracing.tree import Tree, Value, total
@@ -143,6 +144,9 @@ def _builder(table: write.Table, builder: Builder, facts: Facts, variants: Varia
         member.name: [_implied(builder, member, list(variants.values())), crop_size(member)]
         for member in builder.weights
     }
+    kind, asked = variants[builder.name][1].kind, sorted([*facts.inert, *facts.same, *builder.counts[1:]])
+    fixing = {member.name: fixed(builder.function, kind, member, asked) for member in builder.weights}
+    fixing["DEFAULT"] = fixing[builder.weights.DEFAULT.name]
     return {
         "registered": builder.registered,
         "task": builder.task,
@@ -151,6 +155,7 @@ def _builder(table: write.Table, builder: Builder, facts: Facts, variants: Varia
         "keywords": table.share([inert, dict(sorted(facts.same.items()))]),
         "weights": _weights_name(builder.weights),
         "members": table.share({**implied, "DEFAULT": implied[builder.weights.DEFAULT.name]}),
+        **({"fixed": table.share(fixing)} if any(fixing.values()) else {}),
         "variants": [[settings, key] for key, (settings, _) in variants.items() if settings],
         "normal": normal(builder.weights.DEFAULT),
     }

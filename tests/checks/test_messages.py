@@ -222,6 +222,18 @@ CASES = [
         "resnet18 has weights for 1000 classes and refuses num_classes=10 beside them",
         "leave num_classes out and replace the head: net.fc = nn.Linear(net.fc.in_features, 10)",
     ),
+    (
+        "net = models.googlenet(weights='IMAGENET1K_V1', aux_logits=False)",
+        "HC409",
+        "googlenet has weights that were made with aux_logits=True and refuses aux_logits=False beside them",
+        "leave aux_logits out, and set it afterwards: net.aux_logits = False",
+    ),
+    (
+        "net = models.vit_b_16(weights=models.ViT_B_16_Weights.DEFAULT, image_size=384)",
+        "HC409",
+        "vit_b_16 has weights that were made with image_size=224 and refuses image_size=384 beside them",
+        "leave image_size out",
+    ),
     ("net = models.resnet51()", "HC205", "torchvision.models has no model `resnet51`", "`resnet50`"),
 ]
 

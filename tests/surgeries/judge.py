@@ -23,7 +23,7 @@ RAISED = {
     "TypeError": {"HC202", "HC205", "HC303"},
     "KeyError": {"HC205", "HC202"},
     "ImportError": {"HC205"},
-    "ValueError": {"HC205", "HC406", "HC302"},
+    "ValueError": {"HC205", "HC406", "HC409", "HC302"},
 }
 
 

@@ -25,8 +25,8 @@ def op_build(run: Run, step: Any) -> None:
     for key in ("weights", "weights_backbone", "pretrained", "pretrained_backbone", "progress"):
         keywords.pop(key, None)
     accepted = parameters_of(function)
-    if step.get("weights") not in (None, False) and "num_classes" in keywords:
-        check_class_count(run, function, step["weights"], keywords)
+    if keywords.keys() & set(field(step, "beside_weights", list, [])):
+        check_beside_weights(run, function, step.get("weights"), keywords)
     keywords.update((key, None) for key in ("weights", "weights_backbone") if key in accepted)
     if "quantize" in accepted:
         keywords["quantize"] = False  # a quantized model cannot be trained; the float one has the same shape
@@ -140,8 +140,8 @@ class Reached(Exception):
     """The builder went as far as loading weights: it takes its arguments."""
 
 
-def check_class_count(run: Run, function: Any, weights: Any, keywords: dict[str, Any]) -> None:
-    """Let torchvision itself say if it takes a class count beside weights: the builder is run up to their loading."""
+def check_beside_weights(run: Run, function: Any, weights: Any, keywords: dict[str, Any]) -> None:
+    """Let torchvision itself say if it takes the keywords beside weights: the builder is run up to their loading."""
     interface = importlib.import_module("torchvision.models._api")
     if not hasattr(interface, "get_model_weights"):
         return
