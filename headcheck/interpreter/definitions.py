@@ -82,6 +82,7 @@ SETTER = "setter"
 
 def on_define(machine: Machine, op: Define, state: State) -> None:
     machine.definitions[id(op)] = op
+    machine.home_of[id(op)] = state.frame.module
     defaults = tuple((p.name, machine.read(state, p.default)) for p in op.parameters if p.has_default)
     closure: tuple[tuple[str, Value], ...] = ()
     if not state.at_home():

@@ -64,6 +64,7 @@ from headcheck.ir import (
 if TYPE_CHECKING:
     from headcheck.execution import FileFacts
     from headcheck.interpreter.changing import Changes
+    from headcheck.interpreter.filling import Use
     from headcheck.interpreter.passing import Answers, Tests
     from headcheck.interpreter.quick import Plan
     from headcheck.interpreter.recording import Recorder
@@ -125,6 +126,10 @@ class Machine:
         self.class_answers: dict[tuple[Value, ...], Answers] = {}
         self.globals_declared: tuple[int, frozenset[str]] = 0, frozenset()  # by how many definitions
         self.own_sites: tuple[int, dict[int, int]] | None = None  # and of how many definitions they are
+        self.home_of: dict[int, str] = {}  # of functions, the module that they stand in
+        self.named_functions: tuple[int, dict[str, list[Define]]] = 0, {}  # by name, and of how many definitions
+        self.uses: dict[int, Use | None] = {}  # of functions that modules are given to, one after the other
+        self.applied: dict[int, Loop] = {}  # and each as the loop that this makes of it
         self.idle: dict[int, frozenset[tuple[Variable, str]] | None] = {}  # by a loop over parts, what it calls
         self.plans: dict[int, Plan] = {}  # by the body of a loop
         self.called: set[int] = set()

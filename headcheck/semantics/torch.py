@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from headcheck import catalog, events
 from headcheck.catalog.entry import REQUIRED, Signature
-from headcheck.interpreter import access, heap, hooking, indexing, parts, writing
+from headcheck.interpreter import access, applying, heap, hooking, indexing, parts, writing
 from headcheck.interpreter.heap import DELETED, Dictionary, Module, Sequence
 from headcheck.interpreter.iterate import items_of
 from headcheck.interpreter.operators import public_name
@@ -372,7 +372,10 @@ def get_parameter(call: CallSite) -> Value:
 
 @method(Module, "apply")
 def apply(call: CallSite) -> Value:
-    """A function for each part of a model, which may set anything of each."""
+    """A function for each part of a model, which may set anything of each where nobody knows what it does."""
+    done = applying.apply(call.machine, call.state, call.receiver, call.argument(0, "fn"), call.site)
+    if done is not None:
+        return done
     if hooking.may_set(call.machine, call.argument(0, "fn")):
         parts.rebind(call.state, call.receiver)
     escape(call)
