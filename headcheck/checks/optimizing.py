@@ -179,6 +179,8 @@ def optimizer_misses_own_head(execution: Execution) -> Iterator[Report]:
         others = [other for other in execution.family if head.part.address in other.state.heap]
         if any(other.escaped(head.part.address) or other.optimized(head.part) is not False for other in others):
             continue
+        if was_made_for_its_parts(execution, head.network):
+            continue
         network, made = execution.module(head.network), execution.where(execution.site_of(head.part))
         assert network is not None and network.cls is not None
         message = f"`{head.name}` of {network.cls.name} ({made}) is in no optimizer: it stays as random as it was made"
@@ -186,6 +188,15 @@ def optimizer_misses_own_head(execution: Execution) -> Iterator[Report]:
         if head.hidden:
             help_ = "keep it in an nn.ModuleList (or ModuleDict): parameters() looks into nothing else that holds it"
         yield Report("HC402", holding[-1].site, message, help_)
+
+
+def was_made_for_its_parts(execution: Execution, network: Ref) -> bool:
+    """Whether another network of the script has parts of one that nothing calls: what is left of it does not matter."""
+    inside, own = execution.parts_of(network), execution.holders(network.address)
+    if any(event.module in own for one in execution.family for event in one.of(events.Called)):
+        return False
+    others = {holder for part in inside for holder in execution.holders(part)} - inside - own
+    return any((module := execution.module(Ref(holder))) is not None and module.cls is not None for holder in others)
 
 
 def trains_the_librarys(execution: Execution, held: Optimizer, inside: set[Address]) -> bool:

@@ -65,3 +65,58 @@ def test_the_step_of_another_model_s_optimizer_changes_nothing(text):
 @pytest.mark.parametrize("text", RIGHT.values(), ids=RIGHT.keys())
 def test_nothing_is_said_of(text):
     assert "HC402" not in [code for code, _ in found(text)]
+
+
+TAKEN = """
+import torch
+from torch import nn, optim
+from torchvision import models
+from data import loader
+
+
+class Plain(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.trunk = nn.Sequential(*list(models.resnet18(weights="DEFAULT").children())[:-1])
+        self.embedder = nn.Linear(512, 64)
+
+    def forward(self, x):
+        return self.embedder(self.trunk(x).flatten(1))
+
+
+class Better(nn.Module):
+    def __init__(self, plain):
+        super().__init__()
+        self.trunk = nn.Sequential(*list(plain.trunk.children())[:-1])
+        self.pool = nn.AdaptiveMaxPool2d(1)
+        self.embedder = nn.Linear(512, 64)
+
+    def forward(self, x):
+        return self.embedder(self.pool(self.trunk(x)).flatten(1))
+
+
+plain = Plain()
+model = Better(plain)
+optimizer = optim.Adam({given})
+for pictures, labels in loader:
+    loss = nn.functional.cross_entropy({output}, labels)
+    loss.backward()
+    optimizer.step()
+"""
+
+
+def test_a_network_that_only_gives_another_its_trunk():
+    assert not pipeline.check_text(TAKEN.format(given="model.parameters()", output="model(pictures)"), "script.py")
+
+
+@pytest.mark.parametrize(
+    "given, output, network",
+    [
+        ("model.parameters()", "plain(pictures) + model(pictures)", "`embedder` of Plain"),
+        ("model.trunk.parameters()", "model(pictures)", "`embedder` of Better"),
+        ("plain.trunk.parameters()", "plain(pictures)", "`embedder` of Plain"),
+    ],
+)
+def test_a_network_whose_trunk_another_has_and_that_is_used(given, output, network):
+    (finding,) = pipeline.check_text(TAKEN.format(given=given, output=output), "script.py")
+    assert finding.code == "HC402" and network in finding.message
