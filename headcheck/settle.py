@@ -53,6 +53,7 @@ def over_paths(code: str, seen: Seen, executions: list[Execution]) -> tuple[Exec
     # What a path that lost something does not show may still hold on it.
     telling = [e for e in passing if not e.cut] if all(report.of_any for _, report in sure) else passing
     others = [e for e in [*telling, *beside(sure, known)] if id(e) not in showing]
+    silent = [e for e in unharmed(sure, known) if id(e) not in showing]
     for execution, report in sorted(sure, key=lambda pair: (pair[0].defaults, len(pair[0].conditions))):
         conditions = needed(execution, [e for e, _ in sure], others)
         spared = spared_by(execution, conditions, [e for e in known if id(e) not in showing])
@@ -64,6 +65,11 @@ def over_paths(code: str, seen: Seen, executions: list[Execution]) -> tuple[Exec
             continue  # nobody knows if the path that shows it can be taken
         if len(execution.names_in(shared)) > 1 and not report.of_any:
             continue  # the script picks by two names, and nobody knows if they go together so
+        if silent:
+            others = [*others, *silent]
+            conditions = needed(execution, [e for e, _ in sure], others)
+            if any(invented for _, _, invented in conditions):
+                continue
         if others and execution.defaults and all(not e.defaults for e in others):
             conditions.append(at_defaults(execution))
         return execution, for_all(execution, report), conditions
@@ -122,6 +128,19 @@ def beside(sure: Seen, executions: list[Execution]) -> list[Execution]:
         return []
     alike = [e for e in executions if (e.defaults, e.invented) == (execution.defaults, execution.invented)]
     return [e for e in alike if e.passes(thing.site)]
+
+
+def unharmed(sure: Seen, executions: list[Execution]) -> list[Execution]:
+    """Of a failure, the paths that come by its place, or end before, and do not fail: what is read there leaves nothing
+    behind where it is found. They start as the one that fails does, and take no other side of what is around."""
+    execution, report = sure[0]
+    if execution.state.ended != "raise":
+        return []
+    alike = [e for e in executions if (e.defaults, e.entered) == (execution.defaults, execution.entered)]
+    alike = [e for e in alike if not e.state.ended and not e.cut]
+    tests = execution.tests_around(report.site) if alike else set()
+    away = {(id(node), not wanted) for node, wanted, _ in execution.conditions if id(node) in tests}
+    return [e for e in alike if away.isdisjoint((id(node), wanted) for node, wanted, _ in e.conditions)]
 
 
 def spared_by(execution: Execution, conditions: list[Any], others: list[Execution]) -> list[Execution]:

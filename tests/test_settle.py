@@ -79,6 +79,50 @@ def test_a_branch_both_sides_of_which_show_it_is_no_condition(trunk, wanted):
     assert conditions(WHOLE.format(trunk)) == ("HC101", wanted)
 
 
+BODY = """
+def build(kind, classes):
+    if kind == "dense":
+        m = models.densenet121()
+        m.features.conv0 = nn.Conv2d(1, 64, 7)
+        m.classifier = nn.Linear(1024, classes)
+    elif kind == "res":
+        m = models.resnet50()
+        m.fc = nn.Linear(2048, classes)
+    return m
+
+def body(kind, classes, whole=False):
+    m = build(kind, classes)
+    {}
+"""
+READ_TWICE = """
+if a == 1:
+    m = models.resnet50()
+else:
+    m = models.densenet121()
+    print(m.features)
+"""
+
+
+@pytest.mark.parametrize(
+    ("script", "wanted"),
+    [
+        # What the other path reads is on its heap already, so that it leaves no event there.
+        (BODY.format("return m.features"), ('kind == "res"',)),
+        (BODY.format("return m if whole else m.features"), ('kind == "res"',)),
+        (BODY.format("if whole:\n        return m\n    return m.features"), ('kind == "res"',)),
+        (READ_TWICE + "m.features", ("a == 1",)),
+        (READ_TWICE + "if b:\n    m.features", ("a == 1", "b")),
+        # All paths that come by show it.
+        ("m = models.resnet50()\nif a:\n    m.eval()\nm.features", ()),
+        ("m = models.resnet50()\nif b:\n    m.features", ("b",)),
+        ("if a == 1:\n    m = models.resnet18()\nelse:\n    m = models.resnet50()\nm.features", ()),
+    ],
+)
+def test_what_is_there_on_another_path(script, wanted):
+    findings = [finding for finding in read(script).findings if finding.code == "HC202"]
+    assert [sorted(finding.conditions) for finding in findings] == [sorted(wanted)]
+
+
 def test_two_lines_are_two_findings():
     script = "m = models.resnet50()\nif a:\n    m.fc = nn.Linear(512, 2)\nelse:\n    m.fc = nn.Linear(1024, 2)"
     assert found(script) == [(3, "HC101"), (5, "HC101")]

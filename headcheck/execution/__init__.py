@@ -18,7 +18,7 @@ from headcheck.interpreter.shapes import Flow as Flow
 from headcheck.interpreter.shapes import Placed as Placed
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import Address, Ref, Tuple, Value
-from headcheck.ir import Block, Call, Define, GetItem, Move, Operation, walk, walk_here
+from headcheck.ir import Block, Call, Define, GetItem, If, Move, Operation, walk, walk_here
 from headcheck.ir.facts import ANY, come_to_after, used_attributes
 from headcheck.ir.scopes import variables
 
@@ -100,6 +100,17 @@ class Execution(Learning):
         bodies = (d.body for d in self.machine.definitions.values() if isinstance(d, Define))
         holding = [body for body in bodies if any(o is site for o in walk(body))]
         return holding[-1] if holding else self.machine.body
+
+    def tests_around(self, site: Operation) -> set[int]:
+        """The tests (by id) of the branches in which an operation stands that the path came to, or a call before it."""
+        found: set[int] = set()
+        event = next((event for event in reversed(self.history) if event.site is site), None)
+        frame = self.frames[self.order(event)] if event is not None else None
+        at: Operation | None = site
+        while at is not None:
+            found.update(id(op.node) for op in walk(self.body_of(at)) if type(op) is If and holds(op, at))
+            at, frame = (frame.call, frame.above) if frame is not None else (None, None)
+        return found
 
     def output_used(self, model: Model, outputs: tuple[str, ...]) -> bool:
         """Whether the script reads one of these outputs (or the second of two) of the model."""
@@ -191,6 +202,11 @@ class Execution(Learning):
             e for e in self.family if e is not self and ref.address in e.state.heap and e.passes(model.built.site)
         )
         return any(execution.optimized(ref) is not False for execution in others)
+
+
+def holds(branch: If, site: Operation) -> bool:
+    """Whether an operation stands in a branch."""
+    return any(operation is site for side in (branch.body, branch.orelse) for operation in walk(side))
 
 
 def concerned(event: events.Event) -> Iterator[Any]:

@@ -111,6 +111,11 @@ class History:
         """Whether the path starts with a call that nothing in the script makes."""
         return any(True for _ in self.of(events.Entered))
 
+    @cached_property
+    def entered(self) -> tuple[str, ...]:
+        """The functions that the path starts with, and that nothing in the script calls."""
+        return tuple(event.name for event in self.of(events.Entered))
+
     @property
     def made_up(self) -> bool:
         """Whether the path starts with a call, or an object, that nothing in the script makes."""
