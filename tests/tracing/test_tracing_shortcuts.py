@@ -11,7 +11,11 @@ torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
 
+from headcheck.confirm.worker import simulated  # noqa: E402
 from headcheck.tracing.shortcuts import quick_batch_norm  # noqa: E402
+
+#: The worker has one of its own: it stands alone.
+WAYS = {"tracing": quick_batch_norm, "confirming": lambda: simulated.devices(torch)}
 
 LAYERS = {
     "plain": nn.BatchNorm2d(6),
@@ -56,15 +60,17 @@ def outcome(layer: nn.Module, given: Any, learns: bool) -> Any:
 @pytest.mark.parametrize("train", [True, False])
 @pytest.mark.parametrize("layer", LAYERS)
 @pytest.mark.parametrize("given", INPUTS)
-def test_batch_normalisation(layer: str, given: str, train: bool, learns: bool) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_batch_normalisation(way: str, layer: str, given: str, train: bool, learns: bool) -> None:
     real, tensor = copy.deepcopy(LAYERS[layer]).train(train), INPUTS[given]
     on_meta = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
     if {layer, given} & UNFIT:
         wanted = outcome(copy.deepcopy(real).to("meta"), on_meta, learns)
     else:
         wanted = outcome(copy.deepcopy(real), tensor, learns)
-    with quick_batch_norm():
-        assert outcome(real.to("meta"), on_meta, learns) == wanted
+    real.to("meta")
+    with WAYS[way]():
+        assert outcome(real, on_meta, learns) == wanted
 
 
 def test_what_has_numbers_is_normed() -> None:

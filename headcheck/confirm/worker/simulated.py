@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from . import norms
+
 CPU, ACCELERATOR = "cpu", "cuda:0"
 PLACE = "_headcheck_place"
 #: Calls that read or write a tensor wherever the others are.
@@ -137,7 +139,10 @@ def computed(torch: Any, function: Any, name: str, args: Any, kwargs: Any, given
         refuse_channels(torch, name in TRANSPOSED, args, kwargs)
     if MIXING[-1] and name in SAME_DTYPE:
         args = alike(torch, args)
-    answer = function(*args, **kwargs)
+    if function is torch.nn.functional.batch_norm:
+        answer = norms.batch_norm(torch, function, args, kwargs)
+    else:
+        answer = function(*args, **kwargs)
     if given and name not in ("__get__", "__set__"):
         first = next((tensor for tensor in given if tensor.dim() > 0), given[0])
         stamped(torch, answer, place(first), given)
