@@ -77,7 +77,8 @@ class FieldSet(NamedTuple):
 
 class Missing(NamedTuple):
     """An attribute or index that the module does not have. `action` is read, index or delete; answer: it is what the
-    module answered that does not have it; none: what it has is None, of which an attribute is used."""
+    module answered that does not have it; none: what it has is None, of which an attribute is used; super: none of the
+    classes that its own derives from has it."""
 
     site: Site
     owner: Address

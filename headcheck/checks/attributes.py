@@ -194,6 +194,9 @@ def missing_attribute(execution: Execution) -> Iterator[Report]:
             made = f"{class_name(execution, part)} ({execution.where(execution.site_of(part))})"
             yield Report("HC202", event.site, f"what the {made} answers has no `{event.name}`", "")
             continue
+        if event.action == "super":
+            yield of_no_such_parent(event)
+            continue
         if event.name in execution.names_elsewhere:
             continue
         place = execution.was_at(event.owner)
@@ -228,6 +231,14 @@ def missing_attribute(execution: Execution) -> Iterator[Report]:
         help_ = suggestion(execution, event, place)
         yield Report("HC202", event.site, message, help_, AT_ITS_STEP, place[0].ref.address if place else None)
     yield from deleted(execution)
+
+
+def of_no_such_parent(event: events.Missing) -> Report:
+    """A method of the classes above that none of them has: ``super()._init_()``, which makes room for no layers."""
+    close = catalog.nearest(event.name, catalog.module_attributes())
+    help_ = f"did you mean `{close[0]}`?" if close else ""
+    message = f"`super()` has no attribute `{event.name}`: no module has one"
+    return Report("HC202", event.site, message, help_, model=event.owner)
 
 
 def of_no_such_name(execution: Execution, event: events.Missing, own: Class, module: Module) -> Report:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from headcheck import events
 from headcheck.interpreter import access, choosing, definitions, heap, options, picking, unknowns, writing
-from headcheck.interpreter.deriving import all_bases, call_inherited, derive, unread_base
+from headcheck.interpreter.deriving import all_bases, call_inherited, derive, lacks_above, unread_base
 from headcheck.interpreter.forgetting import forget_every_constant
 from headcheck.interpreter.forward import call_module
 from headcheck.interpreter.handing import come_back_changed, filled_by, handed_over, is_configuration, may_call
@@ -36,7 +36,7 @@ from headcheck.interpreter.values import (
     label,
     symbol,
 )
-from headcheck.ir import UNKNOWN, Define, Operation
+from headcheck.ir import UNKNOWN, Call, Define, Operation
 from headcheck.ir.facts import is_read
 from headcheck.semantics import registry
 from headcheck.semantics.registry import CallSite
@@ -126,7 +126,7 @@ def enter(
             machine.called.add(function.code)
         return call_unknown(machine, state, unknown, arguments, keywords, site, own)
     machine.called.add(function.code)
-    if takes_no(define, keywords):
+    if takes_no(define, keywords) or is_miscounted(define, arguments, keywords, site):
         state.end("raise", "TypeError")
         return [state]
     caller_env, caller_frame = state.env, state.frame
@@ -211,6 +211,20 @@ def takes_no(define: Define, keywords: Keywords) -> bool:
         return False
     names = [parameter.name for parameter in define.parameters if parameter.kind != "*"]
     return any(name not in names for name in keywords if name != "**")
+
+
+def is_miscounted(define: Define, arguments: Arguments, keywords: Keywords, site: Operation) -> bool:
+    """Whether a call that the script writes gives a function more arguments than it has parameters, or leaves one out
+    that it needs. A library that is given a function calls it in a way of its own."""
+    if type(site) is not Call or define.decorators or len(arguments) - len(site.arguments) not in (0, 1):
+        return False
+    if any(starred for starred, _ in site.arguments) or [name for name, _ in site.keywords] != list(keywords):
+        return False
+    by_place = [p for p in define.parameters if not p.kind and not p.keyword_only]
+    if len(arguments) > len(by_place):
+        return not any(p.kind == "*" for p in define.parameters)
+    left = [*by_place[len(arguments) :], *(p for p in define.parameters if p.keyword_only and not p.kind)]
+    return any(not p.has_default and p.name not in keywords for p in left)
 
 
 def bind_arguments(
@@ -389,6 +403,9 @@ def call_method(
             return answer(state, receiver)  # `__new__` is followed with the object in the place of its class
         if bound.name == "forward" and type(state.object(receiver)) is Module:
             return call_inherited(machine, state, receiver, arguments, keywords, site)
+        if lacks_above(machine, state, receiver, bound.name):
+            access.missing(state, receiver, bound.name, "super", site)
+            return [state]
     thing = state.object(receiver) if type(receiver) is Ref else receiver
     if type(thing) is Module and bound.name in ("forward", "__call__"):
         return call_object(machine, state, receiver, arguments, keywords, site)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from headcheck import catalog
 from headcheck.interpreter import forward, heap
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import Class, Library, Ref, Value, symbol
@@ -92,6 +93,15 @@ OF_OBJECTS = frozenset(
 def needs_object(cls: Class, name: str) -> bool:
     """Whether a name is that of a method of torch's modules, which cannot be called on a network's class."""
     return name in OF_OBJECTS and is_plain_network(cls)
+
+
+def lacks_above(machine: Machine, state: State, receiver: Value, name: str) -> bool:
+    """Whether `super()` surely finds no such method: no class of the script has one of the name, and no module has."""
+    thing = state.object(receiver)
+    cls = thing.cls if type(thing) is heap.Module else None
+    if cls is None or not is_plain_network(cls) or name in catalog.module_attributes():
+        return False
+    return not machine.may_be_assigned(name) and all(define.name != name for define in machine.definitions.values())
 
 
 def is_plain_network(cls: Class) -> bool:

@@ -285,6 +285,11 @@ def run_on_unknown(state: State, kind: str, get: Any, address: Address | None, g
         sizes = (None,) * int(kind[-2])
         known = channels if type(channels) is int else None
         return Tensor((batch_of(given), known, *sizes), address, given.source if type(given) is Tensor else None)
+    if layers.RULES[kind] is layers.layer_norm and last is not None:
+        refused = layers.infer(kind, get, (last,))
+        if isinstance(refused, Mismatch):
+            state.refuse(events.Mismatched(site, address, refused, given))
+            return unknown_output(Ref(address) if address else Node, given)  # type: ignore[arg-type]
     if layers.RULES[kind] is layers.same or kind in layers.AFFINE:
         if type(given) is not Tensor:
             return activated(Tensor(None), kind) if kind in ACTIVATIONS else given

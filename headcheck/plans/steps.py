@@ -270,7 +270,7 @@ def missing(draft: Draft, event: events.Missing) -> None:
     if event.action == "index":
         draft.step(event, "item", out=len(draft.numbers) + 1_000, of=number, index=event.name)
     else:
-        draft.step(event, event.action, of=number, name=event.name)
+        draft.step(event, "read" if event.action == "super" else event.action, of=number, name=event.name)
 
 
 def mode(draft: Draft, event: events.ModeSet) -> None:

@@ -107,6 +107,52 @@ def test_a_keyword_that_a_function_does_not_take(decorator, keywords, expected):
     assert [code for _, code in found(script)] == expected
 
 
+COUNTED = """
+def train(model, optimizer, criterion, PARAMETERS):
+    criterion(model(torch.rand(2, 3, 64, 64)), torch.tensor([0, 1])).backward()
+    optimizer.step()
+
+model = models.resnet18(weights=None)
+model.fc = nn.Linear(512, 2)
+criterion, optimizer = nn.CrossEntropyLoss(), torch.optim.SGD(model.parameters(), lr=0.1)
+train(model, criterion, optimizer, GIVEN)
+"""
+
+
+@pytest.mark.parametrize(
+    "parameters, given, expected",
+    [
+        ("epochs=1", "1, 'cpu'", []),
+        ("epochs, device", "1", []),
+        ("epochs", "**{}", ["HC202"]),
+        ("*, epochs", "device='cpu'", []),
+        ("epochs", "epochs=1", ["HC202"]),
+        ("*rest", "1, 'cpu'", ["HC202"]),
+        ("epochs", "*[1]", ["HC202"]),
+        ("epochs, device='cpu'", "1", ["HC202"]),
+        ("epochs=1, *, device='cpu'", "device=0", ["HC202"]),
+    ],
+)
+def test_a_call_with_too_many_arguments_or_too_few(parameters, given, expected):
+    """Python refuses it before the loss is asked for a step."""
+    script = COUNTED.replace("PARAMETERS", parameters).replace("GIVEN", given)
+    assert [code for _, code in found(script)] == expected
+
+
+def test_a_library_hands_a_function_what_it_likes():
+    script = """
+def head(m, name):
+    setattr(m, name, nn.Linear(512, 2))
+
+def build(row, extra):
+    head(models.densenet121(), "fc")
+
+frame.apply(build, axis=1)
+frame.apply(build)
+"""
+    assert [code for _, code in found(script)] == ["HC201"]
+
+
 @pytest.mark.parametrize(
     "head, expected",
     [("nn.Identity()", []), ("nn.Dropout(0.2)", []), ("nn.Conv2d(512, 3, 1)", [(2, "HC102")])],

@@ -3,6 +3,7 @@
 import pytest
 
 from headcheck import pipeline
+from tests.reading import found
 
 NETWORKS = {
     "the second of two ways to build it": (
@@ -441,3 +442,35 @@ def test_heads_are_checked_wherever_they_sit(name):
     script, expected = NETWORKS[name]
     found = pipeline.check_text(PLAIN + script, "script.py")
     assert [(finding.location.row, finding.code) for finding in found] == expected
+
+
+BEHIND_UNKNOWN = """
+class Decoder(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.out = nn.Linear(width, 512)
+        self.norm = nn.LayerNorm(NORM)
+
+    def forward(self, x):
+        return self.norm(self.out(x))
+
+class Net(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.decoder = Decoder(width)
+        self.head = nn.Linear(width, 10)
+
+    def forward(self, x):
+        return self.head(self.decoder(x))
+
+Net(128)
+"""
+
+
+@pytest.mark.parametrize(
+    "norm, expected",
+    [("width", [(5, "HC105")]), ("(width,)", [(5, "HC105")]), ("512", [(14, "HC105")])],
+)
+def test_a_normalization_of_another_size_is_the_first_to_refuse(norm, expected):
+    """Of what reaches it only the last size is known."""
+    assert found(BEHIND_UNKNOWN.replace("NORM", norm)) == expected
