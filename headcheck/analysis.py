@@ -317,7 +317,11 @@ def is_final(report: Report, execution: Execution) -> bool:
     """Whether what follows on a path that was not followed to its end leaves a report true."""
     if isinstance(report.site, DeleteAttribute):  # something else may be put in
         return False
-    return report.code in AT_ONCE or (report.code in WHEN_LEFT and execution.has_left(report.site))
+    return (
+        report.at is not None
+        or report.code in AT_ONCE
+        or (report.code in WHEN_LEFT and execution.has_left(report.site))
+    )
 
 
 def yields(code: str, seen: list[tuple[Execution, Report]]) -> bool:

@@ -61,19 +61,28 @@ def over_paths(code: str, seen: Seen, executions: list[Execution]) -> tuple[Exec
             others = [*others, *spared]
             conditions = needed(execution, [e for e, _ in sure], others)
         shared = shared_conditions(execution, sure) if execution.cut else conditions
+        conditions, shared = until(execution, report, conditions), until(execution, report, shared)
         if any(invented for _, _, invented in (conditions if others else shared)):
             continue  # nobody knows if the path that shows it can be taken
         if len(execution.names_in(shared)) > 1 and not report.of_any:
             continue  # the script picks by two names, and nobody knows if they go together so
         if silent:
             others = [*others, *silent]
-            conditions = needed(execution, [e for e, _ in sure], others)
+            conditions = until(execution, report, needed(execution, [e for e, _ in sure], others))
             if any(invented for _, _, invented in conditions):
                 continue
         if others and execution.defaults and all(not e.defaults for e in others):
             conditions.append(at_defaults(execution))
         return execution, for_all(execution, report), conditions
     return None
+
+
+def until(execution: Execution, report: Report, conditions: list[Any]) -> list[Any]:
+    """The conditions that a report takes: none that were decided after what is wrong whatever comes next."""
+    if report.at is None:
+        return conditions
+    before = execution.conditions_at(report.at)
+    return [condition for condition in conditions if condition in before]
 
 
 def for_all(execution: Execution, report: Report) -> Report:

@@ -28,7 +28,8 @@ class Report(NamedTuple):
     wrong where it comes, not in itself: a function in another file that does it is right, and its call is to mend.
     `of_any` says that it is wrong whichever model the script chooses. `within` is a library's model: what is reported
     shows where the script's network runs that holds it. `always`: it counts only if it shows on every path. `size` is
-    what the script gives and this model does not take: it is right for one that does.
+    what the script gives and this model does not take: it is right for one that does. `at` is the event that is wrong,
+    if it is so whatever comes after it.
     """
 
     code: str
@@ -45,6 +46,7 @@ class Report(NamedTuple):
     within: Address | None = None
     always: bool = False
     size: int | None = None
+    at: Any = None
 
 
 Check: TypeAlias = Callable[[Execution], Iterator[Report]]

@@ -28,6 +28,9 @@ DOUBLED: dict[tuple[str, str], tuple[str, str, Severity | None]] = {
 }
 
 
+ONE_EACH = "give the head one output per class, or use BCEWithLogitsLoss"
+
+
 @check("HC107")
 def activation_before_loss(execution: Execution) -> Iterator[Report]:
     """The loss does itself what an activation did to the output before."""
@@ -42,24 +45,23 @@ def activation_before_loss(execution: Execution) -> Iterator[Report]:
         if doubled is not None:
             why, help_, severity = doubled
             message = f"the output{maker_words(execution, output)} went through {last} already, and {event.kind} {why}"
-            yield Report("HC107", event.site, message, help_, severity=severity)
+            yield Report("HC107", event.site, message, help_, severity=severity, at=event)
         elif event.kind == "NLLLoss" and is_raw(execution, output):
             message = (
                 f"NLLLoss wants log-probabilities, but the output{maker_words(execution, output)} is raw: "
-                "the loss falls without end"
+                "the loss is minus the output of the right class, and has no lower end"
             )
-            yield Report(
-                "HC107", event.site, message, "use CrossEntropyLoss, or F.log_softmax(output, dim=1) before it"
-            )
+            help_ = "use CrossEntropyLoss, or F.log_softmax(output, dim=1) before it"
+            yield Report("HC107", event.site, message, help_, at=event)
         elif event.kind == "CrossEntropyLoss" and last_size(output) == 1 and len(output.shape or ((),) * 2) == 2:
             message = (
                 f"CrossEntropyLoss over a single logit{maker_words(execution, output)} is always 0: nothing is learnt"
             )
-            yield Report("HC107", event.site, message, "give the head one output per class, or use BCEWithLogitsLoss")
+            yield Report("HC107", event.site, message, ONE_EACH, at=event)
         elif event.kind == "CrossEntropyLoss" and is_single_squeezed(execution, output):
             single = f"the single logit{maker_words(execution, output)}"
             message = f"CrossEntropyLoss takes the items of a batch for classes: {single} was squeezed"
-            yield Report("HC107", event.site, message, "give the head one output per class, or use BCEWithLogitsLoss")
+            yield Report("HC107", event.site, message, ONE_EACH, at=event)
 
 
 def is_single_squeezed(execution: Execution, output: Tensor) -> bool:
@@ -114,7 +116,7 @@ def class_count_mismatch(execution: Execution) -> Iterator[Report]:
         made = maker_words(execution, event.output)
         if outputs < classes:
             message = f"{words}, but the output{made} has {outputs}: a label beyond them raises an error"
-            yield Report("HC104", event.site, message, f"give the head {classes} outputs")
+            yield Report("HC104", event.site, message, f"give the head {classes} outputs", at=event)
         elif exact and outputs > classes and not has_other_labels(execution, event):
             message = f"{words}, but the output{made} has {outputs}"
             yield Report("HC104", event.site, message, f"give the head {classes} outputs", severity="warning")
@@ -179,16 +181,49 @@ def loss_target_shape(execution: Execution) -> Iterator[Report]:
                 f"{event.kind} wants output and target of one shape: the output{maker_words(execution, output)} is "
                 f"{batch_words(output.shape)}, the target {batch_words(target.shape)}"
             )
-            yield Report("HC109", event.site, message, alike(output.shape, target.shape))
+            yield Report("HC109", event.site, message, alike(output.shape, target.shape), at=event)
         elif event.kind in LABELLED and len(output.shape) == len(target.shape) == 2 and target.dtype == "long":
             message = f"{event.kind} wants class labels in one dimension, the target is {batch_words(target.shape)}"
-            yield Report("HC109", event.site, message, "target.squeeze(1)")
+            yield Report("HC109", event.site, message, "target.squeeze(1)", at=event)
         elif event.kind in LABELLED and len(output.shape) == 1 and not target.shape:
             continue  # the label of a single picture that is in no batch
         elif event.kind in LABELLED and output.shape and differ(output.shape[:1], target.shape[:1]):
             made = maker_words(execution, output)
             message = f"the output{made} is {batch_words(output.shape)}, the target {batch_words(target.shape)}"
-            yield Report("HC109", event.site, message, "both need as many pictures")
+            yield Report("HC109", event.site, message, "both need as many pictures", at=event)
+
+
+@check("HC109")
+def loss_target_numbers(execution: Execution) -> Iterator[Report]:
+    """A loss that wants the numbers of classes gets fractions, or one that wants fractions gets such numbers."""
+    for event in execution.of(events.LossTaken):
+        output, target = event.output, event.target
+        if type(target) is not Tensor or target.shape is None:
+            continue
+        if event.kind in LABELLED and target.dtype == "float" and len(target.shape) == 1 and is_row_of_classes(output):
+            message = f"{event.kind} wants class labels as whole numbers, the target holds floating-point numbers"
+            yield Report("HC109", event.site, message, "leave the cast out, or write target.long()", at=event)
+        elif event.kind in ONE_SHAPE and are_untouched_labels(target) and is_of_shape(output, target.shape):
+            message = f"{event.kind} wants a target of floating-point numbers, the labels are whole numbers"
+            yield Report("HC109", event.site, message, "target.float()", at=event)
+
+
+def are_untouched_labels(target: Tensor) -> bool:
+    """Whether a target holds class labels as a dataset of a library hands them out, or torch makes them."""
+    return target.labels is not None and target.dtype == "long" and not target.activations
+
+
+def is_row_of_classes(output: Value) -> bool:
+    """Whether an output has one number for each class of each picture; an auxiliary one is as the main one is."""
+    if type(output) is Tensor:
+        return output.shape is not None and len(output.shape) == 2
+    key: Any = output.key if type(output) is Symbol and isinstance(output.key, tuple) else ("",)
+    return key[0] == "item" and type(key[1]) is Symbol and isinstance(key[1].key, tuple) and key[1].key[-1] == "several"
+
+
+def is_of_shape(output: Value, shape: tuple[Value, ...]) -> bool:
+    """Whether an output may have a shape: a loss that wants one shape refuses another first."""
+    return type(output) is Tensor and (output.shape is None or not differ(output.shape, shape))
 
 
 LABELLED = frozenset({"CrossEntropyLoss", "NLLLoss"})
@@ -212,7 +247,8 @@ def not_one_wide(execution: Execution, event: events.LossTaken) -> Iterator[Repo
             f"{event.kind} wants output and target of one shape: the output{maker_words(execution, event.output)} is "
             f"{batch_words(event.output.shape)}, the second size of the target is 1"
         )
-        yield Report("HC109", event.site, message, "use CrossEntropyLoss with class labels, or give the head 1 output")
+        help_ = "use CrossEntropyLoss with class labels, or give the head 1 output"
+        yield Report("HC109", event.site, message, help_, at=event)
 
 
 def differ(one: tuple[Value, ...], other: tuple[Value, ...]) -> bool:
@@ -247,7 +283,7 @@ def topk_exceeds_classes(execution: Execution) -> Iterator[Report]:
         if classes is not None and event.number > classes:
             made = maker_words(execution, event.tensor)
             message = f"topk({event.number}) of {classes} outputs{made} raises an error"
-            yield Report("HC110", event.site, message, f"min({event.number}, {classes})")
+            yield Report("HC110", event.site, message, f"min({event.number}, {classes})", at=event)
 
 
 @check("HC207")

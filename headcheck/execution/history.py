@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from headcheck import events
 from headcheck.execution.facts import FileFacts
 from headcheck.interpreter.leaving import Sites
-from headcheck.interpreter.state import MADE_UP, Frame, State, events_of, frames_of
+from headcheck.interpreter.state import MADE_UP, Frame, State, conditions_at, events_of, frames_of
 
 if TYPE_CHECKING:
     from headcheck.interpreter.machine import Machine
@@ -132,6 +132,10 @@ class History:
         guessed = {guess.condition for guess in self.guesses}
         unsure = any(guess.is_open for guess in self.guesses)
         return unsure and any(condition not in guessed for condition in self.conditions)
+
+    def conditions_at(self, event: events.Event) -> tuple[Any, ...]:
+        """The conditions of the path when something happened on it."""
+        return conditions_at(self.state, event)
 
     def names_in(self, conditions: Iterable[Any]) -> set[Any]:
         """The unknowns that some conditions of the path compare with texts: the names by which the script picks."""

@@ -10,7 +10,7 @@ from headcheck.interpreter.values import Address, Class, Ref, Symbol, Value
 from headcheck.ir import UNKNOWN, Operation
 from headcheck.records import NamedTuple
 
-Cell: TypeAlias = "tuple[Event, Any, int, Frame, Event | None] | None"
+Cell: TypeAlias = "tuple[Event, Any, int, Frame, Event | None, tuple[Any, ...]] | None"
 NOTHING: frozenset[str] = frozenset()
 MADE_UP = ("made up",)  # a fact of paths that start with an object which the script does not make
 
@@ -70,10 +70,10 @@ class State:
     """Everything in the dicts is immutable, so a shallow copy of each is a copy of the state.
 
     `ended` is why the current block stops: "", return, raise, break, continue or exit. `events` is a cons list, newest
-    first, of (event, rest, count, frame, the newest event so far that is not `SOFT`). `flags` holds ``requires_grad``
-    by (address, dotted path) where it differs from the module's default. `conditions` are the branches taken on
-    something unknown, as (node or text of the test, truth, whether the test is on something that is only unknown
-    because paths met or a loop ran).
+    first, of (event, rest, count, frame, the newest event so far that is not `SOFT`, the conditions until then).
+    `flags` holds ``requires_grad`` by (address, dotted path) where it differs from the module's default. `conditions`
+    are the branches taken on something unknown, as (node or text of the test, truth, whether the test is on something
+    that is only unknown because paths met or a loop ran).
     `pinned`: `facts` say of some unknown which constant it is (see `pin`).
     `doubtful` marks a path that assumed a failure inside `try`, or two names of one model, or that reads what it never
     set; `cut` one beside which
@@ -184,7 +184,7 @@ class State:
     def log(self, event: Event) -> None:
         before = self.events
         count, hard = (before[2] + 1, before[4]) if before is not None else (1, None)
-        self.events = (event, before, count, self.frame, hard if type(event) in SOFT else event)
+        self.events = event, before, count, self.frame, hard if type(event) in SOFT else event, self.conditions
 
     def refuse(self, event: Event) -> None:
         """Log that a layer refuses what it gets, where the code around has no other way for that."""
@@ -257,6 +257,14 @@ def frames_of(state: State) -> list[Frame]:
         frames.append(cell[3])
         cell = cell[1]
     return frames[::-1]
+
+
+def conditions_at(state: State, event: Event) -> tuple[Any, ...]:
+    """The conditions of a path when something happened on it."""
+    cell = state.events
+    while cell is not None and cell[0] is not event:
+        cell = cell[1]
+    return () if cell is None else tuple(cell[5])
 
 
 def since(state: State, start: Cell) -> Iterator[Event]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from headcheck import events
 from headcheck.interpreter.heap import Module
-from headcheck.interpreter.values import Device, Library, Value, label, symbol
+from headcheck.interpreter.values import Device, Library, Symbol, Value, label, symbol
 from headcheck.records import NamedTuple
 from headcheck.semantics.python import unknown
 from headcheck.semantics.registry import CallSite, effect, method
@@ -34,6 +34,12 @@ def device_of(value: Value) -> str:
     if isinstance(name, str):
         return CPU if name.split(":")[0] in ("cpu", "meta") else ACCELERATOR
     return ACCELERATOR if type(name) is int else "" if name is None else UNSURE
+
+
+def is_device(value: Value) -> bool:
+    """Whether a value is a device, known or not."""
+    key = value.key if type(value) is Symbol else None
+    return type(value) is Device or (isinstance(key, tuple) and key[:2] == ("call", "torch.device"))
 
 
 def dtype_of(value: Value) -> str:

@@ -15,7 +15,7 @@ from headcheck.interpreter.products import quotient
 from headcheck.interpreter.values import Address, Symbol, Tensor, Tuple, Value, is_plain, last_size, size_of, symbol
 from headcheck.ir import UNKNOWN
 from headcheck.records import NamedTuple
-from headcheck.semantics import layers
+from headcheck.semantics import devices, layers
 from headcheck.semantics.python import unknown
 from headcheck.semantics.registry import CallSite, effect, method
 
@@ -79,8 +79,22 @@ def same(use: Use) -> Value:
     tensor = use.tensor
     if use.call.name in ("detach", "requires_grad_") and type(tensor) is Tensor:
         tensor = tensor._replace(detached=use.call.name == "detach")
-    dtype = {"float": "float", "half": "float", "double": "float", "bfloat16": "float"}.get(use.call.name)
-    return tensor._replace(dtype=dtype, labels=None) if dtype and type(tensor) is Tensor and tensor.labels else tensor
+    return cast(use, tensor) if type(tensor) is Tensor and tensor.labels is not None else tensor
+
+
+def cast(use: Use, labels: Tensor) -> Tensor:
+    """Labels as what a cast makes of them, which speak of classes as long as they are whole numbers."""
+    name = use.call.name
+    given = (*use.arguments, *use.keywords.values())
+    if name == "to" and all(is_plain(value) or devices.is_device(value) for value in given):
+        return labels
+    to = devices.UNSURE if name == "type_as" else devices.target_of(use.call).dtype if name in CASTS else ""
+    if to in ("", devices.UNSURE):
+        return labels._replace(activations=(*labels.activations[-7:], "cast")) if to else labels
+    return labels._replace(dtype="float", labels=None)
+
+
+CASTS = frozenset({"to", "float", "half", "double", "bfloat16", "type"})
 
 
 @rule("long", "int")

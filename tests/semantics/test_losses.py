@@ -123,6 +123,20 @@ WRONG = {
         "for x, y in loader:\n    nn.BCEWithLogitsLoss()(model_of(2)(x), y.unsqueeze(1).float())",
         "HC109",
     ),
+    "labels as fractions": ("nn.CrossEntropyLoss()(model_of(2)(images), labels.float())", "HC109"),
+    "labels cast to fractions": ("F.nll_loss(model_of(2)(images).log_softmax(1), labels.to(torch.float32))", "HC109"),
+    "labels as fractions beside an auxiliary output": (
+        "net = models.inception_v3()\nfor x, y in DataLoader(datasets.ImageFolder('data')):\n"
+        "    out, aux = net(x)\n    F.cross_entropy(out, y.float())",
+        "HC109",
+    ),
+    "whole numbers against chances": ("nn.BCELoss()(model_of(1)(images).sigmoid().squeeze(1), labels)", "HC109"),
+    "whole numbers in a column, moved": (
+        "device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')\n"
+        "for x, y in DataLoader(datasets.ImageFolder('data')):\n"
+        "    nn.BCEWithLogitsLoss()(model_of(1)(x.to(device)), y.to(device, non_blocking=True).unsqueeze(1))",
+        "HC109",
+    ),
     "labels in a column": ("nn.CrossEntropyLoss()(model_of(2)(images), labels.view(-1, 1))", "HC109"),
     "top five of three": ("torch.topk(model_of(3)(images), 5)", "HC110"),
     "top five of three in a function": (
@@ -182,6 +196,31 @@ RIGHT = {
         "    def forward(self, x):\n        return self.b(x * torch.softmax(self.a(x), dim=1))\n"
         "F.cross_entropy(Net()(torch.rand(2, 8)), labels)"
     ),
+    "fractions for classes": "F.cross_entropy(model_of(2)(images), torch.rand(2, 2))",
+    "fractions made whole again": "F.cross_entropy(model_of(2)(images), labels.float().long())",
+    "fractions that the dataset hands out": (
+        "for x, y in DataLoader(datasets.ImageFolder('data', target_transform=float)):\n"
+        "    F.binary_cross_entropy_with_logits(model_of(1)(x).squeeze(1), y)"
+    ),
+    **{
+        f"labels against chances, {made}": (
+            f"for x, y in DataLoader(datasets.ImageFolder('data')):\n"
+            f"    F.binary_cross_entropy_with_logits(model_of(1)(x).squeeze(1), {made})"
+        )
+        for made in (
+            "y.float()",
+            "y.double()",
+            "y.to(torch.float32)",
+            "y.to('cpu', torch.float)",
+            "y.to(dtype=torch.float)",
+            "y.type(torch.FloatTensor)",
+            "y.type_as(x)",
+            "y.to(x)",
+            "y * 0.9",
+            "y.to(what)",
+            "torch.rand(2)",
+        )
+    },
     "sigmoid and plain bce": "nn.BCELoss()(model_of(1)(images).sigmoid().squeeze(1), labels.float())",
     "column against column": "nn.BCEWithLogitsLoss()(model_of(1)(images), labels.float().unsqueeze(1))",
     "labels made a column against one output": (
