@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from headcheck import catalog, events
-from headcheck.interpreter import heap, modules, naming
+from headcheck.interpreter import choosing, heap, modules, naming
 from headcheck.interpreter.heap import DELETED, Dictionary, Instance, Module, Optimizer, Sequence
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import (
@@ -530,7 +530,8 @@ def class_name(state: State, of: Symbol) -> Value:
 
 def is_tested(state: State, ref: Ref) -> bool:
     """Whether a path has assumed something of a module, which may be that it has what is asked of it."""
-    return any(type(fact) in (tuple, Condition) and _is_of(fact, ref) for fact in state.facts)
+    facts = (fact for fact in state.facts if type(fact) in (tuple, Condition) and _is_of(fact, ref))
+    return any(not choosing.is_of_class(fact, ref) for fact in facts)
 
 
 def _is_of(value: Value, ref: Ref) -> bool:

@@ -232,14 +232,18 @@ def of_tested_class(state: State, ref: Ref, builders: list[Builder]) -> list[Bui
     if by_name:
         builders = [b for b in builders if not b.kind or all(test(b.kind.rpartition(".")[2]) for test in by_name)]
     for fact, known in state.facts.items():
-        test = fact[1] if type(fact) is tuple and fact[0] == "truth" else None
-        made = test.key if type(test) is Symbol and isinstance(test.key, tuple) else ()
-        if made[:2] != ("call", "builtins.isinstance") or len(made) != 5 or made[3] != ref:
-            continue
-        if tests_class(made[4:]):
-            names = {kind.name.rpartition(".")[2] for kind in classes_in(made[4])}
+        if is_of_class(fact, ref):
+            names = {kind.name.rpartition(".")[2] for kind in classes_in(fact[1].key[4])}
             builders = [b for b in builders if not b.kind or (b.kind.rpartition(".")[2] in names) is known]
     return builders
+
+
+def is_of_class(fact: Any, ref: Ref) -> bool:
+    """Whether a fact of a path is that a model is one of some classes of a library, or that it is none of them."""
+    test = fact[1] if type(fact) is tuple and fact[0] == "truth" else None
+    made = test.key if type(test) is Symbol and isinstance(test.key, tuple) else ()
+    asked = made[:2] == ("call", "builtins.isinstance") and len(made) == 5 and made[3] == ref
+    return asked and tests_class(made[4:])
 
 
 def tests_of_class(state: State, ref: Ref, since: int = 0) -> list[Callable[[Any], bool]]:

@@ -352,6 +352,36 @@ def test_a_ladder_of_classes(build):
     assert found(wrong) == [(first, "HC101"), (first + 2, "HC101"), (first + 4, "HC101")]
 
 
+LACKING = """
+def build(name):
+    model = models.get_model(name)
+    if isinstance(model, models.{}):
+        model.{}
+    return model
+"""
+
+
+@pytest.mark.parametrize(
+    ("cls", "asked", "missing"),
+    [
+        ("SwinTransformer", "heads.head", True),
+        ("SwinTransformer", "head", False),
+        ("DenseNet", "fc", True),
+        ("VisionTransformer", "heads.head", False),
+        ("ResNet", "classifier", True),
+    ],
+)
+def test_what_no_model_of_a_class_has(cls, asked, missing):
+    """To be of a class of the library's says which models are left, and not what the script has put into them."""
+    assert found(LACKING.format(cls, asked)) == ([(4, "HC202")] if missing else [])
+
+
+def test_what_one_of_two_classes_has():
+    text = LACKING.replace("models.{}", "(models.SwinTransformer, models.DenseNet)").replace("{}", "classifier")
+    assert found(text) == []
+    assert found(LACKING.replace("isinstance(model, models.{})", "hasattr(model, 'fc2')").format("fc2")) == []
+
+
 def test_a_builder_by_a_name_that_is_known():
     script = "m = models.get_model_builder('ResNet18')(weights=None)\nm.fc = nn.Linear(7, 3)\n"
     assert builders(script) == {"resnet18"}
