@@ -134,18 +134,39 @@ def is_setting(value: Value) -> bool:
 
 
 def homes_of(open_: list[State], most: int) -> list[State]:
-    """So many of the paths through an `__init__`, one for each guess at a model before a second for any. Where a guess
-    is left without one, what is found on the others may not hold for it."""
+    """So many of the paths through an `__init__`, one for each guess at a model before a second for any; to take the
+    only one that the script lists is no guess. Where a guess is left without one, what is found on the others may not
+    hold for it."""
     if len(open_) <= most:
         return open_
+    others = {guess.group for state in open_ for guess in state.guesses if guess.name is None}
     rows: dict[Any, list[State]] = {}
     for state in open_:
-        rows.setdefault(tuple((guess.group, guess.name) for guess in state.guesses), []).append(state)
-    taken = [state for row in itertools.zip_longest(*rows.values()) for state in row if state is not None][:most]
+        guesses = [g for g in state.guesses if g.kind != "listed" or g.of > 1 or g.group in others]
+        rows.setdefault(tuple((guess.group, guess.name) for guess in guesses), []).append(state)
+    unlike = [most_unlike(row, most) for row in rows.values()]
+    taken = [state for row in itertools.zip_longest(*unlike) for state in row if state is not None][:most]
     if len(rows) > most:
         taken = [state.fork() for state in taken]
         for state in taken:
             state.cut = True
+    return taken
+
+
+def most_unlike(states: list[State], most: int) -> list[State]:
+    """So many of some paths, the first and then always the one that took the most branches as none before it did: the
+    first ones may all be at odds with what the methods ask for."""
+    left = [
+        (state, {(test if type(test) is str else id(test), held) for test, held, _ in state.conditions})
+        for state in states
+    ]
+    taken: list[State] = []
+    seen: set[Any] = set()
+    while left and len(taken) < most:
+        best = max(range(len(left)), key=lambda place: len(left[place][1] - seen)) if taken else 0
+        state, ways = left.pop(best)
+        taken.append(state)
+        seen |= ways
     return taken
 
 

@@ -122,3 +122,43 @@ def test_what_a_context_puts_back_is_put_back():
         """
     assert found(script) == []
     assert found(script.replace("yield", "return").replace("@contextmanager", "")) == [(8, "HC301")]
+
+
+MANY_WAYS = """
+BODIES = {{"resnet50": {{"model": models.resnet50, "length": 2048}}}}
+
+
+class Net(nn.Module):
+    def __init__(self, config):
+        super().__init__()
+        self.only = config.only
+        if self.only != True:
+            self.body = BODIES[config.name]["model"]()
+            self.body.fc = nn.Identity()
+        if config.more:
+            size = config.size * 2 if config.twice else config.size
+            if self.only:
+                width = size
+            else:
+                width = BODIES[config.name]["length"] + size
+            self.norm = nn.LayerNorm(size) if config.norm else nn.Identity()
+        else:
+            width = BODIES[config.name]["length"]
+        self.length = BODIES[config.name]["length"]
+        self.head = nn.Sequential(nn.Linear(width, 5), {last}(dim=1))
+
+    def forward(self, x, labels=None):
+        if self.only == False:
+            features = self.body(x)
+        logits = self.head(features)
+        if labels is not None:
+            return nn.functional.cross_entropy(logits, labels)
+        return logits
+"""
+
+
+def test_of_many_ways_through_init_those_are_taken_that_are_least_alike():
+    """The first ones may all be at odds with what forward asks for; and the one body that the script lists is no guess
+    that each way makes for itself."""
+    assert found(MANY_WAYS.format(last="nn.Softmax")) == [(28, "HC107")]
+    assert found(MANY_WAYS.format(last="nn.Flatten")) == []
