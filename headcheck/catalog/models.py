@@ -53,6 +53,14 @@ def part_names(library: str = "torchvision") -> frozenset[str]:
     return frozenset(name for root in roots for name in names_below(library, root))
 
 
+@functools.cache
+def head_names() -> frozenset[str]:
+    """Return what torchvision's models call their heads, or what holds them: ``fc``, ``classifier``."""
+    entries = (find(builder, {}, False) for builder in load("torchvision")["builders"])
+    heads = (head for entry in entries if entry is not None for head in entry.places if not head.auxiliary)
+    return frozenset(head.path.partition(".")[0] for head in heads)
+
+
 def signature(builder: str) -> Signature:
     """Return the signature of a catalogued builder. Raises KeyError for any other."""
     parameters, variadic = _shared(_facts(builder)["signature"])

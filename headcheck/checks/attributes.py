@@ -6,23 +6,26 @@ from collections.abc import Iterator
 from typing import Any
 
 from headcheck import catalog, events
-from headcheck.answers import is_computed
-from headcheck.catalog.entry import IDENTITY, Node
+from headcheck.catalog.entry import Node
 from headcheck.checks import Report, check
 from headcheck.checks.sizes import SIZE_ARGUMENTS, fitting
+from headcheck.checks.unread import LINEAR, is_whole_by_name, left_on, real_heads, refusing, taken_off, unread
 from headcheck.checks.wiring import WRAPPERS
-from headcheck.checks.words import built, class_name, count_given, dotted, layer_name, model_name, new_head, outputs_of
+from headcheck.checks.words import (
+    built,
+    class_name,
+    count_given,
+    dotted,
+    layer_name,
+    model_name,
+    new_head,
+    outputs_of,
+)
 from headcheck.execution import SIZED, Execution, Model
 from headcheck.execution.reached import asks_by_computed_name, is_its_own_doing, is_sized_by_its_place
 from headcheck.findings import AT_ITS_STEP, IN_FORWARD, Expectation, Severity
 from headcheck.interpreter.heap import Module
 from headcheck.interpreter.values import UNKNOWN, Class, Ref, is_invented, is_plain
-
-
-def real_heads(model: Model) -> str:
-    """``fc``, or ``fc` and `AuxLogits.fc`` where there is more than one; the first of many."""
-    paths = [f"`{dotted(head.path)}`" for head in model.entry.places]
-    return " and ".join(paths) if len(paths) < 4 else f"{paths[0]} and {len(paths) - 1} more"
 
 
 def body_and_head(model: Model) -> str:
@@ -35,51 +38,14 @@ def body_and_head(model: Model) -> str:
     return f"{body}its head is {real_heads(model)}"
 
 
-def is_whole_by_name(model: Model) -> bool:
-    """Whether all parts of a model are known by name, and its forward reads nothing else: so it is in transformers."""
-    return model.entry.task == "transformers" and bool(model.entry.root.children)
-
-
-def sits_elsewhere(execution: Execution, event: events.ChildSet) -> bool:
-    """Whether a new module is put under another name, too, that is read: ``model.classifier = model.fc = head``."""
-    for other in execution.of(events.ChildSet):
-        owner = execution.module(Ref(other.owner)) if other.new == event.new else None
-        if owner is None or owner.children.get(other.name) != event.new:
-            continue
-        place = execution.place(other.owner)
-        if owner.node is None or place is None:  # of the script's own network
-            return True
-        if other.name in owner.node.children and not is_idle(*place, other.name):
-            return True
-    return False
-
-
 @check("HC201")
 def unused_head(execution: Execution) -> Iterator[Report]:
     """A new module under a name that the model's forward never reads: the old head still answers."""
     for event in execution.of(events.ChildSet):
-        place = execution.place(event.owner)
-        module = execution.module(Ref(event.owner))
-        if place is None or module is None or module.node is None or event.how == "rearranged":
+        place = unread(execution, event)
+        if place is None:
             continue
         model, path = place
-        if not module.node.whole and not (not path and is_whole_by_name(model)):
-            continue
-        known = event.name in module.node.children or event.name in module.node.values
-        if (known and not is_idle(model, path, event.name)) or not execution.is_new(event.new):
-            continue
-        if event.name in module.node.attributes:
-            continue
-        if module.kind in CONTAINERS or event.name in execution.facts.used_of_others:
-            continue
-        if execution.is_asked_for(event.owner, event.name):
-            continue
-        if execution.guesses and is_computed(event.site):
-            continue  # the name goes with the model, and neither is known
-        if sits_elsewhere(execution, event):
-            continue
-        if module.children.get(event.name) != event.new or not execution.forward_is_the_librarys(model):
-            continue
         kinds = execution.kinds_in(event.new)
         if not kinds & SIZED:
             continue
@@ -111,6 +77,22 @@ def unused_head(execution: Execution) -> Iterator[Report]:
             model.ref.address,
             severity,
         )
+
+
+@check("HC201")
+def head_left_on(execution: Execution) -> Iterator[Report]:
+    """An Identity that takes no head off, for it stands where the model has none. Where a layer of the script's own
+    network does not take what the head answers, the report of that tells it."""
+    for event, model in left_on(execution):
+        if refusing(execution, model):
+            continue
+        name = execution.name_of(model.ref)
+        message = (
+            f"{model_name(model)} ({execution.where(model.built.site)}) has no `{event.name}` in its forward: "
+            f"the Identity takes no head off, {real_heads(model)} still answers"
+        )
+        expectation = Expectation("output", classes=model.entry.heads[0].out_features)
+        yield Report("HC201", event.site, message, taken_off(execution, model, name), expectation, model.ref.address)
 
 
 @check("HC201")
@@ -150,12 +132,6 @@ def head_behind(execution: Execution, model: Model, out: Any) -> str:
     return f"nn.Sequential({execution.name_of(model.ref)}, {layer})" if layer else ""
 
 
-def is_idle(model: Model, path: str, name: str) -> bool:
-    """Whether a part of a model does nothing, and its forward does not even call it."""
-    node = model.entry.root.children.get(name) if not path else None
-    return node is not None and node.kind == IDENTITY and name not in model.entry.used
-
-
 def could_be_head(kinds: frozenset[str], model: Model) -> Severity | None:
     """A remark only (info) where the layer cannot have been meant as the head: a convolution meant for a stem."""
     wanted = {head.kind for head in model.entry.places}
@@ -177,10 +153,6 @@ def first_of(node: Node, kinds: frozenset[str]) -> tuple[str, str] | None:
         if below is not None:
             return f"{name}.{below[0]}", below[1]
     return None
-
-
-LINEAR = "torch.nn.Linear"
-CONTAINERS = frozenset({"torch.nn.Sequential", "torch.nn.ModuleList", "torch.nn.ModuleDict"})
 
 
 @check("HC202")

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from headcheck import events
+from headcheck.catalog import Head
 from headcheck.checks import Report, check
+from headcheck.checks.unread import CONTAINERS, LINEAR, fed_by, left_on, taken_off
 from headcheck.checks.words import (
     argument,
     built,
     class_name,
+    count_given,
     dotted,
     layer_name,
     maker_words,
+    model_name,
     new_head,
     outputs_of,
     shape_words,
@@ -162,6 +166,11 @@ def met(execution: Execution, event: events.Mismatched, site: object) -> Iterato
     help_ = fitting(layer, got, out, kernel)
     if by_function is not None and got % by_function[1] == 0:
         help_ = f"{by_function[0]}({got // by_function[1]}, …)"
+    off, model = next((left for left in left_on(execution) if left[1] == fed_by(execution, event)), (None, None))
+    if off is not None and model is not None:
+        top = model.entry.heads[0].path.partition(".")[0]
+        message = f"{message}: `{off.name}` is no part of {model_name(model)}, `{top}` still answers"
+        help_ = taken_off(execution, model, execution.name_of(model.ref), None if joined else mismatch.takes)
     yield Report(code, site, message, help_, expectation, within=place, size=mismatch.takes)
 
 
@@ -219,6 +228,39 @@ def stem_does_not_fit(execution: Execution) -> Iterator[Report]:
         )
         site = execution.site_of(event.new) or event.site
         yield Report("HC108", site, message, f"out_channels={was}", IN_FORWARD, model.ref.address)
+
+
+@check("HC105")
+def before_a_head(execution: Execution) -> Iterator[Report]:
+    """A layer put before a library's head, in one part of the model with it, where the head took what the library's own
+    layer answered: ``aux1.fc1`` of GoogLeNet, taken for its head, which is ``aux1.fc2``."""
+    for event in execution.of(events.ChildSet):
+        place = execution.place(event.owner) if execution.kind(event.new) == LINEAR else None
+        if place is None or not place[1] or not execution.forward_is_the_librarys(place[0]):
+            continue
+        if execution.kind(Ref(event.owner)) in CONTAINERS:  # `broken_head` follows these
+            continue
+        model, path = place[0], f"{place[1]}.{event.name}"
+        head = next((h for h in model.entry.heads if h.path.rpartition(".")[0] == place[1]), None)
+        original = execution.original(model, path) if execution.part(model, path) == event.new else None
+        if head is None or original is None or not execution.is_new(event.new) or not is_run(model, head):
+            continue
+        gives, was = count_given(execution, event.new), original.values.get("out_features")
+        behind = execution.part(model, head.path)
+        takes = execution.field(behind, "in_features") if behind is not None else UNKNOWN
+        if not head.in_features == takes == was != original.values.get("in_features") or gives == was:
+            continue
+        main = execution.part(model, next(h.path for h in model.entry.heads if not h.auxiliary))
+        if type(gives) is not int and (main is None or gives is UNKNOWN or gives != count_given(execution, main)):
+            continue
+        many = f"{gives} features" if type(gives) is int else "a feature for each class"
+        message = f"Linear gives {many}, but `{dotted(head.path)}` behind it takes {was} in {built(execution, model)}"
+        site, help_ = execution.site_of(event.new) or event.site, new_head(execution, model, head, gives)
+        yield Report("HC105", site, message, help_, IN_FORWARD, model.ref.address)
+
+
+def is_run(model: Model, head: Head) -> bool:
+    return head.eval or model.module.training is True
 
 
 def fitting(layer: str, size: int | None, out: object, kernel: Value = 1) -> str:
