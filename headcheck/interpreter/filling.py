@@ -160,6 +160,8 @@ class _Look:
         self.named: dict[Operand, str] = {}
         self.tensors: set[Operand] = set()
         self.inner: set[Operand] = set()  # functions of its own
+        self.copies: set[Operand] = set()  # of tensors: what changes one where it is, changes nothing of a module
+        self.of_copies: set[Operand] = set()  # methods that do so
         self.functions: set[tuple[Variable, str]] = set()
         self.methods: set[str] = set()
         self.read: set[str] = set()
@@ -182,7 +184,9 @@ class _Look:
         if isinstance(op, GetAttribute):
             self.note_attribute(op)
         elif isinstance(op, Call):
-            return self.may_call(op.function)
+            if op.function in self.of_copies or self.named.get(op.function) == "clone":
+                self.copies.add(op.target)
+            return op.function in self.of_copies or self.may_call(op.function)
         elif isinstance(op, SetItem):
             self.writes = True
             return op.of in self.tensors
@@ -201,6 +205,9 @@ class _Look:
         if type(op.of) is Variable and (op.of in self.around or op.of not in self.assigned):
             base, path = self.around.get(op.of, (op.of, ""))
             self.around[op.target] = base, f"{path}.{op.name}"
+            return
+        if op.of in self.copies and op.name[-1:] == "_" and op.name[:1] != "_":
+            self.of_copies.add(op.target)
             return
         self.named[op.target] = op.name
         self.read.add(op.name)

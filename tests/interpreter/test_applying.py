@@ -103,6 +103,16 @@ FILLING = [
                     m.bias.data[0] = 0.25
         """,
     ),
+    (
+        "fill",
+        """
+        def fill(m: nn.Module):
+            for name, p in m.named_parameters():
+                if name in ["head.weight"]:
+                    p = p.clone().detach_()
+                    nn.init.kaiming_uniform_(p, a=math.sqrt(5))
+        """,
+    ),
     ("fill", "def fill(m):\n    if isinstance(m, nn.BatchNorm2d):\n        m.momentum = 0.01"),
 ]
 #: The same of what puts another part in, each in its own way.
@@ -274,6 +284,7 @@ def test_numbers_that_are_written_are_others_and_numbers_that_are_drawn_are_not(
         ("m.weight.data.normal_()", ["HC307"]),
         ("m.weight.data.copy_(numbers[m])", []),
         ("m.weight.data[:] = numbers[m]", []),
+        ("m.weight.clone().detach_().zero_()", ["HC307"]),
     ):
         script = f"""
             numbers = torch.load("numbers.pt")
