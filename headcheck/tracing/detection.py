@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from headcheck.tracing import autograd
+from headcheck.tracing.build import on_meta
 from headcheck.tracing.observe import Observation, observe
-from headcheck.tracing.shortcuts import no_initial_values
+from headcheck.tracing.shortcuts import no_convolutions, no_initial_values
 
 #: Shorter sides, in pixels, that images are resized to. The smallest that every feature pyramid takes keep it cheap;
 #: two different ones tell which sizes follow the image's.
@@ -66,7 +67,7 @@ def _train(
 
 def _small(build: Callable[[Mapping[str, object]], nn.Module], counts: Mapping[str, int], side: int) -> nn.Module:
     """Build a model on the CPU, filled with small numbers, which is quicker than what its builder does."""
-    with no_initial_values():
+    with no_initial_values(), no_convolutions():  # SSD's builders run the backbone to see its channels.
         model = _build(build, counts, side)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -77,10 +78,12 @@ def _small(build: Callable[[Mapping[str, object]], nn.Module], counts: Mapping[s
 def _build(build: Callable[[Mapping[str, object]], nn.Module], counts: Mapping[str, int], side: int) -> nn.Module:
     for few in _FEW_BOXES:
         for size in ({"min_size": side, "max_size": side}, {}):
+            keywords = {**counts, **few, **size}
             try:
-                return build({**counts, **few, **size})
+                on_meta(lambda keywords=keywords: build(keywords))  # type: ignore[misc]
             except TypeError:
-                continue  # Only the R-CNNs have such boxes, and SSD has a size of its own.
+                continue  # Only the R-CNNs have such boxes, and SSD has a size of its own: it runs before it refuses.
+            return build(keywords)
     return build(counts)
 
 

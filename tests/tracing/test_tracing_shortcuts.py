@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 
 from headcheck.confirm.worker import simulated  # noqa: E402
-from headcheck.tracing.shortcuts import quick_batch_norm  # noqa: E402
+from headcheck.tracing.shortcuts import no_convolutions, quick_batch_norm  # noqa: E402
 
 #: The worker has one of its own: it stands alone.
 WAYS = {"tracing": quick_batch_norm, "confirming": lambda: simulated.devices(torch)}
@@ -78,3 +78,15 @@ def test_what_has_numbers_is_normed() -> None:
     wanted = layer(PICTURES)
     with quick_batch_norm():
         assert torch.equal(layer(PICTURES), wanted)
+
+
+@pytest.mark.parametrize("settings", [{}, {"stride": 2, "padding": 1}, {"groups": 3, "dilation": 2}], ids=str)
+def test_convolutions_of_which_the_size_counts(settings: Any) -> None:
+    layer = nn.Conv2d(6, 12, 3, **settings)
+    wanted = layer(PICTURES)
+    with no_convolutions():
+        found = layer(PICTURES)
+        with pytest.raises(RuntimeError):
+            layer(PICTURES[:, :4])
+    assert (found.shape, found.device, found.dtype) == (wanted.shape, wanted.device, wanted.dtype)
+    assert torch.equal(layer(PICTURES), wanted)
