@@ -10,6 +10,11 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest test first: started last, it would run alone while all other processors wait."""
+    items.sort(key=lambda item: item.get_closest_marker("longest") is None)
+
+
 @pytest.fixture(scope="session")
 def parent_of_workers() -> Iterator[object]:
     """What forks workers that have imported torch already; it starts when it is first asked for one."""

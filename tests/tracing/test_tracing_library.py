@@ -82,6 +82,7 @@ def sample() -> list[str]:
     return [name for name in rows if name in chosen]
 
 
+@pytest.mark.longest
 @pytest.mark.skipif(EVERY, reason="all of them are traced")
 def test_tracing_a_sample_of_torchvision_again_changes_nothing(tmp_path: Path) -> None:
     """What is kept of each architecture of torchvision's, and all that is kept beside its builders."""
