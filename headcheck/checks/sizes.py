@@ -263,6 +263,14 @@ def is_run(model: Model, head: Head) -> bool:
     return head.eval or model.module.training is True
 
 
+#: Layers of which only the argument is named that says how many features they take.
+NAMED = {
+    **dict.fromkeys(("LSTM", "GRU", "RNN"), "input_size"),
+    "MultiheadAttention": "embed_dim",
+    **dict.fromkeys(("TransformerEncoderLayer", "TransformerDecoderLayer"), "d_model"),
+}
+
+
 def fitting(layer: str, size: int | None, out: object, kernel: Value = 1) -> str:
     """The layer as it takes what reaches it. Only the argument that changes where it answers what is not known, for it
     may be a hidden one; and of a convolution with a larger `kernel`, which may have more."""
@@ -276,8 +284,8 @@ def fitting(layer: str, size: int | None, out: object, kernel: Value = 1) -> str
         return f"backbone.out_channels = {size}"
     if layer.endswith(("Predictor", "Head")):
         return f"{layer}({size}, {argument(out)})"
-    if layer in ("LSTM", "GRU", "RNN"):
-        return f"input_size={size}"
+    if layer in NAMED:
+        return f"{NAMED[layer]}={size}"
     return f"nn.{layer}({size})"
 
 

@@ -117,6 +117,10 @@ def get_attribute(machine: Machine, state: State, of: Value, name: str, site: Op
 
         value = attribute_of(of, name)
         return Method(of, name) if value is None else value
+    if kind is Tuple and name in ("values", "indices"):
+        from headcheck.semantics.tensors import named_item
+
+        return named_item(of, name)
     if kind is Tuple or kind in (float, str) or kind in METHODICAL or isinstance(of, str):
         return Method(of, name)
     if kind is Function and of.wrapper == "property":

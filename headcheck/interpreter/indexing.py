@@ -13,6 +13,7 @@ from headcheck.interpreter.heap import DELETED, Dictionary, Module, Sequence, St
 from headcheck.interpreter.operators import equal
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import (
+    ELLIPSIS,
     Answer,
     Choice,
     Library,
@@ -83,14 +84,20 @@ def answer_item(of: Answer, index: Value) -> Value:
 
 
 def tensor_item(of: Tensor, index: Value) -> Value:
-    """``x[:, 0]``: whole dimensions stay, a number takes one away, None adds one."""
+    """``x[:, 0]``: whole dimensions stay, a number takes one away, None adds one, and ``...`` stands for all others."""
     if of.shape is None or isinstance(index, str):
         return symbol("item", f"tensor[{label(index)}]", of, index)
     sizes: list[Value] = []
     rest = list(of.shape)
-    for part in index.items if type(index) is Tuple else (index,):
+    parts = index.items if type(index) is Tuple else (index,)
+    for part in parts:
         if part is None:
             sizes.append(1)
+            continue
+        if part == ELLIPSIS:
+            others = max(0, len(of.shape) - sum(other is not None for other in parts) + 1)
+            sizes += rest[:others]
+            rest = rest[others:]
             continue
         if not rest or type(part) not in (int, Slice):
             return symbol("item", f"tensor[{label(index)}]", of, index)

@@ -85,7 +85,7 @@ def binary(state: State, name: str, left: Value, right: Value, site: Operation) 
     if type(left) is Tensor or type(right) is Tensor:
         from headcheck.semantics import tensors
 
-        result = tensors.combine(left, right)
+        result = tensors.multiply(left, right) if name == "MatrixMultiply" else tensors.combine(left, right)
         return symbol("binary", "…", name, left, right) if result is None else result
     if name == "Modulo" and isinstance(left, str) and type(right) is Symbol and left.count("%") == 1:
         before, _, after = left.partition("%")

@@ -24,6 +24,7 @@ from headcheck.interpreter.iterate import items_of
 from headcheck.interpreter.parts import children_of, module_of
 from headcheck.interpreter.state import Cell, State, since
 from headcheck.interpreter.values import (
+    ELLIPSIS,
     UNKNOWN,
     Address,
     Condition,
@@ -364,6 +365,8 @@ class Recorder:
             return {"tuple": [self.encode(state, item, depth + 1) for item in value.items]}
         if kind is Slice:
             return {"slice": [self.encode(state, part, depth + 1) for part in value]}
+        if value == ELLIPSIS:
+            return {"ellipsis": True}
         if kind is Library and value.name.startswith("torch.") and value.name[6:] in DTYPES:
             return {"dtype": value.name[6:]}
         if kind is Parameter and type(value.owner) is Ref:
@@ -474,6 +477,8 @@ def holds_network(state: State, part: Any, depth: int = 0) -> bool:
 
 
 def _attribute(recorder: Recorder, state: State, op: Any, values: list[Value]) -> dict[str, Any]:
+    if type(values[0]) is Tuple and op.name in ("values", "indices"):  # of what torch answers, kept as a plain tuple
+        return {"op": "item", "of": recorder.encode(state, values[0]), "index": int(op.name == "indices")}
     return {"op": "attribute", "of": recorder.encode(state, values[0]), "name": op.name}
 
 

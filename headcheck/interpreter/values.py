@@ -96,6 +96,10 @@ class Slice(NamedTuple):
     step: Value
 
 
+#: ``...``
+ELLIPSIS = Library("builtins.Ellipsis")
+
+
 class Function(NamedTuple):
     """A function of the script: `code` indexes the machine's definitions; `defaults` go by parameter name.
 

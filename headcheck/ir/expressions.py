@@ -229,8 +229,10 @@ class Expressions:
 
     def one_index(self, element: cst.SubscriptElement) -> Operand:
         index = element.slice
+        if type(index) is cst.Index:
+            return Variable("Ellipsis") if type(index.value) is cst.Ellipsis else self.expression(index.value)
         if type(index) is not cst.Slice:
-            return self.expression(index.value) if type(index) is cst.Index else UNKNOWN
+            return UNKNOWN
         start, stop, step = (None if p is None else self.expression(p) for p in (index.lower, index.upper, index.step))
         target = self.temporary()
         self.out.append(MakeSlice(element, target, start, stop, step))

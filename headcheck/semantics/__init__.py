@@ -7,6 +7,7 @@ def load_effects() -> None:
     """Register the effects of every library, but those of `registry.WAITING`: a call of theirs brings them in."""
     from headcheck.semantics import (  # noqa: F401
         argparse,
+        attention,
         configs,
         constructors,
         creation,

@@ -12,7 +12,18 @@ from headcheck import events
 from headcheck.interpreter.heap import Sequence
 from headcheck.interpreter.iterate import each_of, items_of
 from headcheck.interpreter.products import quotient
-from headcheck.interpreter.values import Address, Symbol, Tensor, Tuple, Value, is_plain, last_size, size_of, symbol
+from headcheck.interpreter.values import (
+    Address,
+    Method,
+    Symbol,
+    Tensor,
+    Tuple,
+    Value,
+    is_plain,
+    last_size,
+    size_of,
+    symbol,
+)
 from headcheck.ir import UNKNOWN
 from headcheck.records import NamedTuple
 from headcheck.semantics import devices, layers
@@ -222,6 +233,12 @@ def reduce_with_places(use: Use) -> Value:
     return Tuple((values, places)) if type(values) is Tensor else use.unknown()
 
 
+def named_item(of: Tuple, name: str) -> Value:
+    """``x.max(1).values``: of what answers (values, indices)."""
+    pair = len(of.items) == 2 and all(type(item) is Tensor for item in of.items) and of.items[1].dtype == "long"
+    return of.items[name == "indices"] if pair else Method(of, name)
+
+
 @rule("argmax", "argmin")
 def places(use: Use) -> Value:
     found = reduce(use)
@@ -352,9 +369,25 @@ def rank(use: Use) -> Value:
     return use.unknown() if shape is None else len(shape)
 
 
-@rule("chunk", "split")
+@rule("chunk", "split", "tensor_split")
 def parts_of(use: Use) -> Value:
-    return use.unknown()
+    """The parts of a tensor, where all are as large as the others."""
+    sizes, dim = dims_of(use.tensor), use.argument(1, "dim", default=0)
+    name = use.call.name.rsplit(".", 1)[-1]
+    count = use.argument(0, "split_size_or_sections" if name == "split" else "chunks", "split_size", "sections")
+    if sizes is None or type(dim) is not int or not -len(sizes) <= dim < len(sizes):
+        return use.unknown()
+    place = dim % len(sizes)
+    whole = sizes[place]
+    if type(count) is not int or type(whole) is not int or count < 1 or whole % count:
+        return use.unknown()
+    size, times = (count, whole // count) if name == "split" else (whole // count, count)
+    if times > MOST_PARTS:
+        return use.unknown()
+    return Tuple((use.tensor._replace(shape=(*sizes[:place], size, *sizes[place + 1 :])),) * times)
+
+
+MOST_PARTS = 64
 
 
 # -- several tensors -------------------------------------------------------------------------------------------------
@@ -447,6 +480,35 @@ def combine(one: Value, other: Value) -> Value | None:
     if shape and tensor.shape[-1:] != shape[-1:] == second.shape[-1:]:  # as wide as the other one is
         changed = changed._replace(maker=second.maker, source=second.source)
     return None if shape is None else changed._replace(shape=shape)
+
+
+def multiply(one: Value, other: Value) -> Value | None:
+    """``one @ other``, of matrices and stacks of them; None where the shape is not known."""
+    if type(one) is not Tensor or type(other) is not Tensor:
+        return None
+    first, second = dims_of(one), dims_of(other)
+    if first is None or second is None or min(len(first), len(second)) < 2:
+        return None
+    inner = first[-1], second[-2]
+    stacks = broadcast(first[:-2], second[:-2])
+    if stacks is None or (inner[0] != inner[1] and all(type(size) is int for size in inner)):
+        return None
+    activations, detached = (*one.activations[-7:], "matmul"), one.detached and other.detached
+    source = other.source if other.source is not None else one.source
+    return Tensor((*stacks, first[-2], second[-1]), other.maker, source, activations, detached=detached)
+
+
+@rule("matmul", "bmm", "mm")
+def product_with(use: Use) -> Value:
+    found = multiply(use.tensor, use.argument(0, "other", "mat2"))
+    return use.unknown() if found is None else found
+
+
+@effect("torch.where")
+def where(call: CallSite) -> Value:
+    one, other = call.argument(1, "input"), call.argument(2, "other")
+    found = combine(one, other) if Tensor in (type(one), type(other)) else None
+    return unknown(call) if found is None else found
 
 
 def broadcast(one: tuple[Value, ...], other: tuple[Value, ...]) -> tuple[Value, ...] | None:

@@ -74,12 +74,30 @@ def bind(call: CallSite, signature: Signature) -> tuple[dict[str, Value], dict[s
     return {n: v for n, v in arguments.items() if n not in children}, children
 
 
+NORMS = tuple(
+    f"torch.nn.utils.{name}"
+    for name in ("spectral_norm", "weight_norm", "parametrizations.spectral_norm", "parametrizations.weight_norm")
+)
+
+
+@effect(*NORMS)
+def normalised(call: CallSite) -> Value:
+    """They answer the layer that they were given, which takes and gives as much as before; its parameters are others,
+    and have other names."""
+    of = call.argument(0, "module")
+    hand_over(call)
+    layer = call.state.object(of)
+    if type(layer) is not Module:
+        return unknown(call)
+    call.state.heap[of.address] = layer._replace(known=False)
+    return of
+
+
 @family("torch.ao.")
 @family("torch.nn.utils.parametrizations.")
 @family("torch.nn.utils.parametrize.")
 @family("torch.nn.utils.prune.")
 @family("torch.quantization.")
-@effect("torch.nn.utils.spectral_norm", "torch.nn.utils.weight_norm")
 def altered(call: CallSite) -> Value:
     """They put what is computed of a parameter into its place: a mask and what it leaves, a norm, a rounded copy."""
     return hand_over(call)

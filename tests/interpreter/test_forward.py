@@ -245,6 +245,48 @@ output = Head(3)(vector)
     "lazy size": (HEAD + network("self.fc = nn.LazyLinear(4)", "return self.fc(x)", call="Net()(vector)"), "none"),
 }
 
+# what is done to `image` (2, 4, 6, 6) and `vector` (2, 8), and how much must be known of what comes of it
+STEPS = {
+    "image[..., 0, 0]": "all",
+    "image[..., 0]": "all",
+    "image[..., 1:3, :]": "all",
+    "image[:, 1, ...]": "all",
+    "image[None, ..., :2]": "all",
+    "vector[..., None]": "all",
+    "vector[..., 0:3, None, :5]": "all",
+    "image.flatten(2) @ image.flatten(2).transpose(1, 2)": "all",
+    "image.flatten(2).transpose(1, 2) @ image.flatten(2)": "all",
+    "torch.bmm(image.flatten(2), image.flatten(2).permute(0, 2, 1)).flatten(1)": "all",
+    "torch.matmul(vector, torch.rand(8, 5))": "all",
+    "vector.mm(torch.rand(8, 5))": "all",
+    "vector @ vector.t()": "all",
+    "image @ torch.rand(6, 3)": "all",
+    "torch.rand(7, 1, 3, 2) @ torch.rand(5, 2, 9)": "all",
+    "vector[0] @ vector[1]": "none",
+    "vector @ torch.rand(8)": "none",
+    "image.max(3).values.max(dim=2).values": "all",
+    "torch.median(vector, dim=1, keepdim=True).values": "all",
+    "image.flatten(2).topk(3, dim=-1).indices": "all",
+    "torch.where(image > 0, image, image * 0.1).mean((2, 3))": "all",
+    "torch.where(image > 0, image, 0.0)": "all",
+    "torch.cat(vector.chunk(2, dim=1), dim=0)": "all",
+    "vector.chunk(4, 1)[0]": "all",
+    "image.chunk(2, -3)[1]": "all",
+    "vector.split(2, dim=1)[3]": "all",
+    "torch.split(image, 2, dim=1)[0]": "all",
+    "torch.tensor_split(vector, 3, dim=1)[0]": "none",
+    "vector.split([3, 5], dim=1)[1]": "none",
+    "vector.chunk(3, dim=1)[2]": "none",
+    "nn.MultiheadAttention(8, 2)(vector, vector, vector)[0]": "all",
+    "nn.MultiheadAttention(4, 2, batch_first=True)(*[image.flatten(2).transpose(1, 2)] * 3)[0]": "none",
+    "nn.TransformerEncoderLayer(d_model=8, nhead=2)(vector.unsqueeze(1)).mean(1)": "all",
+    "nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 4, batch_first=True), 2)(vector[:, None])": "all",
+    "nn.TransformerDecoderLayer(8, 2)(vector[:, None], vector[:, None])": "all",
+    "nn.utils.weight_norm(nn.Linear(8, 3), name='weight')(vector)": "all",
+    "nn.utils.parametrizations.spectral_norm(nn.Linear(8, 3))(vector)": "all",
+}
+SCRIPTS |= {step: (f"{HEAD}output = {step}", wanted) for step, wanted in STEPS.items()}
+
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_shapes_are_those_of_pytorch(name):

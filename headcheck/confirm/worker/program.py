@@ -64,6 +64,8 @@ def operand(run: Run, registers: dict[int, Any], value: Any, depth: int = 0) -> 
             return named_parameter(module(run, inner[0]), inner[1])
         if key == "dtype" and isinstance(getattr(run.torch, str(inner), None), run.torch.dtype):
             return getattr(run.torch, inner)
+        if key == "ellipsis":
+            return ...
         if key in ("tuple", "slice") and isinstance(inner, list):
             parts = operand(run, registers, inner, depth + 1)
             return tuple(parts) if key == "tuple" else slice(*parts)
