@@ -25,7 +25,8 @@ from headcheck.checks.words import (
 from headcheck.execution import Execution, Flow, Model
 from headcheck.findings import IN_FORWARD, Expectation
 from headcheck.interpreter.values import UNKNOWN, Ref, Symbol, Tuple, Value
-from headcheck.semantics.tensors import JOINED
+from headcheck.semantics.joining import JOINED
+from headcheck.semantics.layers import Mismatch
 
 
 @check("HC101", "HC102", "HC105")
@@ -62,6 +63,13 @@ def is_fed_inside(execution: Execution, model: Model, place: str) -> bool:
     return any(output and output[0] == shape[0] for output in before)
 
 
+def arriving(mismatch: Mismatch) -> tuple[int | None, str]:
+    """How many of what reach a layer that takes another number of them."""
+    of_channels = mismatch.argument in ("in_channels", "num_channels")
+    first = of_channels or mismatch.kind[-2:] in ("1d", "2d", "3d")
+    return mismatch.gets[0 if first else -1], "channels" if of_channels else "features"
+
+
 def describe(execution: Execution, model: Model, flow: Flow, place: str) -> Report:
     assert flow.mismatch is not None and flow.at is not None
     mismatch, layer = flow.mismatch, layer_name(flow.mismatch.kind)
@@ -84,9 +92,7 @@ def describe(execution: Execution, model: Model, flow: Flow, place: str) -> Repo
             f"into `{dotted(flow.at.path)}`"
         )
         return Report("HC102", site, message, new_head(execution, model, head, out), expectation, model.ref.address)
-    channels = mismatch.kind[-2:] in ("1d", "2d", "3d") or mismatch.argument == "in_channels"
-    got = mismatch.gets[0] if channels else mismatch.gets[-1]
-    unit = "channels" if mismatch.argument == "in_channels" else "features"
+    got, unit = arriving(mismatch)
     if after_new:
         assert flow.sized is not None
         before = class_name(execution, flow.sized.part)
@@ -140,9 +146,7 @@ def met(execution: Execution, event: events.Mismatched, site: object) -> Iterato
         # It is what comes before that must change.
         yield Report("HC102", event.site, message, help_, expectation, within=place)
         return
-    channels = mismatch.kind[-2:] in ("1d", "2d", "3d")
-    got = mismatch.gets[0] if channels else mismatch.gets[-1]
-    unit = "channels" if mismatch.argument == "in_channels" else "features"
+    got, unit = arriving(mismatch)
     maker = execution.module(Ref(given.maker)) if given.maker is not None else None
     own = maker is not None and maker.node is None and maker.build is None
     joined = JOINED[0] in given.activations

@@ -501,6 +501,10 @@ def unary(state: State, name: str, operand: Value) -> Value:
         if known is not None:
             return not known
         return operand.of if type(operand) is Not else Not(operand)
+    if type(operand) is Tensor and name in ("Minus", "Plus"):
+        from headcheck.semantics import tensors
+
+        return tensors.combine(operand, -1)
     if type(operand) in (int, float, bool):
         if name == "Minus":
             return -operand

@@ -168,6 +168,47 @@ def batch_norm(kind: str, get: Get, shape: Shape) -> Result:
     return shape if dimensions == 1 or len(shape) == dimensions + 1 else None
 
 
+def group_norm(kind: str, get: Get, shape: Shape) -> Result:
+    takes, groups = _int(get("num_channels")), _int(get("num_groups"))
+    if get("affine") is True and takes is not None and shape and shape[0] is not None and shape[0] != takes:
+        return Mismatch(kind, "num_channels", takes, shape, "size")
+    fits = shape and groups and shape[0] is not None and shape[0] % groups == 0
+    return shape if fits else None
+
+
+def instance_norm(kind: str, get: Get, shape: Shape) -> Result:
+    """One without a weight takes any number of channels; a map of one place is refused in training."""
+    takes = _int(get("num_features"))
+    if len(shape) != int(kind[-2]) + 1 or all(size == 1 for size in shape[1:]):
+        return None
+    if get("affine") is True and takes is not None and shape[0] is not None and shape[0] != takes:
+        return Mismatch(kind, "num_features", takes, shape, "size")
+    return shape
+
+
+def shuffle(kind: str, get: Get, shape: Shape) -> Result:
+    groups = _int(get("groups"))
+    return shape if len(shape) > 1 and groups and shape[0] is not None and shape[0] % groups == 0 else None
+
+
+def local_norm(kind: str, get: Get, shape: Shape) -> Result:
+    return shape if len(shape) > 1 else None
+
+
+def padding(kind: str, get: Get, shape: Shape) -> Result:
+    """As large as before, and what is put around it, of which reflection takes less than there is."""
+    dimensions, given = int(kind[-2]), get("padding")
+    if len(shape) != dimensions + 1:
+        return None
+    around = (given,) * (2 * dimensions) if type(given) is int else _items(given)
+    if around is None or len(around) != 2 * dimensions or not all(type(each) is int for each in around):
+        return (shape[0], *(None,) * dimensions)
+    parts = list(zip(shape[1:], around[-2::-2], around[-1::-2], strict=True))
+    if "Reflection" in kind and any(size is not None and max(rest) >= size for size, *rest in parts):
+        return None
+    return fitting((shape[0], *(None if size is None else size + before + after for size, before, after in parts)))
+
+
 def layer_norm(kind: str, get: Get, shape: Shape) -> Result:
     value = get("normalized_shape")
     takes = value if type(value) is int else None
@@ -249,6 +290,11 @@ RULES: dict[str, Callable[[str, Get, Shape], Result]] = {
     "torchvision.models.segmentation.deeplabv3.DeepLabHead": segmentation_head,
     "torchvision.models.segmentation.fcn.FCNHead": segmentation_head,
     "torch.nn.LayerNorm": layer_norm,
+    "torch.nn.GroupNorm": group_norm,
+    **{f"torch.nn.InstanceNorm{n}d": instance_norm for n in (1, 2, 3)},
+    **{f"torch.nn.{p}Pad{n}d": padding for p in ("Zero", "Reflection", "Replication") for n in (1, 2, 3)},
+    "torch.nn.ChannelShuffle": shuffle,
+    "torch.nn.LocalResponseNorm": local_norm,
     "torchvision.models.convnext.LayerNorm2d": same,
     "torch.nn.PReLU": prelu,
     **dict.fromkeys(RANKS, ranked),
@@ -299,6 +345,8 @@ ACTIVATIONS_WITHOUT_PARAMETERS = frozenset(kind for kind in RULES if kind.starts
     "torch.nn.modules.linear.NonDynamicallyQuantizableLinear",
     "torch.nn.LayerNorm",
     "torch.nn.PReLU",
+    "torch.nn.GroupNorm",
+    *(f"torch.nn.InstanceNorm{n}d" for n in (1, 2, 3)),
     *(f"torch.nn.{name}{n}d" for name in ("Conv", "ConvTranspose", "BatchNorm") for n in (1, 2, 3)),
 }
 CONTAINERS = frozenset(

@@ -10,7 +10,6 @@ from typing import Any
 
 from headcheck import events
 from headcheck.interpreter.heap import Sequence
-from headcheck.interpreter.iterate import each_of, items_of
 from headcheck.interpreter.products import quotient
 from headcheck.interpreter.values import (
     Address,
@@ -20,7 +19,6 @@ from headcheck.interpreter.values import (
     Tuple,
     Value,
     is_plain,
-    last_size,
     size_of,
     symbol,
 )
@@ -67,15 +65,40 @@ Rule = Callable[[Use], Value]
 RULES: dict[str, Rule] = {}
 
 
+def function_of(call: CallSite) -> Value:
+    """``torch.flatten(x, 1)``: the tensor is the first argument."""
+    tensor = call.argument(0, "input", call.keywords.get("x", UNKNOWN))
+    if type(tensor) is Symbol and call.name.rsplit(".", 1)[-1] in TELLING:
+        tensor = Tensor(None)
+    if type(tensor) is not Tensor:
+        return unknown(call)
+    rest = {name: value for name, value in call.keywords.items() if name != "input"}
+    short = call._replace(name=call.name.rsplit(".", 1)[-1])
+    return RULES[short.name](Use(short, tensor, call.arguments[1:], rest))
+
+
+# What these did is worth knowing, whatever they were done to.
+TELLING = frozenset({"softmax", "log_softmax", "sigmoid"})
+METHODS_ONLY = frozenset({
+    "to", "cuda", "cpu", "float", "half", "double", "bfloat16", "type", "type_as", "long", "int", "view", "size",
+    "dim", "ndimension", "contiguous", "requires_grad_", "retain_grad", "data", "expand_as", "view_as", "reshape_as",
+})  # fmt: skip
+
+
 def rule(*names: str) -> Callable[[Rule], Rule]:
     """Register what functions and methods of these names do."""
 
     def register(function: Rule) -> Rule:
         for name in names:
             RULES[name] = function
+            if name not in METHODS_ONLY:
+                effect(f"torch.{name}", f"torch.nn.functional.{name}")(function_of)
         return function
 
     return register
+
+
+effect("torch.special.softmax", "torch.special.log_softmax")(function_of)
 
 
 # -- the same shape --------------------------------------------------------------------------------------------------
@@ -117,7 +140,9 @@ def to_long(use: Use) -> Value:
     "relu", "relu_", "relu6", "leaky_relu", "leaky_relu_", "elu", "selu", "gelu", "silu", "mish", "hardswish",
     "hardsigmoid", "hardtanh", "tanh", "sigmoid", "sigmoid_", "softmax", "log_softmax", "logsigmoid", "softplus",
     "softsign", "normalize", "exp", "log", "abs", "neg", "sqrt", "square", "clamp", "clamp_", "round", "pow", "sign",
-    "layer_norm", "batch_norm", "group_norm", "softmin", "erf", "sin", "cos", "rsqrt", "reciprocal", "nan_to_num",
+    "layer_norm", "batch_norm", "group_norm", "instance_norm", "local_response_norm", "softmin", "softshrink",
+    "hardshrink", "tanhshrink", "threshold", "prelu", "rrelu", "celu", "masked_fill", "cumsum", "erf",
+    "sin", "cos", "rsqrt", "reciprocal", "nan_to_num",
 )  # fmt: skip
 def element_wise(use: Use) -> Value:
     if type(use.tensor) is not Tensor:
@@ -126,6 +151,29 @@ def element_wise(use: Use) -> Value:
     name = use.call.name.rsplit(".", 1)[-1].rstrip("_")
     activations = (*use.tensor.activations[-7:], name)
     return use.tensor._replace(activations=activations, detached=use.tensor.detached and alone, labels=None)
+
+
+@rule("flip", "roll", "fliplr", "flipud", "sort", "cummax", "cummin")
+def in_another_order(use: Use) -> Value:
+    if type(use.tensor) is not Tensor:
+        return use.unknown()
+    if use.call.name.rsplit(".", 1)[-1] in ("sort", "cummax", "cummin"):
+        return Tuple((use.tensor, use.tensor._replace(dtype="long", activations=())))
+    return use.tensor
+
+
+@rule("zeros_like", "ones_like", "rand_like", "randn_like", "empty_like", "full_like")
+def new_like(use: Use) -> Value:
+    return Tensor(dims_of(use.tensor), detached=True) if dims_of(use.tensor) is not None else use.unknown()
+
+
+@rule(
+    "add", "sub", "mul", "div", "subtract", "multiply", "divide", "true_divide",
+    "maximum", "minimum", "lerp", "fmod", "remainder",
+)  # fmt: skip
+def arithmetic(use: Use) -> Value:
+    found = combine(use.tensor, use.argument(0, "other", "end"))
+    return use.unknown() if found is None else found
 
 
 # -- another shape ---------------------------------------------------------------------------------------------------
@@ -224,10 +272,12 @@ def reduce(use: Use) -> Value:
     return use.tensor._replace(shape=shape, activations=(*use.tensor.activations[-7:], name))
 
 
-@rule("max", "min", "median", "mode", "cummax")
+@rule("max", "min", "median", "mode")
 def reduce_with_places(use: Use) -> Value:
     if not use.arguments and "dim" not in use.keywords:
         return use.unknown()
+    if type(use.argument(0, "other")) is Tensor:
+        return arithmetic(use)
     values = reduce(use)
     places = values._replace(dtype="long", activations=()) if type(values) is Tensor else UNKNOWN
     return Tuple((values, places)) if type(values) is Tensor else use.unknown()
@@ -369,102 +419,7 @@ def rank(use: Use) -> Value:
     return use.unknown() if shape is None else len(shape)
 
 
-@rule("chunk", "split", "tensor_split")
-def parts_of(use: Use) -> Value:
-    """The parts of a tensor, where all are as large as the others."""
-    sizes, dim = dims_of(use.tensor), use.argument(1, "dim", default=0)
-    name = use.call.name.rsplit(".", 1)[-1]
-    count = use.argument(0, "split_size_or_sections" if name == "split" else "chunks", "split_size", "sections")
-    if sizes is None or type(dim) is not int or not -len(sizes) <= dim < len(sizes):
-        return use.unknown()
-    place = dim % len(sizes)
-    whole = sizes[place]
-    if type(count) is not int or type(whole) is not int or count < 1 or whole % count:
-        return use.unknown()
-    size, times = (count, whole // count) if name == "split" else (whole // count, count)
-    if times > MOST_PARTS:
-        return use.unknown()
-    return Tuple((use.tensor._replace(shape=(*sizes[:place], size, *sizes[place + 1 :])),) * times)
-
-
-MOST_PARTS = 64
-
-
 # -- several tensors -------------------------------------------------------------------------------------------------
-
-
-# What stands for the activations of several tensors, each of which may have gone through others.
-JOINED = ("joined",)
-
-
-@effect("torch.cat", "torch.concat", "torch.concatenate", "torch.hstack")
-def concatenate(call: CallSite) -> Value:
-    found = items_of(call.machine, call.state, call.argument(0, "tensors"), call.site)
-    dim = 1 if call.name.endswith("hstack") else call.argument(1, "dim", call.keywords.get("axis", 0))
-    if found is None:
-        return one_after_another(call, dim, new=False)
-    if not found or type(dim) is not int or not all(type(t) is Tensor and t.shape is not None for t in found):
-        return joined_last(call, found, dim)
-    ranks = {len(t.shape) for t in found}
-    if len(ranks) != 1 or not -min(ranks) <= dim < min(ranks):
-        return unknown(call)
-    place = dim % min(ranks)
-    sizes = [t.shape[place] for t in found]
-    total = sum(sizes) if all(type(s) is int for s in sizes) else None
-    return found[0]._replace(
-        shape=(*found[0].shape[:place], total, *found[0].shape[place + 1 :]),
-        activations=JOINED,
-        maker=mutual(found),
-        detached=all(t.detached for t in found),
-    )
-
-
-def joined_last(call: CallSite, found: tuple[Value, ...] | None, dim: Value) -> Value:
-    """Tensors joined at their last size, of some of which no more than that is known: all have as many sizes."""
-    if not found or type(dim) is not int or not all(type(t) is Tensor for t in found):
-        return unknown(call)
-    shapes = [t.shape for t in found if t.shape is not None]
-    last = [last_size(t) for t in found]
-    at_the_end = dim == -1 or (bool(shapes) and all(dim == len(shape) - 1 for shape in shapes))
-    if not at_the_end or not all(type(size) is int for size in last) or len({len(shape) for shape in shapes}) > 1:
-        return unknown(call)
-    joined = found[0]._replace(activations=JOINED, maker=mutual(found), detached=all(t.detached for t in found))
-    if not shapes:
-        return joined._replace(features=sum(last))
-    return joined._replace(shape=(*shapes[0][:-1], sum(last)), features=None)
-
-
-def one_after_another(call: CallSite, dim: Value, new: bool) -> Value:
-    """Nobody knows how many tensors of one shape, joined at a size that they have or at a `new` one."""
-    each = each_of(call.state, call.argument(0, "tensors"))
-    if type(each) is not Tensor or each.shape is None or type(dim) is not int:
-        return unknown(call)
-    rank = len(each.shape) + new
-    if not -rank <= dim < rank:
-        return unknown(call)
-    place = dim % rank
-    return each._replace(
-        shape=(*each.shape[:place], None, *each.shape[place if new else place + 1 :]), activations=JOINED
-    )
-
-
-def mutual(tensors: tuple[Value, ...]) -> Any:
-    """The last module that fixed a size of several joined tensors."""
-    return next((t.maker for t in reversed(tensors) if t.maker is not None), None)
-
-
-@effect("torch.stack")
-def stack(call: CallSite) -> Value:
-    found = items_of(call.machine, call.state, call.argument(0, "tensors"), call.site)
-    dim = call.argument(1, "dim", 0)
-    if found is None:
-        return one_after_another(call, dim, new=True)
-    if not found or type(dim) is not int or not all(type(t) is Tensor and t.shape is not None for t in found):
-        return unknown(call)
-    shape = found[0].shape
-    place = dim % (len(shape) + 1)
-    shape = (*shape[:place], len(found), *shape[place:])
-    return found[0]._replace(shape=shape, detached=all(t.detached for t in found))
 
 
 def combine(one: Value, other: Value) -> Value | None:
@@ -534,30 +489,6 @@ def broadcast(one: tuple[Value, ...], other: tuple[Value, ...]) -> tuple[Value, 
 def tensor_method(call: CallSite) -> Value:
     function = RULES.get(call.name)
     return unknown(call) if function is None else function(Use(call, call.receiver, call.arguments, call.keywords))
-
-
-def function_of(call: CallSite) -> Value:
-    """``torch.flatten(x, 1)``: the tensor is the first argument."""
-    tensor = call.argument(0, "input", call.keywords.get("x", UNKNOWN))
-    if type(tensor) is Symbol and call.name.rsplit(".", 1)[-1] in TELLING:
-        tensor = Tensor(None)
-    if type(tensor) is not Tensor:
-        return unknown(call)
-    rest = {name: value for name, value in call.keywords.items() if name != "input"}
-    short = call._replace(name=call.name.rsplit(".", 1)[-1])
-    return RULES[short.name](Use(short, tensor, call.arguments[1:], rest))
-
-
-# What these did is worth knowing, whatever they were done to.
-TELLING = frozenset({"softmax", "log_softmax", "sigmoid"})
-METHODS_ONLY = frozenset({
-    "to", "cuda", "cpu", "float", "half", "double", "bfloat16", "type", "type_as", "long", "int", "view", "size",
-    "dim", "ndimension", "contiguous", "requires_grad_", "retain_grad", "data", "expand_as", "view_as", "reshape_as",
-})  # fmt: skip
-for _name in RULES.keys() - METHODS_ONLY:
-    for _namespace in ("torch.", "torch.nn.functional."):
-        effect(_namespace + _name)(function_of)
-effect("torch.special.softmax", "torch.special.log_softmax")(function_of)
 
 
 def attribute_of(tensor: Tensor, name: str) -> Value | None:

@@ -37,6 +37,8 @@ CALLS = {
     "BatchNorm2d": [(8,), (3, 1e-5, 0.1, False)],
     "BatchNorm3d": [(8,), (3, 1e-5, 0.1, False)],
     "GroupNorm": [(2, 8), (1, 3, 1e-5, False)],
+    "ChannelShuffle": [(1,), (4,)],
+    "LocalResponseNorm": [(2,)],
     "Upsample": [(7,), {"scale_factor": 2}, {"scale_factor": 1.5}],
     "UpsamplingBilinear2d": [{"scale_factor": 2}, ((9, 5),)],
     "UpsamplingNearest2d": [{"scale_factor": 3}],
@@ -77,6 +79,10 @@ def calls_of(name):
             {"kernel_size": 2, "ceil_mode": True},
             {"kernel_size": (2,) * size, "stride": (1,) * size},
         ]
+    if name.startswith("InstanceNorm"):
+        return [(8,), (3, 1e-5, 0.1, True), {"num_features": 16, "affine": True}]
+    if "Pad" in name:
+        return [(1,), (2,), (tuple(range(2 * int(name[-2]))),), ((1, 0) * int(name[-2]),)]
     if name.startswith("Avg"):
         return [*POOLS, {"kernel_size": 2, "ceil_mode": True}]
     return [()]
@@ -164,6 +170,8 @@ def test_what_is_known_is_told(kind, call, shape, answer):
         ("BatchNorm2d", (512,), (512,), "num_features", 512, "vector"),
         ("LayerNorm", (512,), (768,), "normalized_shape", 512, "size"),
         ("LayerNorm", ((512,),), (768,), "normalized_shape", 512, "size"),
+        ("GroupNorm", (32, 512), (2048, 7, 7), "num_channels", 512, "size"),
+        ("InstanceNorm2d", (64, 1e-5, 0.1, True), (128, 7, 7), "num_features", 64, "size"),
     ],
 )
 def test_a_mismatch_says_what_disagrees(kind, call, shape, argument, takes, reason):
