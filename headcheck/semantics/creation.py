@@ -21,9 +21,11 @@ def made(call: CallSite) -> Value:
         given = items_of(call.machine, call.state, call.keywords["size"], call.site) or (UNKNOWN,)
     if not given or not all(type(size) in (int, Symbol) for size in given):
         return unknown(call)
-    return Tensor(tuple(given), dtype=dtype_of(call, "float"))
+    kind = DTYPES.get(type(call.argument(1, "fill_value")), "") if call.name.endswith("full") else "float"
+    return Tensor(tuple(given), dtype=dtype_of(call, kind))
 
 
+DTYPES: dict[type, str] = {int: "long", float: "float"}  # of numbers that a tensor is filled with
 LONGEST = 400
 
 
