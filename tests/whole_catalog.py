@@ -44,7 +44,8 @@ def _shared(item: Any) -> Any:
 def _builder(row: dict[str, Any]) -> dict[str, Any]:
     inert, same = _shared(row["keywords"])
     keywords = [{name: files.name_list(LIBRARY, index) for name, index in inert.items()}, same]
-    return {**row, **{part: _shared(row[part]) for part in ("signature", "members")}, "keywords": keywords}
+    parts = {part: _shared(row[part]) for part in ("signature", "members", "fixed") if part in row}
+    return {**row, **parts, "keywords": keywords}
 
 
 def _entry(key: str, task: str) -> Any:
