@@ -6,6 +6,7 @@ from headcheck.interpreter.heap import Sequence
 from headcheck.interpreter.iterate import items_of
 from headcheck.interpreter.values import Symbol, Tensor, Value
 from headcheck.ir import UNKNOWN
+from headcheck.semantics.devices import numbers_of
 from headcheck.semantics.gradients import forced, is_loss
 from headcheck.semantics.python import unknown
 from headcheck.semantics.registry import CallSite, effect, method
@@ -90,9 +91,4 @@ def dtype_of(call: CallSite, default: str) -> str:
     given = call.keywords.get("dtype")
     if given is None:
         return default if "dtype" not in call.keywords else ""
-    name = getattr(given, "name", "")
-    if not isinstance(name, str):
-        return ""
-    last = name.rsplit(".", 1)[-1]
-    floats = ("float", "float32", "float16", "half", "bfloat16", "double", "float64")
-    return "float" if last in floats else "long" if last in ("long", "int64") else last if name else ""
+    return numbers_of(given)

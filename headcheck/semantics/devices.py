@@ -49,6 +49,24 @@ def dtype_of(value: Value) -> str:
     return "" if value is None else UNSURE
 
 
+WHOLE = frozenset({"long", "int64", "LongTensor"})
+FRACTIONS = frozenset({"float", "float32", "float16", "half", "bfloat16", "double", "float64"}) | frozenset(
+    f"{name}Tensor" for name in ("Float", "Half", "BFloat16", "Double")
+)
+
+
+def numbers_of(value: Value) -> str:
+    """The kind of numbers that a dtype or a tensor type names: float, long, its own name for any other, "" where it is
+    not known."""
+    name = value.name if type(value) is Library else value
+    if name in ("builtins.int", "builtins.float"):
+        return "long" if name == "builtins.int" else "float"
+    space, _, last = name.rpartition(".") if isinstance(name, str) else ("", "", "")
+    if space not in ("torch", "torch.cuda"):
+        return ""
+    return "long" if last in WHOLE else "float" if last in FRACTIONS else last
+
+
 def type_of(value: Value) -> Target:
     """What ``module.type(…)`` aims at: a dtype, or a tensor type, which has a device as well."""
     name = value.name if type(value) is Library else value

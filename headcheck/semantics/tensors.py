@@ -113,22 +113,41 @@ def same(use: Use) -> Value:
     tensor = use.tensor
     if use.call.name in ("detach", "requires_grad_") and type(tensor) is Tensor:
         tensor = tensor._replace(detached=use.call.name == "detach")
-    return cast(use, tensor) if type(tensor) is Tensor and tensor.labels is not None else tensor
+    return cast(use, tensor) if type(tensor) is Tensor and use.call.name in CASTS else tensor
 
 
-def cast(use: Use, labels: Tensor) -> Tensor:
-    """Labels as what a cast makes of them, which speak of classes as long as they are whole numbers."""
+CASTS = frozenset({"to", "float", "half", "double", "bfloat16", "type", "type_as"})
+
+
+def cast(use: Use, tensor: Tensor) -> Tensor:
+    """A tensor in the kind of numbers that a method makes of its own; labels speak of classes as long as they are whole
+    numbers."""
+    kind = kind_asked_for(use)
+    if kind is None:
+        return tensor
+    if kind == "float":
+        return tensor._replace(dtype="float", labels=None)
+    if kind:
+        return tensor._replace(dtype=kind)
+    activations = (*tensor.activations[-7:], "cast") if tensor.labels is not None else tensor.activations
+    return tensor._replace(dtype="" if tensor.dtype == "float" else tensor.dtype, activations=activations)
+
+
+def kind_asked_for(use: Use) -> str | None:
+    """The kind of numbers that ``x.to(…)`` and its like make of a tensor: "" where that is not known, None where they
+    stay as they are."""
     name = use.call.name
-    given = (*use.arguments, *use.keywords.values())
-    if name == "to" and all(is_plain(value) or devices.is_device(value) for value in given):
-        return labels
-    to = devices.UNSURE if name == "type_as" else devices.target_of(use.call).dtype if name in CASTS else ""
-    if to in ("", devices.UNSURE):
-        return labels._replace(activations=(*labels.activations[-7:], "cast")) if to else labels
-    return labels._replace(dtype="float", labels=None)
-
-
-CASTS = frozenset({"to", "float", "half", "double", "bfloat16", "type"})
+    if name not in ("to", "type", "type_as"):
+        return "float"
+    if name == "type":
+        return devices.numbers_of(use.argument(0, "dtype", "dst_type"))
+    given = [
+        *use.arguments,
+        *(v for k, v in use.keywords.items() if k not in ("copy", "memory_format", "non_blocking")),
+    ]
+    asked = [value for value in given if not is_plain(value) and not devices.is_device(value)]
+    kinds = {value.dtype if type(value) is Tensor else devices.numbers_of(value) for value in asked}
+    return kinds.pop() if len(kinds) == 1 else "" if kinds else None
 
 
 @rule("long", "int")

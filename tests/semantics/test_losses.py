@@ -123,6 +123,10 @@ WRONG = {
         "for x, y in loader:\n    nn.BCEWithLogitsLoss()(model_of(2)(x), y.unsqueeze(1).float())",
         "HC109",
     ),
+    "labels cast to a type of fractions": (
+        "F.cross_entropy(model_of(3)(images), labels.long().type(torch.FloatTensor).to('cpu'))",
+        "HC109",
+    ),
     "labels as fractions": ("nn.CrossEntropyLoss()(model_of(2)(images), labels.float())", "HC109"),
     "labels cast to fractions": ("F.nll_loss(model_of(2)(images).log_softmax(1), labels.to(torch.float32))", "HC109"),
     "labels as fractions beside an auxiliary output": (
@@ -219,6 +223,27 @@ RIGHT = {
             "y * 0.9",
             "y.to(what)",
             "torch.rand(2)",
+        )
+    },
+    **{
+        f"fractions cast to the numbers of classes: {target}": (
+            "y = labels.float()\ndevice = torch.device('cpu')\n" + f"F.cross_entropy(model_of(3)(images), {target})"
+        )
+        for target in (
+            "y.long()",
+            "y.to(torch.long)",
+            "y.to(dtype=torch.int64)",
+            "y.to(device, torch.long)",
+            "y.to(device=device, dtype=torch.long, non_blocking=True)",
+            "y.to(int)",
+            "y.to(labels)",
+            "y.to(labels.dtype)",
+            "y.type(torch.LongTensor)",
+            "y.type('torch.LongTensor')",
+            "y.type(dtype=torch.int64).to(device)",
+            "y.type_as(labels)",
+            "torch.zeros(2).to(torch.long)",
+            "torch.full((2,), 1)",
         )
     },
     "sigmoid and plain bce": "nn.BCELoss()(model_of(1)(images).sigmoid().squeeze(1), labels.float())",
