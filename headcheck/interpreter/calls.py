@@ -126,7 +126,8 @@ def enter(
             machine.called.add(function.code)
         return call_unknown(machine, state, unknown, arguments, keywords, site, own)
     machine.called.add(function.code)
-    if takes_no(define, keywords) or is_miscounted(define, arguments, keywords, site):
+    miscounted = is_miscounted(define, arguments, keywords, site) and not may_be_another(machine, define, owner)
+    if miscounted or takes_no(define, keywords):
         state.end("raise", "TypeError")
         return [state]
     caller_env, caller_frame = state.env, state.frame
@@ -225,6 +226,15 @@ def is_miscounted(define: Define, arguments: Arguments, keywords: Keywords, site
         return not any(p.kind == "*" for p in define.parameters)
     left = [*by_place[len(arguments) :], *(p for p in define.parameters if p.keyword_only and not p.kind)]
     return any(not p.has_default and p.name not in keywords for p in left)
+
+
+def may_be_another(machine: Machine, define: Define, owner: Class | None) -> bool:
+    """Whether what is called may be another than this method: some code sets one of its name, or the class is of a
+    metaclass, which may call it in a way of its own."""
+    if owner is None:
+        return False
+    made_by = getattr(getattr(machine.definitions.get(owner.code), "node", None), "keywords", ())
+    return define.name in machine.facts.assigned_attributes or bool(made_by)
 
 
 def bind_arguments(

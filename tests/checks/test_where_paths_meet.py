@@ -139,6 +139,33 @@ def test_a_call_with_too_many_arguments_or_too_few(parameters, given, expected):
     assert [code for _, code in found(script)] == expected
 
 
+@pytest.mark.parametrize(
+    "change, expected",
+    [
+        ("", []),
+        ("Trainer.fit = longer", ["HC201"]),
+        ("setattr(trainer, 'fit', longer)", ["HC201"]),
+        ("class Counting(type): pass\nclass Own(Trainer, metaclass=Counting):\n  def fit(self): pass", ["HC201"]),
+    ],
+)
+def test_a_method_that_may_be_another(change, expected):
+    """What takes its place may take as much as it is given."""
+    script = f"""
+class Trainer:
+    def fit(self):
+        pass
+
+def longer(*given):
+    pass
+
+trainer = Trainer()
+{change}
+{"Own()" if "Own" in change else "trainer"}.fit(1, 2)
+models.resnet18().classifier = nn.Linear(512, 2)
+"""
+    assert [code for _, code in found(script)] == expected
+
+
 def test_a_library_hands_a_function_what_it_likes():
     script = """
 def head(m, name):
