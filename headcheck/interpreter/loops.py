@@ -92,7 +92,9 @@ def over_modules(machine: Machine, op: Loop, state: State, iterable: Modules) ->
 
 def worth_unrolling(machine: Machine, op: Loop, items: tuple[Value, ...]) -> bool:
     """Whether each turn makes something of its own: layers, or the items of a short comprehension."""
-    if machine.matters(op) or (len(items) <= 4 and Append in map(type, op.body)):
+    if len(items) == 1 or machine.matters(op) or (len(items) <= 4 and Append in map(type, op.body)):
+        return True
+    if op.packs and len(items) <= (MOST_PACKED if machine.entry is None else MOST_PACKED_UNCALLED):
         return True
     return any(type(part) in CALLED for item in items for part in (item.items if type(item) is Tuple else (item,)))
 
@@ -118,8 +120,11 @@ def by_number(machine: Machine, op: Loop, state: State) -> bool:
     return any(found is not None and found and over_model(found) for found in items)
 
 
+MOST_PACKED = 24  # turns of a loop that puts a project's own modules into a container; those of a library go further
+MOST_PACKED_UNCALLED = 2  # in a function that nothing calls, as those of a file that offers a network in all its sizes
 LONG = 64  # more items than that are gone through one by one only where they are a model's parts
 MOST_TURNS_APART = 8
+ENOUGH_FOR_TURNS = 0.5  # of the steps, for a loop that would not come to its end with all of them
 MOST_MEETINGS = 32  # of paths that part in one turn of hundreds and go on with the next together
 
 
@@ -133,7 +138,7 @@ def loop_over(
     states: list[State] = [state]
     out: list[State] = []
     broken: list[State] = []
-    spare, remembered, met = None, 0, machine.met
+    spare, remembered, met, before = None, 0, machine.met, machine.budget.spent
     if many:
         machine.budget.add_loop(id(op), len(items) * len(walk(op.body)))
         if machine.budget.used(len(items) * quick.least(op.body)) > 1:  # it would be left in the middle
@@ -156,10 +161,17 @@ def loop_over(
                 return loop_once(machine, op, spare, element)
             if not states:
                 break
-        if machine.budget.skims:
-            return out + rest_at_once(machine, op, states, element, len(items) - taken) + resume(broken)
+        left_turns = len(items) - taken
+        if machine.budget.skims or (left_turns and overruns(machine, before, taken, left_turns)):
+            return out + rest_at_once(machine, op, states, element, left_turns) + resume(broken)
     states = machine.run(op.orelse, states) if op.orelse else states
     return out + states + resume(broken)
+
+
+def overruns(machine: Machine, before: int, taken: int, left: int) -> bool:
+    """Whether turns that cost as much as those taken `before` leave too little for what comes after the loop."""
+    budget = machine.budget
+    return budget.used() > ENOUGH_FOR_TURNS and budget.used((budget.spent - before) * left // taken) > 1
 
 
 def loop_in_parts(machine: Machine, op: Loop, state: State, parts: tuple[Value | Rest, ...]) -> list[State]:

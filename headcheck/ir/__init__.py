@@ -278,11 +278,12 @@ class If(Operation):
 class Loop(Operation):
     """A ``for``: `element` is set to each item, `body` starts with its unpacking into the script's own names.
 
-    `builds` is filled in by `interpreter.relevance`: whether each turn can do something else to a model; `alike` by
-    `interpreter.flagging`: whether each turn does the same to one of a module's parameters.
+    `builds` is filled in by `interpreter.relevance`: whether each turn can do something else to a model; so is `packs`:
+    whether each puts something into a list that a container of layers is made of; `alike` by `interpreter.flagging`:
+    whether each turn does the same to one of a module's parameters.
     """
 
-    __slots__ = ("alike", "assigned", "body", "builds", "element", "iterable", "orelse")
+    __slots__ = ("alike", "assigned", "body", "builds", "element", "iterable", "orelse", "packs")
 
     def __init__(
         self,
@@ -300,6 +301,7 @@ class Loop(Operation):
         self.orelse = orelse
         self.assigned = assigned
         self.builds = True
+        self.packs = False
         self.alike: bool | None = None
 
 

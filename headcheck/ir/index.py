@@ -49,6 +49,7 @@ CHANGING = frozenset(["append", "extend", "insert", "pop", "remove", "update", "
 BUILDERS = frozenset(
     ["Linear", "Conv1d", "Conv2d", "Conv3d", "Sequential", "ModuleList", "add_module", "register_module"]
 )
+CONTAINERS = frozenset(["Sequential", "ModuleList"])
 # What a turn of a loop that ends early leaves undone.
 TURNED = frozenset(["requires_grad", "requires_grad_", "add_param_group", "load_state_dict", *BUILDERS])
 # Methods that change a model and are too common as those of tensors to say that something is one.
@@ -203,6 +204,7 @@ class Index:
         self.linked = True
         reads = self.reads
         layers: set[str] = set()
+        packed: set[str] = set()
         for call in self.calls:
             method = reads.get(call.function) if type(call.function) is Variable else None
             if method is not None and method.name in CHANGING and isinstance(method.of, Variable):
@@ -212,6 +214,8 @@ class Index:
                 self.makers[method.of if owner is None else f".{owner.name}"].append(call)
             if (method.name if method is not None else call.function) in BUILDERS:
                 layers.add(call.target)
+                if (method.name if method is not None else call.function) in CONTAINERS:
+                    packed |= {o for _, o in call.arguments if type(o) is Variable}
             above = self.parents[id(call)]
             if not above or call.function in BUILTINS:
                 continue
@@ -226,8 +230,19 @@ class Index:
             for operation in self.spoken.get(word, ()):
                 for branch in self._around(self.parents[id(operation)]):
                     branch.builds = True
+        self._note_packing(packed)
         # A new layer may go under any name: ``model.fc2 = nn.Linear(…)``.
         self.new_layers += [put for put in self.sets if put.value in layers and put.of != "self"]
+
+    def _note_packing(self, packed: set[str]) -> None:
+        """Note the loops that fill a list of which a container of layers is made, by the list's name or attribute."""
+        reads = self.reads
+        names = packed | {f".{reads[name].name}" for name in packed if name in reads}
+        for operation in self.growing if names else ():
+            owner = reads[operation.function].of if type(operation) is Call else operation.of  # type: ignore[attr-defined]
+            if owner in names or (owner in reads and f".{reads[owner].name}" in names):
+                for branch in self._around(self.parents[id(operation)]):
+                    branch.packs = True
 
 
 class Branch:
@@ -237,7 +252,7 @@ class Branch:
     those that hold a loop's element, `ends_turn_of` the loops of which it may end a turn early.
     """
 
-    __slots__ = ("builds", "ends_turn_of", "handed", "leaves", "operation", "returns", "turns")
+    __slots__ = ("builds", "ends_turn_of", "handed", "leaves", "operation", "packs", "returns", "turns")
 
     def __init__(self, operation: Operation) -> None:
         self.operation = operation
@@ -247,6 +262,7 @@ class Branch:
         self.returns = False
         self.leaves = False
         self.builds = False
+        self.packs = False
 
     def mark(self, names: set[str], marked: bool, changing: set[int]) -> None:
         """Write down whether the operation matters if these names do."""
@@ -256,6 +272,7 @@ class Branch:
             operation.relevant = marked or decides or not names.isdisjoint(self.handed)
         elif isinstance(operation, Loop):
             operation.builds = self.builds or self.leaves or not names.isdisjoint(self.turns)
+            operation.packs = self.packs
 
 
 FUNCTIONS = frozenset([Define, DefineClass])
