@@ -21,7 +21,7 @@ from headcheck.checks.words import (
     new_head,
     outputs_of,
 )
-from headcheck.execution import SIZED, Execution, Model
+from headcheck.execution import SIZED, Execution, Model, setting
 from headcheck.execution.reached import asks_by_computed_name, is_its_own_doing, is_sized_by_its_place
 from headcheck.findings import AT_ITS_STEP, IN_FORWARD, Expectation, Severity
 from headcheck.interpreter.heap import Module
@@ -214,15 +214,46 @@ def of_no_such_parent(event: events.Missing) -> Report:
 
 
 def of_no_such_name(execution: Execution, event: events.Missing, own: Class, module: Module) -> Report:
-    """What a network of the script does not have: no code sets it, or the network itself has deleted it."""
-    gone = [e for e in execution.of(events.ChildDeleted) if e.owner == event.owner and e.name == event.name]
-    if gone:
-        message = f"{own.name} has no attribute `{event.name}`: it is deleted before ({execution.where(gone[-1].site)})"
+    """What a network of the script does not have: no code sets it, or not so far, or it was deleted."""
+    gone = [e.site for e in execution.of(events.ChildDeleted) if e.owner == event.owner and e.name == event.name]
+    deleted = gone[-1] if gone else setting.deleted_on_the_way(execution, own, event.name, event.site)
+    if deleted is not None:
+        message = f"{own.name} has no attribute `{event.name}`: it is deleted before ({execution.where(deleted)})"
         return Report("HC202", event.site, message, model=event.owner)
-    message = f"{own.name} ({execution.where(module.site)}) has no attribute `{event.name}`: nothing sets one"
+    why, help_ = where_set(execution, event, own)
+    message = f"{own.name} ({execution.where(module.site)}) has no attribute `{event.name}`: {why}"
     close = catalog.nearest(str(event.name), [*module.children, *module.values, *(n for n, _ in own.attributes)])
-    help_ = f"did you mean `{close[0]}`?" if close else ""
+    if not help_ and close:
+        help_ = f"did you mean `{close[0]}`?"
     return Report("HC202", event.site, message, help_, model=event.owner)
+
+
+def where_set(execution: Execution, event: events.Missing, own: Class) -> tuple[str, str]:
+    """(which code sets an attribute that is missing, what to do)."""
+    every = list(setting.setters(execution, event.name))
+    said = dict.fromkeys(how_set(execution, setter, event) for setter in every if setting.is_of(setter, own))
+    kinds = {why.partition(" (")[0] for why, _ in said}
+    if len(kinds) == 1:
+        return next(iter(said))
+    assigned = execution.facts.assigned_attributes.get(event.name, frozenset())
+    if (
+        every
+        and not kinds
+        and {id(setter.site) for setter in every} == assigned
+        and len({s.cls.name for s in every}) == 1
+    ):
+        return f"only {every[0].cls.name} sets one, on objects of its own ({execution.where(every[0].site)})", ""
+    return "nothing sets one before" if assigned else "nothing sets one", ""
+
+
+def how_set(execution: Execution, setter: setting.Setter, event: events.Missing) -> tuple[str, str]:
+    """(when a method of a network sets an attribute that it lacks at an event, what to do)."""
+    line, before = execution.where(setter.site), setting.sets_after(execution, setter, event.site)
+    if before is not None:
+        return f"it is set only later ({line})", f"set it before {execution.where(before)}"
+    if setting.stands_in_the_way(execution, setter, event.site):
+        return f"it is set only under other conditions ({line})", ""
+    return f"only `{setter.method.name}` sets one, and has not done so before ({line})", ""
 
 
 def is_set_before(execution: Execution, event: events.Missing) -> bool:
