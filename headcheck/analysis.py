@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from functools import lru_cache
 from typing import Any
 
-from headcheck import checks, events, settle
+from headcheck import checks, events, settle, telling
 from headcheck.blindspots import Replacement, survey
 from headcheck.checks import Report
 from headcheck.execution import Execution, FileFacts, Model
@@ -262,6 +262,7 @@ def find(
     """
     reports: dict[tuple[str, int], list[tuple[Execution, Report]]] = {}
     asked = checks_for(wanted, running)
+    idle = [execution for execution in executions if execution.idle]
     executions = [execution for execution in executions if not execution.idle]
     for execution in executions:
         for function in asked:
@@ -275,7 +276,7 @@ def find(
                 reports.setdefault((report.code, id(report.site)), []).append((execution, report))
     findings = []
     for (code, _), seen in reports.items():
-        kept = settle.over_paths(code, seen, executions)
+        kept = settle.over_paths(code, seen, executions, idle)
         if kept is not None:
             found = finding(*kept, places, book)
             site = kept[1].site if yields(code, seen) else asked_in(code, seen, *kept)
@@ -389,7 +390,7 @@ def finding(execution: Execution, report: Report, conditions: Iterable[Any], pla
         start,
         end,
         said_in(unit, report.help),
-        settle.condition_words(conditions, places.code),
+        telling.words(conditions, places.code),
         fix=fix_of(report, places),
         expectation=located(execution, report).expectation,
         plan=plan_of(execution, report, book),
@@ -444,7 +445,7 @@ def report_models(executions: list[Execution], places: Places, book: PlanBook) -
         for execution, model, report in finished:
             others = [other.conditions for other, _, _ in finished if other is not execution]
             conditions = [c for c in execution.conditions if any(c not in other for other in others)]
-            words = settle.condition_words(conditions, places.code)
+            words = telling.words(conditions, places.code)
             plan = book.number(execution, model.ref.address, within=True)
             found.append(report._replace(conditions=words, plan=plan))
     return tuple(sorted(found, key=lambda r: r.location))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from headcheck import telling
 from headcheck.findings import CANDIDATES, FileResult, Finding, Verdict
 
 if TYPE_CHECKING:
@@ -17,7 +18,9 @@ Seen: TypeAlias = "list[tuple[Execution, Report]]"
 AT_DEFAULTS = "its arguments are at their defaults"
 
 
-def over_paths(code: str, seen: Seen, executions: list[Execution]) -> tuple[Execution, Report, list[Any]] | None:
+def over_paths(
+    code: str, seen: Seen, executions: list[Execution], idle: Sequence[Execution] = ()
+) -> tuple[Execution, Report, list[Any]] | None:
     """One report out of all made at one place, with its execution and conditions, if the rule's `holds` is kept.
 
     ``some-path``: one path that can really be taken is enough. ``every-path``: every path that comes by the place with
@@ -51,9 +54,12 @@ def over_paths(code: str, seen: Seen, executions: list[Execution]) -> tuple[Exec
         if any(report.model is not None and execution.escaped(report.model) for execution, report in sure):
             return None
     # What a path that lost something does not show may still hold on it.
-    telling = [e for e in passing if not e.cut] if all(report.of_any for _, report in sure) else passing
-    others = [e for e in [*telling, *beside(sure, known)] if id(e) not in showing]
-    silent = [e for e in unharmed(sure, known) if id(e) not in showing]
+    speaking = [e for e in passing if not e.cut] if all(report.of_any for _, report in sure) else passing
+    others = [e for e in [*speaking, *beside(sure, known)] if id(e) not in showing]
+    looked_at = [*known, *(e for e in idle if not e.doubtful)]
+    silent = [e for e in unharmed(sure, looked_at) if id(e) not in showing]
+    left_out = [e for e in unharmed(sure, looked_at, cut=True) if id(e) not in showing]
+    astray = [e for e in [*executions, *idle] if e.reads_unset and not e.cut]
     for execution, report in sorted(sure, key=lambda pair: (pair[0].defaults, len(pair[0].conditions))):
         conditions = needed(execution, [e for e, _ in sure], others)
         spared = spared_by(execution, conditions, [e for e in known if id(e) not in showing])
@@ -71,9 +77,14 @@ def over_paths(code: str, seen: Seen, executions: list[Execution]) -> tuple[Exec
             conditions = until(execution, report, needed(execution, [e for e, _ in sure], others))
             if any(invented for _, _, invented in conditions):
                 continue
+        said = until(
+            execution, report, conditions_of(execution, report, sure, [*others, *silent], [*left_out, *astray])
+        )
+        if any(invented for _, _, invented in said):
+            continue
         if others and execution.defaults and all(not e.defaults for e in others):
-            conditions.append(at_defaults(execution))
-        return execution, for_all(execution, report), conditions
+            return execution, for_all(execution, report), [*said, at_defaults(execution)]
+        return execution, for_all(execution, report), said
     return None
 
 
@@ -139,17 +150,34 @@ def beside(sure: Seen, executions: list[Execution]) -> list[Execution]:
     return [e for e in alike if e.passes(thing.site)]
 
 
-def unharmed(sure: Seen, executions: list[Execution]) -> list[Execution]:
+def unharmed(sure: Seen, executions: list[Execution], cut: bool = False) -> list[Execution]:
     """Of a failure, the paths that come by its place, or end before, and do not fail: what is read there leaves nothing
     behind where it is found. They start as the one that fails does, and take no other side of what is around."""
     execution, report = sure[0]
     if execution.state.ended != "raise":
         return []
     alike = [e for e in executions if (e.defaults, e.entered) == (execution.defaults, execution.entered)]
-    alike = [e for e in alike if not e.state.ended and not e.cut]
+    alike = [e for e in alike if not e.state.ended and e.cut is cut]
     tests = execution.tests_around(report.site) if alike else set()
     away = {(id(node), not wanted) for node, wanted, _ in execution.conditions if id(node) in tests}
     return [e for e in alike if away.isdisjoint((id(node), wanted) for node, wanted, _ in e.conditions)]
+
+
+def conditions_of(
+    execution: Execution, report: Report, sure: Seen, others: list[Execution], unsure: list[Execution]
+) -> list[Any]:
+    """The conditions that tell a path from others on which a report does not hold, and none that goes without saying.
+
+    Of those that are `unsure`, one beside which others were left out counts where a single condition tells it, and one
+    that Python ends where something else has to be said, too."""
+    started = [e for e in others if e.entered == execution.entered or e.passes(report.site)]
+    alike = [e for e, _ in sure if (e.defaults, e.entered) == (execution.defaults, execution.entered)]
+    told = telling.deciding(execution, started, alike)
+    ended = [e for e in unsure if (e.defaults, e.entered) == (execution.defaults, execution.entered)]
+    if told:
+        told = telling.deciding(execution, [*started, *(e for e in ended if e.reads_unset)], alike)
+    left_out = [e for e in ended if not e.reads_unset]
+    return [*told, *(c for c in telling.decided_alone(execution, left_out, alike) if c not in told)]
 
 
 def spared_by(execution: Execution, conditions: list[Any], others: list[Execution]) -> list[Execution]:
@@ -193,17 +221,6 @@ def holds_for_all(guess: Guess, execution: Execution, report: Report, sure: Seen
         return guess.kind == "all" and len(shown) == guess.of
     coming = {g.name for e in passing for g in e.guesses if g.group == guess.group} - {None}
     return coming <= shown and (guess.kind == "all" or len(shown) > 1)
-
-
-def condition_words(conditions: Iterable[Any], code: Callable[[Any], str]) -> tuple[str, ...]:
-    """Conditions as source text; what is only ruled out is left away where something is required."""
-    wanted = [c for c in conditions if isinstance(c, str) or c[1]]
-    texts = []
-    for condition in wanted or list(conditions):
-        text = condition if isinstance(condition, str) else condition[0]
-        said = text if isinstance(text, str) else code(text)
-        texts.append(said if isinstance(condition, str) or condition[1] else f"not ({said})")
-    return tuple(dict.fromkeys(texts))
 
 
 def with_verdicts(result: FileResult, observations: Sequence[Observation]) -> FileResult:

@@ -96,7 +96,7 @@ def test_each_end_of_a_model_is_told_with_its_condition():
     reports = read(
         "m = models.resnet18()\nif a:\n    m.fc = nn.Linear(512, 2)\nelse:\n    m.fc = nn.Linear(512, 3)"
     ).models
-    assert {(r.output_shape, r.conditions) for r in reports} == {((1, 2), ("a",)), ((1, 3), ("not (a)",))}
+    assert {(r.output_shape, r.conditions) for r in reports} == {((1, 2), ("a",)), ((1, 3), ("not a",))}
 
 
 def test_names():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from headcheck import events
 from headcheck.execution.facts import FileFacts
 from headcheck.interpreter.leaving import Sites
-from headcheck.interpreter.state import MADE_UP, Frame, State, conditions_at, events_of, frames_of
+from headcheck.interpreter.state import MADE_UP, UNSET, Frame, State, conditions_at, events_of, frames_of, ways_of
 
 if TYPE_CHECKING:
     from headcheck.interpreter.machine import Machine
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 class History:
     """The events of a path, and what is said of the path as a whole.
 
+    `conditions` are the branches that it took on something unknown; `ways` those of each of the paths that met in it.
     `apart_elsewhere` are the builder calls whose models another execution of the file takes apart. `supposed` are the
     operations (by id) for whose sake a function is called as the script itself never does; nothing else counts then.
     `failed`: the path ends in an error before anything learns. `without_accelerator` are those (by id, and 0) of the
@@ -43,6 +44,7 @@ class History:
         self.idle = state.events is not None and type(state.events[0]) is events.Entered and not state.ended
         self.doubtful = state.doubtful
         self.conditions = state.conditions
+        self.ways = ways_of(state)
         none = machine.without_accelerator
         taken = [none[id(node), wanted] for node, wanted, _ in state.conditions if (id(node), wanted) in none]
         self.without_accelerator = {0}.union(*taken) if taken else set()
@@ -120,6 +122,11 @@ class History:
     def made_up(self) -> bool:
         """Whether the path starts with a call, or an object, that nothing in the script makes."""
         return MADE_UP in self.state.facts or self.invented
+
+    @property
+    def reads_unset(self) -> bool:
+        """Whether the path reads a variable of a function that nothing has set: Python ends it there."""
+        return UNSET in self.state.facts
 
     @property
     def files(self) -> list[str]:

@@ -13,7 +13,7 @@ from headcheck.interpreter.budget import STOP, Budget
 from headcheck.interpreter.calls import call_value
 from headcheck.interpreter.leaving import Left
 from headcheck.interpreter.naming import FOREIGN, NAMED
-from headcheck.interpreter.state import State
+from headcheck.interpreter.state import UNSET, State
 from headcheck.interpreter.values import (
     Address,
     Class,
@@ -294,7 +294,8 @@ class Machine:
             return operand
         value = state.env.get(operand, UNKNOWN)
         if value is UNKNOWN and operand not in state.env:
-            state.doubtful = state.doubtful or operand in state.frame.own  # Python goes no further here
+            if operand in state.frame.own and not state.doubtful:  # Python goes no further here
+                state.doubtful = state.facts[UNSET] = True
             value = self.read_outer(state, operand)
         return state.resolve(value) if state.pinned and type(value) is Symbol else value
 
@@ -302,7 +303,9 @@ class Machine:
         """Read a variable for an operation that the path does not run."""
         doubtful = state.doubtful
         value = self.read(state, operand)
-        state.doubtful = doubtful
+        if state.doubtful is not doubtful:
+            state.doubtful = doubtful
+            del state.facts[UNSET]
         return value
 
     def setting(self, name: str, value: Value, *key: Value) -> Value:
@@ -354,7 +357,7 @@ def restore(state: State, after: State) -> None:
     if at_home:
         state.go_home()
     state.heap, state.facts, state.flags, state.pinned = after.heap, after.facts, after.flags, after.pinned
-    state.events, state.conditions = after.events, after.conditions
+    state.events, state.conditions, state.ways = after.events, after.conditions, after.ways
     state.cut, state.skipped = after.cut, after.skipped
     state.guesses = after.guesses
 

@@ -11,7 +11,7 @@ from headcheck.events import SOFT, Missing, UnknownName
 from headcheck.interpreter import picking
 from headcheck.interpreter.choosing import MOST_LISTED
 from headcheck.interpreter.heap import Dictionary, Instance, Module, Sequence, StateDict
-from headcheck.interpreter.state import State, tails
+from headcheck.interpreter.state import State, tails, ways_of
 from headcheck.interpreter.values import Address, Device, Parameter, Symbol, Tuple, Value, is_optional, is_plain, symbol
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 LONGEST_TAIL = 12
 MOST_COMPARED = 16  # of the paths that may be one with a path, the last that came
+MOST_WAYS = 16  # on which a path came, that are kept where paths meet
 MISSING = object()
 # Of things, by their ids: an answer, and the thing, which keeps its id.
 Known: TypeAlias = "dict[int, tuple[bool, Any]]"
@@ -117,11 +118,41 @@ def join(machine: Machine, one: State, other: State, relevant: frozenset[str], d
     for event in joined:
         one.log(event)
     one.facts = _joined_facts(one.facts, other.facts)
-    one.conditions = tuple(c for c in one.conditions if c in other.conditions)
+    if one.conditions != other.conditions or one.ways != other.ways:
+        one.ways = _joined_ways(one, other)
+        one.conditions = tuple(c for c in one.conditions if c in other.conditions)
     one.guesses = tuple(g for g in one.guesses if g in other.guesses)
     one.cut = one.cut or other.cut
     one.skipped = one.skipped or other.skipped
     return True
+
+
+def _joined_ways(one: State, other: State) -> tuple[tuple[Any, ...], ...]:
+    """The ways on which a path came where others meet it. Which side of a branch it took is left out where both sides
+    lead here; none are kept of too many."""
+    ways = list(dict.fromkeys([*ways_of(one), *ways_of(other)]))
+    pending = True
+    while pending:
+        pending = False
+        for place, way in enumerate(ways):
+            match = next((n for n in range(place) if _without_one(ways[n], way) is not None), None)
+            if match is not None:
+                ways[match] = _without_one(ways[match], way) or ()
+                del ways[place]
+                ways = list(dict.fromkeys(ways))
+                pending = True
+                break
+    return tuple(ways) if 1 < len(ways) <= MOST_WAYS else ()
+
+
+def _without_one(one: tuple[Any, ...], other: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    """What two ways have in common if one of them goes where the other does, or both are one but for a branch of which
+    they take both sides; None if it is not so."""
+    left, right = [c for c in one if c not in other], [c for c in other if c not in one]
+    if not left or not right:
+        return other if left else one
+    apart = len(left) == len(right) == 1 and left[0][0] is right[0][0] and left[0][1] is not right[0][1]
+    return tuple(c for c in one if c in other) if apart else None
 
 
 def _joined_facts(one: dict[Any, Any], other: dict[Any, Any]) -> dict[Any, Any]:

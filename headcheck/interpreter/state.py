@@ -13,6 +13,7 @@ from headcheck.records import NamedTuple
 Cell: TypeAlias = "tuple[Event, Any, int, Frame, Event | None, tuple[Any, ...]] | None"
 NOTHING: frozenset[str] = frozenset()
 MADE_UP = ("made up",)  # a fact of paths that start with an object which the script does not make
+UNSET = ("unset",)  # a fact of paths that read a variable which nothing has set
 
 
 class Frame(NamedTuple):
@@ -73,7 +74,8 @@ class State:
     first, of (event, rest, count, frame, the newest event so far that is not `SOFT`, the conditions until then).
     `flags` holds ``requires_grad`` by (address, dotted path) where it differs from the module's default. `conditions`
     are the branches taken on something unknown, as (node or text of the test, truth, whether the test is on something
-    that is only unknown because paths met or a loop ran).
+    that is only unknown because paths met or a loop ran); where paths met, those that all of them took. `ways` are the
+    conditions of each of the paths that met, if they took others, too.
     `pinned`: `facts` say of some unknown which constant it is (see `pin`).
     `doubtful` marks a path that assumed a failure inside `try`, or two names of one model, or that reads what it never
     set; `cut` one beside which
@@ -111,6 +113,7 @@ class State:
         "skipped",
         "ungraded",
         "walks",
+        "ways",
     )
 
     def __init__(self, module: str) -> None:
@@ -124,6 +127,7 @@ class State:
         self.flags: dict[tuple[Address, str], bool] = {}
         self.events: Cell = None
         self.conditions: tuple[tuple[Any, bool, bool], ...] = ()
+        self.ways: tuple[tuple[Any, ...], ...] = ()
         self.guesses: tuple[Guess, ...] = ()
         self.ended = ""
         self.raised = ""
@@ -152,7 +156,7 @@ class State:
         other.facts, other.pinned = self.facts.copy(), self.pinned
         other.flags = self.flags.copy()
         other.events = self.events
-        other.conditions = self.conditions
+        other.conditions, other.ways = self.conditions, self.ways
         other.guesses = self.guesses
         other.ended, other.raised, other.result = self.ended, self.raised, self.result
         other.guards, other.doubtful = self.guards, self.doubtful
@@ -265,6 +269,13 @@ def conditions_at(state: State, event: Event) -> tuple[Any, ...]:
     while cell is not None and cell[0] is not event:
         cell = cell[1]
     return () if cell is None else tuple(cell[5])
+
+
+def ways_of(state: State) -> tuple[tuple[Any, ...], ...]:
+    """The conditions of each of the paths that met in a path, with those that it took since."""
+    if not state.ways:
+        return (state.conditions,)
+    return tuple((*way, *(c for c in state.conditions if c not in way)) for way in state.ways)
 
 
 def since(state: State, start: Cell) -> Iterator[Event]:
