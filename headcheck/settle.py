@@ -170,6 +170,7 @@ def conditions_of(
 
     Of those that are `unsure`, one beside which others were left out counts where a single condition tells it, and one
     that Python ends where something else has to be said, too."""
+    others = [e for e in others if not e.unfinished]  # what these would show further on, they could not
     started = [e for e in others if e.entered == execution.entered or e.passes(report.site)]
     alike = [e for e, _ in sure if (e.defaults, e.entered) == (execution.defaults, execution.entered)]
     told = telling.deciding(execution, started, alike)

@@ -32,10 +32,10 @@ def deciding(execution: Execution, others: Iterable[Execution], alike: Iterable[
     and of several nobody knows which one.
     """
     against = ways(others)
-    found = [
-        (way, oppositions(execution, way, against)) for way in dict.fromkeys((execution.conditions, *execution.ways))
-    ]
-    way, all_ = max(found, key=lambda each: (sum(map(bool, each[1])), -len(each[0])))
+    way, all_ = execution.conditions, oppositions(execution, execution.conditions, against)
+    if not all(all_):
+        each = ((way, oppositions(execution, way, against)) for way in sorted(execution.ways, key=len))
+        way, all_ = next((found for found in each if all(found[1])), (way, all_))
     opposed = [each for each in all_ if each]
     needed = [condition for condition in way if any(condition in each for each in opposed)]
     for condition in () if execution.cut else reversed(needed):
@@ -100,7 +100,8 @@ def is_opposed(condition: Condition, guess: Any, sides: Set[Any], names: Mapping
     if guess is not None:  # where several names met, nobody knows which ones
         return names.get(guess.group) != condition
     test, held, _ = condition
-    return (test if isinstance(test, str) else id(test), not held) in sides
+    name = test if isinstance(test, str) else id(test)
+    return (name, not held) in sides and (name, held) not in sides  # in the turns of a loop it may be now so, now so
 
 
 # -- how they are said -----------------------------------------------------------------------------------------------

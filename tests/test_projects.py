@@ -116,6 +116,57 @@ def test_the_way_to_a_finding_is_said(here):
     assert finding.conditions == ("called from train.py:4",)
 
 
+EVALUATE = """
+class Evaluator:
+    def embed(self, model):
+        model = model.eval()
+        return model.layer
+"""
+WRAPPING = """
+import argparse
+from torch import nn
+from network import Net
+from evaluating import Evaluator
+from torchvision import models
+parser = argparse.ArgumentParser()
+parser.add_argument("--distributed", action="store_true")
+parser.add_argument("--flags", nargs="+")
+args = parser.parse_args()
+model = Net()
+{branches}
+model = nn.DataParallel(model)
+if args.distributed:
+    model = {wrapped}
+Evaluator().embed(model.module.eval())
+"""
+NETWORK = """
+from torch import nn
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+    def forward(self, x):
+        return self.layer(x)
+"""
+
+
+@pytest.mark.parametrize("branches", [0, 40])
+@pytest.mark.parametrize(
+    ("wrapped", "found"),
+    [("nn.parallel.DistributedDataParallel(model)", 1), ("nn.parallel.DistributedDataParallel(model.module)", 0)],
+)
+def test_the_way_to_a_finding_is_said_beside_what_it_takes(here, branches, wrapped, found):
+    """Also where there are too many paths to follow each."""
+    flags = "\n".join(f"if 'f{n}' in args.flags:\n    model.part{n} = nn.Linear({n + 1}, 2)" for n in range(branches))
+    script = WRAPPING.format(branches=flags, wrapped=wrapped)
+    write(here, {"evaluating.py": EVALUATE, "network.py": NETWORK, "train.py": script})
+    line = script.strip("\n").count("\n") + 2
+    for asked in (".", "train.py", "evaluating.py"):
+        said = [finding for result in check(asked).files for finding in result.findings]
+        assert [finding.code for finding in said] == ["HC204"] * found
+        assert all(finding.conditions == ("args.distributed", f"called from train.py:{line}") for finding in said)
+
+
 def test_what_a_script_leads_to_is_said_when_it_is_checked(here):
     write(here, {"heads.py": HEADS, "train.py": TRAIN})
     assert findings(check("train.py")) == {"heads.py": [(5, "HC101")]}
