@@ -87,10 +87,12 @@ def oppositions(execution: Execution, way: Way, against: Iterable[tuple[Executio
     """Those of a way's conditions of which each of some others took the other side. A guess at what the script leaves
     open is not one of its conditions."""
     guesses = {guess.condition: guess for guess in execution.guesses}
+    own = sides_of(way)
     said = [c for c in way if c not in guesses or guesses[c].kind == "listed"]
+    said = [c for c in said if (name_of(c[0]), not c[1]) not in own]  # in the turns of a loop it is now so, now so
     found = []
     for other, taken in against:
-        sides = {(test if isinstance(test, str) else id(test), held) for test, held, _ in taken}
+        sides = sides_of(taken)
         names = {guess.group: guess.condition for guess in other.guesses}
         found.append([c for c in said if is_opposed(c, guesses.get(c), sides, names)])
     return found
@@ -100,8 +102,16 @@ def is_opposed(condition: Condition, guess: Any, sides: Set[Any], names: Mapping
     if guess is not None:  # where several names met, nobody knows which ones
         return names.get(guess.group) != condition
     test, held, _ = condition
-    name = test if isinstance(test, str) else id(test)
-    return (name, not held) in sides and (name, held) not in sides  # in the turns of a loop it may be now so, now so
+    return (name_of(test), not held) in sides and (name_of(test), held) not in sides
+
+
+def sides_of(way: Way) -> set[tuple[Any, bool]]:
+    return {(name_of(test), held) for test, held, _ in way}
+
+
+def name_of(test: Any) -> Any:
+    """What is the same where a test is."""
+    return test if isinstance(test, str) else id(test)
 
 
 # -- how they are said -----------------------------------------------------------------------------------------------

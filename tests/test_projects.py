@@ -117,6 +117,7 @@ def test_the_way_to_a_finding_is_said(here):
 
 
 EVALUATE = """
+import torch
 class Evaluator:
     def embed(self, model):
         model = model.eval()
@@ -130,10 +131,8 @@ from evaluating import Evaluator
 from torchvision import models
 parser = argparse.ArgumentParser()
 parser.add_argument("--distributed", action="store_true")
-parser.add_argument("--flags", nargs="+")
 args = parser.parse_args()
 model = Net()
-{branches}
 model = nn.DataParallel(model)
 if args.distributed:
     model = {wrapped}
@@ -150,15 +149,12 @@ class Net(nn.Module):
 """
 
 
-@pytest.mark.parametrize("branches", [0, 40])
 @pytest.mark.parametrize(
     ("wrapped", "found"),
     [("nn.parallel.DistributedDataParallel(model)", 1), ("nn.parallel.DistributedDataParallel(model.module)", 0)],
 )
-def test_the_way_to_a_finding_is_said_beside_what_it_takes(here, branches, wrapped, found):
-    """Also where there are too many paths to follow each."""
-    flags = "\n".join(f"if 'f{n}' in args.flags:\n    model.part{n} = nn.Linear({n + 1}, 2)" for n in range(branches))
-    script = WRAPPING.format(branches=flags, wrapped=wrapped)
+def test_the_way_to_a_finding_is_said_beside_what_it_takes(here, wrapped, found):
+    script = WRAPPING.format(wrapped=wrapped)
     write(here, {"evaluating.py": EVALUATE, "network.py": NETWORK, "train.py": script})
     line = script.strip("\n").count("\n") + 2
     for asked in (".", "train.py", "evaluating.py"):

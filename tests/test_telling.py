@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import libcst as cst
 import pytest
 
@@ -59,3 +61,47 @@ def said(*conditions):
 )
 def test_words(conditions, words):
     assert said(*conditions) == words
+
+
+def path(*conditions, open_=(), cut=False):
+    """A path that took these branches; `not a` is the other side of `a`."""
+    taken = tuple((c.removeprefix("not "), not c.startswith("not "), c in open_) for c in conditions)
+    return SimpleNamespace(conditions=taken, ways=(taken,), guesses=(), cut=cut)
+
+
+def names(conditions):
+    return [("" if held else "not ") + test for test, held, _ in conditions]
+
+
+@pytest.mark.parametrize(
+    ("failing", "right", "told"),
+    [
+        (["a", "b"], [["not a"], ["a", "not b"]], ["a", "b"]),
+        (["a", "b"], [["not a", "b"], ["a", "b"]], ["a"]),  # one of them came less far
+        (["a", "b"], [["not a", "not b"]], ["a"]),
+        (["a", "not b"], [["not a"], ["a", "b"]], ["a", "not b"]),
+        (["a", "b", "not b"], [["a", "b"], ["not a", "b"]], ["a"]),  # in the turns of a loop
+        (["a"], [["b"], ["not b"]], []),
+    ],
+)
+def test_what_rules_out_the_others(failing, right, told):
+    assert names(telling.deciding(path(*failing), [path(*each) for each in right], [])) == told
+
+
+def test_where_paths_were_left_out_nobody_knows_which_of_two_it_takes():
+    assert names(telling.deciding(path("a", "b", cut=True), [path("not a", "not b")], [])) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("right", "told"),
+    [
+        ([["not a", "b", "c"]], ["a"]),
+        ([["not a", "not b", "c"]], []),  # either of them may do it
+        ([["not a", "b", "not c"]], ["a"]),  # others fail without c
+        ([["a", "b"]], []),  # came less far
+        ([["a", "b", "c", "not d"]], []),  # of which nobody knows if it can be
+    ],
+)
+def test_of_paths_beside_which_others_were_left_out_one_condition_has_to_tell(right, told):
+    failing, alike = path("a", "b", "c", "d", open_=("d",)), [path("a", "b", "not c", "d")]
+    assert names(telling.decided_alone(failing, [path(*each) for each in right], [failing, *alike])) == told
