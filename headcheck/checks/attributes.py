@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from headcheck import catalog, events
@@ -382,9 +382,7 @@ def unknown_model(execution: Execution) -> Iterator[Report]:
     for event in execution.of(events.UnknownName):
         members = catalog.weights(event.namespace)
         if members is not None:
-            close = catalog.nearest(event.name, [*members, "DEFAULT"])
-            message = f"{event.namespace.rpartition('.')[2]} has no weights `{event.name}`"
-            yield Report("HC205", event.site, message, f"did you mean `{close[0]}`?" if close else "")
+            yield unknown_weights(event, members)
             continue
         if event.namespace == "timm.create_model":
             yield unknown_timm_model(event)
@@ -401,6 +399,16 @@ def unknown_model(execution: Execution) -> Iterator[Report]:
         help_ = "did you mean " + " or ".join(f"`{name}`" for name in close) + "?" if close else ""
         step = {"op": "look_up", "line": execution.line(event.site), "namespace": event.namespace, "name": event.name}
         yield Report("HC205", event.site, message, help_, AT_ITS_STEP, steps=(step,))
+
+
+def unknown_weights(event: events.UnknownName, members: Iterable[str]) -> Report:
+    """Weights that are not in the set of a builder: a name that no weights have, or those of another builder."""
+    enum = event.namespace.rpartition(".")[2]
+    owner, _, member = event.name.rpartition(".")
+    close = catalog.nearest(member, [*members, "DEFAULT"])
+    message = f"{enum} has no weights `{event.name}`"
+    best = f"{enum}.{close[0]}" if owner and close else next(iter(close), "")
+    return Report("HC205", event.site, message, f"did you mean `{best}`?" if best else "")
 
 
 def builders_in(namespace: str) -> list[str]:

@@ -75,6 +75,7 @@ def opaque(call: CallSite) -> Value:
 
 def build(call: CallSite, canonical: str) -> Value:
     """A model of a catalogued builder."""
+    log_refused_weights(call, canonical)
     made = make(call, canonical)
     ref: Ref = call.state.allocate(made, call.site)
     log_built(call, ref, made)
@@ -95,6 +96,26 @@ def log_built(call: CallSite, ref: Ref, made: Module) -> None:
     build = made.build
     call.machine.budget.add_model()
     call.state.log(events.Built(call.site, ref.address, build.builder, build.keywords, build.weights, call.keywords))
+
+
+def log_refused_weights(call: CallSite, canonical: str) -> None:
+    """Say of ``weights=`` that the builder has none of this name: text that names none of its own, or a member of the
+    set of another builder. What is neither text nor a member torchvision takes for an old ``pretrained``, as it takes
+    the text `legacy`."""
+    given = call.keywords.get("weights")
+    enum = catalog.weights_of(canonical)
+    # Quantized builders have two sets, and which it is depends on another argument.
+    if enum is None or call.state.guards or call.state.caught or ".quantization." in canonical:
+        return
+    own, name = enum.rpartition(".")[2], ""
+    if isinstance(given, str) and given not in ("", "legacy"):
+        name = str(given).replace(f"{own}.", "")
+    elif type(given) is Library:
+        owner, _, member = given.name.rpartition(".")
+        owner = owner.rpartition(".")[2]
+        name = f"{owner}.{member}" if owner.endswith("_Weights") and owner != own else ""
+    if name and name not in (*(catalog.weights(enum) or (name,)), "DEFAULT"):
+        call.state.log(events.UnknownName(call.site, enum, name))
 
 
 def builder_keywords(call: CallSite, canonical: str) -> dict[str, Value]:
