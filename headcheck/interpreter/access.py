@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from headcheck.interpreter.machine import Machine
 
 
+# What an object of a library holds under a name (None: nothing that is followed), by the class that stands for it.
+MEMBERS: dict[type, Callable[[Any, str], Value]] = {}
 METHODICAL = frozenset({Parameters, Modules, Namespace, Found, Pattern, Device})
 
 
@@ -71,7 +73,8 @@ def get_attribute(machine: Machine, state: State, of: Value, name: str, site: Op
             return instance_attribute(machine, state, of, thing, name, site)
         if type(thing) is Optimizer and name == "param_groups":
             return symbol("groups", "param_groups", of)
-        return Method(of, name)
+        held = MEMBERS[type(thing)](thing, name) if type(thing) in MEMBERS else None
+        return Method(of, name) if held is None else held
     if kind is Library:
         if of.name.endswith("_Weights") and name.isupper() and not state.guards and is_no_member(of.name, name):
             state.log(events.UnknownName(site, of.name, name))

@@ -52,7 +52,7 @@ def set_attribute(machine: Machine, state: State, of: Value, name: str, value: V
         elif type(thing) is Sequence and name == "requires_grad":
             state.log(events.FlagMissed(site, "list", of, name, value))
         elif type(thing) in CHANGED:
-            CHANGED[type(thing)](state, of, thing)
+            CHANGED[type(thing)](state, of, thing, name)
     elif kind is Parameter:
         set_parameter_attribute(state, of, name, value, site)
     elif kind in (Parameters, Method) and name == "requires_grad":
@@ -118,8 +118,8 @@ def has_a_name(site: Operation) -> bool:
     return type(site) is SetAttribute and type(site.of) is Variable and site.of[0] != "%"
 
 
-# What writing to any attribute of an object of a library changes, by the class that stands for it.
-CHANGED: dict[type, Callable[[State, Ref, Any], None]] = {}
+# What writing to an attribute of an object of a library changes, by the class that stands for it.
+CHANGED: dict[type, Callable[[State, Ref, Any, str], None]] = {}
 
 
 def remember(state: State, of: Symbol, name: str, value: Value) -> None:

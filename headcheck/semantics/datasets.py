@@ -6,6 +6,7 @@ library where it keeps a list of classes.
 
 from __future__ import annotations
 
+from headcheck.interpreter.access import MEMBERS
 from headcheck.interpreter.iterate import ELEMENTS, items_of
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import Method, Ref, Symbol, Tensor, Tuple, Value, symbol
@@ -20,13 +21,15 @@ from headcheck.semantics.transforms import Picture
 
 class Dataset(NamedTuple):
     """A dataset of pictures with class labels. `classes` is how many there are, or the dataset that knows it: one that
-    numbers the folders it finds; `picture` is what its transform makes of them."""
+    numbers the folders it finds; `picture` is what its transform makes of them. `of` is the dataset that one which is
+    a part of it takes its pictures from."""
 
     name: str
     classes: int | Ref | None
     picture: Picture
     site: Operation
     labelled: bool = True
+    of: Ref | None = None
 
 
 class Loader(NamedTuple):
@@ -136,27 +139,41 @@ def loader(call: CallSite) -> Value:
 @effect("torch.utils.data.Subset", "torch.utils.data.dataset.Subset")
 def subset(call: CallSite) -> Value:
     """Some of the items of a dataset: often those of some classes."""
-    thing = call.state.object(call.argument(0, "dataset"))
+    whole = call.argument(0, "dataset")
+    thing = call.state.object(whole)
     if type(thing) is not Dataset:
         return unknown(call)
-    return call.state.allocate(thing._replace(classes=None), call.site)
+    return call.state.allocate(thing._replace(classes=None, of=whole), call.site)
 
 
-def written(state: State, ref: Ref, thing: Dataset) -> None:
-    """Whatever is written to a dataset (``targets``, ``transform``) may change its labels, or its pictures."""
-    state.heap[ref.address] = thing._replace(classes=None, picture=transforms.UNKNOWN_PICTURE)
+def written(state: State, ref: Ref, thing: Dataset, name: str) -> None:
+    """Whatever is written to a dataset (``targets``) may change its labels and its pictures, another transform the
+    pictures alone."""
+    classes = thing.classes if name == "transform" else None
+    state.heap[ref.address] = thing._replace(classes=classes, picture=transforms.UNKNOWN_PICTURE)
 
 
 CHANGED[Dataset] = written
 
 
+def member(thing: Dataset | Loader, name: str) -> Value:
+    """What a part of a dataset, and a loader, take their pictures from: one object for all that do."""
+    if name != "dataset":
+        return None
+    return thing.of if type(thing) is Dataset else thing.dataset  # type: ignore[union-attr]
+
+
+MEMBERS[Dataset] = MEMBERS[Loader] = member
+
+
 @effect("torch.utils.data.random_split")
 def random_split(call: CallSite) -> Value:
-    thing = call.state.object(call.argument(0, "dataset"))
+    whole = call.argument(0, "dataset")
+    thing = call.state.object(whole)
     lengths = items_of(call.machine, call.state, call.argument(1, "lengths"), call.site)
     if type(thing) is not Dataset or lengths is None:
         return unknown(call)
-    return Tuple(tuple(call.state.allocate(thing, call.site) for _ in lengths))
+    return Tuple(tuple(call.state.allocate(thing._replace(of=whole), call.site) for _ in lengths))
 
 
 @method(Loader, "*")
@@ -171,9 +188,13 @@ def batch(state: State, ref: Ref) -> Value:
     if type(data) is not Dataset or not thing.plain:
         return symbol("element", "…", ref)
     size = symbol("size", "batch size", ref)
-    labels = (data.classes, True) if data.classes is not None else None
-    known = any(each is not None for each in data.picture)
-    images: Value = Tensor((size, *data.picture), dtype="float") if known else symbol("element", "images", ref)
+    whole = data
+    while whole.of is not None:  # what was written to it since then counts for all its parts
+        whole = state.object(whole.of)
+    labels = (data.classes, True) if data.classes is not None and whole.classes is not None else None
+    picture = whole.picture if data.picture != transforms.UNKNOWN_PICTURE else data.picture
+    known = any(each is not None for each in picture)
+    images: Value = Tensor((size, *picture), dtype="float") if known else symbol("element", "images", ref)
     return Tuple((images, Tensor((size,), dtype="long", labels=labels)))
 
 
