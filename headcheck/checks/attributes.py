@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from headcheck import catalog, events
-from headcheck.catalog.entry import Node
+from headcheck.catalog.entry import IDENTITY, Node
 from headcheck.checks import Report, check
 from headcheck.checks.sizes import SIZE_ARGUMENTS, fitting
 from headcheck.checks.unread import LINEAR, is_whole_by_name, left_on, real_heads, refusing, taken_off, unread
@@ -81,15 +81,16 @@ def unused_head(execution: Execution) -> Iterator[Report]:
 
 @check("HC201")
 def head_left_on(execution: Execution) -> Iterator[Report]:
-    """An Identity that takes no head off, for it stands where the model has none. Where a layer of the script's own
-    network does not take what the head answers, the report of that tells it."""
+    """An Identity, or an empty Sequential, that takes no head off: it stands where the model has none. Where a layer of
+    the script's own network does not take what the head answers, the report of that tells it."""
     for event, model in left_on(execution):
         if refusing(execution, model):
             continue
         name = execution.name_of(model.ref)
+        what = "Identity" if execution.kind(event.new) == IDENTITY else "empty Sequential"
         message = (
             f"{model_name(model)} ({execution.where(model.built.site)}) has no `{event.name}` in its forward: "
-            f"the Identity takes no head off, {real_heads(model)} still answers"
+            f"the {what} takes no head off, {real_heads(model)} still answers"
         )
         expectation = Expectation("output", classes=model.entry.heads[0].out_features)
         yield Report("HC201", event.site, message, taken_off(execution, model, name), expectation, model.ref.address)

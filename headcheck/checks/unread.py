@@ -13,7 +13,8 @@ from headcheck.interpreter.choosing import FOREIGN_HEADS
 from headcheck.interpreter.values import Ref
 
 LINEAR = "torch.nn.Linear"
-CONTAINERS = frozenset({"torch.nn.Sequential", "torch.nn.ModuleList", "torch.nn.ModuleDict"})
+SEQUENTIAL = "torch.nn.Sequential"
+CONTAINERS = frozenset({SEQUENTIAL, "torch.nn.ModuleList", "torch.nn.ModuleDict"})
 
 
 def real_heads(model: Model) -> str:
@@ -82,13 +83,23 @@ def left_on(execution: Execution) -> Iterator[tuple[events.ChildSet, Model]]:
     """The Identities that are to take a head off, where the model has another name for it, and the head is still on:
     the library's, or one of the script's whose answers are not what the layer after it takes."""
     for event in execution.of(events.ChildSet):
-        place = not_its_own(execution, event) if execution.kind(event.new) == IDENTITY else None
+        place = not_its_own(execution, event) if does_nothing(execution, event) else None
         if place is None or place[1] or not place[0].entry.heads or not is_of_a_head(event.name):
             continue
         model = place[0]
         kept = not is_changed(execution, model) and execution.forward_is_the_librarys(model)
         if kept or (has_head(execution, model) and refusing(execution, model)):
             yield event, model
+
+
+def does_nothing(execution: Execution, event: events.ChildSet) -> bool:
+    """Whether what is put in answers what it gets: an Identity, or a Sequential of no layers, which none came into."""
+    if execution.kind(event.new) == IDENTITY:
+        return True
+    module = execution.module(event.new) if execution.kind(event.new) == SEQUENTIAL else None
+    if module is None or module.cls is not None or not module.known or module.children:
+        return False
+    return not execution.escaped(event.new.address)
 
 
 def is_changed(execution: Execution, model: Model) -> bool:

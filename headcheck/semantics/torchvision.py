@@ -102,7 +102,7 @@ def log_refused_weights(call: CallSite, canonical: str) -> None:
     """Say of ``weights=`` that the builder has none of this name: text that names none of its own, or a member of the
     set of another builder. What is neither text nor a member torchvision takes for an old ``pretrained``, as it takes
     the text `legacy`."""
-    given = call.keywords.get("weights")
+    given = call.argument(0, "weights")
     enum = catalog.weights_of(canonical)
     # Quantized builders have two sets, and which it is depends on another argument.
     if enum is None or call.state.guards or call.state.caught or ".quantization." in canonical:

@@ -92,6 +92,58 @@ def test_of_a_model_alone(model, name, codes):
     assert [f.code for f in findings(PLAIN.format(model, name))] == codes
 
 
+EMPTY = """
+import torch
+from torch import nn
+from torchvision import models
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        net = models.{builder}()
+        net.{name} = nn.Sequential()
+        {more}
+        self.features = net
+        self.classifier = nn.Sequential(nn.Linear({takes}, 64), nn.ReLU(), nn.Linear(64, 3))
+
+    def forward(self, x):
+        x = self.features(x)
+        return self.classifier(x.view(x.size(0), -1))
+
+net = Net()
+net(torch.zeros(2, 3, 224, 224))
+"""
+
+
+@pytest.mark.parametrize(
+    ("builder", "name", "takes", "more", "codes"),
+    [
+        ("resnet18", "classifier", 1000, "pass", ["HC201"]),
+        ("resnet18", "classifier", 512, "pass", ["HC101"]),
+        ("resnet18", "fc", 512, "pass", []),
+        ("vgg16", "classifier", 25088, "pass", []),
+        ("resnet18", "classifier", 512, "net.fc = net.classifier", []),
+        ("resnet18", "classifier", 512, "net.fc = nn.Identity()", []),
+        ("resnet18", "classifier", 1000, "net.forward = lambda x: net.classifier(x)", []),
+        ("resnet18", "classifier", 1000, "net.classifier.add_module('relu', nn.ReLU())", []),  # it is for something
+        ("resnet18", "classifier", 1000, "fill(net.classifier)", []),
+    ],
+)
+def test_a_sequential_of_no_layers_takes_off_as_much_as_an_identity(builder, name, takes, more, codes):
+    found = findings(EMPTY.format(builder=builder, name=name, takes=takes, more=more))
+    assert [f.code for f in found] == codes
+    if codes == ["HC201"]:
+        assert "the empty Sequential takes no head off, `fc` still answers" in found[0].message
+
+
+def test_so_it_is_in_pytorch():
+    pytest.importorskip("torchvision")
+    for name, features, other in (("classifier", 1000, 512), ("fc", 512, 1000)):
+        exec(EMPTY.format(builder="resnet18", name=name, takes=features, more="pass"), {"__name__": "script"})
+        with pytest.raises(RuntimeError, match=f"2x{features} and {other}x64"):
+            exec(EMPTY.format(builder="resnet18", name=name, takes=other, more="pass"), {"__name__": "script"})
+
+
 def test_whatever_the_model_calls_it():
     """Each of the names it may have, one of which is the right one; and a name that somebody reads."""
     both = PLAIN.format("models.densenet121()", "fc = model.classifier")

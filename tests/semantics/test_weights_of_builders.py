@@ -21,6 +21,7 @@ def findings(call, script=SCRIPT):
 
 # (the call, what torchvision raises, the message, the help)
 REFUSED = [
+    ('models.resnet18("IMAGENET1K_V2")', KeyError, "ResNet18_Weights has no weights `IMAGENET1K_V2`", ""),
     (
         'models.resnet18(weights="IMAGENET1K_V2")',
         KeyError,
@@ -54,6 +55,7 @@ REFUSED = [
     ),
 ]
 TAKEN = [
+    'models.resnet50("IMAGENET1K_V2")',
     'models.resnet50(weights="IMAGENET1K_V2")',
     'models.resnet18(weights="DEFAULT")',
     'models.resnet18(weights="legacy")',
