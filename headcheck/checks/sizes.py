@@ -134,7 +134,7 @@ def met(execution: Execution, event: events.Mismatched, site: object) -> Iterato
     by = maker_words(execution, given).removeprefix(" of ")
     if not by and feeder is not None:
         by = built(execution, feeder)
-    if not by:
+    if not by and not is_named(mismatch):
         return
     out = outputs_of(execution, Ref(event.module)) if event.module is not None else UNKNOWN
     place = feeder.ref.address if feeder is not None else given.maker
@@ -158,7 +158,9 @@ def met(execution: Execution, event: events.Mismatched, site: object) -> Iterato
         yield Report(code, site, flat, help_, expectation, within=place, size=mismatch.takes)
         return
     message = f"{layer} takes {mismatch.takes} {unit}, but {by} feeds {got} into it{here}"
-    if joined:
+    if not by:  # the script's own numbers: ``torch.randn(2, 56, 1)``
+        code, message = "HC105", f"{layer} takes {mismatch.takes} {unit}, but {got} reach it{here}"
+    elif joined:
         message = f"{layer} takes {mismatch.takes} {unit}, but what is joined before it, {by} among it, has {got}{here}"
     if got == 1 and feeder is not None and feeder.ref.address == given.maker and feeder.entry.task == "classification":
         message = f"{layer} takes {mismatch.takes} {unit}, but {by} feeds a vector into a pooling before it{here}"
@@ -167,7 +169,7 @@ def met(execution: Execution, event: events.Mismatched, site: object) -> Iterato
         return
     kernel = execution.field(Ref(event.module), "kernel_size") if event.module is not None else UNKNOWN
     by_function = execution.made_by(event.module)
-    help_ = fitting(layer, got, out, kernel)
+    help_ = sizes_given(mismatch, got) if is_named(mismatch) else fitting(layer, got, out, kernel)
     if by_function is not None and got % by_function[1] == 0:
         help_ = f"{by_function[0]}({got // by_function[1]}, …)"
     off, model = next((left for left in left_on(execution) if left[1] == fed_by(execution, event)), (None, None))
@@ -267,12 +269,17 @@ def is_run(model: Model, head: Head) -> bool:
     return head.eval or model.module.training is True
 
 
-#: Layers of which only the argument is named that says how many features they take.
-NAMED = {
-    **dict.fromkeys(("LSTM", "GRU", "RNN"), "input_size"),
-    "MultiheadAttention": "embed_dim",
-    **dict.fromkeys(("TransformerEncoderLayer", "TransformerDecoderLayer"), "d_model"),
-}
+#: Arguments that say how many features a layer takes, and are all that is named of one.
+NAMED = frozenset({"input_size", "embed_dim", "kdim", "vdim", "d_model"})
+
+
+def is_named(mismatch: Mismatch) -> bool:
+    return NAMED.issuperset(mismatch.argument.split(", "))
+
+
+def sizes_given(mismatch: Mismatch, size: int | None) -> str:
+    """``kdim=256, vdim=256``"""
+    return ", ".join(f"{name}={size}" for name in mismatch.argument.split(", "))
 
 
 def fitting(layer: str, size: int | None, out: object, kernel: Value = 1) -> str:
@@ -288,8 +295,6 @@ def fitting(layer: str, size: int | None, out: object, kernel: Value = 1) -> str
         return f"backbone.out_channels = {size}"
     if layer.endswith(("Predictor", "Head")):
         return f"{layer}({size}, {argument(out)})"
-    if layer in NAMED:
-        return f"{NAMED[layer]}={size}"
     return f"nn.{layer}({size})"
 
 

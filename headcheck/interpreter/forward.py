@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from headcheck import events
 from headcheck.catalog.entry import Entry, Node, Shape, map_size
-from headcheck.interpreter import access, heap, parts, shapes
+from headcheck.interpreter import access, heap, parts, refusing, shapes
 from headcheck.interpreter.heap import Module
 from headcheck.interpreter.parts import Part
 from headcheck.interpreter.products import known_factor
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import Address, Function, Ref, Symbol, Tensor, Value, batch_of, symbol
-from headcheck.ir import Operation
+from headcheck.ir import UNKNOWN, Operation
+from headcheck.records import NamedTuple
 from headcheck.semantics import layers
 from headcheck.semantics.layers import Mismatch
 
@@ -38,6 +39,22 @@ PLAIN = frozenset({"torch.nn.Identity", "torch.nn.Dropout", "torch.nn.Flatten", 
 WRAPPERS = frozenset({"torch.nn.DataParallel", "torch.nn.parallel.DistributedDataParallel"})
 # Modules of a library that answer something of their own, by kind.
 SPECIAL: dict[str, Callable[[State, Ref, Module, Value, Operation], Value]] = {}
+
+
+class Given(NamedTuple):
+    """Everything that a module is given."""
+
+    arguments: tuple[Value, ...]
+    keywords: Mapping[str, Value]
+
+    def get(self, place: int, name: str, default: Value = None) -> Value:
+        if place < len(self.arguments):
+            return self.arguments[place]
+        return self.keywords.get(name, UNKNOWN if "**" in self.keywords else default)
+
+
+# The same for those that look at several of the things that they are given.
+SEVERAL: dict[str, Callable[[State, Ref, Module, Given, Operation], Value]] = {}
 # The same by library, for modules that look at everything that they are given; None for a module like any other.
 Whole: TypeAlias = "Callable[[Ref, Module, tuple[Value, ...], Mapping[str, Value]], Value | None]"
 WHOLE: dict[str, Whole] = {}
@@ -83,11 +100,11 @@ def follow(
         state.result = module_loss(state, ref, thing, arguments, keywords, site)
         return [state]
     state.log(events.Called(site, ref.address, targets=targets_of(thing, arguments, keywords)))
-    recorder = machine.recorder
+    recorder, whole_call = machine.recorder, Given(arguments, keywords)
     if recorder is not None and not recorder.goes_into(state, ref):
         first = arguments[0] if arguments else next(iter(keywords.values()), None)
         return recorder.module_call(
-            state, ref, arguments, keywords, site, lambda: run(machine, state, ref, first, site)
+            state, ref, arguments, keywords, site, lambda: run(machine, state, ref, first, site, whole_call)
         )
     own = own_forward(thing)
     if own is not None:
@@ -100,7 +117,7 @@ def follow(
         state.result = answer
         return [state]
     given = arguments[0] if arguments else next(iter(keywords.values()), None)
-    return run(machine, state, ref, given, site)
+    return run(machine, state, ref, given, site, whole_call)
 
 
 def targets_of(module: Module, arguments: tuple[Value, ...], keywords: Mapping[str, Value]) -> Value:
@@ -118,8 +135,10 @@ def own_forward(module: Module) -> tuple[Function, Any] | None:
     return found if found is not None and type(found[0]) is Function else None
 
 
-def run(machine: Machine, state: State, part: Part, given: Value, site: Operation) -> list[State]:
-    """Run one part on what reaches it."""
+def run(
+    machine: Machine, state: State, part: Part, given: Value, site: Operation, call: Given | None = None
+) -> list[State]:
+    """Run one part on what reaches it; `call` is everything that it is given, where there may be more."""
     recorder = machine.recorder
     if recorder is not None and not recorder.goes_into(state, part):
         return recorder.module_call(state, part, (given,), {}, site, lambda: run(machine, state, part, given, site))
@@ -138,6 +157,10 @@ def run(machine: Machine, state: State, part: Part, given: Value, site: Operatio
         special = SPECIAL.get(module.kind)
         if special is not None:
             state.result = special(state, part, module, given, site)  # type: ignore[arg-type]
+            return [state]
+        several = SEVERAL.get(module.kind)
+        if several is not None:
+            state.result = several(state, part, module, call or Given((given,), {}), site)  # type: ignore[arg-type]
             return [state]
         if module.build is not None:
             return run_library_model(machine, state, part, module, given, site)  # type: ignore[arg-type]
@@ -217,12 +240,14 @@ def run_layer(state: State, part: Part, given: Value, site: Operation) -> Value:
         gives = get("out_features")
         return Tensor((*tensor.shape[:-1], gives if type(gives) is int else None), address, tensor.source)
     if isinstance(result, Mismatch):
-        state.refuse(events.Mismatched(site, address, result, tensor))
+        refusing.refuse(state, events.Mismatched(site, address, result, tensor))
         gives = get("out_features")
-        if result.reason == "size" and kind.endswith("Linear"):  # what comes after is judged on its own
+        if result.reason == "size" and kind.endswith("Linear") and refusing.has_raised(state):
             return Tensor((*tensor.shape[:-1], gives if type(gives) is int else None), address, tensor.source)
         return unknown_output(part, given)
     if result is None:
+        if layers.surely_refuses(kind, get, plain_shape(tensor.shape[len(head) :])):
+            refusing.fail(state)
         return unknown_output(part, given)
     if layers.RULES[kind] is layers.same:
         return activated(tensor, kind)
@@ -276,7 +301,9 @@ def run_on_unknown(state: State, kind: str, get: Any, address: Address | None, g
     if kind.endswith("Linear"):
         takes, gives = get("in_features"), get("out_features")
         if type(takes) is int and last is not None and takes != last:
-            state.refuse(events.Mismatched(site, address, Mismatch(kind, "in_features", takes, (last,), "size"), given))
+            refusing.refuse(
+                state, events.Mismatched(site, address, Mismatch(kind, "in_features", takes, (last,), "size"), given)
+            )
             return unknown_output(Ref(address) if address else Node, given)  # type: ignore[arg-type]
         source = given.source if type(given) is Tensor else None
         return Tensor(None, address, source, features=gives if type(gives) is int else None)
@@ -288,7 +315,7 @@ def run_on_unknown(state: State, kind: str, get: Any, address: Address | None, g
     if layers.RULES[kind] is layers.layer_norm and last is not None:
         refused = layers.infer(kind, get, (last,))
         if isinstance(refused, Mismatch):
-            state.refuse(events.Mismatched(site, address, refused, given))
+            refusing.refuse(state, events.Mismatched(site, address, refused, given))
             return unknown_output(Ref(address) if address else Node, given)  # type: ignore[arg-type]
     if layers.RULES[kind] is layers.same or kind in layers.AFFINE:
         if type(given) is not Tensor:
@@ -399,7 +426,7 @@ def check_stem(state: State, ref: Ref, entry: Entry, given: Value, site: Operati
     if type(takes) is int and takes != given.shape[1]:
         kind, address = parts.kind_of(state, first), first.address if type(first) is Ref else None
         mismatch = Mismatch(kind, "in_channels", takes, plain_shape(given.shape[1:]), "size")
-        state.refuse(events.Mismatched(site, address, mismatch, given, ref.address))
+        refusing.refuse(state, events.Mismatched(site, address, mismatch, given, ref.address))
 
 
 def takes_channels_apart(state: State, ref: Ref) -> bool:

@@ -358,7 +358,7 @@ def restore(state: State, after: State) -> None:
         state.go_home()
     state.heap, state.facts, state.flags, state.pinned = after.heap, after.facts, after.flags, after.pinned
     state.events, state.conditions, state.ways = after.events, after.conditions, after.ways
-    state.cut, state.skipped = after.cut, after.skipped
+    state.cut, state.skipped, state.refused = after.cut, after.skipped, after.refused
     state.guesses = after.guesses
 
 

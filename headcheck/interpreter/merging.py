@@ -118,6 +118,7 @@ def join(machine: Machine, one: State, other: State, relevant: frozenset[str], d
     for event in joined:
         one.log(event)
     one.facts = _joined_facts(one.facts, other.facts)
+    one.refused = one.refused if one.refused is other.refused else None
     if one.conditions != other.conditions or one.ways != other.ways:
         one.ways = _joined_ways(one, other)
         one.conditions = tuple(c for c in one.conditions if c in other.conditions)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from headcheck import events
-from headcheck.interpreter import heap
+from headcheck.interpreter import heap, refusing
 from headcheck.interpreter.heap import DELETED, Dictionary, Instance, Module, Sequence, is_state_dict, settle
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import (
@@ -85,7 +85,10 @@ def binary(state: State, name: str, left: Value, right: Value, site: Operation) 
     if type(left) is Tensor or type(right) is Tensor:
         from headcheck.semantics import tensors
 
-        result = tensors.multiply(left, right) if name == "MatrixMultiply" else tensors.combine(left, right)
+        product = name == "MatrixMultiply"
+        result = tensors.multiply(left, right) if product else tensors.combine(left, right)
+        if result is None and tensors.cannot_meet(left, right, product):
+            refusing.fail(state)
         return symbol("binary", "…", name, left, right) if result is None else result
     if name == "Modulo" and isinstance(left, str) and type(right) is Symbol and left.count("%") == 1:
         before, _, after = left.partition("%")

@@ -81,7 +81,8 @@ class State:
     set; `cut` one beside which
     others were lost to a limit; `skipped` is what it went past itself for it.
     `guards` and `caught` count the handlers around that catch a missing attribute, and what a state dict refuses;
-    `rescued` those that answer something else where a layer refuses what it gets;
+    `rescued` those that answer something else where a layer refuses what it gets; `refused` is the frame of the forward
+    in which PyTorch has raised (see `refusing`);
     `ungraded`: the code around keeps no gradients (``with torch.no_grad():``); `cast`: the autocast around, as in
     `events.Casting`.
     `globals` holds the variables of every module that was imported so far; those of modules that are not in `owned` may
@@ -108,6 +109,7 @@ class State:
         "owned",
         "pinned",
         "raised",
+        "refused",
         "rescued",
         "result",
         "skipped",
@@ -134,6 +136,7 @@ class State:
         self.result: Value = None
         self.guards = 0
         self.caught = 0
+        self.refused: Frame | None = None
         self.rescued = 0
         self.ungraded = False
         self.cast = ""
@@ -160,7 +163,7 @@ class State:
         other.guesses = self.guesses
         other.ended, other.raised, other.result = self.ended, self.raised, self.result
         other.guards, other.doubtful = self.guards, self.doubtful
-        other.rescued = self.rescued
+        other.refused, other.rescued = self.refused, self.rescued
         other.cut, other.skipped = self.cut, self.skipped
         other.caught, other.ungraded, other.cast = self.caught, self.ungraded, self.cast
         other.walks = self.walks
@@ -189,11 +192,6 @@ class State:
         before = self.events
         count, hard = (before[2] + 1, before[4]) if before is not None else (1, None)
         self.events = event, before, count, self.frame, hard if type(event) in SOFT else event, self.conditions
-
-    def refuse(self, event: Event) -> None:
-        """Log that a layer refuses what it gets, where the code around has no other way for that."""
-        if not self.rescued:
-            self.log(event)
 
     def happened(self) -> Iterator[Event]:
         """The events of the path, newest first."""

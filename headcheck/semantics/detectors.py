@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from headcheck import events
-from headcheck.interpreter import forward, heap
+from headcheck.interpreter import forward, heap, refusing
 from headcheck.interpreter.heap import Module
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import Address, Ref, Tensor, Value
@@ -32,7 +32,7 @@ def detector(call: CallSite) -> Value:
         if type(takes) is int and type(gives) is int and takes != gives:
             kind = f"{PACKAGE}.{call.name.rsplit('.', 1)[-1]}"
             mismatch = Mismatch(kind, "in_channels", takes, (gives,), "size")
-            call.state.refuse(events.Mismatched(call.site, None, mismatch, answered))
+            refusing.refuse(call.state, events.Mismatched(call.site, None, mismatch, answered))
     return opaque(call)
 
 

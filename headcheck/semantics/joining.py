@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from headcheck.interpreter import refusing
 from headcheck.interpreter.iterate import each_of, items_of
 from headcheck.interpreter.values import Tensor, Value, last_size
 from headcheck.semantics.python import unknown
@@ -20,11 +21,14 @@ def concatenate(call: CallSite) -> Value:
     if found is None:
         return one_after_another(call, dim, new=False)
     if not found or type(dim) is not int or not all(type(t) is Tensor and t.shape is not None for t in found):
-        return joined_last(call, found, dim)
+        return joined_elsewhere(found, dim) or joined_last(call, found, dim)
     ranks = {len(t.shape) for t in found}
     if len(ranks) != 1 or not -min(ranks) <= dim < min(ranks):
         return unknown(call)
     place = dim % min(ranks)
+    if any(differ(sizes) for at, sizes in enumerate(zip(*(t.shape for t in found), strict=True)) if at != place):
+        refusing.fail(call.state)
+        return unknown(call)
     sizes = [t.shape[place] for t in found]
     total = sum(sizes) if all(type(s) is int for s in sizes) else None
     return found[0]._replace(
@@ -33,6 +37,22 @@ def concatenate(call: CallSite) -> Value:
         maker=mutual(found),
         detached=all(t.detached for t in found),
     )
+
+
+def differ(sizes: tuple[Value, ...]) -> bool:
+    """Whether two of some sizes are known not to be the same."""
+    return len({size for size in sizes if type(size) is int}) > 1
+
+
+def joined_elsewhere(found: tuple[Value, ...], dim: Value) -> Tensor | None:
+    """Tensors of some of which nothing is known, joined at another size than the last: all others are the same in all
+    of them. ``torch.cat((features.unsqueeze(1), embeddings), 1)``"""
+    known = next((t for t in found if type(t) is Tensor and t.shape is not None), None)
+    sizes = known.shape if known is not None else None
+    if known is None or sizes is None or type(dim) is not int or not 0 <= dim < len(sizes) - 1:
+        return None
+    shape = (*sizes[:dim], None, *sizes[dim + 1 :])
+    return known._replace(shape=shape, activations=JOINED, detached=False, dtype="", labels=None)
 
 
 def joined_last(call: CallSite, found: tuple[Value, ...] | None, dim: Value) -> Value:
@@ -78,6 +98,9 @@ def stack(call: CallSite) -> Value:
     if not found or type(dim) is not int or not all(type(t) is Tensor and t.shape is not None for t in found):
         return unknown(call)
     shape = found[0].shape
+    if any(len(t.shape) != len(shape) or any(map(differ, zip(t.shape, shape, strict=True))) for t in found):
+        refusing.fail(call.state)
+        return unknown(call)
     place = dim % (len(shape) + 1)
     shape = (*shape[:place], len(found), *shape[place:])
     return found[0]._replace(shape=shape, detached=all(t.detached for t in found))

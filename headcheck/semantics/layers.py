@@ -38,6 +38,23 @@ def infer(kind: str, get: Get, shape: Shape) -> Result:
     return rule(kind, get, shape) if rule else None
 
 
+def surely_refuses(kind: str, get: Get, shape: Shape) -> bool:
+    """Whether a layer whose answer is not known, and that is no mismatch, raises: it gets too many dimensions, or less
+    than its window covers."""
+    family, dimensions = kind.removeprefix("torch.nn.")[:-2], kind[-2:-1]
+    if family not in WINDOWED or dimensions not in ("1", "2", "3"):
+        return False
+    if len(shape) != int(dimensions) + 1:
+        return len(shape) > int(dimensions) + 1 or (family == "BatchNorm" and dimensions != "1")
+    if family not in ("Conv", "MaxPool", "AvgPool"):
+        return False
+    fixed = {"dilation": 1} if family == "AvgPool" else {}
+    return any(size is not None and size < 1 for size in _windows(lambda name: fixed.get(name) or get(name), shape[1:]))
+
+
+WINDOWED = frozenset(["Conv", "ConvTranspose", "MaxPool", "AvgPool", "BatchNorm"])
+
+
 def _int(value: Any) -> int | None:
     return value if type(value) is int else None
 

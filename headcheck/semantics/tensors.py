@@ -6,9 +6,11 @@ A function and the method of the same name are one entry here: `Use` has the ten
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import prod
 from typing import Any
 
 from headcheck import events
+from headcheck.interpreter import refusing
 from headcheck.interpreter.heap import Sequence
 from headcheck.interpreter.products import quotient
 from headcheck.interpreter.values import (
@@ -191,7 +193,10 @@ def new_like(use: Use) -> Value:
     "maximum", "minimum", "lerp", "fmod", "remainder",
 )  # fmt: skip
 def arithmetic(use: Use) -> Value:
-    found = combine(use.tensor, use.argument(0, "other", "end"))
+    other = use.argument(0, "other", "end")
+    found = combine(use.tensor, other)
+    if found is None and cannot_meet(use.tensor, other, product=False):
+        refusing.fail(use.call.state)
     return use.unknown() if found is None else found
 
 
@@ -221,9 +226,21 @@ def view(use: Use) -> Value:
     rest = tuple(size for size in given if size != -1 or type(size) is not int)
     if len(given) - len(rest) > 1 or not all(type(size) in (int, Symbol) for size in rest):
         return use.unknown()
+    if holds_another_number(whole, rest, len(rest) < len(given)):
+        refusing.fail(use.call.state)
+        return use.unknown()
     filled = quotient(whole, rest) if len(rest) < len(given) else None
     shape = tuple(filled if type(size) is int and size == -1 else size for size in given)
     return use.tensor._replace(shape=tuple(size if type(size) in (int, Symbol) else None for size in shape))
+
+
+def holds_another_number(whole: tuple[Value, ...], asked: tuple[Value, ...], open_: bool) -> bool:
+    """Whether a tensor surely does not have as many numbers as sizes ask for, all but one of them where that is left
+    open."""
+    if not all(type(size) is int for size in (*whole, *asked)):
+        return False
+    held, wanted = prod(whole), prod(asked)
+    return held % wanted != 0 if open_ and wanted else held != wanted
 
 
 @rule("flatten")
@@ -472,9 +489,27 @@ def multiply(one: Value, other: Value) -> Value | None:
     return Tensor((*stacks, first[-2], second[-1]), other.maker, source, activations, detached=detached)
 
 
+def cannot_meet(one: Value, other: Value, product: bool) -> bool:
+    """Whether the sizes of two tensors surely disagree, in a matrix product or in other arithmetic."""
+    if type(one) is not Tensor or type(other) is not Tensor or one.shape is None or other.shape is None:
+        return False
+    first, second = one.shape, other.shape
+    if product:
+        if min(len(first), len(second)) < 2:
+            return False
+        if all(type(size) is int for size in (first[-1], second[-2])) and first[-1] != second[-2]:
+            return True
+        first, second = first[:-2], second[:-2]
+    pairs = zip(reversed(first), reversed(second), strict=False)
+    return any(type(a) is int and type(b) is int and a != b and 1 not in (a, b) for a, b in pairs)
+
+
 @rule("matmul", "bmm", "mm")
 def product_with(use: Use) -> Value:
-    found = multiply(use.tensor, use.argument(0, "other", "mat2"))
+    other = use.argument(0, "other", "mat2")
+    found = multiply(use.tensor, other)
+    if found is None and cannot_meet(use.tensor, other, product=True):
+        refusing.fail(use.call.state)
     return use.unknown() if found is None else found
 
 
