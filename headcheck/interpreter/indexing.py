@@ -72,8 +72,18 @@ def get_item(machine: Machine, state: State, of: Value, index: Value, site: Oper
             return state_dict_item(state, of, None, index, site)
         if type(index) is int and isinstance(shape, tuple) and shape[0] == "shape":
             return size_of(shape[1], index)
+        if type(index) is Slice and isinstance(shape, tuple) and shape[0] == "shape" and is_start(index):
+            return Tuple(tuple(size_of(shape[1], place) for place in range(index.stop)))
         return symbol("item", f"{of.label}[{label(index)}]", of, index)
     return UNKNOWN
+
+
+def is_start(part: Slice) -> bool:
+    """Whether a slice takes so many of the first items: ``x.shape[:2]``."""
+    return part.start in (None, 0) and part.step in (None, 1) and type(part.stop) is int and 0 < part.stop <= MOST_SIZES
+
+
+MOST_SIZES = 4
 
 
 def answer_item(of: Answer, index: Value) -> Value:

@@ -10,6 +10,7 @@ from headcheck.interpreter import heap, parts, writing
 from headcheck.interpreter.alike import forget_items_alike
 from headcheck.interpreter.deriving import needs_object
 from headcheck.interpreter.forgetting import forget_every_constant, forget_variables
+from headcheck.interpreter.refusing import running_forward
 from headcheck.interpreter.state import State
 from headcheck.interpreter.values import (
     Class,
@@ -20,6 +21,7 @@ from headcheck.interpreter.values import (
     Tensor,
     Value,
     label,
+    merged_size,
     pieces_of,
     size_of,
     symbol,
@@ -69,11 +71,22 @@ def method(
         if type(dimension) is int:
             return size_of(owner, dimension)
         return symbol("shape", f"{label(owner)}.shape", owner) if dimension is None else None
-    if name == "view" and len(arguments) > 1 and all(type(size) in (int, Symbol) for size in arguments):
-        return Tensor(tuple(None if type(size) is int and size < 0 else size for size in arguments))
+    if name == "flatten" and arguments == (0, 1) and type(owner) is Symbol:
+        return symbol("merged", f"{owner.label}.flatten(0, 1)", owner)
+    if name == "view" or (name == "reshape" and running_forward(state) is not None):
+        return seen_otherwise(owner, arguments)
     if name in ("to", "cuda", "cpu", "float", "contiguous") and type(owner) is Symbol:
         return owner  # the same tensor, elsewhere or in another type
     return None
+
+
+def seen_otherwise(owner: Value, sizes: tuple[Value, ...]) -> Tensor | None:
+    """What nobody knows in a shape: ``clips.view(batch * frames, c, h, w)``."""
+    if len(sizes) < 2 or not all(type(size) in (int, Symbol) for size in sizes):
+        return None
+    left = tuple(size_of(owner, place) for place in (2, 3, 4))
+    open_ = merged_size(owner) if sizes == (-1, *left) else None  # the frames of all clips
+    return Tensor(tuple(open_ if type(size) is int and size < 0 else size for size in sizes))
 
 
 CHANGING = frozenset(["__setitem__", "clear", "pop", "popitem", "setdefault", "update"])  # a dict

@@ -386,7 +386,15 @@ def size_of(tensor: Value, dimension: int) -> Value:
         return size if size is not None else symbol("size", f"size({dimension})", unmodified(tensor), dimension)
     if type(tensor) is Tensor and dimension == -1 and tensor.features is not None:
         return tensor.features
+    if dimension == 0 and type(tensor) is Symbol and isinstance(tensor.key, tuple) and tensor.key[0] == "merged":
+        return merged_size(tensor.key[1])
     return symbol("size", f"{label(tensor)}.size({dimension})", tensor, dimension)
+
+
+def merged_size(of: Value) -> Value:
+    """How many there are of what the first two dimensions hold, taken as one: the frames of all clips."""
+    first, second = size_of(of, 0), size_of(of, 1)
+    return symbol("binary", f"{label(first)} * {label(second)}", "Multiply", first, second)
 
 
 def unmodified(tensor: Tensor) -> Tensor:
