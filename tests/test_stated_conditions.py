@@ -243,3 +243,45 @@ def test_what_is_said_is_all_that_it_takes(way, conditions):
     assert set(said) == conditions
     assert all(holds(said, row) for row in failing)
     assert not any(holds(said, row) for row in right)
+
+
+ACTIVATED = """
+import numpy as np
+from torch import nn, optim
+import torch
+
+class Net(nn.Module):
+    def __init__(self, out):
+        super().__init__()
+        self.out = out
+        self.fc = nn.Linear(16, out)
+
+    def forward(self, x):
+        x = self.fc(x)
+        if self.out == 2:
+            return torch.sigmoid(x)
+        return {otherwise}
+
+def main(labels, loader):
+    net = Net(len(np.unique(labels)))
+    optimizer = optim.SGD(net.parameters(), lr=0.1)
+    for epoch in range(10):
+        turn(net, loader, optimizer, nn.CrossEntropyLoss())
+
+def turn(net, loader, optimizer, criterion):
+    for x, y in loader:
+        optimizer.zero_grad()
+        out = net(x)
+        loss = criterion(out, y)
+        loss.backward()
+        optimizer.step()
+"""
+
+
+@pytest.mark.parametrize(
+    ("otherwise", "conditions"), [("x", ("self.out == 2",)), ("torch.softmax(x, 1)", ())], ids=["plain", "either"]
+)
+def test_an_activation_before_a_loss_on_one_way_through_the_forward(otherwise, conditions):
+    text = ACTIVATED.replace("{otherwise}", otherwise)
+    found = [f for f in check_text(text, "script.py") if f.code == "HC107"]
+    assert [f.conditions for f in found] == [conditions]

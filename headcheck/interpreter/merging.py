@@ -7,12 +7,23 @@ from itertools import compress, islice
 from operator import is_, is_not, itemgetter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from headcheck.events import SOFT, Missing, UnknownName
+from headcheck.events import SOFT, LossTaken, Missing, UnknownName
 from headcheck.interpreter import picking
 from headcheck.interpreter.choosing import MOST_LISTED
 from headcheck.interpreter.heap import Dictionary, Instance, Module, Sequence, StateDict
 from headcheck.interpreter.state import State, tails, ways_of
-from headcheck.interpreter.values import Address, Device, Parameter, Symbol, Tuple, Value, is_optional, is_plain, symbol
+from headcheck.interpreter.values import (
+    Address,
+    Device,
+    Parameter,
+    Symbol,
+    Tensor,
+    Tuple,
+    Value,
+    is_optional,
+    is_plain,
+    symbol,
+)
 
 if TYPE_CHECKING:
     from headcheck.interpreter.machine import Machine
@@ -269,7 +280,14 @@ def _joined_events(one: State, other: State) -> list[Any] | None:
     since = tails(one.events, other.events, LONGEST_TAIL)
     if since is None or not all(type(e) in SOFT for e in (*since[0], *since[1])):
         return None
+    if any(_activated(e) for tail, match in (since, since[::-1]) for e in tail if e not in match):
+        return None
     return since[1][::-1]
+
+
+def _activated(event: Any) -> bool:
+    """Whether a loss takes what went through an activation, which may be so on one path and not on the other."""
+    return type(event) is LossTaken and type(event.output) is Tensor and bool(event.output.activations)
 
 
 def _joined_heap(one: State, other: State, relevant: frozenset[str], data: Known) -> dict[Any, Any] | None:
