@@ -9,15 +9,13 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from headcheck.records import NamedTuple
 
 if TYPE_CHECKING:
     from headcheck.execution import Execution
-
-Condition: TypeAlias = "tuple[Any, bool, bool]"
-Way: TypeAlias = "tuple[Condition, ...]"
+    from headcheck.interpreter.state import Condition, Way
 
 
 # -- which are needed ------------------------------------------------------------------------------------------------

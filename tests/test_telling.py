@@ -8,6 +8,8 @@ import libcst as cst
 import pytest
 
 from headcheck import settle, telling
+from headcheck.interpreter.merging import MOST_CONDITIONS, MOST_WAYS, _joined_ways
+from headcheck.interpreter.state import State
 
 
 def code(node):
@@ -105,3 +107,30 @@ def test_where_paths_were_left_out_nobody_knows_which_of_two_it_takes():
 def test_of_paths_beside_which_others_were_left_out_one_condition_has_to_tell(right, told):
     failing, alike = path("a", "b", "c", "d", open_=("d",)), [path("a", "b", "not c", "d")]
     assert names(telling.decided_alone(failing, [path(*each) for each in right], [failing, *alike])) == told
+
+
+def met(one, other):
+    """The ways of a path in which two met, the conditions as (test, whether it holds)."""
+    states = []
+    for conditions, ways in (one, other):
+        state = State("script")
+        state.conditions, state.ways = tuple(conditions), tuple(ways)
+        states.append(state)
+    return [[(test, held) for test, held, _ in way] for way in _joined_ways(*states)]
+
+
+def test_where_both_sides_of_a_branch_lead_to_one_path_it_is_not_told():
+    a, b, not_b = ("a", True, False), ("b", True, False), ("b", False, False)
+    assert met(([a, b], []), ([a, not_b], [])) == []
+    assert met(([a], []), ([b], [])) == [[("a", True)], [("b", True)]]
+    assert met(([], [[a], [b]]), ([not_b], [])) == []  # with `b` or without it
+
+
+def test_of_many_ways_or_long_ones_none_are_kept():
+    """What there is to compare stays bounded, however many branches meet."""
+    many = [[(str(n), True, False)] for n in range(MOST_WAYS)]
+    assert met(([], many), ([("a", True, False)], [])) == []
+    assert met(([], many[1:]), ([("a", True, False)], [])) != []
+    long = [(str(n), True, False) for n in range(MOST_CONDITIONS + 1)]
+    assert met((long, []), ([("a", True, False)], [])) == []
+    assert met((long[1:], []), ([("a", True, False)], [])) != []

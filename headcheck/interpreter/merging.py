@@ -11,7 +11,7 @@ from headcheck.events import SOFT, LossTaken, Missing, UnknownName
 from headcheck.interpreter import picking
 from headcheck.interpreter.choosing import MOST_LISTED
 from headcheck.interpreter.heap import Dictionary, Instance, Module, Sequence, StateDict
-from headcheck.interpreter.state import State, tails, ways_of
+from headcheck.interpreter.state import Sides, State, Way, sides, tails, ways_of
 from headcheck.interpreter.values import (
     Address,
     Device,
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 LONGEST_TAIL = 12
 MOST_COMPARED = 16  # of the paths that may be one with a path, the last that came
-MOST_WAYS = 16  # on which a path came, that are kept where paths meet
+MOST_WAYS = 16  # on which paths came, that are looked at where they meet
+MOST_CONDITIONS = 24  # of one of them
 MISSING = object()
 # Of things, by their ids: an answer, and the thing, which keeps its id.
 Known: TypeAlias = "dict[int, tuple[bool, Any]]"
@@ -139,32 +140,44 @@ def join(machine: Machine, one: State, other: State, relevant: frozenset[str], d
     return True
 
 
-def _joined_ways(one: State, other: State) -> tuple[tuple[Any, ...], ...]:
+def _joined_ways(one: State, other: State) -> tuple[Way, ...]:
     """The ways on which a path came where others meet it. Which side of a branch it took is left out where both sides
-    lead here; none are kept of too many."""
-    ways = list(dict.fromkeys([*ways_of(one), *ways_of(other)]))
-    pending = True
-    while pending:
-        pending = False
-        for place, way in enumerate(ways):
-            match = next((n for n in range(place) if _without_one(ways[n], way) is not None), None)
-            if match is not None:
-                ways[match] = _without_one(ways[match], way) or ()
-                del ways[place]
-                ways = list(dict.fromkeys(ways))
-                pending = True
-                break
-    return tuple(ways) if 1 < len(ways) <= MOST_WAYS else ()
+    lead here; none are kept of too many, nor of those on which too much was decided."""
+    if not one.ways and not other.ways and _is_last(one.conditions, other.conditions):
+        return ()
+    given = (*ways_of(one), *ways_of(other))
+    if len(given) > MOST_WAYS or max(map(len, given)) > MOST_CONDITIONS:
+        return ()
+    ways: list[Sides] = []
+    for way in given:
+        left: Sides | None = sides(way)
+        while left is not None:
+            match, whole = next(((n, m) for n, w in enumerate(ways) if (m := _as_one(w, left)) is not None), (0, None))
+            if whole is None:
+                ways.append(left)
+            else:
+                del ways[match]
+            left = whole
+    return tuple(tuple(way.values()) for way in ways) if len(ways) > 1 else ()
 
 
-def _without_one(one: tuple[Any, ...], other: tuple[Any, ...]) -> tuple[Any, ...] | None:
+def _is_last(one: Way, other: Way) -> bool:
+    """Whether two ways are the sides of one branch, as most are that meet."""
+    return len(one) == len(other) > 0 and one[-1][0] is other[-1][0] and one[:-1] == other[:-1]
+
+
+def _as_one(one: Sides, other: Sides) -> Sides | None:
     """What two ways have in common if one of them goes where the other does, or both are one but for a branch of which
     they take both sides; None if it is not so."""
-    left, right = [c for c in one if c not in other], [c for c in other if c not in one]
+    left, right = one.keys() - other.keys(), other.keys() - one.keys()
     if not left or not right:
         return other if left else one
-    apart = len(left) == len(right) == 1 and left[0][0] is right[0][0] and left[0][1] is not right[0][1]
-    return tuple(c for c in one if c in other) if apart else None
+    if len(left) > 1 or len(right) > 1:
+        return None
+    (test, held), (match, not_held) = left.pop(), right.pop()
+    if test != match or held is not_held:
+        return None
+    return {side: condition for side, condition in one.items() if side in other}
 
 
 def _joined_facts(one: dict[Any, Any], other: dict[Any, Any]) -> dict[Any, Any]:

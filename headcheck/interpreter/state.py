@@ -36,6 +36,11 @@ class Frame(NamedTuple):
     inputs: tuple[Symbol, ...] = ()
 
 
+# A test, whether it holds, and whether nobody knows if it can.
+Condition: TypeAlias = "tuple[Any, bool, bool]"
+# Those of one path, and the same by what is one in all paths.
+Way: TypeAlias = "tuple[Condition, ...]"
+Sides: TypeAlias = "dict[tuple[Any, bool], Condition]"
 #: What answers sizes; None for any.
 Sizes: TypeAlias = "Callable[[], frozenset[int | None] | None]"
 
@@ -128,8 +133,8 @@ class State:
         self.pinned = False
         self.flags: dict[tuple[Address, str], bool] = {}
         self.events: Cell = None
-        self.conditions: tuple[tuple[Any, bool, bool], ...] = ()
-        self.ways: tuple[tuple[Any, ...], ...] = ()
+        self.conditions: Way = ()
+        self.ways: tuple[Way, ...] = ()
         self.guesses: tuple[Guess, ...] = ()
         self.ended = ""
         self.raised = ""
@@ -269,11 +274,17 @@ def conditions_at(state: State, event: Event) -> tuple[Any, ...]:
     return () if cell is None else tuple(cell[5])
 
 
-def ways_of(state: State) -> tuple[tuple[Any, ...], ...]:
+def ways_of(state: State) -> tuple[Way, ...]:
     """The conditions of each of the paths that met in a path, with those that it took since."""
     if not state.ways:
         return (state.conditions,)
-    return tuple((*way, *(c for c in state.conditions if c not in way)) for way in state.ways)
+    now = sides(state.conditions)
+    return tuple(tuple((sides(way) | now).values()) for way in state.ways)
+
+
+def sides(way: Way) -> Sides:
+    """Conditions by their tests, which are compared as objects, and the sides that they took."""
+    return {(each[0] if isinstance(each[0], str) else id(each[0]), each[1]): each for each in way}
 
 
 def since(state: State, start: Cell) -> Iterator[Event]:
