@@ -167,10 +167,16 @@ class Casting(NamedTuple):
 
 
 class Entered(NamedTuple):
-    """From here on a function is followed that nothing in the file calls: what it returns is out of sight."""
+    """From here on a function is followed that nothing in the file calls: what it returns is out of sight.
+
+    `receiver`: the object that it is a method of. `after_loading`: whether another of its methods loads weights, and
+    may have been called before.
+    """
 
     site: Site
     name: str
+    receiver: Address | None = None
+    after_loading: bool = False
 
 
 class ModeSet(NamedTuple):

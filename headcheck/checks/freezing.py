@@ -33,8 +33,7 @@ def frozen_new_heads(execution: Execution) -> Iterator[tuple[Model, str, events.
             freezes = [f for f in execution.of(events.Flagged) if not f.value and execution.covers(f, event.new)]
             if not freezes or execution.order(freezes[-1]) < execution.order(event):
                 continue
-            learned = execution.learned_between(event, freezes[-1]) or is_frozen_later(execution, model, freezes[-1])
-            if learned or not execution.meant_to_learn(model):
+            if has_learned(execution, model, event, freezes[-1]) or not execution.meant_to_learn(model):
                 continue
             if not is_frozen_on_purpose(execution, model, event.new, freezes[-1]):
                 yield model, place[1], event, freezes[-1]
@@ -89,6 +88,23 @@ def is_frozen_later(execution: Execution, model: Model, freeze: events.Flagged) 
     return at_its_time and execution.in_lightning(model.ref.address)
 
 
+def is_frozen_as_loaded(execution: Execution, model: Model, made: events.Event, freeze: events.Flagged) -> bool:
+    """Whether a method that nothing in the file calls freezes what was made before, and whoever calls it may well have
+    loaded that: another method of the object does, or it is one of the networks that the object puts together."""
+    between = execution.history[execution.order(made) : execution.order(freeze)]
+    entered = next((event for event in reversed(between) if type(event) is events.Entered), None)
+    if entered is None or entered.receiver is None:
+        return False
+    inside = execution.holders(model.ref.address) - execution.holders(entered.receiver) - {model.ref.address}
+    return entered.after_loading or any(execution.frozen(Ref(holder)) for holder in inside)
+
+
+def has_learned(execution: Execution, model: Model, made: events.Event, freeze: events.Flagged) -> bool:
+    """Whether what was made or put into a model may have learned when it is frozen."""
+    learned = execution.learned_between(made, freeze) or is_frozen_later(execution, model, freeze)
+    return learned or is_frozen_as_loaded(execution, model, made, freeze)
+
+
 @check("HC301", "HC304")
 def frozen_made_head(execution: Execution) -> Iterator[Report]:
     """A head that the library makes anew when it loads weights ends up frozen, and something else of the model learns:
@@ -106,7 +122,7 @@ def frozen_made_head(execution: Execution) -> Iterator[Report]:
         freezes = execution.freezes_of([*held.values()])
         if not freezes or execution.frozen(model.ref) or not execution.meant_to_learn(model):
             continue
-        if execution.learned_between(model.built, freezes[-1]) or is_frozen_later(execution, model, freezes[-1]):
+        if has_learned(execution, model, model.built, freezes[-1]):
             continue
         if execution.optimized(model.ref) is not True or execution.escaped(model.ref.address):
             continue
@@ -179,7 +195,7 @@ def frozen_new_layer(execution: Execution) -> Iterator[Report]:
             continue
         if execution.flags_unseen(True, event.new) or is_given_numbers(execution, event):
             continue
-        if execution.learned_between(event, freezes[-1]) or is_frozen_later(execution, model, freezes[-1]):
+        if has_learned(execution, model, event, freezes[-1]):
             continue
         if is_frozen_on_purpose(execution, model, event.new, freezes[-1]):
             continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from headcheck import events
@@ -13,7 +13,7 @@ from headcheck.interpreter.heap import LIGHTNING, Instance, Module, library_base
 from headcheck.interpreter.machine import Machine
 from headcheck.interpreter.state import MADE_UP, State
 from headcheck.interpreter.values import Bound, Class, Function, Library, Ref, Tuple, Value, is_plain, symbol
-from headcheck.ir import UNKNOWN, Define, Operation, operations_in
+from headcheck.ir import UNKNOWN, Define, GetAttribute, Operation, operations_in
 from headcheck.ir.scopes import scope_of
 
 MOST_HOMES = 4  # paths through an `__init__` from whose ends the methods are followed
@@ -31,7 +31,7 @@ def call_entry(machine: Machine, home: State, function: Value) -> list[State]:
     state.facts = {fact: known for fact, known in state.facts.items() if type(fact) is not tuple or fact[0] != "handed"}
     state.end("")
     state.result = None
-    state.log(events.Entered(SITE, definition(machine, function).name))
+    state.log(entered(machine, state, function))
     keywords = {**unknown_arguments(machine, function), "**": UNKNOWN}
     if machine.defaults:
         keywords = {name: keywords[name] for name in optional_inputs(machine, function)}
@@ -40,6 +40,31 @@ def call_entry(machine: Machine, home: State, function: Value) -> list[State]:
         if definition(machine, function).name in EVALUATING:
             evaluate(state, function.receiver)
     return call_value(machine, state, function, (), keywords, SITE)
+
+
+def entered(machine: Machine, state: State, function: Value) -> events.Entered:
+    """What is said of a function that nothing calls where it is entered."""
+    name = definition(machine, function).name
+    if type(function) is not Bound or type(function.receiver) is not Ref:
+        return events.Entered(SITE, name)
+    thing = state.object(function.receiver)
+    cls = thing.cls if type(thing) in (Instance, Module) else None
+    loads = cls is not None and any(loads_weights(machine, other) for other in others_of(cls, function.function))
+    return events.Entered(SITE, name, function.receiver.address, loads)
+
+
+def others_of(cls: Class, function: Function) -> Iterator[Function]:
+    """The other methods of a class, its own and those that it inherits from the script's."""
+    for base in lineage(cls):
+        for _, value in base.attributes:
+            if type(value) is Function and value.code != function.code:
+                yield value
+
+
+def loads_weights(machine: Machine, function: Function) -> bool:
+    """Whether a function has a call of ``load_state_dict`` in it."""
+    operations = operations_in(definition(machine, function))
+    return any(type(op) is GetAttribute and op.name == "load_state_dict" for op in operations)
 
 
 def evaluate(state: State, receiver: Value) -> None:

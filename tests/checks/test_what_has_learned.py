@@ -250,3 +250,72 @@ def test_nothing_learns_where_a_model_is_only_shown():
     imports = START[: START.index("def train")]
     assert not pipeline.check_text(imports + FROZEN_AT_RANDOM + shown, "script.py")
     assert found(FROZEN_AT_RANDOM, shown) == {"HC307"}  # there is a function that trains
+
+
+NETWORKS_IN_A_CLASS = """
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body = models.resnet18(weights="DEFAULT")
+        self.body.fc = nn.Linear(512, 10)
+
+    def forward(self, pictures):
+        return self.body(pictures)
+
+
+class Both(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first = Net()
+        self.trunk = models.resnet18(weights="DEFAULT")
+        self.trunk.fc = nn.Linear(512, 10)
+        self.share = nn.Parameter(torch.ones(2))
+
+    def forward(self, pictures):
+        return self.share[0] * self.first(pictures) + self.share[1] * self.trunk(pictures)
+
+    def freeze(self):
+        for parameter in self.{part}.parameters():
+            parameter.requires_grad = False
+"""
+LOADS = """
+    def load(self, path):
+        self.{part}.load_state_dict(torch.load(path))
+"""
+TRAINS = """
+both = Both()
+both.freeze()
+optimizer = optim.Adam(both.parameters())
+train(both, optimizer)
+"""
+
+
+@pytest.mark.parametrize(
+    "part, more, codes",
+    [
+        ("trunk", "", {"HC301"}),
+        ("trunk", LOADS.format(part="trunk"), set()),
+        ("first", "", set()),
+        ("first", LOADS.format(part="first"), set()),
+        ("trunk", TRAINS, {"HC301"}),
+        ("first", TRAINS, {"HC301"}),
+        ("first", LOADS.format(part="first") + TRAINS.replace("both.freeze", "both.load(path)\nboth.freeze"), set()),
+    ],
+)
+def test_what_nothing_calls_may_freeze_what_was_loaded(part, more, codes):
+    assert found(NETWORKS_IN_A_CLASS.format(part=part) + more) == codes
+
+
+def test_what_a_method_makes_itself_was_not_loaded_before():
+    builds = """
+class Training:
+    def build(self):
+        self.net = models.resnet18(weights="DEFAULT")
+        self.net.fc = nn.Linear(512, 10)
+        for parameter in self.net.parameters():
+            parameter.requires_grad = False
+
+    def load(self, path):
+        self.net.load_state_dict(torch.load(path))
+"""
+    assert found(builds) == {"HC301"}
