@@ -29,6 +29,7 @@ from headcheck.interpreter.values import (
     Partial,
     Pattern,
     Ref,
+    StateKey,
     Symbol,
     Tensor,
     Tuple,
@@ -289,6 +290,7 @@ def public_name(name: str) -> str:
     return "torch.nn." + name.rsplit(".", 1)[-1] if several else name
 
 
+TEXT = frozenset({str, StateKey})  # whose sameness needs no asking, for state dicts have a thousand keys
 IDENTITY = frozenset({Ref, Library, Own, Function, Class, Bound, Method, Partial})
 NEVER_NONE = IDENTITY | {Found, Parameter, Pattern, Tensor}
 
@@ -351,6 +353,8 @@ def contains(state: State, item: Value, container: Value, site: Operation) -> bo
             result = str(item) in [str(i) for i in items]
             state.log(events.NameTested(site, item.parameter, "in list", tuple(items), result))
             return result
+        if type(item) in TEXT and TEXT.issuperset(map(type, items)):
+            return item in items
         parts = [equal(state, item, other, site) for other in items]
         if True in parts:
             return True

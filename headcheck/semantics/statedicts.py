@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias, cast
 
 from headcheck import catalog, events
@@ -345,8 +345,11 @@ def shape_of(state: State, value: Value) -> tuple[int, ...] | None:
     return plain(access.shape_of(state, value)) if type(value) is Parameter and value.path != "*" else None
 
 
-def pairs(found: Content) -> tuple[tuple[StateKey, Tensor], ...]:
-    return tuple((StateKey(key), Tensor(shape)) for key, shape in found.shapes.items())
+VIEWS: dict[str, Callable[[Content], Iterable[Value]]] = {
+    "items": lambda found: (Tuple((StateKey(key), Tensor(shape))) for key, shape in found.shapes.items()),
+    "keys": lambda found: map(StateKey, found.shapes),
+    "values": lambda found: map(Tensor, found.shapes.values()),
+}
 
 
 def view(state: State, value: Value, name: str, site: Operation) -> Value | None:
@@ -354,13 +357,7 @@ def view(state: State, value: Value, name: str, site: Operation) -> Value | None
     found = content(state, value)
     if found is None:
         return None
-    each = pairs(found)
-    chosen: dict[str, list[Value]] = {
-        "items": [Tuple(p) for p in each],
-        "keys": [k for k, _ in each],
-        "values": [v for _, v in each],
-    }
-    return state.allocate(Sequence(tuple(chosen[name]), VIEW), site)
+    return state.allocate(Sequence(tuple(VIEWS[name](found)), VIEW), site)
 
 
 def keys(state: State, value: Value) -> tuple[Value, ...] | None:
