@@ -13,7 +13,7 @@ from headcheck.interpreter.heap import LIGHTNING, Instance, Module, library_base
 from headcheck.interpreter.machine import Machine
 from headcheck.interpreter.state import MADE_UP, State
 from headcheck.interpreter.values import Bound, Class, Function, Library, Ref, Tuple, Value, is_plain, symbol
-from headcheck.ir import UNKNOWN, Define, GetAttribute, Operation, operations_in
+from headcheck.ir import UNKNOWN, Define, Operation, operations_in
 from headcheck.ir.scopes import scope_of
 
 MOST_HOMES = 4  # paths through an `__init__` from whose ends the methods are followed
@@ -49,7 +49,8 @@ def entered(machine: Machine, state: State, function: Value) -> events.Entered:
         return events.Entered(SITE, name)
     thing = state.object(function.receiver)
     cls = thing.cls if type(thing) in (Instance, Module) else None
-    loads = cls is not None and any(loads_weights(machine, other) for other in others_of(cls, function.function))
+    others = others_of(cls, function.function) if cls is not None else ()
+    loads = any("load_state_dict" in scope_of(definition(machine, other)).spoken for other in others)
     return events.Entered(SITE, name, function.receiver.address, loads)
 
 
@@ -59,12 +60,6 @@ def others_of(cls: Class, function: Function) -> Iterator[Function]:
         for _, value in base.attributes:
             if type(value) is Function and value.code != function.code:
                 yield value
-
-
-def loads_weights(machine: Machine, function: Function) -> bool:
-    """Whether a function has a call of ``load_state_dict`` in it."""
-    operations = operations_in(definition(machine, function))
-    return any(type(op) is GetAttribute and op.name == "load_state_dict" for op in operations)
 
 
 def evaluate(state: State, receiver: Value) -> None:
